@@ -1,0 +1,122 @@
+"""Errors that a person can meet, each in three parts: expected, found, remedy.
+
+Only the classes live here; the rules that raise them live beside the data they check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class VlmFreezeError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    Args:
+        problem: One sentence that says what went wrong.
+        expected: What would have been right (a phrase, no full stop).
+        found: What was there instead (a phrase, no full stop).
+        remedy: What the person can do now (a sentence).
+
+    Attributes:
+        code: A stable word for programs and for the page.
+    """
+
+    code = "error"
+
+    def __init__(self, problem: str, *, expected: str, found: str, remedy: str) -> None:
+        self.problem = problem
+        self.expected = expected
+        self.found = found
+        self.remedy = remedy
+        super().__init__(f"{problem} Expected {expected}, found {found}. {remedy}")
+
+    def to_dict(self) -> dict[str, str]:
+        """The error as the page and ``--json`` show it."""
+        return {
+            "code": self.code,
+            "message": self.problem,
+            "expected": self.expected,
+            "found": self.found,
+            "remedy": self.remedy,
+        }
+
+
+class UnknownTarget(VlmFreezeError):
+    """A strategy names a component, path or pattern that the tree does not have."""
+
+    code = "unknown-target"
+
+
+class InvalidStrategy(VlmFreezeError):
+    """A strategy holds a value that cannot be meant: a bad rank, a bad lr, a bad slice, an unknown field."""
+
+    code = "invalid-strategy"
+
+
+class PlanRefused(VlmFreezeError):
+    """A plan cannot be applied: nothing trains, LoRA finds no target, a tie is torn."""
+
+    code = "plan-refused"
+
+
+class ModelNotTrainable(VlmFreezeError):
+    """The model itself stands in the way: weights on meta, offloaded, half precision without range, adapters present."""
+
+    code = "model-not-trainable"
+
+
+class ModelBusy(VlmFreezeError):
+    """Somebody else holds this model: a burst is running, or a strategy is still applied."""
+
+    code = "model-busy"
+
+
+class BadBatch(VlmFreezeError):
+    """A micro-batch cannot be trained on: not a mapping, no labels, no label tokens, wrong shapes."""
+
+    code = "bad-batch"
+
+
+class NonFiniteLoss(VlmFreezeError):
+    """The loss or a gradient became NaN or infinite; the step was not taken."""
+
+    code = "non-finite"
+
+
+class BadSource(VlmFreezeError):
+    """No tree can be read from what was given."""
+
+    code = "bad-source"
+
+
+class BadWish(VlmFreezeError):
+    """A message from a page is not a wish that this version understands."""
+
+    code = "bad-wish"
+
+
+class StaleWish(VlmFreezeError):
+    """A wish was made against an older revision of the strategy."""
+
+    code = "stale"
+
+
+class WrongPhase(VlmFreezeError):
+    """A wish does not fit what the session is doing now."""
+
+    code = "wrong-phase"
+
+
+def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """The known names most like ``name``, best first; also those that merely contain it or end alike."""
+    names = list(dict.fromkeys(known))
+    close = get_close_matches(name, names, n=limit, cutoff=0.6)
+    last = name.rsplit(".", 1)[-1]
+    # difflib on 2,000 long dotted paths favours long common prefixes; the last segment is what people mistype.
+    close += get_close_matches(last, [n for n in names if "." not in n], n=limit, cutoff=0.6)
+    tails: dict[str, str] = {}
+    for known_name in names:
+        tails.setdefault(known_name.rsplit(".", 1)[-1], known_name)
+    close += [tails[t] for t in get_close_matches(last, tails, n=limit, cutoff=0.6)]
+    return list(dict.fromkeys(close))[:limit]

@@ -1,0 +1,120 @@
+"""What a burst leaves behind: one record per optimizer step, kept append-only. How steps are taken is in ``engine.burst``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .norms import ModuleNorms, NormLayout
+from .ports import port
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One optimizer step.
+
+    Attributes:
+        step: From 1.
+        loss: Mean over the label tokens of the step.
+        lr: Component -> learning rate of its group in this step (the highest, if it has several).
+        grad_norm: L2 over all trainable parameters, before clipping.
+        grad_norms: Module path -> the same for everything trainable at or below it.
+        tokens: Label tokens of the step.
+        seconds: Wall time of the step.
+        memory_bytes: Peak of device memory so far; None on a CPU.
+        eval_loss: Mean over the label tokens of the held-out batches; None when not measured at this step.
+        input_tokens: Tokens that went through the model, labels or not; what tokens/s counts.
+    """
+
+    step: int
+    loss: float
+    lr: Mapping[str, float]
+    grad_norm: float
+    grad_norms: ModuleNorms = field(compare=False)
+    tokens: int
+    seconds: float
+    memory_bytes: int | None = None
+    eval_loss: float | None = None
+    input_tokens: int = 0
+
+    @property
+    def component_norms(self) -> dict[str, float]:
+        """Component -> gradient norm of this step."""
+        return self.grad_norms.of_components()
+
+
+class History(Sequence[StepRecord]):
+    """The records of one burst, in order. Appended by one thread, readable by any.
+
+    Attributes:
+        layout: Which tensors the norms are of.
+        skipped: Micro-batches without a label token, which were left out.
+        strategy: The strategy as plain data.
+        settings: The burst's settings as plain data.
+    """
+
+    def __init__(
+        self,
+        layout: NormLayout,
+        strategy: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.layout = layout
+        self.strategy = dict(strategy or {})
+        self.settings = dict(settings or {})
+        self.skipped = 0
+        self._records: list[StepRecord] = []
+
+    def append(self, record: StepRecord) -> None:
+        """Adds the next step."""
+        self._records.append(record)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> StepRecord, slice -> list, as Sequence does
+        return self._records[index]
+
+    def __iter__(self) -> Iterator[StepRecord]:
+        return iter(self._records[: len(self._records)])
+
+    def series(self, path: str) -> list[float | None]:
+        """The gradient norm of one module at every step; None where it had no gradient."""
+        return [record.grad_norms.get(path) for record in self]
+
+    @property
+    def columns(self) -> dict[str, list[float | None]]:
+        """Column name -> values: step, loss, eval_loss, grad_norm, tokens, seconds, memory_bytes, lr/<c>, grad_norm/<c>."""
+        columns: dict[str, list[float | None]] = {
+            name: [getattr(record, name) for record in self]
+            for name in ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
+        }
+        for component in self.layout.component_names:
+            columns[f"lr/{component}"] = [record.lr.get(component) for record in self]
+            columns[f"grad_norm/{component}"] = [record.component_norms.get(component) for record in self]
+        return columns
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
+        """One row per step, with the columns of ``columns``."""
+        return port("frames").history_frame(self)
+
+    def to_json(self) -> str:
+        """Strategy, settings, columns, and the norm of every tensor at every step (RFC 8259: no NaN, absent is null)."""
+        return json.dumps(
+            {
+                "version": 1,
+                "strategy": self.strategy,
+                "settings": self.settings,
+                "skipped": self.skipped,
+                "columns": self.columns,
+                "tensors": list(self.layout.names),
+                "tensor_norms": [list(record.grad_norms.norms) for record in self],
+            },
+            allow_nan=False,
+        )
+
+    def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
+        """Loss and gradient norms as a finished plotly figure."""
+        return port("figures").history_figure(self)

@@ -1,0 +1,25 @@
+"""Ports: what a lower layer needs from a higher one, bound by name and loaded at the first use.
+
+Imports point down. Still a value has conveniences that need a library (``tree.to_pandas()``, ``Strategy.save("s.yaml")``)
+and the engine needs somebody to build adapters. They ask here for a *role*; this table names who plays it. Nothing else
+in the package looks anything up by name.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_PLAYERS: dict[str, str] = {
+    "lora": "vlmfreeze_widgets.adapters.peft_lora",
+    "models": "vlmfreeze_widgets.adapters.transformers_models",
+    "yaml": "vlmfreeze_widgets.adapters.yaml_text",
+    "frames": "vlmfreeze_widgets.adapters.pandas_frames",
+    "figures": "vlmfreeze_widgets.figures",
+    "pictures": "vlmfreeze_widgets.pictures",
+}
+
+
+def port(role: str) -> Any:  # noqa: ANN401 - a module; its functions are typed where they are written
+    """The module that plays ``role``: lora, models, yaml, frames, figures or pictures."""
+    return import_module(_PLAYERS[role])

@@ -1,0 +1,176 @@
+"""The wire between kernel and page: wishes, replies, numbers and rows as tests/wire/README.md fixes them.
+
+Encoding only; who answers a wish is in ``widgets.channel``, what the page is shown is in ``core.page_state``.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import BadWish, StaleWish, VlmFreezeError
+from .history import StepRecord
+
+VERSION = 1
+
+ROW_COLUMNS: tuple[str, ...] = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
+
+EDITS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "set_tuning": {"targets": list, "tuning": str},
+    "set_lr": {"target": str, "lr": (int, float, type(None))},
+    "set_lora": {"target": str, "rank": int, "alpha": (int, float)},
+    "set_blocks": {"component": str, "last": int},
+    "preset": {"name": str},
+    "undo": {},
+    "redo": {},
+    "reset": {},
+}
+"""Wishes that change the strategy, refused when stale: name -> argument -> type."""
+
+ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "hello": {"attempt": int},
+    "snapshot": {"burst": int, "from": int},
+    "run": {"steps": int},
+    "pause": {},
+    "resume": {},
+    "stop": {},
+    "keep": {},
+    "discard": {},
+    "series": {"burst": int, "node": int},
+}
+"""Wishes that are never stale."""
+
+_TARGET_LIMIT = 4096  # characters of one target, and targets in one wish
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a page asks for."""
+
+    id: str
+    rev: int
+    name: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_edit(self) -> bool:
+        """Whether it would change the strategy."""
+        return self.name in EDITS
+
+    def to_dict(self) -> dict[str, Any]:
+        """The message on the wire."""
+        return {"v": VERSION, "kind": "intent", "id": self.id, "rev": self.rev, "name": self.name, "args": dict(self.args)}
+
+
+def read_wish(message: object) -> Wish:
+    """Reads a message from a page; nothing in it is trusted.
+
+    Raises:
+        BadWish: Not a wish of this version, an unknown name, a missing, extra or mistyped argument.
+    """
+    if not isinstance(message, Mapping) or message.get("kind") != "intent" or message.get("v") != VERSION:
+        raise _bad("a wish of version 1", type(message).__name__ if not isinstance(message, Mapping) else "another message")
+    wish_id, rev, name, args = (message.get(key) for key in ("id", "rev", "name", "args"))
+    if not isinstance(wish_id, str) or not 0 < len(wish_id) <= 64 or not _is_int(rev):
+        raise _bad("an id and a revision", f"id {wish_id!r:.40}, rev {rev!r:.40}")
+    form = EDITS.get(name) if isinstance(name, str) and name in EDITS else ACTIONS.get(name) if isinstance(name, str) else None
+    if form is None:
+        raise _bad(f"one of {', '.join([*EDITS, *ACTIONS])}", repr(name)[:40])
+    if not isinstance(args, Mapping) or set(args) != set(form):
+        raise _bad(f"the arguments {sorted(form)} of {name}", repr(sorted(args) if isinstance(args, Mapping) else args)[:80])
+    for key, kind in form.items():
+        value = args[key]
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _bad(f"another type for {key}", type(value).__name__)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _bad(f"a finite {key}", repr(value))
+    targets = args.get("targets", [args.get("target", "")])
+    if len(targets) > _TARGET_LIMIT or any(not isinstance(t, str) or len(t) > _TARGET_LIMIT for t in targets):
+        raise _bad("a list of paths", "something else")
+    return Wish(wish_id, int(rev), str(name), dict(args))  # type: ignore[call-overload]  # checked above
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _bad(expected: str, found: str) -> BadWish:
+    return BadWish(
+        "This message is not a wish that this version understands.",
+        expected=expected,
+        found=found,
+        remedy="Run the cell again, so that page and kernel are of one version.",
+    )
+
+
+def stale(found: int, expected: int) -> StaleWish:
+    """The refusal of an edit against an older revision."""
+    return StaleWish(
+        "The strategy has changed since this page last drew it.",
+        expected=f"revision {expected}",
+        found=f"revision {found}",
+        remedy="Repeat the change on the page as it is now.",
+    )
+
+
+def ok_reply(wish_id: str, rev: int, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The one reply to a wish that was granted."""
+    return {"v": VERSION, "kind": "reply", "id": wish_id, "ok": True, "rev": rev, "result": dict(result or {})}
+
+
+def error_reply(wish_id: str, rev: int, error: BaseException) -> dict[str, Any]:
+    """The one reply to a wish that failed; any exception has the three parts."""
+    return {"v": VERSION, "kind": "reply", "id": wish_id, "ok": False, "rev": rev, "error": error_to_dict(error)}
+
+
+def error_to_dict(error: BaseException) -> dict[str, str]:
+    """code, message, expected, found, remedy of any exception."""
+    if isinstance(error, VlmFreezeError):
+        return {**error.to_dict(), "message": str(error)}
+    return {
+        "code": "unexpected",
+        "message": f"{type(error).__name__}: {error}",
+        "expected": "",
+        "found": type(error).__name__,
+        "remedy": "The traceback below says where.",
+    }
+
+
+def number(value: float | None) -> Any:  # noqa: ANN401 - float, None or {"f": name}
+    """A number for JSON; non-finite ones are spelled out, since ipywidgets would make them strings."""
+    if value is None or math.isfinite(value):
+        return value
+    return {"f": "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
+
+
+def read_number(value: Any) -> float | None:  # noqa: ANN401 - what ``number`` wrote
+    """The inverse of ``number``."""
+    return float(value["f"]) if isinstance(value, Mapping) else None if value is None else float(value)
+
+
+def row_values(record: StepRecord, lr_names: Sequence[str], norm_names: Sequence[str]) -> list[float]:
+    """One row of the wire: ROW_COLUMNS, then lr per component, then gradient norm per component; missing is NaN."""
+    row = [_or_nan(getattr(record, name)) for name in ROW_COLUMNS]
+    row += [_or_nan(record.lr.get(name)) for name in lr_names]
+    norms = record.component_norms
+    return row + [_or_nan(norms.get(name)) for name in norm_names]
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def rows_message(burst: int, first: int, rows: Sequence[Sequence[float]], width: int) -> tuple[dict[str, Any], bytes]:
+    """A rows event and its buffer: count x width float64, little-endian, row-major."""
+    flat = [value for row in rows for value in row]
+    message = {"v": VERSION, "kind": "rows", "burst": burst, "first": first, "count": len(rows), "width": width}
+    return message, struct.pack(f"<{len(flat)}d", *flat)
+
+
+def paint_message(burst: int, step: int, values: Sequence[float]) -> tuple[dict[str, Any], bytes]:
+    """A paint event and its buffer: one float32 per node."""
+    message = {"v": VERSION, "kind": "paint", "burst": burst, "step": step, "metric": "grad_norm"}
+    return message, struct.pack(f"<{len(values)}f", *(min(v, 3.4e38) if v == v else v for v in values))

@@ -1,0 +1,166 @@
+"""Meets a strategy with a tree: the nearest, most specific rule decides each parameter. Warnings are in ``core.plan_checks``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from .components import COMPONENTS
+from .plan import Group, Plan
+from .plan_checks import check_plan
+from .rates import DEFAULT_WEIGHT_DECAY, default_lr
+from .selectors import Target, find_target
+from .strategy import Strategy
+from .tree import ModuleTree, Node
+from .tuning import Full, Lora, Tuning
+
+
+def resolve(strategy: Strategy | Mapping[str, object], tree: ModuleTree) -> Plan:
+    """Gives every parameter of a tree exactly one verdict.
+
+    A rule reaches everything at or below the places that it names (a component: the paths that it owns). Of the rules
+    that reach a parameter, the one whose place lies nearest to it wins; of two at the same place a path beats a slice,
+    a slice a glob, a glob a regular expression, that a component; then the later one. What no rule reaches is frozen. A
+    shared tensor is one thing: it trains if a rule for any of its names says so.
+
+    Args:
+        strategy: Rules, or a plain mapping of them.
+        tree: From ``read_tree``.
+
+    Raises:
+        UnknownTarget: A rule or a rate names nothing in the tree; the message gives the nearest names.
+        InvalidStrategy: A value that cannot be meant.
+    """
+    strategy = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
+    rules = Lookup(tree, dict(strategy.rules))
+    decided: dict[str, str] = {}
+    trainable: set[str] = set()
+    for parameter in tree.parameters:
+        rule = rules.decide(parameter.name)
+        if rule is not None:
+            decided[parameter.name] = rule
+            if isinstance(strategy.rules[rule], Full):
+                trainable.add(parameter.owner)
+    lora_targets = {node.path: lora for node, lora in _lora_targets(tree, rules, strategy.rules)}
+    groups = _groups(strategy, tree, trainable, lora_targets)
+    adapter_params = sum(
+        lora.adapter_params(*shape)
+        for path, lora in lora_targets.items()
+        if (shape := tree.by_path[path].lora_shape) is not None
+    )
+    warnings = check_plan(strategy, tree, frozenset(trainable), lora_targets, decided, rules.targets)
+    return Plan(
+        strategy=strategy,
+        tree=tree,
+        trainable=frozenset(trainable),
+        lora_targets=MappingProxyType(lora_targets),
+        optimizer_groups=groups,
+        decided_by=MappingProxyType(decided),
+        warnings=warnings,
+        adapter_params=adapter_params,
+    )
+
+
+@dataclass(frozen=True)
+class _Hit:
+    target: Target
+    order: int
+
+
+class Lookup:
+    """Finds, for a path, the key of the most specific entry of a mapping from targets.
+
+    Args:
+        tree: Where the targets are looked up.
+        entries: Target -> anything; the key "" is no target and is left to the caller.
+
+    Raises:
+        UnknownTarget: An entry names nothing in the tree.
+    """
+
+    def __init__(self, tree: ModuleTree, entries: Mapping[str, object]) -> None:
+        self._tree = tree
+        self.targets: dict[str, Target] = {text: find_target(text, tree) for text in entries if text}
+        self._at: dict[str, list[_Hit]] = {}
+        for order, target in enumerate(self.targets.values()):
+            for place in target.places:
+                self._at.setdefault(place, []).append(_Hit(target, order))
+
+    def decide(self, path: str) -> str | None:
+        """The key that rules over a parameter or module path, or None."""
+        hit = self._nearest(path)
+        return None if hit is None else hit.text
+
+    def place_of(self, path: str) -> str | None:
+        """The place through which the winning key reaches ``path``."""
+        return next((place for place, _ in self._hits(path)), None)
+
+    def _nearest(self, path: str) -> Target | None:
+        return next((target for _, target in self._hits(path)), None)
+
+    def _hits(self, path: str) -> Iterator[tuple[str, Target]]:
+        component = self._tree.component_of(path)
+        place = path
+        while True:
+            # A component's rule stops where another component begins inside it (a merger inside the vision tower).
+            hits = [
+                hit
+                for hit in self._at.get(place, ())
+                if hit.target.kind != "component" or hit.target.text == component
+            ]
+            if hits:
+                best = max(hits, key=lambda hit: (hit.target.specificity(place), hit.order))
+                yield place, best.target
+            if not place:
+                return
+            place = place.rpartition(".")[0]
+
+
+def _lora_targets(
+    tree: ModuleTree, rules: Lookup, tunings: Mapping[str, Tuning]
+) -> Iterator[tuple[Node, Lora]]:
+    for node in tree.nodes:
+        if not node.adaptable:
+            continue
+        # The weight decides, not the module: a rule may name "q_proj.weight" itself.
+        weight = f"{node.path}.weight"
+        rule = rules.decide(weight if weight in tree.by_name else node.path)
+        if rule is None or not isinstance(lora := tunings[rule], Lora):
+            continue
+        named_itself = rules.place_of(node.path) == node.path
+        if _is_wanted(node, lora, tree, named_itself):
+            yield node, lora
+
+
+def _is_wanted(node: Node, lora: Lora, tree: ModuleTree, named_itself: bool) -> bool:
+    if lora.targets != "all-linear":
+        return any(node.path == t or node.path.endswith(f".{t}") for t in lora.targets)
+    if named_itself:
+        return True
+    return node.adaptable == "linear" and node.path not in tree.head_paths
+
+
+def _groups(
+    strategy: Strategy, tree: ModuleTree, trainable: set[str], lora_targets: Mapping[str, Lora]
+) -> tuple[Group, ...]:
+    rates = Lookup(tree, dict(strategy.lr))
+    decays = Lookup(tree, dict(strategy.weight_decay))
+    members: dict[tuple[str, float, float], list[str]] = {}
+
+    def add(path: str, component: str, kind: str, names: list[str]) -> None:
+        rate_key, decay_key = rates.decide(path), decays.decide(path)
+        fallback = strategy.lr.get("", default_lr(component, kind))
+        lr = strategy.lr[rate_key] if rate_key is not None else fallback
+        decay = strategy.weight_decay[decay_key or ""] if decay_key or "" in strategy.weight_decay else None
+        key = (component, lr, DEFAULT_WEIGHT_DECAY if decay is None else decay)
+        members.setdefault(key, []).extend(names)
+
+    for parameter in tree.parameters:
+        if parameter.name in trainable:
+            add(parameter.name, parameter.component, "full", [parameter.name])
+    for path in lora_targets:
+        add(path, tree.component_of(path), "lora", [f"{path}.lora_A", f"{path}.lora_B"])
+    order = {name: i for i, name in enumerate(COMPONENTS)}
+    keys = sorted(members, key=lambda key: (order.get(key[0], len(order)), -key[1]))
+    return tuple(Group(*key, params=tuple(members[key])) for key in keys)

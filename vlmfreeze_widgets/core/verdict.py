@@ -1,0 +1,125 @@
+"""The verdict per component, "does it really train?": selected · in the optimizer · gradient arrives · weights moved.
+
+Pure judgement of evidence; the evidence is gathered by ``engine.evidence``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .components import LABELS
+from .wording import rate
+
+Status = Literal["ok", "warning", "failure", "pending"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was seen of one component in a burst.
+
+    Attributes:
+        component: Its name.
+        selected: Tensors that the plan trains (full parameters, and A and B of every adapter).
+        in_optimizer: Of those, tensors held by an optimizer group.
+        lr: The rate of its group, the highest if several, at the last step.
+        with_gradient: Tensors that got a gradient that was not zero at some step.
+        gradient: The component's gradient norm at the last step; None without gradient.
+        moved: Tensors whose values differ from the start.
+        update_ratio: ‖ΔW‖ / ‖W‖ over the full parameters (‖ΔBA‖ is not formed; for LoRA over A and B themselves).
+        frozen: Tensors that must not change (parameters and buffers).
+        frozen_changed: Of those, tensors whose bits changed.
+        dead: Names of selected tensors that never got a gradient.
+        steps: Optimizer steps so far.
+        is_lora: Whether all that is selected are adapters.
+    """
+
+    component: str
+    selected: int
+    in_optimizer: int
+    lr: float | None
+    with_gradient: int
+    gradient: float | None
+    moved: int
+    update_ratio: float | None
+    frozen: int
+    frozen_changed: int
+    dead: tuple[str, ...]
+    steps: int
+    is_lora: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement on one component.
+
+    Attributes:
+        component: Its name.
+        status: "ok", "warning" (trains, but not all of it), "failure" (does not do what was wanted), or "pending".
+        text: One line for people.
+        selected: Whether anything of it was to train.
+        lr: The rate, None when frozen.
+        gradient: The last gradient norm, None without.
+        moved: Update ratio ‖ΔW‖ / ‖W‖; 0.0 for a frozen component that did not change.
+        dead: Selected tensors that never got a gradient.
+    """
+
+    component: str
+    status: Status
+    text: str
+    selected: bool
+    lr: float | None = None
+    gradient: float | None = None
+    moved: float | None = None
+    dead: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The component as people call it."""
+        return LABELS.get(self.component, self.component)
+
+    def __str__(self) -> str:
+        sign = {"ok": "✓", "warning": "!", "failure": "✗", "pending": "…"}[self.status]
+        return f"{sign} {self.label}: {self.text}"
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """One component's verdict.
+
+    LoRA starts with B = 0, so the gradient of A is exactly zero at step 1: A is judged from step 2 on.
+    """
+    e = evidence
+    if e.frozen_changed:
+        return Verdict(
+            e.component, "failure", f"{e.frozen_changed} of {e.frozen} frozen tensors changed", bool(e.selected), e.lr, e.gradient
+        )
+    if not e.selected:
+        return Verdict(e.component, "ok", f"frozen: 0 of {e.frozen} tensors changed", False, moved=0.0)
+    known = {"selected": True, "lr": e.lr, "gradient": e.gradient, "moved": e.update_ratio, "dead": e.dead}
+    if e.steps < (2 if e.is_lora else 1):
+        return Verdict(e.component, "pending", "waiting for the first steps", **known)  # type: ignore[arg-type]
+    if e.in_optimizer < e.selected:
+        return Verdict(
+            e.component, "failure", f"{e.selected - e.in_optimizer} of {e.selected} tensors are in no optimizer group", **known  # type: ignore[arg-type]
+        )
+    if not e.with_gradient:
+        return Verdict(e.component, "failure", f"no gradient reaches any of its {e.selected} tensors", **known)  # type: ignore[arg-type]
+    lr = f"lr {rate(e.lr)}" if e.lr is not None else "lr ?"
+    if not e.moved:
+        why = "the learning rate is 0" if not e.lr else "every update rounds to zero"
+        return Verdict(e.component, "failure", f"{lr} · gradient arrives · nothing moved: {why}", **known)  # type: ignore[arg-type]
+    gradient = f"gradient {e.gradient:.2g}" if e.gradient is not None else "gradient at an earlier step"
+    moved = f"moved {_ratio(e.update_ratio)}"
+    reach = f"A and B: gradient on {e.with_gradient} of {e.selected}" if e.is_lora else gradient
+    parts = [lr, reach, moved]
+    if e.with_gradient < e.selected:
+        missing = e.selected - e.with_gradient
+        parts.append(f"{missing} of {e.selected} tensors get no gradient")
+        return Verdict(e.component, "warning", " · ".join(parts), **known)  # type: ignore[arg-type]
+    return Verdict(e.component, "ok", " · ".join(parts), **known)  # type: ignore[arg-type]
+
+
+def _ratio(value: float | None) -> str:
+    if value is None:
+        return "?"
+    return rate(float(f"{value:.1e}")) if 0 < value < 0.01 else f"{value:.2g}"
