@@ -23,8 +23,9 @@ def check_plan(
 ) -> tuple[PlanWarning, ...]:
     """All warnings of one plan, refusals first."""
     found = [
-        *_nothing_trains(strategy, tree, trainable, lora_targets),
+        # The more telling refusal first: "no module called q_proj" explains why nothing trains.
         *_lora_without_target(strategy, lora_targets, targets),
+        *_nothing_trains(strategy, tree, trainable, lora_targets),
         *_lora_of_two_kinds(lora_targets),
         *_torn_ties(strategy, tree, trainable, lora_targets, decided),
         *_leaking_suffixes(strategy, tree, lora_targets),

@@ -1,0 +1,73 @@
+"""vlmfreeze_widgets: see a vision-language model, choose what trains, run a burst, hand the strategy over.
+
+The public names, loaded when they are first used: importing the package imports neither torch nor Jupyter.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC: dict[str, str] = {
+    "AppliedModel": "engine.apply",
+    "Burst": "engine.burst",
+    "BurstMonitor": "widgets.monitor",
+    "BurstResult": "engine.result",
+    "BurstSettings": "engine.settings",
+    "COMPONENTS": "core.components",
+    "FROZEN": "core.tuning",
+    "FULL": "core.tuning",
+    "FreezeMap": "widgets.freeze_map",
+    "History": "core.history",
+    "Lora": "core.tuning",
+    "ModuleTree": "core.tree",
+    "Plan": "core.plan",
+    "Session": "session",
+    "Strategy": "core.strategy",
+    "VlmFreezeError": "core.errors",
+    "Workbench": "widgets.workbench",
+    "apply": "engine.apply",
+    "demo": "demo",
+    "preset": "core.presets",
+    "presets": "core.presets",
+    "read_tree": "engine.read",
+    "resolve": "core.resolve",
+}
+
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from .core.components import COMPONENTS
+    from .core.errors import VlmFreezeError
+    from .core.history import History
+    from .core.plan import Plan
+    from .core.presets import preset, presets
+    from .core.resolve import resolve
+    from .core.strategy import Strategy
+    from .core.tree import ModuleTree
+    from .core.tuning import FROZEN, FULL, Lora
+    from .demo import demo
+    from .engine.apply import AppliedModel, apply
+    from .engine.burst import Burst
+    from .engine.read import read_tree
+    from .engine.result import BurstResult
+    from .engine.settings import BurstSettings
+    from .session import Session
+    from .widgets.freeze_map import FreezeMap
+    from .widgets.monitor import BurstMonitor
+    from .widgets.workbench import Workbench

@@ -1,0 +1,37 @@
+"""YAML through ruamel (YAML 1.2, where 1e-5 is a number and ``no`` is a string), safe types only."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+
+def dump(data: Any) -> str:  # noqa: ANN401 - plain data
+    """Plain data as YAML text."""
+    stream = StringIO()
+    yaml = _yaml()
+    yaml.dump(data, stream)
+    return stream.getvalue()
+
+
+def load(text: str) -> Any:  # noqa: ANN401 - plain data
+    """Plain data from YAML text.
+
+    Raises:
+        ValueError: Not YAML, or YAML with tags.
+    """
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return _yaml().load(text)
+    except YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _yaml() -> Any:  # noqa: ANN401 - ruamel.yaml.YAML
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # rules keep their order: of two equal ones the later wins
+    return yaml

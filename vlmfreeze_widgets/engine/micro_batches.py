@@ -1,0 +1,156 @@
+"""Micro-batches: checked, counted, moved to the device. What is computed with them is in ``engine.burst``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..core.errors import BadBatch
+
+IGNORED = -100
+"""The label that no loss is computed for (PyTorch's ``ignore_index``)."""
+
+_PATIENCE = 32  # micro-batches without a label token in a row before giving up, when the source has no length
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """One forward and backward pass.
+
+    Attributes:
+        index: Position in the source, from 0, for messages.
+        tensors: Keyword arguments of the model.
+        label_tokens: Tokens that the loss is computed for.
+        input_tokens: Tokens that go through the model.
+    """
+
+    index: int
+    tensors: Mapping[str, Any]
+    label_tokens: int
+    input_tokens: int
+
+    def to(self, device: torch.device) -> dict[str, Any]:
+        """The tensors on a device."""
+        return {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in self.tensors.items()}
+
+
+class MicroBatches:
+    """Reads micro-batches one after another, from the start again when a re-iterable source ends.
+
+    Args:
+        source: Anything that yields mappings of tensors with ``labels``.
+        shifts_labels: Whether the model predicts the next token, so that the first label of a row is never used.
+
+    Attributes:
+        skipped: Micro-batches without a label token so far; they are left out.
+
+    Raises:
+        BadBatch: The source is no iterable.
+    """
+
+    def __init__(self, source: Iterable[Any], shifts_labels: bool = True) -> None:
+        if isinstance(source, Mapping) or not isinstance(source, Iterable):
+            raise BadBatch(
+                "There are no micro-batches to read.",
+                expected="a list, DataLoader or other iterable of dicts of tensors",
+                found=f"one {type(source).__name__}",
+                remedy="Put the batch into a list: [batch].",
+            )
+        self.skipped = 0
+        self._source = source
+        self._shifts = shifts_labels
+        self._iterator: Iterator[Any] = iter(source)
+        self._one_shot = self._iterator is source
+        self._index = -1
+        self._patience = max(len(source), 1) if hasattr(source, "__len__") else _PATIENCE
+
+    @property
+    def size(self) -> int:
+        """Micro-batches of one pass; 1 where the source cannot say."""
+        return len(self._source) if hasattr(self._source, "__len__") else 1
+
+    def take(self, number: int) -> list[MicroBatch]:
+        """The micro-batches of one optimizer step; fewer, or none, when a one-shot source has ended.
+
+        Raises:
+            BadBatch: A micro-batch cannot be trained on, or a whole pass has no label token.
+        """
+        taken: list[MicroBatch] = []
+        in_a_row = 0
+        while len(taken) < number:
+            raw = self._next()
+            if raw is None:
+                break
+            batch = self._read(raw)
+            if batch.label_tokens:
+                taken.append(batch)
+                in_a_row = 0
+                continue
+            self.skipped += 1
+            in_a_row += 1
+            if in_a_row >= self._patience:
+                raise BadBatch(
+                    f"{in_a_row} micro-batches in a row have no label token.",
+                    expected=f"labels other than {IGNORED} in at least one row",
+                    found=f"only {IGNORED}",
+                    remedy="Check the chat template and max_length: the answer may be masked or cut off.",
+                )
+        return taken
+
+    def _next(self) -> Any | None:  # noqa: ANN401 - whatever the source yields
+        for attempt in range(2):
+            try:
+                raw = next(self._iterator)
+            except StopIteration:
+                if self._one_shot or attempt:
+                    if self._index < 0:
+                        raise self._empty() from None
+                    return None
+                self._iterator = iter(self._source)
+                continue
+            self._index += 1
+            return raw
+        return None
+
+    def _empty(self) -> BadBatch:
+        return BadBatch(
+            "There are no micro-batches to read.",
+            expected="at least one",
+            found="an empty source",
+            remedy="Give batches that yield at least one dict of tensors.",
+        )
+
+    def _read(self, raw: Any) -> MicroBatch:  # noqa: ANN401 - whatever the source yields
+        if not isinstance(raw, Mapping):
+            raise self._bad("a mapping of tensors (a dict, a BatchFeature)", type(raw).__name__)
+        labels = raw.get("labels")
+        if not isinstance(labels, torch.Tensor):
+            raise self._bad("a tensor under 'labels'", f"the keys {', '.join(map(str, raw)) or 'none'}"[:120])
+        if labels.is_floating_point() or labels.dim() < 1:
+            raise self._bad("whole-number labels of shape (batch, tokens)", f"{labels.dtype} {tuple(labels.shape)}")
+        ids = raw.get("input_ids")
+        if isinstance(ids, torch.Tensor) and self._shifts and ids.shape[:2] != labels.shape[:2]:
+            raise self._bad(f"labels of the shape of input_ids, {tuple(ids.shape)}", str(tuple(labels.shape)))
+        used = labels[..., 1:] if self._shifts and labels.dim() > 1 else labels
+        tokens = int((used != IGNORED).sum())
+        return MicroBatch(self._index, raw, tokens, ids.numel() if isinstance(ids, torch.Tensor) else labels.numel())
+
+    def _bad(self, expected: str, found: str) -> BadBatch:
+        return BadBatch(
+            f"Micro-batch {self._index} cannot be trained on.",
+            expected=expected,
+            found=found,
+            remedy="A batch holds the model's keyword arguments and labels, with -100 where no loss is wanted.",
+        )
+
+
+def non_finite_inputs(batch: MicroBatch) -> list[str]:
+    """Names of tensors of a batch that hold NaN or infinity, for the message of a failed step."""
+    return [
+        key
+        for key, value in batch.tensors.items()
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all())
+    ]

@@ -1,0 +1,138 @@
+"""What a burst leaves: history, verdicts, and the trained values, to be kept, saved or let go. The model itself is as before."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..core.errors import WrongPhase
+from ..core.history import History
+from ..core.plan import Plan
+from ..core.ports import port
+from ..core.verdict import Verdict
+from .apply import AppliedModel, apply
+
+
+class BurstResult:
+    """The result of a burst. The model was given back bit-identical; ``keep`` puts the trained values on it again.
+
+    Attributes:
+        history: One record per step.
+        verdicts: One per component.
+        plan: What was applied.
+        stopped_early: Why the burst ended before its last step; None when it did not.
+        outcome: "discarded" (the default) or "kept".
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: Plan,
+        history: History,
+        verdicts: tuple[Verdict, ...],
+        trained: Mapping[str, torch.Tensor],
+        stopped_early: str | None,
+    ) -> None:
+        self.plan = plan
+        self.history = history
+        self.verdicts = verdicts
+        self.stopped_early = stopped_early
+        self.outcome = "discarded"
+        self._model = model
+        self._trained = dict(trained)
+
+    def keep(self, merge: bool = False) -> nn.Module:
+        """Puts what was trained on the model, for good.
+
+        Args:
+            merge: Add LoRA to the base weights, so that the model has no adapters and can be planned again. By default the
+                adapters stay beside the weights, exactly as they trained.
+
+        Returns:
+            The model.
+
+        Raises:
+            WrongPhase: The result was let go with ``discard``.
+            ModelBusy: The model is in use.
+        """
+        if not self._trained:
+            raise WrongPhase(
+                "There is nothing to keep.",
+                expected="a result with trained values",
+                found="one that was discarded, or kept already, or of a burst without a step",
+                remedy="Run the burst again.",
+            )
+        applied = apply(self._model, self.plan, owner="a result being kept")
+        try:
+            self._put(applied)
+            targets = tuple(self.plan.lora_targets)
+            if merge and targets:
+                port("lora").merge(self._model, targets)
+        except BaseException:
+            applied.revert()
+            raise
+        applied.settle(keep_adapters=not merge)
+        self.outcome = "kept"
+        self._trained = {}
+        return self._model
+
+    def discard(self) -> None:
+        """Lets the trained values go. The model is as before the burst already."""
+        self._trained = {}
+
+    def applied(self) -> AppliedModel:
+        """A context in which the model has the trained values, to look at answers before deciding.
+
+        Raises:
+            ModelBusy: The model is in use.
+        """
+        applied = apply(self._model, self.plan, owner="a result being looked at")
+        self._put(applied)
+        return applied
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes the result into a folder.
+
+        Returns:
+            The folder: strategy.yaml, history.json, verdicts.json; with LoRA adapter_config.json and
+            adapter_model.safetensors, which plain ``PeftModel.from_pretrained`` loads; without it trained.safetensors.
+
+        Raises:
+            FileExistsError: The folder holds something already; nothing is overwritten.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
+        self.plan.strategy.save(folder / "strategy.yaml")
+        (folder / "history.json").write_text(self.history.to_json(), encoding="utf-8")
+        verdicts = [
+            {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)} for v in self.verdicts
+        ]
+        about = {"verdicts": verdicts, "stopped_early": self.stopped_early, "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        (folder / "verdicts.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        if self._trained and self.plan.lora_targets:
+            port("lora").save(folder, self._model, self.plan, self._trained)
+        elif self._trained:
+            port("lora").save_tensors(folder / "trained.safetensors", self._trained)
+        return folder
+
+    def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
+        """Loss and gradient norms as a finished plotly figure."""
+        return self.history.figure()
+
+    def _put(self, applied: AppliedModel) -> None:
+        with torch.no_grad():
+            for trainable in applied.trainables:
+                trainable.parameter.copy_(self._trained[trainable.name])
+
+    def __repr__(self) -> str:
+        losses = f"loss {self.history[0].loss:.3g} → {self.history[-1].loss:.3g}" if self.history else "no step taken"
+        lines = [f"{len(self.history)} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"]
+        return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
