@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,10 +66,18 @@ class History(Sequence[StepRecord]):
         self.settings = dict(settings or {})
         self.skipped = 0
         self._records: list[StepRecord] = []
+        self._listeners: list[Callable[[], None]] = []
 
     def append(self, record: StepRecord) -> None:
         """Adds the next step."""
         self._records.append(record)
+        for listener in self._listeners:
+            listener()
+
+    def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Calls ``listener`` after each record, on the thread that appends; the function returned ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
     def __len__(self) -> int:
         return len(self._records)

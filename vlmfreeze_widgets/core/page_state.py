@@ -1,0 +1,193 @@
+"""What the page is shown of a tree, a plan and a burst: the values of the traits ``tree_state`` and ``plan_state`` as tests/wire/README.md
+fixes them. Plain data and bytes; who sends it is in ``widgets``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from .components import COMPONENTS, LABELS
+from .plan import Plan
+from .plan_text import ComponentRow, component_rows, sentence
+from .presets import PRESETS
+from .protocol import VERSION, number
+from .tree import ModuleTree, Node
+from .wording import count
+
+TUNING_CODES = {"frozen": 0, "lora": 1, "full": 2, "mixed": 3, "none": 4}
+_NO_COMPONENT = 255
+_PATHS_SHOWN = 8  # of one warning
+
+
+def tree_state(tree: ModuleTree) -> dict[str, Any]:
+    """The trait ``tree_state``."""
+    nodes = tree.nodes
+    index = {node.path: i for i, node in enumerate(nodes)}
+    parents = [-1] * len(nodes)
+    for i, node in enumerate(nodes):
+        for child in node.children:
+            parents[index[child.path]] = i
+    classes = list(dict.fromkeys(node.class_name for node in nodes))
+    class_index = {name: i for i, name in enumerate(classes)}
+    shown = [name for name in COMPONENTS if name in tree.components]
+    component_index = {name: i for i, name in enumerate(shown)}
+    return {
+        "v": VERSION,
+        "title": tree.title,
+        "dtype": tree.dtype,
+        "device": tree.device,
+        "total_params": tree.total_params,
+        "names": [_segment(node, nodes[parents[i]] if parents[i] >= 0 else None) for i, node in enumerate(nodes)],
+        "classes": classes,
+        "components": [_component(tree, name, index) for name in shown],
+        "tied": _tied(tree, index),
+        "parent": _pack("i", parents),
+        "class_index": _pack("H", [class_index[node.class_name] for node in nodes]),
+        "params": _pack("d", [node.total_params for node in nodes]),
+        "own": _pack("d", [node.own_params for node in nodes]),
+        "bytes": _pack("d", [node.total_bytes for node in nodes]),
+        "component": _pack("B", [component_index.get(node.component or "", _NO_COMPONENT) for node in nodes]),
+        "kind": _pack("B", [int(node.kind == "parameter") for node in nodes]),
+        "lora": _pack("B", [int(bool(node.adaptable)) for node in nodes]),
+    }
+
+
+def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[str, Any]:
+    """The trait ``plan_state``."""
+    rows = component_rows(plan)
+    return {
+        "v": VERSION,
+        "rev": rev,
+        "sentence": sentence(plan),
+        "strategy_name": plan.strategy.name,
+        "trainable_params": plan.trainable_params,
+        "total_params": plan.total_params,
+        "frozen_params": plan.frozen_params,
+        "adapter_params": plan.adapter_params,
+        "tuning": bytes(node_tunings(plan)),
+        "components": [_row(row) for row in rows],
+        "counts": {
+            "frozen": plan.frozen_params,
+            "full": plan.full_params,
+            "lora": plan.adapter_params,
+            "lora_modules": len(plan.lora_targets),
+        },
+        "warnings": [
+            {
+                "code": w.code,
+                "severity": w.severity,
+                "message": w.message,
+                "remedy": w.remedy,
+                "paths": list(w.paths[:_PATHS_SHOWN]),
+                "count": len(w.paths),
+            }
+            for w in plan.warnings
+        ],
+        "cost": _cost(plan),
+        "rules": [
+            {"target": target, "tuning": tuning.kind, "text": str(tuning)} for target, tuning in plan.strategy.rules.items()
+        ],
+        "presets": [{"name": p.name, "label": p.label, "source": p.source} for p in PRESETS.values()],
+        "can_undo": can_undo,
+        "can_redo": can_redo,
+    }
+
+
+def node_tunings(plan: Plan) -> list[int]:
+    """One code per node: how everything at or below it trains."""
+    codes: dict[str, int] = {}
+
+    def visit(node: Node) -> int:
+        seen = {visit(child) for child in node.children} - {TUNING_CODES["none"]}
+        if not (node.children and node.kind == "module"):
+            seen |= {TUNING_CODES[plan.tuning_of(p.name)] for p in node.parameters}
+        if node.path in plan.lora_targets:
+            # The bias beside an adapter stays frozen; the module is a LoRA module all the same.
+            seen = {TUNING_CODES["lora"]} | (seen & {TUNING_CODES["full"]})
+        elif TUNING_CODES["lora"] in seen and node.children:
+            # Norms among LoRA layers carry no adapter: a block of LoRA layers still reads as LoRA.
+            seen -= {c for c in seen if c == TUNING_CODES["frozen"] and _only_norms_frozen(plan, node)}
+        code = TUNING_CODES["none"] if not seen else seen.pop() if len(seen) == 1 else TUNING_CODES["mixed"]
+        codes[node.path] = code
+        return code
+
+    visit(plan.tree.root)
+    return [codes[node.path] for node in plan.tree.nodes]
+
+
+def _only_norms_frozen(plan: Plan, node: Node) -> bool:
+    """Whether each frozen leaf at or below a node could not carry LoRA anyway."""
+    return all(
+        not leaf.adaptable or leaf.path in plan.lora_targets or leaf.path in plan.tree.head_paths
+        for leaf in node.walk()
+        if not leaf.children
+    )
+
+
+def _component(tree: ModuleTree, name: str, index: dict[str, int]) -> dict[str, Any]:
+    blocks = tree.blocks(name)
+    return {
+        "name": name,
+        "label": LABELS.get(name, name),
+        "nodes": [index[path] for path in tree.components[name] if path in index],
+        "params": tree.component_params(name),
+        "blocks": None if blocks is None else {"node": index[blocks.path], "count": len(blocks.children)},
+    }
+
+
+def _row(row: ComponentRow) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "label": LABELS.get(row.name, row.name),
+        "tuning": row.tuning,
+        "params": row.params,
+        "trainable_params": row.trainable_params,
+        "adapter_params": row.adapter_params,
+        "lr": number(row.lr),
+        "rank": row.rank,
+        "alpha": row.alpha,
+        "targets": row.targets,
+        "blocks": {"count": row.blocks, "last": row.blocks_trained} if row.blocks else None,
+        "detail": row.detail,
+    }
+
+
+def _cost(plan: Plan) -> dict[str, Any]:
+    """Memory that is known from the plan alone; activations are measured or estimated elsewhere."""
+    tree = plan.tree
+    full = sum(tree.by_name[n].params for n in plan.trainable)
+    # Adapters, gradients of what trains and AdamW's two moments are float32; so are masters of half-precision weights.
+    masters = sum(4 * p.params for n in plan.trainable if (p := tree.by_name[n]).dtype in ("bfloat16", "float16"))
+    trained = full + plan.adapter_params
+    parts = [
+        ("weights", "weights", tree.total_bytes),
+        ("adapters", "adapters", 4 * plan.adapter_params),
+        ("gradients", "gradients", 4 * trained),
+        ("optimizer", "optimizer", 8 * trained + masters),
+    ]
+    return {
+        "title": "Memory before activations",
+        "parts": [{"name": name, "label": label, "bytes": size} for name, label, size in parts],
+        "total_bytes": sum(size for _, _, size in parts),
+        "limit_bytes": None,
+        "note": f"AdamW on {count(trained)} parameters in float32; activations come on top",
+    }
+
+
+def _tied(tree: ModuleTree, index: dict[str, int]) -> list[list[int]]:
+    def place(name: str) -> int | None:
+        return index.get(name, index.get(name.rpartition(".")[0]))
+
+    pairs = [(place(alias), place(owner)) for owner, names in tree.aliases.items() for alias in names if alias != owner]
+    return [[a, b] for a, b in pairs if a is not None and b is not None]
+
+
+def _segment(node: Node, parent: Node | None) -> str:
+    prefix = f"{parent.path}." if parent is not None and parent.path else ""
+    return node.path.removeprefix(prefix)
+
+
+def _pack(code: str, values: Sequence[float]) -> bytes:
+    return struct.pack(f"<{len(values)}{code}", *values)

@@ -1,0 +1,47 @@
+"""Finished figures by plotly: a history's loss and gradient norms. Live plots are the page's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .core.components import LABELS
+from .core.history import History
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = {
+    "vision_tower": "#7a5cd6",
+    "projector": "#d97a1f",
+    "language_model": "#1f9d7a",
+    "embeddings": "#2f6fde",
+    "head": "#c43d6b",
+    "audio_tower": "#8a7a1f",
+    "audio_projector": "#1f8fa8",
+    "other": "#6b7280",
+}
+
+
+def history_figure(history: History) -> go.Figure:
+    """Loss (train, eval) on the left, pre-clip gradient norm per component, log, on the right."""
+    from plotly.subplots import make_subplots
+
+    figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "gradient norm per component, before clipping"))
+    columns = history.columns
+    steps = columns["step"]
+    figure.add_scatter(x=steps, y=columns["loss"], name="train", mode="lines", line={"color": "#2f5fd0"}, row=1, col=1)
+    evaluated = [(s, v) for s, v in zip(steps, columns["eval_loss"], strict=True) if v is not None]
+    if evaluated:
+        figure.add_scatter(
+            x=[s for s, _ in evaluated], y=[v for _, v in evaluated], name="eval", mode="lines",
+            line={"color": "#2f5fd0", "dash": "dot"}, row=1, col=1,
+        )  # fmt: skip
+    for component in history.layout.component_names:
+        figure.add_scatter(
+            x=steps, y=columns[f"grad_norm/{component}"], name=LABELS.get(component, component), mode="lines",
+            line={"color": COLOURS.get(component, "#6b7280")}, row=1, col=2,
+        )  # fmt: skip
+    figure.update_xaxes(title_text="step")
+    figure.update_yaxes(type="log", row=1, col=2)
+    figure.update_layout(height=320, margin={"l": 50, "r": 20, "t": 40, "b": 40}, template="plotly_white")
+    return figure

@@ -1,0 +1,57 @@
+"""Wishes come in here and each gets exactly one reply. A view-less model of its own, on which Python only ever answers inside
+the handler: then JupyterLab keeps it on a subshell and Stop arrives while a cell runs. What is granted is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..core.protocol import Wish, error_reply, ok_reply, read_wish, stale
+from .assets import asset
+
+Grant = Callable[[Wish], Mapping[str, Any] | None]
+
+
+class CommandChannel(anywidget.AnyWidget):
+    """The command model of one widget.
+
+    Args:
+        grant: Does what a wish asks and returns the result for the reply.
+        rev: Gives the present revision.
+        on_unexpected: Told of exceptions that are not the person's fault.
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+
+    def __init__(self, grant: Grant, rev: Callable[[], int]) -> None:
+        self._grant = grant
+        self._rev = rev
+        super().__init__(_esm=asset("commands.js").read_text(encoding="utf-8"))
+        self.on_msg(self._receive)
+
+    def _receive(self, _: object, content: Any, buffers: object = None) -> None:  # noqa: ANN401 - from the page
+        self.send(self.answer(content))
+
+    def answer(self, content: Any) -> dict[str, Any]:  # noqa: ANN401 - from the page, not trusted
+        """The one reply to a message."""
+        wish_id = str(content.get("id", ""))[:64] if isinstance(content, Mapping) else ""
+        try:
+            wish = read_wish(content)
+            if wish.is_edit and wish.rev != self._rev():
+                raise stale(wish.rev, self._rev())
+            result = {"subshell": _subshell()} if wish.name == "hello" else self._grant(wish)
+            return ok_reply(wish.id, self._rev(), result)
+        except Exception as error:  # every wish gets a reply, whatever happens
+            return error_reply(wish_id, self._rev(), error)
+
+
+def _subshell() -> str | None:
+    """The name of the subshell that delivered this message; None on the main thread, where Stop waits for the cell."""
+    thread = threading.current_thread()
+    return None if thread is threading.main_thread() else thread.name

@@ -1,0 +1,83 @@
+"""What each wish does to a session: a table. Checking and replying are in ``widgets.channel``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core import edits
+from ..core.errors import BadWish, WrongPhase
+from ..core.protocol import Wish, number
+from ..session import Session
+
+_Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
+
+
+def _run(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"burst": session.run(args["steps"])}
+
+
+def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not 0 <= args["node"] < len(session.tree.nodes):
+        raise BadWish(
+            "There is no such module.",
+            expected=f"a node from 0 to {len(session.tree.nodes) - 1}",
+            found=str(args["node"]),
+            remedy="Reload the page.",
+        )
+    if args["burst"] != session.status.burst:
+        raise WrongPhase(
+            "That burst is gone.", expected=f"burst {session.status.burst}", found=str(args["burst"]), remedy="Look at the present one."
+        )
+    values = session.history.series(session.tree.nodes[args["node"]].path)
+    return {"burst": args["burst"], "node": args["node"], "values": [number(float("nan") if v is None else v) for v in values]}
+
+
+def _edit(change: Callable[..., Any], *names: str) -> _Grant:
+    def grant(session: Session, args: Mapping[str, Any]) -> None:
+        session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
+
+    return grant
+
+
+def _plain(method: str) -> _Grant:
+    def grant(session: Session, args: Mapping[str, Any]) -> None:
+        getattr(session, method)()
+
+    return grant
+
+
+GRANTS: Mapping[str, _Grant] = {
+    "set_tuning": _edit(edits.set_tuning, "targets", "tuning"),
+    "set_lr": _edit(edits.set_lr, "target", "lr"),
+    "set_lora": _edit(edits.set_lora, "target", "rank", "alpha"),
+    "set_blocks": _edit(edits.set_blocks, "component", "last"),
+    "preset": _edit(lambda _, tree, name: edits.set_preset(tree, name), "name"),
+    "undo": _plain("undo"),
+    "redo": _plain("redo"),
+    "reset": _plain("reset"),
+    "run": _run,
+    "pause": _plain("pause"),
+    "resume": _plain("resume"),
+    "stop": _plain("stop"),
+    "keep": _plain("keep"),
+    "discard": _plain("discard"),
+    "series": _series,
+}
+
+
+def grant(session: Session, wish: Wish) -> Mapping[str, Any] | None:
+    """Does what a wish asks of a session.
+
+    Raises:
+        BadWish: This widget does not grant it.
+        VlmFreezeError: It cannot be done now.
+    """
+    if wish.name not in GRANTS:
+        raise BadWish(
+            f"This widget does not grant {wish.name!r}.",
+            expected=", ".join(GRANTS),
+            found=wish.name,
+            remedy="Use the widget that has the control.",
+        )
+    return GRANTS[wish.name](session, wish.args)

@@ -1,0 +1,99 @@
+"""The live plots alone: a history that somebody appends to, from whatever thread."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import anywidget
+import traitlets
+
+from ..core.errors import BadWish
+from ..core.history import History, StepRecord
+from ..core.protocol import Wish
+from ..core.run_status import RunStatus
+from .assets import asset
+from .channel import CommandChannel
+from .outbox import Outbox
+from .row_feed import RowFeed
+
+log = logging.getLogger("vlmfreeze_widgets")
+
+
+class BurstMonitor(anywidget.AnyWidget):
+    """Loss and gradient norms of a history, live while it grows.
+
+    Args:
+        history: Of a burst (``burst.history``, ``result.history``), or one that your own loop appends to.
+        steps: How many are expected; by default those of the history's settings.
+        height: Of the plots, in CSS pixels.
+        theme: "auto" follows the host; or "light", "dark".
+
+    Example:
+        >>> burst = vf.Burst(model, strategy, batches)
+        >>> vf.BurstMonitor(burst.history)
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+    commands = anywidget.WidgetTrait().tag(sync=True)
+    run_state = traitlets.Dict().tag(sync=True)
+    options = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, history: History, *, steps: int | None = None, height: int = 170, theme: str = "auto") -> None:
+        self.history = history
+        self._steps = steps or int(history.settings.get("steps", 0)) or len(history)
+        self._feed = RowFeed(lambda message, buffers: self.send(message, buffers))
+        super().__init__(
+            _esm=asset("monitor.js").read_text(encoding="utf-8"),
+            _css=asset("monitor.css").read_text(encoding="utf-8"),
+            commands=CommandChannel(self._grant, lambda: 1),
+            run_state=self._status().to_dict(),
+            options={"height": height, "theme": theme},
+        )
+        self._outbox = Outbox(self._flush, lambda error: log.error("The page could not be updated", exc_info=error))
+        self._unsubscribe = history.subscribe(self._outbox.touch)
+        self._outbox.touch()
+
+    def close(self) -> None:
+        """Takes the plots off every page."""
+        if getattr(self, "_unsubscribe", None) is not None:
+            self._unsubscribe()
+            self._outbox.close()
+            self.commands.close()
+        super().close()
+
+    def _status(self) -> RunStatus:
+        history = self.history
+        last: StepRecord | None = history[-1] if len(history) else None
+        components = history.layout.component_names
+        done = last is not None and last.step >= self._steps
+        return RunStatus(
+            phase="idle" if done or last is None else "running",
+            burst=1,
+            steps=self._steps,
+            step=last.step if last else 0,
+            rows=len(history),
+            seconds_per_step=last.seconds if last else None,
+            rates=last.lr if last else {},
+            lr_columns=components,
+            norm_columns=components,
+            memory_bytes=last.memory_bytes if last else None,
+            why_not="This page only watches.",
+        )
+
+    def _flush(self) -> None:
+        status = self._status()
+        self.run_state = status.to_dict()
+        self._feed.feed(1, self.history, status.lr_columns, status.norm_columns)
+
+    def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
+        if wish.name == "snapshot":
+            with self._outbox.lock:
+                self._feed.rewind(wish.args["burst"], wish.args["from"])
+            self._outbox.touch()
+            return None
+        if wish.name == "series":
+            raise BadWish("This page has no map.", expected="snapshot", found="series", remedy="Use the Workbench.")
+        raise BadWish("This page only watches.", expected="hello or snapshot", found=wish.name, remedy="Use the Workbench.")

@@ -1,0 +1,57 @@
+"""Numbered rows and paint events of a burst, sent by a widget. Which rows the page misses is known here; when to send is not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..core.history import History
+from ..core.protocol import paint_message, row_values, rows_message
+from ..core.tree import ModuleTree
+
+Send = Callable[[dict[str, Any], list[bytes]], None]
+_ROWS_PER_MESSAGE = 2000  # a snapshot of a long burst goes in pieces
+
+
+class RowFeed:
+    """Sends each row of a burst once, and again from where a page asks.
+
+    Args:
+        send: Sends a custom message with buffers on the view's model.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._burst = 0
+        self._sent = 0
+        self._painted = 0
+
+    def rewind(self, burst: int, first: int) -> None:
+        """A page has only the rows below ``first``."""
+        if burst == self._burst:
+            self._sent = max(0, min(self._sent, first))
+            self._painted = 0
+
+    def feed(self, burst: int, history: History, lr_names: Sequence[str], norm_names: Sequence[str]) -> None:
+        """Sends what is new since the last time."""
+        if burst != self._burst:
+            self._burst, self._sent, self._painted = burst, 0, 0
+        width = 7 + len(lr_names) + len(norm_names)
+        end = len(history)
+        while self._sent < end:
+            piece = history[self._sent : min(end, self._sent + _ROWS_PER_MESSAGE)]
+            rows = [row_values(record, lr_names, norm_names) for record in piece]
+            message, buffer = rows_message(burst, self._sent, rows, width)
+            self._send(message, [buffer])
+            self._sent += len(piece)
+
+    def paint(self, burst: int, history: History, tree: ModuleTree) -> None:
+        """Sends the last step's gradient norm of every node, if not sent yet."""
+        if not history or self._painted == len(history):
+            return
+        record = history[-1]
+        values = [record.grad_norms.get(node.path, math.nan) for node in tree.nodes]
+        message, buffer = paint_message(burst, record.step, values)
+        self._send(message, [buffer])
+        self._painted = len(history)

@@ -1,0 +1,115 @@
+"""The whole page: map, controls, burst. Everything it knows of a model is its session's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import traitlets
+
+from ..core.history import History
+from ..core.strategy import Strategy
+from ..session import BurstResult, BurstSettings, Session
+from .page import SessionPage
+from .row_feed import RowFeed
+
+
+class Workbench(SessionPage):
+    """See a model, choose what trains, run a burst, in one notebook cell.
+
+    Args:
+        model_or_source: A model to train; or a config, a folder or a Hub id, to plan only.
+        batches: Micro-batches for the burst; without them nothing can run.
+        strategy: Where to start; by default the projector alone.
+        eval_batches: Held-out micro-batches for the dashed loss line.
+        height: Of the map, in CSS pixels.
+        theme: "auto" follows the host; or "light", "dark".
+        session: An existing session to show, instead of all of the above.
+        **settings: Fields of ``BurstSettings``, such as ``steps=50``.
+
+    Raises:
+        VlmFreezeError: The source has no tree, or the strategy does not fit it.
+
+    Example:
+        >>> demo = vf.demo()
+        >>> bench = vf.Workbench(demo.model, demo.batches, eval_batches=demo.eval_batches)
+        >>> bench
+    """
+
+    run_state = traitlets.Dict().tag(sync=True)
+
+    def __init__(
+        self,
+        model_or_source: Any = None,  # noqa: ANN401 - whatever read_tree reads
+        batches: Iterable[Any] | None = None,
+        strategy: Strategy | Mapping[str, object] | None = None,
+        *,
+        eval_batches: Iterable[Any] | None = None,
+        height: int = 430,
+        theme: str = "auto",
+        session: Session | None = None,
+        **settings: Any,  # noqa: ANN401 - fields of BurstSettings
+    ) -> None:
+        if session is None:
+            if strategy is not None and not isinstance(strategy, Strategy):
+                strategy = Strategy(strategy)
+            session = Session(
+                model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings)
+            )
+        self._feed = RowFeed(lambda message, buffers: self.send(message, buffers))
+        super().__init__(
+            session, "workbench", {"height": height, "theme": theme}, run_state=session.status.to_dict()
+        )
+        if len(session.history):
+            self._outbox.touch()
+
+    def run(self, steps: int | None = None) -> int:
+        """Starts a burst, as the button does; returns at once. ``wait`` waits for it."""
+        return self.session.run(steps)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until nothing runs; False when the time was up first."""
+        return self.session.wait(timeout)
+
+    def stop(self) -> None:
+        """Ends the burst between two micro-batches."""
+        self.session.stop()
+
+    def keep(self) -> None:
+        """Puts the trained values on the model, as the button does."""
+        self.session.keep()
+
+    def discard(self) -> None:
+        """Lets the trained values go, as the button does."""
+        self.session.discard()
+
+    @property
+    def history(self) -> History:
+        """The records of the present burst."""
+        return self.session.history
+
+    @property
+    def result(self) -> BurstResult | None:
+        """The last burst's result, once it is over."""
+        return self.session.result
+
+    def close(self) -> None:
+        """Stops a burst and takes the widget off every page."""
+        self.session.close()
+        super().close()
+
+    def _snapshot(self, burst: int, first: int) -> None:
+        with self._outbox.lock:
+            self._feed.rewind(burst, first)
+
+    def _flush(self) -> None:
+        super()._flush()
+        status = self.session.status
+        history = self.session.history
+        # The columns come before the rows that need them, the count of rows after them.
+        state = status.to_dict()
+        if state["burst"] != self.run_state.get("burst"):
+            self.run_state = state
+        self._feed.feed(status.burst, history, status.lr_columns, status.norm_columns)
+        self._feed.paint(status.burst, history, self.tree)
+        self.run_state = state
