@@ -40,7 +40,7 @@ def build_on_meta(source: Any) -> tuple[nn.Module, str]:  # noqa: ANN401 - confi
             found=f"{type(error).__name__}: {str(error)[:300]}",
             remedy="Give the config of a real checkpoint: default configs are often not complete.",
         ) from error
-    return model, name or type(model).__name__
+    return model, name.removesuffix(".json") or type(model).__name__
 
 
 def load(folder: str | Path, dtype: str | None = None) -> nn.Module:

@@ -37,7 +37,7 @@ def share(part: float, whole: float) -> str:
     percent = 100 * part / whole
     if percent == 0 or percent >= 9.95:
         return f"{percent:.0f} %"
-    return f"{percent:.2g} %"
+    return f"{percent:.2g} %" if percent >= 0.001 else "<0.001 %"
 
 
 def seconds(value: float) -> str:

@@ -14,8 +14,6 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "green": (39, 154, 84),
     "blue": (45, 98, 214),
     "yellow": (235, 190, 40),
-    "purple": (142, 68, 173),
-    "cyan": (38, 190, 200),
 }
 SHAPES = ("circle", "square", "triangle", "cross")
 PLACES = ("top left", "top right", "bottom left", "bottom right")
@@ -85,13 +83,13 @@ class Scene:
         return picture
 
 
-def scenes(count: int, held_out: bool, seed: int) -> list[Scene]:
-    """Scenes of the training or the held-out pairs, the same for the same seed."""
+def scenes(count: int, held_out: bool | None, seed: int) -> list[Scene]:
+    """Scenes of the training (False) or the held-out (True) pairs, or of all (None); the same for the same seed."""
     draw = random.Random(f"{seed}-{held_out}")
     found: list[Scene] = []
     while len(found) < count:
         scene = _random_scene(draw)
-        if scene.is_held_out == held_out:
+        if held_out is None or scene.is_held_out == held_out:
             found.append(scene)
     return found
 

@@ -25,6 +25,7 @@ from .tiny_vlm import PROMPT, WIDTH, make_model, make_processor, words
 
 TEXT_STEPS = 1500
 TOWER_STEPS = 600
+NOISE = 0.5  # of the standard deviation of the words' embeddings
 _LEAST_RIGHT = 0.95  # attributes on held-out pictures after the first stage
 _LEAST_GAP = 0.15  # by which the other lessons must stay behind
 
@@ -63,22 +64,30 @@ def main(argv: list[str] | None = None) -> int:
 def train_language_model(model: Any, steps: int, seed: int) -> float:  # noqa: ANN401 - LlavaForConditionalGeneration
     """Stage 1, text alone: the words of the grid stand where the picture's features will be. Returns the last loss."""
     index = {word: i for i, word in enumerate(words())}
-    stream = scenes(steps * 32, held_out=False, seed=seed + 1)
+    # Words know every pair of shapes; it is pictures of some pairs that are held out.
+    stream = scenes(steps * 32, held_out=None, seed=seed + 1)
     wanted = [*model.model.language_model.parameters(), *model.lm_head.parameters()]
     optimizer = torch.optim.AdamW(wanted, lr=2e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps, pct_start=0.1)
+    draws = torch.Generator().manual_seed(seed + 1)
+    first = PROMPT.split().index("<image>")
+    grid = slice(first, first + 16)
     loss = torch.zeros(())
     for step in range(steps):
         rows = [_text_row(s, index) for s in stream[step * 32 : (step + 1) * 32]]
         ids = torch.tensor(rows)
         labels = ids.clone()
         labels[:, : ids.shape[1] - _caption_length()] = -100
-        hidden = model.model.language_model(input_ids=ids, use_cache=False).last_hidden_state
+        words_in = model.model.language_model.embed_tokens(ids)
+        # Features of a picture will never be exactly a word; noise makes the language model read what is only near.
+        noise = torch.randn(words_in[:, grid].shape, generator=draws) * words_in[:, grid].detach().std() * NOISE
+        words_in = torch.cat([words_in[:, : grid.start], words_in[:, grid] + noise, words_in[:, grid.stop :]], dim=1)
+        hidden = model.model.language_model(inputs_embeds=words_in, use_cache=False).last_hidden_state
         logits = model.lm_head(hidden)
         loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         _step(optimizer, schedule, loss, wanted)
         _progress("language model, text alone", step, steps, loss)
-    return float(loss)
+    return float(loss.detach())
 
 
 def train_tower(model: Any, processor: Any, steps: int, seed: int) -> float:  # noqa: ANN401 - transformers classes
@@ -103,7 +112,7 @@ def train_tower(model: Any, processor: Any, steps: int, seed: int) -> float:  # 
         loss = nn.functional.cross_entropy(readout(features).flatten(0, 1), wanted_glyphs.flatten(), weight=weight)
         _step(optimizer, schedule, loss, wanted)
         _progress("vision tower, glyph per patch", step, steps, loss)
-    return float(loss)
+    return float(loss.detach())
 
 
 def prove(folder: Path) -> dict[str, dict[str, float]]:

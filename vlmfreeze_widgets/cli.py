@@ -1,0 +1,277 @@
+"""The command ``vlmfreeze``: tree, plan, burst and lab in the terminal. It says what the library says; no rule lives here.
+
+Exit codes: 0 done, 1 an error a person can mend (shown in its three parts), 2 a wrong command line, 3 a verdict "failure".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from . import __version__
+from .core.components import LABELS
+from .core.errors import VlmFreezeError
+from .core.plan_text import component_rows, sentence
+from .core.strategy import Strategy
+from .core.tree_text import tree_text
+from .core.wording import count, rate, share
+
+app = typer.Typer(
+    help="See a vision-language model, choose what trains, run a burst.", no_args_is_help=True, add_completion=False
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Source = Annotated[str, typer.Argument(help="'demo', a model folder, a config.json, or a Hub id.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Rules = Annotated[
+    list[str] | None, typer.Option("--set", "-s", help="A rule such as projector=full or language_model=lora:16. Repeatable.")
+]
+Rates = Annotated[list[str] | None, typer.Option("--lr", help="A rate: 1e-3 for all, or projector=1e-3. Repeatable.")]
+File = Annotated[Path | None, typer.Option("--strategy", help="A strategy file (YAML or JSON).", exists=True)]
+PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+def _mendable(command: Callable[..., None]) -> Callable[..., None]:
+    """Shows errors a person can mend in their three parts, without a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever typer passes
+        try:
+            command(*args, **kwargs)
+        except VlmFreezeError as error:
+            if kwargs.get("as_json"):
+                print(json.dumps({"error": error.to_dict()}))
+            else:
+                err.print(f"[bold red]{error.problem}[/]", soft_wrap=True)
+                err.print(f"  expected  {error.expected}\n  found     {error.found}\n  remedy    {error.remedy}", markup=False)
+            raise typer.Exit(1) from error
+
+    return wrapped
+
+
+@app.command()
+@_mendable
+def tree(source: Source = "demo", depth: Annotated[int, typer.Option(help="Levels shown.")] = 4, as_json: AsJson = False) -> None:
+    """Print where a model keeps its parameters; reads no weights."""
+    found = _tree(source)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "title": found.title,
+                    "total_params": found.total_params,
+                    "components": {
+                        name: {"paths": list(paths), "params": found.component_params(name)}
+                        for name, paths in found.components.items()
+                    },
+                    "nodes": [
+                        {"path": n.path, "class": n.class_name, "params": n.total_params, "component": n.component}
+                        for n in found.nodes
+                    ],
+                }
+            )
+        )
+    else:
+        print(tree_text(found, depth))
+
+
+@app.command()
+@_mendable
+def plan(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a strategy would train, before anything runs."""
+    from .core.resolve import resolve
+
+    found = _tree(source)
+    resolved = resolve(_strategy(found, rules, lr, strategy, preset), found)
+    if as_json:
+        print(json.dumps(resolved.to_dict()))
+        return
+    out.print(f"[bold]{sentence(resolved)}[/]", soft_wrap=True)
+    out.print(
+        f"{count(resolved.trainable_params)} of {count(resolved.total_params)} parameters train "
+        f"({share(resolved.trainable_params, resolved.total_params)})"
+    )
+    table = Table("component", "tuning", "parameters", "train", "lr", "detail", box=None, pad_edge=False)
+    for row in component_rows(resolved):
+        table.add_row(
+            LABELS.get(row.name, row.name), row.tuning, count(row.params), count(row.trainable_params),
+            rate(row.lr) if row.lr is not None else "", row.detail,
+        )  # fmt: skip
+    out.print(table)
+    for warning in resolved.warnings:
+        mark = "[red]✗[/]" if warning.severity == "refusal" else "[yellow]![/]"
+        out.print(f"{mark} {warning.message} {warning.remedy}", soft_wrap=True)
+    resolved.check()
+
+
+@app.command()
+@_mendable
+def burst(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 50,
+    data: Annotated[Path | None, typer.Option(help="A torch file's safetensors batches: one batch per file in a folder.")] = None,
+    save: Annotated[Path | None, typer.Option(help="A new folder for the result.")] = None,
+    seed: int = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train for a few steps, print the verdicts, and leave the model files alone."""
+    from .engine.burst import Burst
+
+    model, batches, eval_batches = _trainable(source, data)
+    from .engine.read import read_tree
+
+    found = read_tree(model)
+    running = Burst(
+        model, _strategy(found, rules, lr, strategy, preset), batches, steps=steps, seed=seed, eval_batches=eval_batches
+    )
+    with Progress(
+        TextColumn("step {task.completed}/{task.total}"), BarColumn(), TextColumn("loss {task.fields[loss]}"),
+        TextColumn("grad {task.fields[grad]}"), TimeRemainingColumn(), console=err, transient=False,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("burst", total=steps, loss="…", grad="…")
+        try:
+            result = running.run(
+                lambda r: bar.update(task, completed=r.step, loss=f"{r.loss:.3g}", grad=f"{r.grad_norm:.2g}")
+            )
+        except KeyboardInterrupt:
+            running.stop()
+            result = running.result()
+    if save is not None:
+        result.save(save)
+    if as_json:
+        verdicts = [{"component": v.component, "status": v.status, "text": v.text} for v in result.verdicts]
+        last = result.history[-1] if len(result.history) else None
+        print(
+            json.dumps(
+                {
+                    "steps": len(result.history),
+                    "loss": [r.loss for r in result.history],
+                    "grad_norm": [r.grad_norm for r in result.history],
+                    "eval_loss": last.eval_loss if last else None,
+                    "verdicts": verdicts,
+                    "stopped_early": result.stopped_early,
+                }
+            )
+        )
+    else:
+        print(repr(result))
+    if any(v.status == "failure" for v in result.verdicts):
+        raise typer.Exit(3)
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(help="Where the copy of the quickstart goes.")] = Path("vlmfreeze-lessons"),
+    port: int = 8888,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+) -> None:
+    """Open JupyterLab on a copy of the quickstart; it works offline."""
+    notebook = _quickstart()
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / notebook.name
+    if not copy.exists():
+        shutil.copyfile(notebook, copy)
+    command = [sys.executable, "-m", "jupyterlab", str(copy), "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    if not browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")
+    raise typer.Exit(subprocess.call(command))
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def _quickstart() -> Path:
+    here = Path(__file__).resolve().parent
+    for path in (here / "lessons" / "01_quickstart.ipynb", here.parent / "notebooks" / "01_quickstart.ipynb"):
+        if path.is_file():
+            return path
+    raise typer.BadParameter("The quickstart notebook is not part of this installation.")
+
+
+def _tree(source: str) -> Any:  # noqa: ANN401 - ModuleTree
+    from .engine.read import read_tree
+
+    if source == "demo":
+        from .demo.bundle import load_demo
+
+        return read_tree(load_demo().model, title="tiny-llava")
+    return read_tree(source)
+
+
+def _trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
+    if source == "demo":
+        from .demo.bundle import load_demo
+
+        demo = load_demo()
+        return demo.model, demo.batches, demo.eval_batches
+    if data is None:
+        raise typer.BadParameter("A burst on your own model needs --data, a folder of batches (*.safetensors).")
+    from safetensors.torch import load_file
+
+    from .adapters.transformers_models import load
+
+    files = sorted(data.glob("*.safetensors"))
+    return load(source), [load_file(f) for f in files], None
+
+
+def _strategy(
+    tree: Any, rules: list[str] | None, lr: list[str] | None, file: Path | None, preset: str | None  # noqa: ANN401
+) -> Strategy:
+    from .core import edits
+    from .core.tuning import Lora
+
+    if file is not None:
+        wanted = Strategy.load(file)
+    elif preset is not None:
+        wanted = edits.set_preset(tree, preset)
+    else:
+        wanted = Strategy() if rules else edits.default_strategy(tree)
+    for rule in rules or ():
+        target, equals, tuning = rule.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{rule!r} is no rule: write target=frozen, target=full or target=lora:16.")
+        kind, _, rank = tuning.partition(":")
+        wanted = wanted.with_rule(target, Lora(rank=int(rank), alpha=2 * int(rank)) if rank.isdigit() and kind == "lora" else kind)
+    for value in lr or ():
+        target, equals, number = value.rpartition("=")
+        wanted = wanted.with_lr(target if equals else "", number)  # type: ignore[arg-type]  # checked and read by Strategy
+    return wanted
+
+
+if __name__ == "__main__":
+    main()
