@@ -1,0 +1,35 @@
+# The two commands are `make lab` and `make test`; CONTRIBUTING.md explains the rest.
+# PYTHON is any Python from 3.11 on; everything else happens inside .venv.
+
+PYTHON ?= python3
+VENV := .venv/bin
+LAB_ARGS := $(VLMFREEZE_LAB_ARGS)
+
+.PHONY: help lab test lint build lock clean
+.DEFAULT_GOAL := help
+
+help:   ## this list
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+
+lab:    ## JupyterLab on the quickstart (VLMFREEZE_LAB_ARGS="--no-browser --port=8890" adds options)
+	@$(PYTHON) .ci/environment.py lab
+	$(VENV)/jupyter lab notebooks/01_quickstart.ipynb --ip=127.0.0.1 $(LAB_ARGS)
+
+test:   ## everything: lint, types, the page, Python, notebooks, browser
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py all
+
+lint:   ## ruff, mypy, ESLint and tsc only
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py lint
+
+build:  ## bundle js/src into vlmfreeze_widgets/static (commit the result)
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py build
+
+lock:   ## write requirements-dev.lock anew from what pyproject.toml asks for
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/lock.py
+
+clean:  ## remove the environment, node_modules and everything generated but not committed
+	rm -rf .venv js/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
