@@ -18,23 +18,24 @@ LOCK = ROOT / "requirements-dev.lock"
 OLDEST = (3, 11)
 
 
-def say(text):
+def say(text: str) -> None:
+    """One line to the person, at once."""
     print(f"environment: {text}", flush=True)
 
 
-def call(*command):
+def call(*command: object) -> None:
     """Run a command in the checkout; when it fails, so does everything."""
     code = subprocess.run([str(part) for part in command], cwd=ROOT, check=False).returncode
     if code:
         sys.exit(f"environment: failed with status {code}: {' '.join(map(str, command))}")
 
 
-def as_root(*command):
+def as_root(*command: str) -> tuple[str, ...]:
     """The command, with sudo in front where one is not root already."""
     return command if os.geteuid() == 0 else ("sudo", *command)
 
 
-def make_venv():
+def make_venv() -> None:
     """Create .venv; on a Debian Python without ensurepip, first install what Debian split off."""
     if (VENV / "bin" / "python").exists():
         return
@@ -51,7 +52,7 @@ def make_venv():
     call(sys.executable, "-m", "venv", VENV)
 
 
-def wanted(profile):
+def wanted(profile: str) -> str:
     """A fingerprint of everything that decides what is installed."""
     digest = hashlib.sha256(profile.encode())
     for path in (LOCK, ROOT / "pyproject.toml", Path(__file__)):
@@ -59,13 +60,13 @@ def wanted(profile):
     return digest.hexdigest()
 
 
-def ready(profile):
+def ready(profile: str) -> bool:
     """Whether .venv was made by this script, for this profile, from the present files."""
     stamp = VENV / f"vlmfreeze-{profile}.stamp"
     return stamp.is_file() and stamp.read_text() == wanted(profile)
 
 
-def install(profile):
+def install(profile: str) -> None:
     """Install the pins, then the checkout itself (editable, without looking at its dependencies again)."""
     pip = (VENV / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet")
     if profile == "dev":
@@ -77,7 +78,8 @@ def install(profile):
         call(*pip, "-c", LOCK, "-e", f"{ROOT}[lab]")
 
 
-def main(profile):
+def main(profile: str) -> None:
+    """Make .venv ready for ``lab`` or ``dev``."""
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(

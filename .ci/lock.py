@@ -23,7 +23,7 @@ HEAD = """\
 """
 
 
-def asked_for():
+def asked_for() -> list[Requirement]:
     """The requirements of the package and of its extras, without the package itself."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
@@ -31,10 +31,10 @@ def asked_for():
     return [r for r in every if canonicalize_name(r.name) != canonicalize_name(project["name"])]
 
 
-def closure(roots):
+def closure(roots: list[Requirement]) -> dict[str, str]:
     """name -> version of the requirements and of all that they require here, extras included."""
-    pins = {}
-    seen = set()
+    pins: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
     todo = [(root.name, extra) for root in roots for extra in {"", *root.extras}]
     while todo:
         name, extra = todo.pop()
@@ -51,7 +51,8 @@ def closure(roots):
     return pins
 
 
-def main():
+def main() -> None:
+    """Bring this environment up to pyproject.toml, then write the lock."""
     roots = asked_for()
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *map(str, roots)], check=True)
     try:
@@ -59,7 +60,7 @@ def main():
     except PackageNotFoundError as error:
         sys.exit(f"lock: {error} is required and not installed here. Run make clean, then make test.")
     lines = [f"{name}=={version}\n" for name, version in sorted(pins.items())]
-    LOCK.write_text(HEAD.format(python="%d.%d" % sys.version_info[:2]) + "".join(lines), encoding="utf-8")
+    LOCK.write_text(HEAD.format(python=".".join(map(str, sys.version_info[:2]))) + "".join(lines), encoding="utf-8")
     print(f"lock: {len(lines)} packages in {LOCK.name}")
 
 
