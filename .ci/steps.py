@@ -27,13 +27,13 @@ NOTHING = "nothing to run"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def call(*command, cwd=ROOT, env=None):
+def call(*command: object, cwd: Path = ROOT, env: dict[str, str] | None = None) -> bool:
     """Run a command with its output live; whether it succeeded."""
     print("$", " ".join(str(part).removeprefix(f"{ROOT}/") for part in command), flush=True)
     return subprocess.run([str(part) for part in command], cwd=cwd, env=env, check=False).returncode == 0
 
 
-def environment(**more):
+def environment(**more: str) -> dict[str, str]:
     """This process's variables; no step may depend on the Hub being reachable."""
     return {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", **more}
 
@@ -41,7 +41,7 @@ def environment(**more):
 # Node -------------------------------------------------------------------------------------------
 
 
-def recent_enough(node):
+def recent_enough(node: str) -> bool:
     """Whether a node executable runs and is not too old for the tools of js/."""
     found = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     numbers = found.removeprefix("v").split(".")
@@ -49,7 +49,7 @@ def recent_enough(node):
 
 
 @cache
-def node_folder_and_npm():
+def node_folder_and_npm() -> tuple[Path, tuple[object, ...]]:
     """The folder of a node that will do, and the command that is its npm."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node and npm and recent_enough(node):
@@ -64,17 +64,18 @@ def node_folder_and_npm():
     return wheel / "bin", (wheel / "bin" / "node", wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")
 
 
-def npm(*args):
+def npm(*args: str) -> bool:
     """Run npm in js/, with its own node first on the path of whatever it starts."""
     folder, command = node_folder_and_npm()
     return call(*command, *args, cwd=JS, env=environment(PATH=f"{folder}{os.pathsep}{os.environ['PATH']}"))
 
 
-def page_has(pattern):
+def page_has(pattern: str) -> bool:
+    """Whether js/ holds any such file."""
     return any(JS.glob(pattern))
 
 
-def install_page():
+def install_page() -> bool:
     """npm ci, unless node_modules already is what the lock file says."""
     lock = hashlib.sha256((JS / "package-lock.json").read_bytes()).hexdigest()
     stamp = JS / "node_modules" / ".vlmfreeze.stamp"
@@ -86,7 +87,7 @@ def install_page():
     return done
 
 
-def page_script(script, pattern):
+def page_script(script: str, pattern: str) -> Callable[[], bool | str]:
     """A step that runs one of package.json's scripts, if there is a file for it."""
     return lambda: install_page() and npm("run", "--silent", script) if page_has(pattern) else NOTHING
 
@@ -94,14 +95,14 @@ def page_script(script, pattern):
 # Python -----------------------------------------------------------------------------------------
 
 
-def pytest(marks, folder, **more):
+def pytest(marks: str, folder: str, **more: str) -> bool | str:
     """Run the tests with these marks, if the folder that they stand in holds any."""
     if not any((ROOT / folder).rglob("test_*.py")):
         return NOTHING
     return call(PYTHON, "-m", "pytest", "-m", marks, "--durations=8", folder, env=environment(**more))
 
 
-def chromium():
+def chromium() -> str | None:
     """The path of a Chromium, installed with apt where there is none; None when that fails."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if found or not shutil.which("apt-get"):
@@ -115,7 +116,8 @@ def chromium():
     )
 
 
-def browser_tests():
+def browser_tests() -> bool | str:
+    """The tests that need a browser, which is fetched only for them."""
     if not any((ROOT / "tests" / "browser").rglob("test_*.py")):
         return NOTHING
     browser = chromium()
@@ -154,7 +156,8 @@ STEPS = (
 )
 
 
-def main(group):
+def main(group: str) -> int:
+    """Run the steps of a group; the exit status."""
     rows = []
     for step in (s for s in STEPS if group in s.groups):
         print(f"\n── {step.name} " + "─" * (76 - len(step.name)), flush=True)
