@@ -72,7 +72,7 @@ def install(profile: str) -> None:
     if profile == "dev":
         say("installing requirements-dev.lock (the first time takes minutes: PyTorch is large)")
         call(*pip, "-r", LOCK)
-        call(*pip, "--no-deps", "--no-build-isolation", "-e", ROOT)
+        call(*pip, "--no-deps", "-e", ROOT)
     else:
         say("installing the package and JupyterLab (the first time takes minutes: PyTorch is large)")
         call(*pip, "-c", LOCK, "-e", f"{ROOT}[lab]")
