@@ -1,0 +1,147 @@
+"""Imports point down: which layer may name which, read from the syntax trees. The package is not imported for it."""
+
+import ast
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "vlmfreeze_widgets"
+JUPYTER = {"IPython", "anywidget", "ipykernel", "ipywidgets", "traitlets"}
+TRAINING = {"accelerate", "peft", "torch", "transformers"}
+
+
+class Room(NamedTuple):
+    """What one layer may import besides itself and the standard library."""
+
+    layers: frozenset[str] | set[str] = frozenset()
+    libraries: frozenset[str] | set[str] = frozenset()
+
+
+# The layers from the bottom up. A module beside the folders (session.py, figures.py) is a layer of its own.
+# safetensors goes where torch goes: it is how tensors are written to files. Adapters may ask whether torchvision works.
+LAYERS = {
+    "core": Room(),
+    "engine": Room({"core"}, {"torch"}),
+    "adapters": Room({"core", "engine"}, {"torch", "torchvision", "safetensors"}),  # and one more per file
+    "trainers": Room({"core", "adapters"}),
+    "data": Room({"core", "engine", "adapters"}, {"torch", "PIL", "numpy"}),
+    "demo": Room({"core", "engine", "adapters", "data"}, {"torch", "transformers", "tokenizers", "PIL", "numpy"}),
+    "session": Room({"core", "engine"}, {"torch"}),
+    "pictures": Room({"core"}),
+    "figures": Room({"core"}, {"plotly"}),
+    "report": Room({"core", "pictures", "figures"}, {"plotly", "jinja2"}),
+    "widgets": Room({"core", "session", "pictures", "figures", "report"}, JUPYTER | {"plotly", "numpy"}),
+}
+TOP = {"__init__", "__main__", "cli"}  # may name every layer
+
+
+def layer_of(path: Path, package: Path) -> str:
+    first = path.relative_to(package).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(source: str, inside: tuple[str, ...]) -> set[str]:
+    """The absolute names of all modules that a source names in an import, wherever in it; ``inside`` is its package."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = inside[: len(inside) - node.level + 1] if node.level else ()
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            # "from . import x" names the module x, not only the package.
+            names |= {f"{module}.{alias.name}" for alias in node.names} if not node.module else {module}
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in {"import_module", "__import__"}:
+                names.add(str(node.args[0].value))
+    return names
+
+
+def complaints(path: Path, package: Path = PACKAGE) -> list[str]:
+    """What a file imports that its layer may not."""
+    layer = layer_of(path, package)
+    if layer in TOP:
+        return []
+    if layer not in LAYERS:
+        return [f"{path.name}: no layer '{layer}' in the table of this test"]
+    room = LAYERS[layer]
+    inside = (package.name, *path.relative_to(package).parts[:-1])
+    found, outside = [], set()
+    for name in sorted(imported(path.read_text(encoding="utf-8"), inside)):
+        top, *rest = name.split(".")
+        if top == package.name:
+            target = rest[0] if rest else "__init__"
+            if target != layer and target not in room.layers and target != "__version__":
+                found.append(f"{layer}/{path.name} imports {name}: {layer} may name only {sorted(room.layers)}")
+        elif top not in sys.stdlib_module_names and top not in room.libraries:
+            outside.add(top)
+    if layer == "adapters" and len(outside) == 1:
+        return found
+    return found + [f"{layer}/{path.name} imports {name}" for name in sorted(outside)]
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_lies_below_it(path):
+    assert complaints(path) == []
+
+
+def test_the_table_itself_points_down():
+    order = list(LAYERS)
+    for layer, room in LAYERS.items():
+        assert all(order.index(below) < order.index(layer) for below in room.layers), layer
+
+
+def test_the_widgets_never_name_a_training_library_and_the_session_never_names_jupyter():
+    for folder, banned in (("widgets", TRAINING), ("session.py", JUPYTER), ("core", TRAINING | JUPYTER)):
+        where = PACKAGE / folder
+        for path in [where] if where.is_file() else where.rglob("*.py"):
+            nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            used = {node.id for node in nodes if isinstance(node, ast.Name)}
+            assert not used & banned, path
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "says"),
+    [
+        ("core/tree.py", "import torch", "core/tree.py imports torch"),
+        ("core/tree.py", "from ..engine.read import read_tree", "core may name only []"),
+        ("core/tree.py", "from .. import session", "core may name only []"),
+        ("core/tree.py", "def f():\n    from ruamel.yaml import YAML", "imports ruamel"),
+        ("core/tree.py", "import_module('torch.nn')", "imports torch"),
+        ("engine/burst.py", "from transformers import Trainer", "imports transformers"),
+        ("engine/burst.py", "from vlmfreeze_widgets.session import Session", "engine may name only ['core']"),
+        ("adapters/two.py", "import peft\nimport transformers", "imports peft"),
+        ("session.py", "import ipywidgets", "imports ipywidgets"),
+        ("widgets/page.py", "if TYPE_CHECKING:\n    import torch", "imports torch"),
+        ("widgets/page.py", "from ..engine.burst import Burst", "widgets may name only"),
+        ("stuff/thing.py", "", "no layer 'stuff'"),
+    ],
+)
+def test_a_file_that_reaches_up_is_found(tmp_path, place, line, says):
+    path = tmp_path / "vlmfreeze_widgets" / place
+    path.parent.mkdir(parents=True)
+    path.write_text(line + "\n")
+    assert any(says in complaint for complaint in complaints(path, tmp_path / "vlmfreeze_widgets"))
+
+
+def test_importing_the_package_is_quick_and_loads_neither_torch_nor_jupyter():
+    program = (
+        "import sys, time; start = time.perf_counter(); import vlmfreeze_widgets; "
+        "print(time.perf_counter() - start, *{name.partition('.')[0] for name in sys.modules})"
+    )
+    seconds = []
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+        elapsed, *loaded = done.stdout.split()
+        seconds.append(float(elapsed))
+        assert not set(loaded) & (TRAINING | JUPYTER | {"plotly", "numpy", "pandas"})
+    assert statistics.median(seconds) < 0.3
