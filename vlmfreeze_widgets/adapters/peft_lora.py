@@ -55,12 +55,6 @@ def inject(model: nn.Module, targets: Mapping[str, Lora]) -> dict[str, nn.Parame
     return found
 
 
-def draw_start_values(model: nn.Module, targets: Mapping[str, Lora]) -> None:
-    """Draws A anew and sets B to zero, from torch's default generator as it is now."""
-    for path in targets:
-        model.get_submodule(path).reset_lora_parameters(ADAPTER, init_lora_weights=True)
-
-
 def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: Iterable[str] = ()) -> Any:  # noqa: ANN401
     """The ``peft.LoraConfig`` that adapts exactly the targets."""
     from peft import LoraConfig

@@ -128,7 +128,11 @@ def _lora_targets(
         rule = rules.decide(weight if weight in tree.by_name else node.path)
         if rule is None or not isinstance(lora := tunings[rule], Lora):
             continue
-        named_itself = rules.place_of(node.path) == node.path
+        # "*.q_proj" and "lm_head" name the module; "re:.*" merely reaches it.
+        pattern = rules.targets[rule].kind in ("glob", "regex")
+        named_itself = rules.place_of(node.path) == node.path and (
+            not pattern or rule.rpartition(".")[2] == node.name
+        )
         if _is_wanted(node, lora, tree, named_itself):
             yield node, lora
 

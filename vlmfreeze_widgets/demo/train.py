@@ -23,8 +23,8 @@ from .lessons import LESSON_LR, LESSON_STEPS, LESSONS
 from .scenes import GLYPHS, Scene, scenes
 from .tiny_vlm import PROMPT, WIDTH, make_model, make_processor, words
 
-TEXT_STEPS = 1500
-TOWER_STEPS = 600
+TEXT_STEPS = 900
+TOWER_STEPS = 300
 NOISE = 0.5  # of the standard deviation of the words' embeddings
 _LEAST_RIGHT = 0.95  # attributes on held-out pictures after the first stage
 _LEAST_GAP = 0.15  # by which the other lessons must stay behind

@@ -149,16 +149,15 @@ class Burst:
 
     def _records(self) -> Generator[StepRecord, None, None]:
         settings = self.settings
-        applied = apply(self.model, self.plan, owner="a running burst")
+        device = _device_of(self.model)
+        stream = RandomStream(settings.seed, device)
+        # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
+        with stream.active():
+            applied = apply(self.model, self.plan, owner="a running burst")
         try:
-            # The stream starts before LoRA is drawn again, so that a seed fixes A as well (B is zero).
-            device = _device_of(self.model)
-            stream = RandomStream(settings.seed, device)
-            with stream.active():
-                port("lora").draw_start_values(self.model, self.plan.lora_targets)
             in_stream = stream.active if draws_random_numbers(self.model) else nullcontext
             if settings.checkpointing:
-                self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+                _enable_checkpointing(self.model)
             masters = Masters([t.parameter for t in applied.trainables])
             optimizer = self._optimizer(applied, masters)
             schedule = self._schedule(optimizer)
@@ -199,7 +198,8 @@ class Burst:
                     self._stopped_early = "the batches ran out"
                     return
                 rates = _rates(optimizer)
-                with in_stream():
+                # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
+                with in_stream(), torch.autocast(device.type, enabled=False):
                     taken = step.take(batches, lambda: self._stop, number)
                 if taken is None:
                     self._stopped_early = "stopped"
@@ -272,6 +272,23 @@ class Burst:
             )
 
 
+def _enable_checkpointing(model: nn.Module) -> None:
+    """Non-reentrant: the reentrant form gives no gradient behind frozen inputs (peft#1142). transformers 5.23 renamed the method."""
+    for name, keyword in (
+        ("activation_checkpointing_enable", "activation_checkpointing_kwargs"),
+        ("gradient_checkpointing_enable", "gradient_checkpointing_kwargs"),
+    ):
+        if hasattr(model, name):
+            getattr(model, name)(**{keyword: {"use_reentrant": False}})
+            return
+    raise ModelNotTrainable(
+        "This model cannot recompute activations.",
+        expected="a transformers model that supports gradient checkpointing",
+        found=type(model).__name__,
+        remedy="Use checkpointing=False.",
+    )
+
+
 def _settings(values: Mapping[str, Any]) -> BurstSettings:
     known = BurstSettings.__dataclass_fields__
     for name in values:
@@ -300,10 +317,7 @@ def _device_of(model: nn.Module) -> torch.device:
 
 
 def _autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    if precision == "bf16-mixed":
-        return lambda: torch.autocast(device.type, torch.bfloat16)
-    # Autocast and grad mode are per thread; a cell that left one on must not change the burst.
-    return lambda: torch.autocast(device.type, enabled=False)
+    return nullcontext if precision != "bf16-mixed" else lambda: torch.autocast(device.type, torch.bfloat16)
 
 
 def _all(batches: Iterable[Any], shifts: bool) -> Iterator[Any]:

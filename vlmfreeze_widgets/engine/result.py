@@ -17,6 +17,7 @@ from ..core.plan import Plan
 from ..core.ports import port
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
+from .randomness import RandomStream
 
 
 class BurstResult:
@@ -68,7 +69,7 @@ class BurstResult:
                 found="one that was discarded, or kept already, or of a burst without a step",
                 remedy="Run the burst again.",
             )
-        applied = apply(self._model, self.plan, owner="a result being kept")
+        applied = self._applied("a result being kept")
         try:
             self._put(applied)
             targets = tuple(self.plan.lora_targets)
@@ -92,9 +93,15 @@ class BurstResult:
         Raises:
             ModelBusy: The model is in use.
         """
-        applied = apply(self._model, self.plan, owner="a result being looked at")
+        applied = self._applied("a result being looked at")
         self._put(applied)
         return applied
+
+    def _applied(self, owner: str) -> AppliedModel:
+        # Making LoRA layers draws start values that are overwritten at once; nobody's random numbers may move for that.
+        device = next((p.device for p in self._model.parameters()), torch.device("cpu"))
+        with RandomStream(0, device).active():
+            return apply(self._model, self.plan, owner=owner)
 
     def save(self, folder: str | Path) -> Path:
         """Writes the result into a folder.
