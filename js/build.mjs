@@ -1,7 +1,7 @@
 // Bundles each entry of src/ into ../vlmfreeze_widgets/static: one self-contained file per widget, with a banner that carries
 // the hash of the sources (the same as source_hash.py computes). --check fails when the built files are stale, --watch rebuilds.
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -41,10 +41,11 @@ function options() {
 }
 
 if (process.argv.includes("--check")) {
-  const wanted = sourceHash();
-  const stale = entries.map((name) => join(out, `${name}.js`)).filter((file) => !existsSync(file) || !readFileSync(file, "utf8").includes(wanted));
+  // Built again in memory and compared byte for byte: a bundle edited by hand is as wrong as an old one.
+  const { outputFiles } = await esbuild.build({ ...options(), write: false });
+  const stale = outputFiles.filter((file) => !existsSync(file.path) || !readFileSync(file.path).equals(Buffer.from(file.contents)));
   if (stale.length) {
-    console.error(`Stale: ${stale.map((file) => relative(here, file)).join(", ")}. Run make build and commit.`);
+    console.error(`Stale: ${stale.map((file) => relative(here, file.path)).join(", ")}. Run make build and commit.`);
     process.exit(1);
   }
   console.log("The built front end is fresh.");
@@ -53,6 +54,7 @@ if (process.argv.includes("--check")) {
   await context.watch();
   console.log("Watching src/ ...");
 } else {
+  mkdirSync(out, { recursive: true });
   await esbuild.build(options());
   for (const file of readdirSync(out).filter((name) => /\.(js|css)$/.test(name))) {
     const { size } = statSync(join(out, file));
