@@ -1,0 +1,235 @@
+"""A session is the one owner of a model: edits at once, bursts on its worker, and always a way back. Plain threads, no Jupyter."""
+
+import threading
+import time
+
+import pytest
+import torch
+
+import vlmfreeze_widgets as vf
+from tests.tiny import batch, batches, fingerprint, tiny_llava
+from vlmfreeze_widgets.core.errors import UnknownTarget, WrongPhase
+from vlmfreeze_widgets.session import Session
+
+
+@pytest.fixture
+def session():
+    made = Session(tiny_llava(), batches())
+    yield made
+    made.close()
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def test_it_starts_with_the_projector_alone(session):
+    assert session.plan.trainable_params == session.tree.component_params("projector")
+    assert session.status.phase == "idle"
+    assert session.status.why_not is None
+
+
+def test_a_tree_without_weights_can_be_planned_but_not_run():
+    session = Session(vf.read_tree(tiny_llava().config))
+    assert session.phase == "plan_only"
+    session.set_tuning(["language_model"], "lora")
+    with pytest.raises(WrongPhase, match="no weights"):
+        session.run(3)
+
+
+def test_an_edit_is_undone_and_redone(session):
+    start = session.strategy
+    session.set_tuning(["language_model"], "lora")
+    edited = session.strategy
+    assert (session.can_undo, session.can_redo) == (True, False)
+    session.undo()
+    assert session.strategy == start
+    session.redo()
+    assert session.strategy == edited
+    with pytest.raises(WrongPhase):
+        session.redo()
+
+
+def test_a_wrong_edit_changes_nothing(session):
+    before = (session.strategy, session.rev)
+    with pytest.raises(UnknownTarget):
+        session.set_tuning(["visoin_tower"], "full")
+    assert (session.strategy, session.rev) == before
+
+
+def test_setting_a_component_overrules_what_was_set_inside_it(session):
+    session.set_tuning(["model.language_model.layers.0"], "full")
+    session.set_tuning(["language_model"], "frozen")
+    assert session.plan.trainable_params == session.tree.component_params("projector")
+
+
+def test_a_burst_runs_decides_and_leaves_the_model(session):
+    before = fingerprint(session._model)
+    number = session.run(5)
+    assert session.wait(20)
+    assert (number, session.phase, len(session.history)) == (1, "deciding", 5)
+    assert fingerprint(session._model) == before
+    session.discard()
+    assert session.wait(5)
+    assert (session.phase, session.status.outcome) == ("idle", "discarded")
+    assert fingerprint(session._model) == before
+
+
+def test_kept_weights_stay_and_the_next_burst_starts_from_them(session):
+    session.set_tuning(["language_model"], "lora")
+    before = {n: p.clone() for n, p in session._model.named_parameters()}
+    session.run(5)
+    session.wait(20)
+    session.keep()
+    session.wait(5)
+    assert session.status.outcome == "kept"
+    after = dict(session._model.named_parameters())
+    assert before.keys() == after.keys()
+    changed = {n for n in before if not torch.equal(before[n], after[n])}
+    assert any("language_model" in n for n in changed)
+    session.run(2)
+    assert session.wait(20)
+    assert session.phase == "deciding"
+
+
+def test_stop_ends_within_a_step_and_a_second_run_works(session):
+    session.run(100_000)
+    wait_for(lambda: len(session.history) > 3)
+    asked = time.monotonic()
+    session.stop()
+    assert session.wait(2)
+    assert time.monotonic() - asked < 1
+    assert session.phase == "deciding"
+    assert "stopped" in session.status.message
+    assert session.run(3) == 2
+    assert session.wait(20)
+    assert len(session.history) == 3
+
+
+def test_pause_holds_and_resume_goes_on(session):
+    session.run(100_000)
+    wait_for(lambda: session.phase == "running")
+    session.pause()
+    time.sleep(0.2)
+    held = len(session.history)
+    time.sleep(0.3)
+    assert len(session.history) == held
+    session.resume()
+    wait_for(lambda: len(session.history) > held)
+    session.stop()
+    assert session.wait(5)
+
+
+def test_a_paused_burst_can_be_stopped(session):
+    session.run(100_000)
+    wait_for(lambda: session.phase == "running")
+    session.pause()
+    session.stop()
+    assert session.wait(2)
+
+
+def test_a_second_run_while_one_runs_is_refused(session):
+    session.run(100_000)
+    with pytest.raises(WrongPhase, match="A burst is running"):
+        session.run(1)
+    session.stop()
+    assert session.wait(5)
+
+
+def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
+    data = [batch(0), {**batch(1), "pixel_values": batch(1)["pixel_values"] * float("nan")}]
+    session = Session(tiny_llava(), data)
+    before = fingerprint(session._model)
+    session.run(5)
+    assert session.wait(10)
+    assert session.phase == "failed"
+    assert session.status.error["code"] == "non-finite"
+    assert session.status.error["remedy"]
+    assert fingerprint(session._model) == before
+    session._batches = batches()
+    session.run(2)
+    assert session.wait(10)
+    assert session.phase == "deciding"
+    session.close()
+
+
+def test_an_error_that_is_not_ours_keeps_its_traceback():
+    class Broken:
+        def __len__(self):
+            return 3
+
+        def __iter__(self):
+            yield batch(0)
+            raise RuntimeError("the collator broke")
+
+    session = Session(tiny_llava(), Broken())
+    session.run(5)
+    session.wait(10)
+    assert "the collator broke" in session.status.error["traceback"]
+    session.close()
+
+
+def test_edits_during_a_burst_are_for_the_next_one(session):
+    session.run(100_000)
+    wait_for(lambda: len(session.history) > 1)
+    session.set_tuning(["head"], "full")
+    assert set(session.history[-1].component_norms) == {"projector"}
+    session.stop()
+    session.wait(5)
+    session.run(2)
+    session.wait(10)
+    assert set(session.history[-1].component_norms) == {"projector", "head"}
+
+
+def test_edits_from_many_threads_end_consistent(session):
+    def click(kind):
+        for _ in range(30):
+            session.set_tuning(["head"], kind)
+
+    threads = [threading.Thread(target=click, args=(k,)) for k in ("full", "frozen", "lora", "frozen")]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert session.plan == vf.resolve(session.strategy, session.tree)
+
+
+def test_listeners_are_told_of_records_and_can_leave(session):
+    heard = []
+    leave = session.subscribe(heard.append)
+    session.run(3)
+    session.wait(10)
+    assert heard.count("record") == 3
+    leave()
+    session.set_tuning(["head"], "full")
+    assert "plan" not in heard
+
+
+def test_blocks_and_rates_are_edits_too(session):
+    from vlmfreeze_widgets.core import edits
+
+    session.edit(lambda s, t: edits.set_blocks(s, t, "vision_tower", 2))
+    assert {n.split(".")[4] for n in session.plan.trainable if "encoder" in n} == {"1", "2"}
+    session.edit(lambda s, t: edits.set_lr(s, t, "vision_tower", 3e-6))
+    assert next(g for g in session.plan.groups if g["component"] == "vision_tower")["lr"] == 3e-6
+    session.edit(lambda s, t: edits.set_lora(s, t, "language_model", 8, 16))
+    assert {lora.rank for lora in session.plan.lora_targets.values()} == {8}
+    session.edit(lambda s, t: edits.set_blocks(s, t, "language_model", 1))
+    session.edit(lambda s, t: edits.set_lora(s, t, "language_model", 4, 8))
+    assert {lora.rank for lora in session.plan.lora_targets.values()} == {4}
+    assert len(session.plan.lora_targets) == 7
+    session.edit(lambda s, t: edits.set_preset(t, "llava-1.5/finetune"))
+    assert session.plan.strategy.name == "llava-1.5/finetune"
+
+
+def test_closing_ends_the_worker():
+    session = Session(tiny_llava(), batches())
+    session.run(100_000)
+    wait_for(lambda: len(session.history) > 1)
+    worker = session._worker
+    session.close()
+    worker.join(5)
+    assert not worker.is_alive()

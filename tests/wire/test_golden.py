@@ -1,0 +1,101 @@
+"""Python writes and reads exactly the golden messages; the page's own tests read the same files."""
+
+import base64
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import vlmfreeze_widgets as vf
+from tests.tiny import batches, tiny_llava
+from vlmfreeze_widgets.core import protocol
+from vlmfreeze_widgets.core.errors import BadWish
+from vlmfreeze_widgets.core.page_state import plan_state, tree_state
+from vlmfreeze_widgets.core.run_status import RunStatus
+from vlmfreeze_widgets.core.verdict import Verdict
+from vlmfreeze_widgets.session import Session
+
+HERE = Path(__file__).parent
+
+
+def golden(name):
+    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", ["wish_hello", "wish_set_tuning", "wish_run", "wish_snapshot"])
+def test_wishes_are_read_and_written_as_golden(name):
+    assert protocol.read_wish(golden(name)).to_dict() == golden(name)
+
+
+def test_replies_are_golden():
+    assert protocol.ok_reply("p7-13", 4, {"burst": 2}) == golden("reply_ok")
+    assert protocol.error_reply("p7-12", 5, protocol.stale(4, 5)) == golden("reply_error")
+
+
+def test_numbers_are_golden():
+    for case in golden("numbers"):
+        value = float(case["value"])
+        assert protocol.number(value) == case["wire"]
+        back = protocol.read_number(case["wire"])
+        assert back == value or (math.isnan(back) and math.isnan(value))
+        assert math.copysign(1, back) == math.copysign(1, value) or math.isnan(value)
+
+
+def test_rows_are_golden_to_the_byte():
+    case = golden("event_rows")
+    rows = [[protocol.read_number(v) for v in row] for row in case["rows"]]
+    message, buffer = protocol.rows_message(2, 3, rows, 11)
+    assert message == case["message"]
+    assert buffer == base64.b64decode(case["buffer_base64"])
+
+
+def shape(value):
+    """Keys and kinds, without values; buffers count as buffers."""
+    if isinstance(value, bytes) or (isinstance(value, dict) and set(value) == {"base64"}):
+        return "buffer"
+    if isinstance(value, dict):
+        return {k: shape(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return "value"
+
+
+def keys(value):
+    return {k: keys(v) for k, v in value.items()} if isinstance(value, dict) else "value"
+
+
+def test_states_have_the_golden_keys():
+    session = Session(tiny_llava(), batches(), vf.Strategy({"projector": "full", "language_model": vf.Lora(), "vision_tower": "full"}))
+    tree, plan = tree_state(session.tree), plan_state(session.plan, 1, can_undo=False, can_redo=False)
+    assert shape(tree).keys() == shape(golden("state_tree")).keys()
+    assert set(tree["components"][0]) == set(golden("state_tree")["components"][0])
+    assert plan.keys() == golden("state_plan").keys()
+    for part in ("components", "warnings", "rules", "presets"):
+        assert set(plan[part][0]) == set(golden("state_plan")[part][0]), part
+    assert set(plan["cost"]) == set(golden("state_plan")["cost"])
+    run = RunStatus(verdicts=(Verdict("projector", "ok", "", True),), rates={"projector": 1e-3}).to_dict()
+    assert run.keys() == golden("state_run").keys()
+    for part in ("groups", "verdicts"):
+        assert set(run[part][0]) == set(golden("state_run")[part][0])
+
+
+def test_a_trees_columns_have_one_entry_per_node():
+    tree = tree_state(vf.read_tree(tiny_llava()))
+    nodes = len(tree["names"])
+    sizes = {"parent": 4, "class_index": 2, "params": 8, "own": 8, "bytes": 8, "component": 1, "kind": 1, "lora": 1}
+    assert {k: len(tree[k]) for k in sizes} == {k: nodes * s for k, s in sizes.items()}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda m: None, lambda m: [], lambda m: "hello", lambda m: {**m, "v": 2}, lambda m: {**m, "name": "eval"}, lambda m: {**m, "args": None},
+        lambda m: {**m, "args": {"targets": "x", "tuning": "full"}}, lambda m: {**m, "args": {**m["args"], "more": 1}},
+        lambda m: {**m, "id": ""}, lambda m: {**m, "rev": "4"}, lambda m: {**m, "args": {"targets": ["x"] * 5000, "tuning": "full"}},
+        lambda m: {**m, "args": {"targets": [{}], "tuning": "full"}}, lambda m: {**m, "name": "__class__"}, lambda m: {**m, "kind": "reply"},
+    ],
+)  # fmt: skip
+def test_a_message_that_is_no_wish_is_refused(spoil):
+    with pytest.raises(BadWish):
+        protocol.read_wish(spoil(golden("wish_set_tuning")))
