@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.components import is_below
 from ..core.plan import Plan
 from ..core.tuning import Lora
 
@@ -85,7 +86,7 @@ def merge(model: nn.Module, paths: Iterable[str]) -> None:
         model.get_submodule(path).merge(safe_merge=True)
 
 
-def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch.Tensor]) -> list[Path]:
+def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch.Tensor]) -> list[str]:
     """Writes adapter_config.json and adapter_model.safetensors as PEFT itself would.
 
     Parameters trained in full travel as ``modules_to_save``, whole modules at a time; values that did not train are taken
@@ -98,7 +99,8 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
         trained: "<module>.lora_A" and base parameter names -> values.
 
     Returns:
-        The files.
+        Names of trained parameters that PEFT's form cannot carry: bare parameters on a module that holds adapters, such as
+        BLIP-2's query tokens. They are written to trained.safetensors beside it.
     """
     from safetensors.torch import save_file
 
@@ -129,7 +131,10 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     if isinstance(written.get("target_modules"), list):
         written["target_modules"] = sorted(written["target_modules"])
     config_file.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return [config_file, folder / "adapter_model.safetensors"]
+    rest = [n for n in sorted(plan.trainable) if not any(is_below(n, path) for path in saved_modules)]
+    if rest:
+        save_tensors(folder / "trained.safetensors", {name: trained[name] for name in rest})
+    return rest
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -140,10 +145,12 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
 
 
 def _modules_with_full_parameters(model: nn.Module, plan: Plan) -> list[str]:
+    """Modules that can travel whole as ``modules_to_save``: PEFT wraps neither the root nor anything with an adapter in it."""
     holders = sorted({name.rpartition(".")[0] for name in plan.trainable}, key=lambda path: path.count("."))
     kept: list[str] = []
     for path in holders:
-        if not any(path == k or path.startswith(f"{k}.") for k in kept):
+        around_adapter = any(is_below(target, path) for target in plan.lora_targets)
+        if path and not around_adapter and not any(is_below(path, k) for k in kept):
             kept.append(path)
     return kept
 

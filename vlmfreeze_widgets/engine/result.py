@@ -108,7 +108,8 @@ class BurstResult:
 
         Returns:
             The folder: strategy.yaml, history.json, verdicts.json; with LoRA adapter_config.json and
-            adapter_model.safetensors, which plain ``PeftModel.from_pretrained`` loads; without it trained.safetensors.
+            adapter_model.safetensors, which plain ``PeftModel.from_pretrained`` loads; trained.safetensors holds what has no
+            place there (everything, without LoRA): load it into the base model first.
 
         Raises:
             FileExistsError: The folder holds something already; nothing is overwritten.
@@ -119,15 +120,21 @@ class BurstResult:
             raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
         self.plan.strategy.save(folder / "strategy.yaml")
         (folder / "history.json").write_text(self.history.to_json(), encoding="utf-8")
+        rest: list[str] = []
+        if self._trained and self.plan.lora_targets:
+            rest = port("lora").save(folder, self._model, self.plan, self._trained)
+        elif self._trained:
+            port("lora").save_tensors(folder / "trained.safetensors", self._trained)
         verdicts = [
             {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)} for v in self.verdicts
         ]
-        about = {"verdicts": verdicts, "stopped_early": self.stopped_early, "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        about = {
+            "verdicts": verdicts,
+            "stopped_early": self.stopped_early,
+            "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "beside_the_adapter": rest,
+        }
         (folder / "verdicts.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        if self._trained and self.plan.lora_targets:
-            port("lora").save(folder, self._model, self.plan, self._trained)
-        elif self._trained:
-            port("lora").save_tensors(folder / "trained.safetensors", self._trained)
         return folder
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
