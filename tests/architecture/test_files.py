@@ -24,6 +24,11 @@ def test_no_file_has_a_name_that_says_nothing():
     assert [named(p) for p in [*SOURCES, *PAGE] if p.stem in SAYS_NOTHING] == []
 
 
+def test_no_folder_of_tests_has_a_name_that_pytest_passes_over(request):
+    folders = {p.name for p in (ROOT / "tests").rglob("*") if p.is_dir()}
+    assert not folders & set(request.config.getini("norecursedirs"))
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_a_file_says_what_lies_in_it_and_a_long_one_why_it_is_long(path):
     text = path.read_text(encoding="utf-8")
