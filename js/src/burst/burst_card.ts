@@ -1,0 +1,33 @@
+/** The burst: buttons and progress, plots, verdicts, and the decision at the end. */
+import type { MapState } from "../map/map_state";
+import { h } from "../parts/dom";
+import type { View } from "../parts/view";
+import { decision } from "./decision";
+import { lossPlot } from "./loss_plot";
+import { normPlot } from "./norm_plot";
+import { ratesLine } from "./rates_line";
+import { runBar } from "./run_bar";
+import { verdicts } from "./verdicts";
+
+export interface BurstOptions {
+  /** Height of the plots in CSS pixels. */
+  height: number;
+  /** The map whose selection is drilled into; null where there is none. */
+  map: MapState | null;
+  /** Only to look at: no buttons. */
+  watching: boolean;
+}
+
+export function burstCard(view: View, { height, map, watching }: BurstOptions): HTMLElement {
+  const { page } = view;
+  const plots = h("div.vf-plots", {}, lossPlot(view, height).element, normPlot(view, height, map).element, verdicts(view));
+  const rates = ratesLine(view);
+  const element = h("section.vf-card.vf-burst", { "aria-label": "Burst" }, runBar(view, watching), plots, rates, watching ? null : decision(view));
+  const draw = (): void => {
+    plots.hidden = !watching && (page.run?.burst ?? 0) === 0;
+    element.hidden = !page.run;
+  };
+  draw();
+  page.on(["run"], draw, view.signal);
+  return element;
+}

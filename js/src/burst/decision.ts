@@ -1,0 +1,24 @@
+/** After a burst: keep what was trained, or put the model back. Putting back is the safe choice and the one that is offered first. */
+import { h, say } from "../parts/dom";
+import type { View } from "../parts/view";
+
+const OUTCOMES = { kept: "Kept: the model now holds the trained values.", discarded: "Discarded: the model is bit-identical to before." };
+
+export function decision(view: View): HTMLElement {
+  const { page } = view;
+  const keep = h("button.vf-button", { type: "button", onclick: () => void page.wish("keep") }, "Keep");
+  const discard = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.wish("discard") }, "Discard (restore)");
+  const text = h("span.vf-muted", { role: "status" });
+  const element = h("div.vf-decision", {}, keep, discard, text);
+  const draw = (): void => {
+    const { run } = page;
+    const deciding = run?.phase === "deciding";
+    keep.hidden = discard.hidden = !deciding && run?.phase !== "restoring";
+    keep.disabled = discard.disabled = !deciding || !page.alive;
+    say(text, deciding ? "after Discard the model will be bit-identical to before" : run?.outcome && run.phase !== "running" ? OUTCOMES[run.outcome] : "");
+    element.hidden = !deciding && !text.textContent;
+  };
+  draw();
+  page.on(["run", "connection"], draw, view.signal);
+  return element;
+}

@@ -1,0 +1,137 @@
+/**
+ * A small line plot on uPlot: made once, fed with columns, painted at the screen's pace, labelled at the ends of its lines.
+ * What it shows is said by `loss_plot.ts` and `norm_plot.ts`.
+ */
+import uPlot from "uplot";
+import { frame, onWidth } from "../parts/frame";
+import { fill, h, say } from "../parts/dom";
+import type { View } from "../parts/view";
+import { endLabels } from "./end_labels";
+import { decades, ticks } from "./log_ticks";
+
+export interface Line {
+  label: string;
+  colour: string;
+  dash?: number[];
+  width?: number;
+}
+
+export interface PlotData {
+  lines: Line[];
+  x: ArrayLike<number>;
+  /** One column per line; NaN where there is no value. */
+  y: ArrayLike<number>[];
+  /** The last step that is expected. */
+  end: number;
+}
+
+export interface PlotOptions {
+  title: string;
+  note: string;
+  log: boolean;
+  height: number;
+  /** Names at the ends of the lines. */
+  labels: boolean;
+  form: (value: number) => string;
+}
+
+export class Plot {
+  readonly element: HTMLElement;
+  #caption = h("span.vf-muted");
+  #holder = h("div.vf-plot-canvas");
+  #plot: uPlot | null = null;
+  #shape = "";
+  #end = 1;
+  #lines: Line[] = [];
+  readonly #frame;
+
+  constructor(readonly view: View, readonly options: PlotOptions, readonly read: () => PlotData) {
+    this.element = h("figure.vf-plot", {}, h("figcaption", {}, h("b", {}, options.title), " ", this.#caption), this.#holder);
+    say(this.#caption, options.note);
+    this.#frame = frame(this.element, () => this.draw(), view.signal);
+    onWidth(this.#holder, (width) => (this.#plot ? this.#plot.setSize({ width, height: options.height }) : this.request()), view.signal);
+    view.onTheme(() => {
+      this.#shape = "";
+      this.request();
+    });
+    view.signal.addEventListener("abort", () => this.#plot?.destroy());
+  }
+
+  request(): void {
+    this.#frame.request();
+  }
+
+  draw(): void {
+    const data = this.read();
+    const width = this.#holder.clientWidth;
+    if (!width) return;
+    this.#end = Math.max(1, data.end);
+    this.#lines = data.lines;
+    const columns = [Array.from(data.x), ...data.y.map((column) => values(column, this.options.log))] as uPlot.AlignedData;
+    const shape = JSON.stringify(data.lines);
+    if (this.#plot && shape === this.#shape) this.#plot.setData(columns);
+    else {
+      this.#shape = shape;
+      this.#plot?.destroy();
+      fill(this.#holder);
+      this.#plot = new uPlot(this.#options(width), columns, this.#holder);
+    }
+  }
+
+  #options(width: number): uPlot.Options {
+    const palette = this.view.palette();
+    const { log, labels, height, form } = this.options;
+    const font = `10.5px ${palette.font}`;
+    const axis: uPlot.Axis = { stroke: palette.muted, font, grid: { show: false }, ticks: { show: false }, gap: 4 };
+    return {
+      width,
+      height,
+      padding: [8, labels ? 92 : 12, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+      scales: {
+        x: { time: false, range: () => [0, this.#end] },
+        y: log ? { distr: 3, range: (_, least, most) => decades(least, most) } : { range: (_, least, most) => linear(least, most) },
+      },
+      series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, spanGaps: true, points: { show: (u, i) => lonely(u.data[i]) } }))],
+      axes: [
+        { ...axis, size: 22, space: 46 },
+        { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits) => splits.map(form), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
+      ],
+      hooks: {
+        draw: labels ? [(u) => endLabels(u, this.#lines, palette.font)] : [],
+        setCursor: [(u) => this.#point(u)],
+      },
+    };
+  }
+
+  /** While the pointer is over the plot, the caption gives the values there. */
+  #point(u: uPlot): void {
+    const at = u.cursor.idx;
+    if (at === null || at === undefined || (u.cursor.left ?? -1) < 0) return say(this.#caption, this.options.note);
+    const found = this.#lines.flatMap((line, i) => {
+      const value = u.data[i + 1]?.[at];
+      return typeof value === "number" ? [`${line.label} ${this.options.form(value)}`] : [];
+    });
+    say(this.#caption, [`step ${u.data[0][at] ?? 0}`, ...found].join(" · "));
+  }
+}
+
+/** uPlot wants null where there is nothing; on a log axis nothing is also what is not above 0. */
+function values(column: ArrayLike<number>, log: boolean): (number | null)[] {
+  return Array.from(column, (v) => (Number.isFinite(v) && (!log || v > 0) ? v : null));
+}
+
+/** A single value makes no line: show it as a point. */
+function lonely(column: ArrayLike<number | null | undefined> | undefined): boolean {
+  let seen = 0;
+  for (let i = 0; i < (column?.length ?? 0) && seen < 2; i++) if (typeof column?.[i] === "number") seen++;
+  return seen === 1;
+}
+
+function linear(least: number, most: number): [number, number] {
+  if (!Number.isFinite(least) || !Number.isFinite(most)) return [0, 1];
+  const low = least >= 0 && least < most * 0.6 ? 0 : least;
+  const span = most - low || Math.abs(most) || 1;
+  return [low === 0 ? 0 : low - span * 0.08, most + span * 0.06];
+}

@@ -1,0 +1,66 @@
+/** The burst's buttons and progress: Run with a number of steps; Pause, Resume and Stop while it runs. */
+import { h, say, set } from "../parts/dom";
+import { icon, type IconName } from "../parts/icons";
+import type { View } from "../parts/view";
+import type { WishName } from "../wire/messages";
+import type { Phase } from "../wire/run_state";
+import { statusLine } from "./status_line";
+
+const BUSY: readonly Phase[] = ["preparing", "running", "paused", "stopping"];
+
+export function runBar(view: View, watching: boolean): HTMLElement {
+  const { page } = view;
+  let touched = false;
+  const button = (name: WishName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", onclick: () => void page.wish(name) }, icon(glyph, glyph !== "pause"), text);
+  const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": "Number of steps", "data-lm-suppress-shortcuts": "true", oninput: () => ((touched = true), draw()), onkeydown: (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter") go();
+  } });
+  const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => go() }, icon("run", true), "Run");
+  const stepsLabel = h("label.vf-stepslabel", {}, steps, "steps");
+  const [pause, resume, stop] = [button("pause", "pause", "Pause"), button("resume", "run", "Resume"), button("stop", "stop", "Stop")];
+  const bar = h("span");
+  const progress = h("div.vf-progress", { role: "progressbar", "aria-label": "Burst", "aria-valuemin": "0" }, bar);
+  const line = h("span.vf-status");
+  const note = h("p.vf-note");
+  const element = h("div.vf-runbar", {}, run, stepsLabel, pause, resume, stop, progress, line);
+
+  function wanted(): number {
+    const value = Number(steps.value);
+    return Number.isInteger(value) && value >= 1 ? value : 0;
+  }
+
+  function go(): void {
+    if (!run.disabled) void page.wish("run", { steps: wanted() });
+  }
+
+  function draw(): void {
+    const state = page.run;
+    if (!state) return;
+    const { phase } = state;
+    const busy = BUSY.includes(phase);
+    const refusal = page.plan?.warnings.find((w) => w.severity === "refusal");
+    if (!touched) steps.value = String(state.default_steps);
+    const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only");
+    run.hidden = stepsLabel.hidden = !startable;
+    run.disabled = !page.alive || !state.can_run || !!refusal || !wanted();
+    steps.disabled = phase === "plan_only";
+    pause.hidden = watching || phase !== "running";
+    resume.hidden = watching || phase !== "paused";
+    stop.hidden = watching || !busy;
+    stop.disabled = !page.alive || phase === "stopping";
+    pause.disabled = resume.disabled = !page.alive;
+    progress.hidden = !busy && state.burst === 0;
+    set(progress, { "aria-valuemax": state.steps, "aria-valuenow": state.step, "data-phase": phase });
+    bar.style.width = `${state.steps ? Math.min(100, (100 * state.step) / state.steps) : 0}%`;
+    say(line, statusLine(state));
+    const why = startable && !state.can_run ? (state.why_not ?? refusal?.message ?? "") : startable && refusal ? refusal.message : "";
+    const slow = busy && page.subshell === null && page.alive && !watching ? "Stop acts when the running cell ends." : "";
+    say(note, [why, slow, state.message ?? ""].filter(Boolean).join(" "));
+    note.hidden = !note.textContent;
+    run.title = why;
+  }
+  draw();
+  page.on(["run", "plan", "connection"], draw, view.signal);
+  return h("div", {}, element, note);
+}

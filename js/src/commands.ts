@@ -1,0 +1,6 @@
+/** The command model's module. It has no view and does nothing: wishes are sent by the pages that hold a reference to it. */
+import type { Widget } from "./host";
+
+const widget: Widget = { initialize: () => undefined };
+
+export default widget;

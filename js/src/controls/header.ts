@@ -1,0 +1,34 @@
+/** The top of the page: which model, how much of it trains, undo and redo, presets, and the strategy as one sentence. */
+import { count, share } from "../format";
+import { h, say } from "../parts/dom";
+import { icon, type IconName } from "../parts/icons";
+import type { View } from "../parts/view";
+import type { WishName } from "../wire/messages";
+import { presetMenu } from "./preset_menu";
+
+export function header(view: View): HTMLElement {
+  const { page } = view;
+  const title = h("h2.vf-title");
+  const facts = h("span.vf-facts");
+  const device = h("span.vf-device");
+  const sentence = h("p.vf-sentence");
+  const button = (name: WishName, glyph: IconName, words: string): HTMLButtonElement =>
+    h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.wish(name) }, icon(glyph));
+  const [undo, redo] = [button("undo", "undo", "Undo"), button("redo", "redo", "Redo")];
+  const draw = (): void => {
+    const { plan, tree } = page;
+    if (!tree) return;
+    const { dtype, device: place, total_params } = tree.state;
+    say(title, tree.state.title || "model");
+    const trains = plan ? ` · ${count(plan.trainable_params)} train (${share(plan.trainable_params, plan.total_params || total_params)})` : "";
+    say(facts, `${count(total_params)} parameters${trains}${dtype ? " · " : ""}`);
+    say(device, [dtype, place].filter(Boolean).join(" on "));
+    say(sentence, plan?.sentence ?? "");
+    sentence.dataset.waiting = String(page.edits.waiting);
+    undo.disabled = !page.alive || !plan?.can_undo;
+    redo.disabled = !page.alive || !plan?.can_redo;
+  };
+  draw();
+  page.on(["tree", "plan", "connection"], draw, view.signal);
+  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), undo, redo, presetMenu(view)), sentence);
+}

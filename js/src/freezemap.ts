@@ -1,0 +1,14 @@
+/** The map alone: the tree, its tunings, and the card of what is selected. */
+import { header } from "./controls/header";
+import { selectionCard } from "./controls/selection_card";
+import { warnings } from "./controls/warnings";
+import { mapCard } from "./map/map_card";
+import { MapState } from "./map/map_state";
+import { widget } from "./parts/mount";
+
+export default widget("freezemap", (page) => page.display !== null, (view) => {
+  const { display } = view.page;
+  if (!display) return [];
+  const state = new MapState(display);
+  return [header(view), mapCard(view, state), selectionCard(view, state), warnings(view, state)];
+});

@@ -1,0 +1,48 @@
+/** What a host (JupyterLab, Notebook, marimo, VS Code, Colab, our own page) gives a widget, as far as we use it. Types only. */
+
+export interface Model {
+  get(key: string): unknown;
+  send(content: unknown): void;
+  on(event: string, callback: (...args: unknown[]) => void): void;
+  off(event: string, callback: (...args: unknown[]) => void): void;
+  widget_manager?: { get_model?: (id: string) => Promise<unknown> };
+}
+
+export interface Host {
+  getModel(ref: string): Promise<Model>;
+}
+
+export interface InitializeProps {
+  model: Model;
+  signal?: AbortSignal;
+}
+
+export interface RenderProps extends InitializeProps {
+  el: HTMLElement;
+  host?: Host;
+}
+
+/** The default export of an entry. */
+export interface Widget {
+  initialize(props: InitializeProps): void;
+  render?(props: RenderProps): void | (() => void);
+}
+
+/** The trait `options`. */
+export interface Options {
+  height: number;
+  theme: "auto" | "light" | "dark";
+}
+
+export function readOptions(value: unknown, height: number): Options {
+  const o = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const theme = o.theme === "light" || o.theme === "dark" ? o.theme : "auto";
+  return { height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme };
+}
+
+/** Adds a listener that goes with the signal. */
+export function listen(model: Model, event: string, callback: (...args: unknown[]) => void, signal?: AbortSignal): void {
+  if (signal?.aborted) return;
+  model.on(event, callback);
+  signal?.addEventListener("abort", () => model.off(event, callback), { once: true });
+}

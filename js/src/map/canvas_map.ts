@@ -1,0 +1,113 @@
+/**
+ * The treemap on its two canvases: keeps layout, styles and pictures up to date with the page and the view's state, at the
+ * screen's pace. Events of pointer and keyboard are `map_input.ts`.
+ */
+import { frame, onWidth } from "../parts/frame";
+import { h } from "../parts/dom";
+import type { View } from "../parts/view";
+import { layout as arrange, type Layout } from "./layout";
+import type { MapState } from "./map_state";
+import { paint } from "./paint";
+import { paintOverlay } from "./overlay";
+import { TextFit } from "./text_fit";
+import { tileStyles, type TileStyles } from "./tile_style";
+import { picture, zooming, type Zooming } from "./zooming";
+
+export class CanvasMap {
+  readonly element = h("div.vf-map", { tabindex: "0", role: "application", "aria-roledescription": "treemap", "data-lm-suppress-shortcuts": "true" });
+  layout: Layout = { width: 0, height: 0, boxes: [], of: new Map() };
+  tiles: TileStyles | null = null;
+  /** Whether the focus ring is wanted: the keyboard was used last. */
+  keyboard = false;
+  /** Called after each painting of the tiles. */
+  painted: () => void = () => undefined;
+  #base = h("canvas", { "aria-hidden": "true" });
+  #over = h("canvas", { "aria-hidden": "true" });
+  #fit: TextFit | null = null;
+  #size: [number, number] = [0, 0];
+  #placed = false;
+  #shownZoom = 0;
+  #moving: Zooming | null = null;
+  readonly #tilesFrame;
+  readonly #overFrame;
+
+  constructor(readonly view: View, readonly state: MapState) {
+    this.element.append(this.#base, this.#over);
+    this.#tilesFrame = frame(this.element, () => this.#paint(), view.signal);
+    this.#overFrame = frame(this.element, () => this.#paintOver(), view.signal);
+    onWidth(this.element, (width) => this.resize(width, this.element.clientHeight), view.signal);
+    const { page, signal } = view;
+    page.on(["plan"], () => this.#tilesFrame.request(), signal);
+    page.on(["paint"], () => state.colour === "grad_norm" && this.#tilesFrame.request(), signal);
+    state.on(["zoom", "style"], () => this.relayout(), signal);
+    state.on(["search"], () => this.#tilesFrame.request(), signal);
+    state.on(["selection", "focus", "hover"], () => this.#overFrame.request(), signal);
+    view.onTheme(() => this.#tilesFrame.request());
+  }
+
+  resize(width: number, height: number): void {
+    if (!width || !height) return;
+    const ratio = Math.min(3, this.element.ownerDocument.defaultView?.devicePixelRatio ?? 1);
+    this.#size = [width, height];
+    for (const canvas of [this.#base, this.#over]) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+      canvas.getContext("2d")?.setTransform(ratio, 0, 0, ratio, 0, 0);
+    }
+    this.relayout();
+    this.#paint(); // a resized canvas is empty: paint before the browser shows it
+  }
+
+  relayout(): void {
+    this.#placed = false;
+    this.#tilesFrame.request();
+    this.#overFrame.request();
+  }
+
+  /** The ring and the selection only. */
+  refresh(): void {
+    this.#overFrame.request();
+  }
+
+  #paint(): void {
+    const context = this.#base.getContext("2d");
+    const [width, height] = this.#size;
+    if (!context || !width) return;
+    this.#fit ??= new TextFit(context);
+    const { state, view } = this;
+    const before = this.layout;
+    const zoomed = this.#shownZoom !== state.zoom && before.width === width;
+    const still = view.root.ownerDocument.defaultView?.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? true;
+    const from = zoomed && !still ? picture(this.#base) : null;
+    if (!this.#placed) this.layout = arrange(state.display, state.zoom, width, height, state.area);
+    this.#placed = true;
+    this.tiles = tileStyles(state.colour, state.display, view.page.plan, view.page.paint?.values ?? null, view.palette());
+    paint(context, this.#fit, { display: state.display, layout: this.layout, tiles: this.tiles, palette: view.palette(), lit: state.matches });
+    if (from) this.#move(context, from, before);
+    else if (zoomed) this.#moving = null;
+    this.#shownZoom = state.zoom;
+    this.#paintOver();
+    this.painted();
+  }
+
+  #move(context: CanvasRenderingContext2D, from: HTMLCanvasElement, before: Layout): void {
+    const inwards = before.of.has(this.state.zoom);
+    const box = inwards ? before.of.get(this.state.zoom) : this.layout.of.get(this.#shownZoom);
+    if (!box) return;
+    const tile = { x: box.x0, y: box.y0, w: box.x1 - box.x0, h: box.y1 - box.y0 };
+    const moving = (this.#moving = zooming(from, picture(this.#base), this.layout, tile, inwards, performance.now()));
+    const step = (now: number): void => {
+      if (this.#moving !== moving || this.view.signal.aborted) return;
+      if (moving.draw(context, now)) {
+        this.#moving = null;
+        this.#tilesFrame.request();
+      } else requestAnimationFrame(step);
+    };
+    step(performance.now());
+  }
+
+  #paintOver(): void {
+    const context = this.#over.getContext("2d");
+    if (context) paintOverlay(context, this.layout, this.state, this.view.palette(), this.keyboard);
+  }
+}

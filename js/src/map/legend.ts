@@ -1,0 +1,63 @@
+/** Under the map: what the colours mean, with the counts of the plan, or the ends of the ramp; how areas go; the keys. */
+import { count, measure } from "../format";
+import { append, fill, h, type Child } from "../parts/dom";
+import type { View } from "../parts/view";
+import type { CanvasMap } from "./canvas_map";
+import { FLOOR_PX } from "./layout";
+import type { MapState } from "./map_state";
+import { ramp } from "./palette";
+import { LETTERS } from "./tile_style";
+
+const AREA_WORDS = { linear: "parameters", sqrt: "√ parameters", log: "log parameters" };
+
+export function legend(view: View, state: MapState, map: CanvasMap): HTMLElement {
+  const colours = h("div.vf-legend-colours");
+  const areas = h("span", { title: "Tiles share the room of their parent in this proportion; the tiles of the first level are never smaller than this" });
+  const element = h("div.vf-legend", {}, colours, h("div.vf-hints", {}, areas, h("span", {}, "arrows move · F L T set · Enter zooms · Esc back")));
+  let last = "";
+  const draw = (): void => {
+    const parts = state.colour === "tuning" ? tunings(view) : scaleOf(view, state, map);
+    const key = JSON.stringify([parts.key, state.area, view.palette().dark]);
+    if (key === last) return;
+    last = key;
+    fill(colours);
+    append(colours, parts.children());
+    areas.textContent = `area: ${AREA_WORDS[state.area]}, tiles at least ${FLOOR_PX} px`;
+  };
+  draw();
+  map.painted = draw;
+  view.page.on(["plan"], draw, view.signal);
+  return element;
+}
+
+interface Parts {
+  key: unknown;
+  children: () => Child[];
+}
+
+function tunings({ page }: View): Parts {
+  const counts = page.plan?.counts;
+  if (!counts) return { key: null, children: () => [] };
+  const modules = counts.lora_modules ? ` on ${counts.lora_modules} module${counts.lora_modules === 1 ? "" : "s"}` : "";
+  const texts = [`frozen ${count(counts.frozen)}`, `LoRA ${count(counts.lora)}${modules}`, `full ${count(counts.full)}`];
+  return { key: texts, children: () => texts.map((text, code) => h("span", {}, badge(code), text)) };
+}
+
+function scaleOf(view: View, state: MapState, map: CanvasMap): Parts {
+  const range = map.tiles?.range ?? null;
+  const [name, none, form] =
+    state.colour === "grad_norm"
+      ? ["gradient norm", "no gradient norms yet: run a burst", measure]
+      : ["bytes per parameter", "sizes are not known", (v: number) => measure(v)];
+  if (!range) return { key: none, children: () => [h("span", {}, none)] };
+  const step = state.colour === "grad_norm" && view.page.paint ? ` at step ${view.page.paint.step}` : "";
+  const bar = h("span.vf-ramp", { "aria-hidden": "true" });
+  bar.style.background = `linear-gradient(90deg, ${ramp(view.palette().dark).filter((_, i) => i % 7 === 0).join(", ")})`;
+  const ends = range[0] === range[1] ? [form(range[0]), ""] : [form(range[0]), form(range[1])];
+  return { key: [name, ends, step], children: () => [h("span", {}, `${name}${step}`), h("span", {}, ends[0], bar, ends[1]), h("span", {}, state.colour === "grad_norm" ? "log scale; grey: no gradient" : "")] };
+}
+
+/** The letter of a tuning on its colour. */
+export function badge(code: number): HTMLElement {
+  return h("b.vf-badge", { "data-tuning": String(code), "aria-hidden": "true" }, LETTERS[code] || "–");
+}

@@ -1,0 +1,72 @@
+/** Over the map: search, area, colour, and the switch between map and list. */
+import { h, say } from "../parts/dom";
+import { icon } from "../parts/icons";
+import { uniqueId, type View } from "../parts/view";
+import { AREAS, COLOURS, type Area, type Colour, type MapState } from "./map_state";
+import { search, tops } from "./search";
+
+const AREA_LABELS: Record<Area, string> = { linear: "linear", sqrt: "√", log: "log" };
+const COLOUR_LABELS: Record<Colour, string> = { tuning: "tuning", grad_norm: "gradient norm", bytes: "bytes" };
+
+export function toolbar(view: View, state: MapState): HTMLElement {
+  return h(
+    "div.vf-tools",
+    { role: "toolbar", "aria-label": "Map" },
+    searchBox(view, state),
+    choice("area", AREAS, AREA_LABELS, state.area, (area) => state.style({ area })),
+    choice("colour", COLOURS, COLOUR_LABELS, state.colour, (colour) => state.style({ colour })),
+    modeSwitch(view, state),
+  );
+}
+
+function searchBox(view: View, state: MapState): HTMLElement {
+  const found = h("output.vf-found");
+  const input = h("input.vf-input", {
+    type: "search",
+    placeholder: "q_proj, layers.3…",
+    "aria-label": "Find modules",
+    spellcheck: "false",
+    autocomplete: "off",
+    "data-lm-suppress-shortcuts": "true",
+    oninput: () => find(),
+    onkeydown: (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter" && state.matches) {
+        const ids = tops(state.display, state.matches);
+        state.select(ids);
+        view.announce(`${ids.length} selected`);
+      }
+      if (event.key === "Escape") {
+        input.value = "";
+        find();
+      }
+    },
+  });
+  function find(): void {
+    const matches = search(state.display, input.value);
+    state.find(input.value, matches);
+    say(found, matches ? String(tops(state.display, matches).length) : "");
+    found.title = matches ? "found; Enter selects them all" : "";
+  }
+  return h("label.vf-find", {}, h("span", {}, "find"), h("span.vf-findbox", {}, input, found));
+}
+
+function choice<T extends string>(name: string, values: readonly T[], labels: Record<T, string>, now: T, change: (value: T) => void): HTMLElement {
+  const select = h("select.vf-select", { "data-lm-suppress-shortcuts": "true", onchange: () => change(select.value as T) });
+  for (const value of values) select.append(h("option", { value, selected: value === now }, labels[value]));
+  return h("label.vf-choice", {}, h("span", {}, name), select);
+}
+
+function modeSwitch(view: View, state: MapState): HTMLElement {
+  const name = uniqueId("mode");
+  const button = (mode: "map" | "list"): HTMLButtonElement =>
+    h("button.vf-iconbutton", { type: "button", id: `${name}-${mode}`, title: mode === "map" ? "Show the map" : "Show the list", "aria-label": mode === "map" ? "Map" : "List", onclick: () => state.show(mode) }, icon(mode));
+  const [map, list] = [button("map"), button("list")];
+  const draw = (): void => {
+    map.setAttribute("aria-pressed", String(state.mode === "map"));
+    list.setAttribute("aria-pressed", String(state.mode === "list"));
+  };
+  draw();
+  state.on(["mode"], draw, view.signal);
+  return h("div.vf-switch", { role: "group", "aria-label": "Map or list" }, map, list);
+}

@@ -1,0 +1,116 @@
+/**
+ * The page's side of the command channel: a promise per wish, told apart by ids with a prefix of this page. A wish is never
+ * given up: after ten seconds the page says that Python has not answered yet, and a late reply still counts. The hello that
+ * finds Python's subshell is `hello.ts`; what a wish means is decided by who sends it.
+ */
+import { listen, type Model } from "../host";
+import { readReply, wish, type Reply, type WishName } from "../wire/messages";
+import type { Loose } from "../wire/loose";
+
+export const PATIENCE_MS = 10_000;
+
+/** What the page knows of the other end. */
+export type Connection = "opening" | "live" | "absent" | "gone";
+
+interface Open {
+  settle: (reply: Reply) => void;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+export class Client {
+  readonly prefix: string;
+  connection: Connection = "opening";
+  /** Wishes that have waited longer than patience allows. */
+  overdue = 0;
+  #next = 1;
+  #open = new Map<string, Open>();
+  #late = new Set<string>();
+  #channels: Model[] = [];
+
+  constructor(readonly changed: () => void, prefix = pagePrefix()) {
+    this.prefix = prefix;
+  }
+
+  /** Takes a command model into use; several views of one widget bring one each. */
+  attach(channel: Model, signal?: AbortSignal): void {
+    this.#channels.push(channel);
+    listen(channel, "msg:custom", (message) => this.#receive(message), signal);
+    signal?.addEventListener("abort", () => (this.#channels = this.#channels.filter((c) => c !== channel)), { once: true });
+  }
+
+  get attached(): boolean {
+    return this.#channels.length > 0;
+  }
+
+  /** Sends a wish; the promise always resolves, with a failed reply when the kernel is gone. */
+  ask(name: WishName, args: Loose, rev: number): Promise<Reply> {
+    const id = `${this.prefix}-${this.#next++}`;
+    return new Promise((settle) => {
+      const timer = setTimeout(() => this.#grow(id), PATIENCE_MS);
+      this.#open.set(id, { settle, timer });
+      try {
+        const channel = this.#channels[this.#channels.length - 1];
+        if (!channel || this.connection === "gone" || this.connection === "absent") throw new Error("no channel");
+        // A host may answer with a promise that rejects; either way the wish did not leave.
+        void Promise.resolve(channel.send(wish(id, rev, name, args)) as unknown).catch(() => this.lose("gone"));
+      } catch {
+        this.lose(this.connection === "absent" ? "absent" : "gone");
+      }
+    });
+  }
+
+  /** The kernel is not there (any more): every open wish fails, and the page says why. */
+  lose(how: "absent" | "gone"): void {
+    const before = this.connection;
+    this.connection = how;
+    for (const id of [...this.#open.keys()]) this.#settle(id, { id, rev: 0, ok: false, error: { ...NO_KERNEL } });
+    if (before !== how) this.changed();
+  }
+
+  /** The kernel may be back; the next reply proves it. */
+  reopen(): void {
+    this.connection = "opening";
+    this.changed();
+  }
+
+  #receive(message: unknown): void {
+    const reply = readReply(message);
+    if (!reply || !this.#open.has(reply.id)) return;
+    const before = this.connection;
+    this.connection = "live";
+    this.#settle(reply.id, reply);
+    if (before !== "live") this.changed();
+  }
+
+  #settle(id: string, reply: Reply): void {
+    const open = this.#open.get(id);
+    if (!open) return;
+    clearTimeout(open.timer);
+    this.#open.delete(id);
+    if (this.#late.delete(id)) {
+      this.overdue = this.#late.size;
+      this.changed();
+    }
+    open.settle(reply);
+  }
+
+  #grow(id: string): void {
+    this.#late.add(id);
+    this.overdue = this.#late.size;
+    this.changed();
+  }
+}
+
+/** The error of a wish that cannot reach Python. The banner says it too, so it is not shown on the shelf. */
+export const NO_KERNEL = {
+  code: "no-kernel",
+  message: "The kernel is not connected.",
+  expected: "a running kernel",
+  found: "none",
+  remedy: "Run the cell again.",
+  traceback: "",
+} as const;
+
+function pagePrefix(): string {
+  return `p${Math.floor(Math.random() * 2 ** 40).toString(36)}`;
+}

@@ -1,0 +1,150 @@
+/**
+ * Everything that one widget knows, whichever views show it: the traits as read, the rows of the burst, the last paint, the
+ * connection, the errors on the shelf. Made in `initialize` and found again by each `render`. It draws nothing.
+ */
+import { listen, readOptions, type Host, type Model, type Options } from "../host";
+import { DisplayTree } from "../tree/display_tree";
+import { ModelTree } from "../tree/model_tree";
+import type { Loose } from "../wire/loose";
+import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readPlan, type PlanState } from "../wire/plan_state";
+import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
+import { readTree } from "../wire/tree_state";
+import { Client } from "./client";
+import { Edits } from "./edits";
+import { connect } from "./link";
+import { Rows } from "./rows";
+import { Topics } from "./topics";
+
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "connection" | "errors" | "options";
+
+export class Page extends Topics<Topic> {
+  tree: ModelTree | null = null;
+  display: DisplayTree | null = null;
+  run: RunState | null = null;
+  paint: PaintEvent | null = null;
+  readonly rows = new Rows();
+  readonly client = new Client(() => this.emit("connection"));
+  readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
+  /** Null: no subshell answered, so Stop waits for the cell. Undefined: not known yet. */
+  subshell: string | null | undefined = undefined;
+  errors: ErrorParts[] = [];
+  #asked = false;
+  #late: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    readonly model: Model,
+    readonly signal?: AbortSignal,
+  ) {
+    super();
+    this.#readTree();
+    this.#readPlan();
+    this.#readRun();
+    listen(model, "change:tree_state", () => this.#readTree(), signal);
+    listen(model, "change:plan_state", () => this.#readPlan(), signal);
+    listen(model, "change:run_state", () => this.#readRun(), signal);
+    listen(model, "change:options", () => this.emit("options"), signal);
+    listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
+    signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
+  }
+
+  get plan(): PlanState | null {
+    return this.edits.shown;
+  }
+
+  get options(): Options {
+    return readOptions(this.model.get("options"), 430);
+  }
+
+  /** Whether a wish can reach Python. */
+  get alive(): boolean {
+    return this.client.attached && this.client.connection !== "gone" && this.client.connection !== "absent";
+  }
+
+  /** Opens the command channel for a view. */
+  connect(host: Host | undefined, signal?: AbortSignal): void {
+    connect(this, host, signal);
+  }
+
+  /** Edits go through the queue and are shown at once; everything else is asked and a refusal goes on the shelf. */
+  async wish(name: WishName, args: Loose = {}): Promise<Loose | null> {
+    if (!this.alive) return null;
+    if (isEdit(name)) {
+      this.edits.make(name, args);
+      return null;
+    }
+    const reply = await this.client.ask(name, args, this.plan?.rev ?? 0);
+    if (reply.ok) return reply.result;
+    this.complain(reply.error);
+    return null;
+  }
+
+  complain(error: ErrorParts): void {
+    if (error.code === "no-kernel") return; // the banner says it
+    this.errors = [...this.errors.filter((e) => e.message !== error.message), error].slice(-3);
+    this.emit("errors");
+  }
+
+  dismiss(error: ErrorParts): void {
+    this.errors = this.errors.filter((e) => e !== error);
+    this.emit("errors");
+  }
+
+  /** Asks for the rows that are missing, one request at a time. */
+  async fill(): Promise<void> {
+    const { run, rows } = this;
+    if (this.#asked || !run || !this.alive || (run.rows <= rows.length && run.burst === rows.burst)) return;
+    this.#asked = true;
+    await this.client.ask("snapshot", { burst: run.burst, from: rows.burst === run.burst ? rows.length : 0 }, this.plan?.rev ?? 0);
+    this.#asked = false;
+    this.#lookAgain();
+  }
+
+  #readTree(): void {
+    const state = this.model.get("tree_state");
+    if (!state) return;
+    this.tree = new ModelTree(readTree(state));
+    this.display = new DisplayTree(this.tree);
+    this.emit("tree");
+  }
+
+  #readPlan(): void {
+    const state = this.model.get("plan_state");
+    if (state) this.edits.base(readPlan(state));
+  }
+
+  #readRun(): void {
+    const state = this.model.get("run_state");
+    if (!state) return;
+    const before = this.run;
+    this.run = readRun(state);
+    if (this.run.burst > this.rows.burst) {
+      this.rows.begin(this.run.burst);
+      this.paint = null;
+      this.emit("rows");
+      this.emit("paint");
+    }
+    const { error } = this.run;
+    if (error && error.message !== before?.error?.message) this.complain(error);
+    this.emit("run");
+    this.#lookAgain();
+  }
+
+  /** The last rows of a burst have no successor that would reveal their loss: compare with what Python says it holds. */
+  #lookAgain(): void {
+    clearTimeout(this.#late);
+    if (this.run && this.run.rows > this.rows.length) this.#late = setTimeout(() => void this.fill(), 400);
+  }
+
+  #event(message: unknown, buffers: unknown[] | undefined): void {
+    const event = readEvent(message, buffers);
+    if (event?.kind === "rows") {
+      const taken = this.rows.take(event);
+      if (taken === "gap") void this.fill();
+      if (taken === "new") this.emit("rows");
+    } else if (event?.kind === "paint" && event.burst >= this.rows.burst && event.values.length === this.tree?.size) {
+      this.paint = event;
+      this.emit("paint");
+    }
+  }
+}

@@ -1,0 +1,87 @@
+/** A number in a line of text that becomes an input when it is clicked. Enter takes it, Escape does not; what is wrong is said
+ * beside it, and the old value stays. */
+import { h, say } from "./dom";
+
+export interface InlineNumber {
+  element: HTMLElement;
+  /** Shows a value as text; null shows a dash. */
+  show(text: string | null, enabled: boolean): void;
+}
+
+/** `parse` gives the value, or a sentence that says what is wrong. */
+export function inlineNumber(label: string, parse: (text: string) => number | string, commit: (value: number) => void): InlineNumber {
+  let now = "";
+  const button = h("button.vf-value", { type: "button", title: `Change the ${label}`, onclick: () => edit() });
+  const input = h("input.vf-input.vf-inline", { type: "text", inputmode: "decimal", "aria-label": label, hidden: true, spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true" });
+  const wrong = h("span.vf-wrong", { role: "alert" });
+  const element = h("span.vf-inlinebox", {}, button, input, wrong);
+
+  function edit(): void {
+    input.value = now;
+    input.hidden = false;
+    button.hidden = true;
+    input.focus();
+    input.select();
+  }
+
+  function close(focus: boolean): void {
+    input.hidden = true;
+    button.hidden = false;
+    say(wrong, "");
+    input.removeAttribute("aria-invalid");
+    if (focus) button.focus();
+  }
+
+  function take(focus: boolean): void {
+    if (input.hidden) return;
+    if (input.value.trim() === now) return close(focus);
+    const value = parse(input.value.trim());
+    if (typeof value === "string") {
+      say(wrong, value);
+      input.setAttribute("aria-invalid", "true");
+      if (!focus) {
+        input.hidden = true; // the person went elsewhere: the old value stands, the sentence stays a while
+        button.hidden = false;
+      }
+      return;
+    }
+    close(focus);
+    commit(value);
+  }
+
+  input.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter") take(true);
+    if (event.key === "Escape") close(true);
+  });
+  input.addEventListener("blur", () => take(false));
+  return {
+    element,
+    show(text, enabled) {
+      now = text ?? "";
+      say(button, text ?? "–");
+      button.setAttribute("aria-label", `${label} ${text ?? "not set"}`);
+      button.disabled = !enabled;
+    },
+  };
+}
+
+/** A learning rate: a number above 0 and below 10. */
+export function parseRate(text: string): number | string {
+  const value = Number(text.replace(",", "."));
+  return text !== "" && value > 0 && value < 10 ? value : "a number such as 1e-3";
+}
+
+/** A whole number in a range. */
+export function parseWhole(least: number, most: number): (text: string) => number | string {
+  return (text) => {
+    const value = Number(text);
+    return text !== "" && Number.isInteger(value) && value >= least && value <= most ? value : `a whole number from ${least} to ${most}`;
+  };
+}
+
+/** Any number above 0. */
+export function parsePositive(text: string): number | string {
+  const value = Number(text.replace(",", "."));
+  return text !== "" && value > 0 && Number.isFinite(value) ? value : "a number above 0";
+}

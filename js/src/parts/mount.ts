@@ -1,0 +1,43 @@
+/** What every entry does: finds the page of its widget, makes the root element, follows theme and signal, opens the channel. */
+import type { Page } from "../model/page";
+import { openPage, pageOf } from "../model/pages";
+import type { RenderProps, Widget } from "../host";
+import { banner } from "./banner";
+import { append, h, type Child } from "./dom";
+import { errorShelf } from "./error_shelf";
+import { followTheme } from "./theme";
+import { makeView, type View } from "./view";
+
+/** A widget whose view is built by `build`; built anew if the tree is replaced. */
+export function widget(name: string, ready: (page: Page) => boolean, build: (view: View) => Child[]): Widget {
+  return {
+    initialize: (props) => void openPage(props),
+    render: (props) => render(props, name, ready, build),
+  };
+}
+
+function render({ model, el, signal, host }: RenderProps, name: string, ready: (page: Page) => boolean, build: (view: View) => Child[]): () => void {
+  const ending = new AbortController();
+  signal?.addEventListener("abort", () => ending.abort(), { once: true });
+  const page = pageOf(model);
+  const root = h("div.vf", { "data-widget": name });
+  el.append(root);
+  let inner: AbortController | null = null;
+  const draw = (): void => {
+    inner?.abort();
+    inner = new AbortController();
+    root.replaceChildren();
+    const view = makeView(page, root, inner.signal);
+    const retheme = followTheme(root, () => page.options, view.themeChanged, inner.signal);
+    page.on(["options"], retheme, inner.signal);
+    append(root, ready(page) ? [banner(view), ...build(view), errorShelf(view)] : [h("p.vf-muted", {}, "Nothing to show yet."), errorShelf(view)]);
+  };
+  draw();
+  page.on(["tree"], draw, ending.signal);
+  page.connect(host, ending.signal);
+  ending.signal.addEventListener("abort", () => {
+    inner?.abort();
+    root.remove();
+  });
+  return () => ending.abort();
+}

@@ -1,0 +1,75 @@
+/**
+ * Custom messages: wishes that the page sends, replies and events that it gets. Encoding and decoding only; when a wish is
+ * sent, sent again or given up is `model/client.ts`.
+ */
+import { column } from "./buffers";
+import { finite, record, text, type Loose } from "./loose";
+import { readError, type ErrorParts } from "./run_state";
+
+export const VERSION = 1;
+
+/** Names of wishes that edit the strategy: they carry the revision that the page drew and may be refused as stale. */
+export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "undo", "redo", "reset"] as const;
+export const ACTIONS = ["hello", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "series"] as const;
+export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
+
+export interface Wish {
+  v: number;
+  kind: "intent";
+  id: string;
+  rev: number;
+  name: WishName;
+  args: Loose;
+}
+
+export type Reply = { id: string; rev: number } & ({ ok: true; result: Loose } | { ok: false; error: ErrorParts });
+
+export interface RowsEvent {
+  kind: "rows";
+  burst: number;
+  first: number;
+  count: number;
+  width: number;
+  values: Float64Array;
+}
+
+export interface PaintEvent {
+  kind: "paint";
+  burst: number;
+  step: number;
+  metric: string;
+  values: Float32Array;
+}
+
+export function isEdit(name: WishName): boolean {
+  return (EDITS as readonly string[]).includes(name);
+}
+
+export function wish(id: string, rev: number, name: WishName, args: Loose): Wish {
+  return { v: VERSION, kind: "intent", id, rev, name, args };
+}
+
+/** A reply, or null when the message is something else. */
+export function readReply(message: unknown): Reply | null {
+  const m = record(message);
+  if (m.kind !== "reply" || m.v !== VERSION || typeof m.id !== "string") return null;
+  const head = { id: m.id, rev: finite(m.rev) };
+  return m.ok === true ? { ...head, ok: true, result: record(m.result) } : { ...head, ok: false, error: readError(m.error) };
+}
+
+/** An event, or null when the message is something else or its buffer does not fit what it says. */
+export function readEvent(message: unknown, buffers: readonly unknown[] | undefined): RowsEvent | PaintEvent | null {
+  const m = record(message);
+  if (m.v !== VERSION) return null;
+  const buffer = buffers?.[0];
+  if (m.kind === "rows") {
+    const [count, width] = [finite(m.count), finite(m.width)];
+    const values = column(Float64Array, buffer);
+    if (width < 1 || count < 0 || values.length !== count * width) return null;
+    return { kind: "rows", burst: finite(m.burst), first: finite(m.first), count, width, values };
+  }
+  if (m.kind === "paint") {
+    return { kind: "paint", burst: finite(m.burst), step: finite(m.step), metric: text(m.metric), values: column(Float32Array, buffer) };
+  }
+  return null;
+}

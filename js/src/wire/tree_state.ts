@@ -1,0 +1,80 @@
+/** The trait `tree_state`: which modules a model has. Decoding only; what is computed from it lives in `tree/`. */
+import { column } from "./buffers";
+import { finite, list, record, text, texts } from "./loose";
+
+export interface ComponentState {
+  name: string;
+  label: string;
+  /** Topmost nodes that the component owns. */
+  nodes: number[];
+  params: number;
+  /** The module whose children are the repeated blocks, or null. */
+  blocks: { node: number; count: number } | null;
+}
+
+export interface TreeState {
+  title: string;
+  dtype: string;
+  device: string;
+  total_params: number;
+  names: string[];
+  classes: string[];
+  components: ComponentState[];
+  /** Pairs [alias, owner] of nodes that share a tensor. */
+  tied: [number, number][];
+  parent: Int32Array;
+  class_index: Uint16Array;
+  params: Float64Array;
+  own: Float64Array;
+  bytes: Float64Array;
+  /** Index into `components`; 255 where a node spans several or none. */
+  component: Uint8Array;
+  /** 0 module, 1 bare parameter. */
+  kind: Uint8Array;
+  /** 1 where LoRA can adapt the module. */
+  lora: Uint8Array;
+}
+
+/** Reads the trait. Parents are clamped to come before their children, so that no walk can loop. */
+export function readTree(value: unknown): TreeState {
+  const state = record(value);
+  const names = texts(state.names);
+  const within = (node: unknown): node is number => Number.isInteger(node) && (node as number) >= 0 && (node as number) < names.length;
+  const parent = column(Int32Array, state.parent);
+  for (let i = 0; i < parent.length; i++) {
+    const p = parent[i] as number;
+    if (i === 0) parent[i] = -1;
+    else if (p < 0 || p >= i) parent[i] = 0;
+  }
+  return {
+    title: text(state.title),
+    dtype: text(state.dtype),
+    device: text(state.device),
+    total_params: finite(state.total_params),
+    names,
+    classes: texts(state.classes),
+    components: list(state.components).map((item) => {
+      const c = record(item);
+      const blocks = record(c.blocks);
+      return {
+        name: text(c.name),
+        label: text(c.label) || text(c.name),
+        nodes: list(c.nodes).filter(within),
+        params: finite(c.params),
+        blocks: within(blocks.node) ? { node: blocks.node, count: finite(blocks.count) } : null,
+      };
+    }),
+    tied: list(state.tied).flatMap((pair) => {
+      const [alias, owner] = list(pair);
+      return within(alias) && within(owner) ? [[alias, owner] as [number, number]] : [];
+    }),
+    parent,
+    class_index: column(Uint16Array, state.class_index),
+    params: column(Float64Array, state.params),
+    own: column(Float64Array, state.own),
+    bytes: column(Float64Array, state.bytes),
+    component: column(Uint8Array, state.component),
+    kind: column(Uint8Array, state.kind),
+    lora: column(Uint8Array, state.lora),
+  };
+}
