@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent
 class FrontEndHook(BuildHookInterface):
     """Checks, and where possible renews, vlmfreeze_widgets/static."""
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         """Called by hatchling before anything is packed."""
         sys.path.insert(0, str(ROOT / "js"))
         from source_hash import is_fresh

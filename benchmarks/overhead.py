@@ -25,7 +25,12 @@ import vlmfreeze_widgets as vf
 def large_model() -> tuple[Any, dict[str, torch.Tensor]]:
     """A LLaVA of about 100 M parameters with random weights, and a batch of 2 x (64 image + 64 text) tokens."""
     vision = CLIPVisionConfig(
-        hidden_size=512, intermediate_size=2048, num_hidden_layers=6, num_attention_heads=8, image_size=128, patch_size=16
+        hidden_size=512,
+        intermediate_size=2048,
+        num_hidden_layers=6,
+        num_attention_heads=8,
+        image_size=128,
+        patch_size=16,
     )
     text = LlamaConfig(
         vocab_size=16000, hidden_size=768, intermediate_size=2048, num_hidden_layers=8, num_attention_heads=12,
@@ -76,7 +81,9 @@ def bare_steps(model: Any, batch: dict[str, torch.Tensor], names: frozenset[str]
     yield 0.0
 
 
-def compare(model: Any, batch: dict[str, torch.Tensor], strategy: vf.Strategy, steps: int, device: torch.device) -> dict[str, Any]:
+def compare(
+    model: Any, batch: dict[str, torch.Tensor], strategy: vf.Strategy, steps: int, device: torch.device
+) -> dict[str, Any]:
     """Median step times and ratio; both sides on deep copies, so that both keep their own optimizer state."""
     import copy
 
@@ -129,12 +136,15 @@ def main() -> None:
     everything = vf.Strategy(dict.fromkeys(("projector", "language_model", "embeddings", "head"), "full"))
     results = {}
     for name, (model, batch) in {"tiny": (demo.model, demo.batches[0]), "100M": large_model()}.items():
-        model = model.to(device)
+        moved = model.to(device)
         rounds = args.steps * (4 if name == "tiny" else 1)
-        results[name] = compare(model, batch, everything, rounds, device)
-        print(f"{name:<6} bare {results[name]['bare_ms']:.2f} ms  burst {results[name]['burst_ms']:.2f} ms  ratio {results[name]['ratio']:.4f}")
+        results[name] = compare(moved, batch, everything, rounds, device)
+        row = results[name]
+        print(f"{name:<6} bare {row['bare_ms']:.2f} ms  burst {row['burst_ms']:.2f} ms  ratio {row['ratio']:.4f}")
     report = {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine(),
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "results": results,

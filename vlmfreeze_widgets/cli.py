@@ -25,6 +25,7 @@ from .core.components import LABELS
 from .core.errors import VlmFreezeError
 from .core.plan_text import component_rows, sentence
 from .core.strategy import Strategy
+from .core.tree import ModuleTree
 from .core.tree_text import tree_text
 from .core.wording import count, rate, share
 
@@ -37,7 +38,8 @@ err = Console(stderr=True, highlight=False)
 Source = Annotated[str, typer.Argument(help="'demo', a model folder, a config.json, or a Hub id.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rules = Annotated[
-    list[str] | None, typer.Option("--set", "-s", help="A rule such as projector=full or language_model=lora:16. Repeatable.")
+    list[str] | None,
+    typer.Option("--set", "-s", help="A rule such as projector=full or language_model=lora:16. Repeatable."),
 ]
 Rates = Annotated[list[str] | None, typer.Option("--lr", help="A rate: 1e-3 for all, or projector=1e-3. Repeatable.")]
 File = Annotated[Path | None, typer.Option("--strategy", help="A strategy file (YAML or JSON).", exists=True)]
@@ -61,7 +63,9 @@ def _mendable(command: Callable[..., None]) -> Callable[..., None]:
                 print(json.dumps({"error": error.to_dict()}))
             else:
                 err.print(f"[bold red]{error.problem}[/]", soft_wrap=True)
-                err.print(f"  expected  {error.expected}\n  found     {error.found}\n  remedy    {error.remedy}", markup=False)
+                err.print(
+                    f"  expected  {error.expected}\n  found     {error.found}\n  remedy    {error.remedy}", markup=False
+                )
             raise typer.Exit(1) from error
 
     return wrapped
@@ -69,7 +73,9 @@ def _mendable(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.command()
 @_mendable
-def tree(source: Source = "demo", depth: Annotated[int, typer.Option(help="Levels shown.")] = 4, as_json: AsJson = False) -> None:
+def tree(
+    source: Source = "demo", depth: Annotated[int, typer.Option(help="Levels shown.")] = 4, as_json: AsJson = False
+) -> None:
     """Print where a model keeps its parameters; reads no weights."""
     found = _tree(source)
     if as_json:
@@ -138,7 +144,9 @@ def burst(
     strategy: File = None,
     preset: PresetName = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 50,
-    data: Annotated[Path | None, typer.Option(help="A torch file's safetensors batches: one batch per file in a folder.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A torch file's safetensors batches: one batch per file in a folder.")
+    ] = None,
     save: Annotated[Path | None, typer.Option(help="A new folder for the result.")] = None,
     seed: int = 0,
     as_json: AsJson = False,
@@ -223,7 +231,7 @@ def _quickstart() -> Path:
     raise typer.BadParameter("The quickstart notebook is not part of this installation.")
 
 
-def _tree(source: str) -> Any:  # noqa: ANN401 - ModuleTree
+def _tree(source: str) -> ModuleTree:
     from .engine.read import read_tree
 
     if source == "demo":
@@ -250,7 +258,11 @@ def _trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
 
 
 def _strategy(
-    tree: Any, rules: list[str] | None, lr: list[str] | None, file: Path | None, preset: str | None  # noqa: ANN401
+    tree: ModuleTree,
+    rules: list[str] | None,
+    lr: list[str] | None,
+    file: Path | None,
+    preset: str | None,  # noqa: ANN401
 ) -> Strategy:
     from .core import edits
     from .core.tuning import Lora
@@ -266,7 +278,9 @@ def _strategy(
         if not equals:
             raise typer.BadParameter(f"{rule!r} is no rule: write target=frozen, target=full or target=lora:16.")
         kind, _, rank = tuning.partition(":")
-        wanted = wanted.with_rule(target, Lora(rank=int(rank), alpha=2 * int(rank)) if rank.isdigit() and kind == "lora" else kind)
+        wanted = wanted.with_rule(
+            target, Lora(rank=int(rank), alpha=2 * int(rank)) if rank.isdigit() and kind == "lora" else kind
+        )
     for value in lr or ():
         target, equals, number = value.rpartition("=")
         wanted = wanted.with_lr(target if equals else "", number)  # type: ignore[arg-type]  # checked and read by Strategy

@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from .core.components import LABELS
+from .core.page_state import TUNING_CODES, node_tunings
 from .core.plan import Plan
 from .core.plan_text import sentence
-from .core.page_state import TUNING_CODES, node_tunings
 from .core.tree import ModuleTree, Node
 from .core.wording import count, share
 
@@ -20,7 +20,8 @@ def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
     codes = dict(zip((n.path for n in tree.nodes), node_tunings(plan), strict=True)) if plan is not None else {}
     parts = [
         f'<div style="font:13px system-ui,sans-serif;max-width:{_WIDTH}px">',
-        f"<div><b>{escape(tree.title)}</b> {count(tree.total_params)} parameters · {escape(tree.dtype)} on {escape(tree.device)}</div>",
+        f"<div><b>{escape(tree.title)}</b> {count(tree.total_params)} parameters · "
+        f"{escape(tree.dtype)} on {escape(tree.device)}</div>",
         f"<div>{escape(sentence(plan))}</div>" if plan is not None else "",
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" aria-label="Treemap of {escape(tree.title)}">',
         *_components(tree, codes),
@@ -38,7 +39,9 @@ def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
 
 def _components(tree: ModuleTree, codes: dict[str, int]) -> list[str]:
     # sqrt of the count: with linear areas a projector of 0.3 % would be a hairline.
-    weights = [(name, max(tree.component_params(name), 1) ** 0.5) for name in tree.components if tree.component_params(name)]
+    weights = [
+        (name, max(tree.component_params(name), 1) ** 0.5) for name in tree.components if tree.component_params(name)
+    ]
     total = sum(w for _, w in weights) or 1.0
     shapes: list[str] = []
     x = 0.0
@@ -47,7 +50,9 @@ def _components(tree: ModuleTree, codes: dict[str, int]) -> list[str]:
         leaves = [n for n in tree.nodes if n.component == name and not n.children and n.total_params]
         shapes += _leaves(leaves, codes, x, width)
         label = escape(LABELS.get(name, name))
-        shapes.append(f'<text x="{x + 4:.1f}" y="13" font-size="11" font-weight="600" fill="currentColor">{label}</text>')
+        shapes.append(
+            f'<text x="{x + 4:.1f}" y="13" font-size="11" font-weight="600" fill="currentColor">{label}</text>'
+        )
         x += width
     return shapes
 
@@ -67,7 +72,8 @@ def _leaves(leaves: list[Node], codes: dict[str, int], x: float, width: float) -
             w = (width - 3) * weight / sum(weights)
             fill = _FILL[codes.get(node.path, TUNING_CODES["frozen"])]
             shapes.append(
-                f'<rect x="{left:.1f}" y="{18 + r * height:.1f}" width="{max(w - 0.6, 0.4):.1f}" height="{max(height - 0.6, 0.4):.1f}" '
+                f'<rect x="{left:.1f}" y="{18 + r * height:.1f}" '
+                f'width="{max(w - 0.6, 0.4):.1f}" height="{max(height - 0.6, 0.4):.1f}" '
                 f'fill="{fill}"><title>{escape(node.path)} {count(node.total_params)}</title></rect>'
             )
             left += w

@@ -63,7 +63,13 @@ class Session:
         self._eval_batches = eval_batches
         self.settings = settings or BurstSettings()
         self._lock = threading.RLock()
-        self._strategy = strategy if isinstance(strategy, Strategy) else Strategy(strategy) if strategy else edits.default_strategy(self.tree)
+        self._strategy = (
+            strategy
+            if isinstance(strategy, Strategy)
+            else Strategy(strategy)
+            if strategy
+            else edits.default_strategy(self.tree)
+        )
         self._plan = resolve(self._strategy, self.tree)
         self._start = self._strategy
         self._undo: list[Strategy] = []
@@ -181,7 +187,10 @@ class Session:
         with self._lock:
             if not source:
                 raise WrongPhase(
-                    f"There is nothing to {what}.", expected=f"an edit to {what}", found="none", remedy="Make a change first."
+                    f"There is nothing to {what}.",
+                    expected=f"an edit to {what}",
+                    found="none",
+                    remedy="Make a change first.",
                 )
             wanted = source.pop()
             other.append(self._strategy)
@@ -224,7 +233,10 @@ class Session:
             why = self._why_not()
             if why is not None:
                 raise WrongPhase(
-                    "No burst can start now.", expected="a plan that trains and a free model", found=why, remedy="Change that first."
+                    "No burst can start now.",
+                    expected="a plan that trains and a free model",
+                    found=why,
+                    remedy="Change that first.",
                 )
             number = self._status.burst + 1
             self._stop.clear()
@@ -327,7 +339,8 @@ class Session:
                     self._settled.set()
 
     def _work(self, plan: Plan, settings: BurstSettings) -> None:
-        assert self._model is not None and self._batches is not None
+        assert self._model is not None
+        assert self._batches is not None
         burst = Burst(self._model, plan, self._batches, eval_batches=self._eval_batches, settings=settings)
         with self._lock:
             self._burst = burst
@@ -347,7 +360,11 @@ class Session:
         result = burst.result()
         with self._lock:
             self.result = result
-            early = f"Ended after {len(result.history)} of {settings.steps} steps: {result.stopped_early}." if result.stopped_early else None
+            early = (
+                f"Ended after {len(result.history)} of {settings.steps} steps: {result.stopped_early}."
+                if result.stopped_early
+                else None
+            )
             self._set(
                 phase="deciding" if len(result.history) else "idle", verdicts=result.verdicts, message=early,
                 verdict_after=len(result.history), eta_seconds=None,

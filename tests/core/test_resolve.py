@@ -36,7 +36,9 @@ def test_a_component_inside_a_path_wins_over_the_path():
     assert plan.tuning_of("model.vision_tower.post_layernorm.weight") == "full"
 
 
-@pytest.mark.parametrize("target", [f"{BLOCK}[-1:]", "language_model[-1:]", f"{BLOCK}[1]", f"{BLOCK}.1", f"re:{BLOCK}\\.1", f"{BLOCK}.1*"])
+@pytest.mark.parametrize(
+    "target", [f"{BLOCK}[-1:]", "language_model[-1:]", f"{BLOCK}[1]", f"{BLOCK}.1", f"re:{BLOCK}\\.1", f"{BLOCK}.1*"]
+)
 def test_the_last_block_has_many_names(target):
     plan = vf.resolve({target: "full"}, TREE)
     assert plan.trainable == {p.name for p in TREE.below(f"{BLOCK}.1")}
@@ -62,7 +64,10 @@ def test_lora_counts_are_rank_times_in_plus_out():
 
 def test_groups_follow_components_and_rates():
     plan = vf.resolve(
-        vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4)}, lr={"projector": 1e-3, "language_model": 2e-4}), TREE
+        vf.Strategy(
+            {"projector": "full", "language_model": vf.Lora(rank=4)}, lr={"projector": 1e-3, "language_model": 2e-4}
+        ),
+        TREE,
     )
     assert [(g["component"], g["lr"], len(g["params"])) for g in plan.groups] == [
         ("projector", 1e-3, 4), ("language_model", 2e-4, 28),
@@ -72,10 +77,23 @@ def test_groups_follow_components_and_rates():
 
 def test_the_sentence_at_the_top_says_it_all():
     plan = vf.resolve(vf.Strategy({"projector": "full", "language_model": vf.Lora()}, lr={"projector": 1e-3}), TREE)
-    assert str(plan).splitlines()[0] == "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen"
+    assert (
+        str(plan).splitlines()[0] == "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen"
+    )
 
 
-@pytest.mark.parametrize("typo", ["visoin_tower", "vision", "model.visoin_tower", "modle.layers", "*.q_porj", "model.language_model.layers.9", "re:xyz"])
+@pytest.mark.parametrize(
+    "typo",
+    [
+        "visoin_tower",
+        "vision",
+        "model.visoin_tower",
+        "modle.layers",
+        "*.q_porj",
+        "model.language_model.layers.9",
+        "re:xyz",
+    ],
+)
 def test_a_name_that_matches_nothing_is_refused_with_the_nearest(typo):
     with pytest.raises(UnknownTarget) as caught:
         vf.resolve({typo: "full"}, TREE)
@@ -142,7 +160,9 @@ def test_one_adapter_has_one_dropout():
     assert "lora-two-kinds" in codes(plan)
 
 
-targets = st.sampled_from([*TREE.components, *(n.path for n in TREE.nodes if n.path), f"{BLOCK}[-1:]", "*.mlp", "re:.*norm.*"])
+targets = st.sampled_from(
+    [*TREE.components, *(n.path for n in TREE.nodes if n.path), f"{BLOCK}[-1:]", "*.mlp", "re:.*norm.*"]
+)
 kinds = st.sampled_from(["frozen", "full", "lora"])
 
 

@@ -68,7 +68,9 @@ def test_lora_refuses_values_that_cannot_be_meant(bad):
         vf.Lora(**bad)
 
 
-@pytest.mark.parametrize("bad", [{"rulez": {}}, {"version": 2}, {"rules": []}, {"rules": {"a": {"tuning": "lora", "r": 4}}}])
+@pytest.mark.parametrize(
+    "bad", [{"rulez": {}}, {"version": 2}, {"rules": []}, {"rules": {"a": {"tuning": "lora", "r": 4}}}]
+)
 def test_nothing_unknown_in_a_file_is_dropped_in_silence(bad):
     with pytest.raises(InvalidStrategy):
         vf.Strategy.from_dict(bad)

@@ -12,7 +12,9 @@ from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
 from vlmfreeze_widgets.core.errors import BadBatch, ModelBusy, ModelNotTrainable, NonFiniteLoss, PlanRefused
 
 PROJECTOR = {"projector": "full"}
-MIXED = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4)}, lr={"projector": 1e-2, "language_model": 5e-3})
+MIXED = vf.Strategy(
+    {"projector": "full", "language_model": vf.Lora(rank=4)}, lr={"projector": 1e-2, "language_model": 5e-3}
+)
 
 
 def plain_loop(model, data, names, steps, lr, decay=0.0, clip=1.0):
@@ -51,7 +53,9 @@ def test_the_plain_loop_with_another_rate_differs():
     assert [r.loss for r in result.history] != pytest.approx(losses, abs=1e-5)
 
 
-@pytest.mark.parametrize("strategy", [PROJECTOR, MIXED, {"vision_tower": "full", "head": "lora"}, {"embeddings": "lora", "head": "full"}])
+@pytest.mark.parametrize(
+    "strategy", [PROJECTOR, MIXED, {"vision_tower": "full", "head": "lora"}, {"embeddings": "lora", "head": "full"}]
+)
 def test_the_model_is_as_before_in_every_respect(strategy):
     model = tiny_llava()
     model.eval()
@@ -110,7 +114,11 @@ def test_accumulation_is_correct_by_tokens_and_the_naive_way_is_not():
 
 def test_module_norms_add_up_to_the_total():
     record = next(iter(vf.Burst(tiny_llava(), MIXED, batches(), steps=1)))
-    leaves = [n for p, n in record.grad_norms.items() if not any(o.startswith(f"{p}.") for o in record.grad_norms if o != p) and p]
+    leaves = [
+        n
+        for p, n in record.grad_norms.items()
+        if not any(o.startswith(f"{p}.") for o in record.grad_norms if o != p) and p
+    ]
     assert math.fsum(n * n for n in leaves) == pytest.approx(record.grad_norm**2, rel=1e-6)
     assert math.fsum(n * n for n in record.component_norms.values()) == pytest.approx(record.grad_norm**2, rel=1e-6)
     assert record.grad_norms[""] == pytest.approx(record.grad_norm, rel=1e-12)
@@ -262,8 +270,15 @@ def too_long(b):
 
 @pytest.mark.parametrize(
     ("spoil", "error"),
-    [(nan, NonFiniteLoss), (masked, BadBatch), (without_labels, BadBatch), (too_long, BadBatch), (lambda _: 3, BadBatch), (lambda b: {"labels": b["labels"]}, BadBatch)],
-)  # fmt: skip
+    [
+        (nan, NonFiniteLoss),
+        (masked, BadBatch),
+        (without_labels, BadBatch),
+        (too_long, BadBatch),
+        (lambda _: 3, BadBatch),
+        (lambda b: {"labels": b["labels"]}, BadBatch),
+    ],
+)
 def test_bad_data_gets_a_clear_error_and_the_model_is_untouched(spoil, error):
     model = tiny_llava()
     before = fingerprint(model)
@@ -288,7 +303,8 @@ def test_a_micro_batch_without_label_tokens_is_skipped_and_counted():
     mixed = vf.Burst(tiny_llava(), PROJECTOR, data, steps=4).run().history
     clean = vf.Burst(tiny_llava(), PROJECTOR, [batch(0), batch(2)], steps=4).run().history
     assert [r.loss for r in mixed] == [r.loss for r in clean]
-    assert mixed.skipped == 2 or mixed.skipped == 1
+    # Batch 1 of 3 comes up in steps 2 and 4; its second turn lies behind the fourth step that is taken.
+    assert mixed.skipped == 1
 
 
 def test_no_batches_are_told_before_anything_is_changed():

@@ -78,7 +78,9 @@ def test_an_adapter_that_we_write_loads_with_plain_peft_and_gives_the_same_logit
     from safetensors.torch import load_file
 
     model, batch = tiny(family), family_batch(family)
-    strategy = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4), "vision_tower": vf.Lora(rank=2)}, {"": 1e-2})
+    strategy = vf.Strategy(
+        {"projector": "full", "language_model": vf.Lora(rank=4), "vision_tower": vf.Lora(rank=2)}, {"": 1e-2}
+    )
     result = vf.Burst(model, strategy, [batch], steps=3).run()
     with result.applied(), torch.no_grad():
         model.eval()
@@ -88,7 +90,8 @@ def test_an_adapter_that_we_write_loads_with_plain_peft_and_gives_the_same_logit
     beside = tmp_path / "adapter" / "trained.safetensors"
     assert beside.exists() is (family == "blip-2"), "only BLIP-2 has bare parameters around its adapters"
     if beside.exists():
-        assert list(tensors := load_file(beside)) == ["query_tokens"]
+        tensors = load_file(beside)
+        assert list(tensors) == ["query_tokens"]
         base.load_state_dict(tensors, strict=False)
     torch.manual_seed(99)
     theirs = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()

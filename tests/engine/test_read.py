@@ -26,7 +26,9 @@ def test_a_tree_on_meta_equals_the_tree_in_memory():
     with torch.device("meta"):
         ghost = type(real)(real.config)
     here, there = vf.read_tree(real), vf.read_tree(ghost)
-    assert [(n.path, n.total_params, n.component) for n in here.nodes] == [(n.path, n.total_params, n.component) for n in there.nodes]
+    assert [(n.path, n.total_params, n.component) for n in here.nodes] == [
+        (n.path, n.total_params, n.component) for n in there.nodes
+    ]
     assert (here.device, there.device) == ("cpu", "meta")
 
 
@@ -49,7 +51,12 @@ def test_what_is_no_model_gets_a_clear_error(source, monkeypatch):
 def test_bare_parameters_are_places_of_their_own():
     tree = vf.read_tree(tiny_llava())
     node = tree["model.vision_tower.embeddings.class_embedding"]
-    assert (node.kind, node.class_name, node.own_params, node.component) == ("parameter", "Parameter", 32, "vision_tower")
+    assert (node.kind, node.class_name, node.own_params, node.component) == (
+        "parameter",
+        "Parameter",
+        32,
+        "vision_tower",
+    )
 
 
 def test_a_shared_module_counts_where_it_is_named_first():

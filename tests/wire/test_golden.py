@@ -66,7 +66,9 @@ def keys(value):
 
 
 def test_states_have_the_golden_keys():
-    session = Session(tiny_llava(), batches(), vf.Strategy({"projector": "full", "language_model": vf.Lora(), "vision_tower": "full"}))
+    session = Session(
+        tiny_llava(), batches(), vf.Strategy({"projector": "full", "language_model": vf.Lora(), "vision_tower": "full"})
+    )
     tree, plan = tree_state(session.tree), plan_state(session.plan, 1, can_undo=False, can_redo=False)
     assert shape(tree).keys() == shape(golden("state_tree")).keys()
     assert set(tree["components"][0]) == set(golden("state_tree")["components"][0])
@@ -90,12 +92,22 @@ def test_a_trees_columns_have_one_entry_per_node():
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda m: None, lambda m: [], lambda m: "hello", lambda m: {**m, "v": 2}, lambda m: {**m, "name": "eval"}, lambda m: {**m, "args": None},
-        lambda m: {**m, "args": {"targets": "x", "tuning": "full"}}, lambda m: {**m, "args": {**m["args"], "more": 1}},
-        lambda m: {**m, "id": ""}, lambda m: {**m, "rev": "4"}, lambda m: {**m, "args": {"targets": ["x"] * 5000, "tuning": "full"}},
-        lambda m: {**m, "args": {"targets": [{}], "tuning": "full"}}, lambda m: {**m, "name": "__class__"}, lambda m: {**m, "kind": "reply"},
+        lambda m: None,
+        lambda m: [],
+        lambda m: "hello",
+        lambda m: {**m, "v": 2},
+        lambda m: {**m, "name": "eval"},
+        lambda m: {**m, "name": "__class__"},
+        lambda m: {**m, "kind": "reply"},
+        lambda m: {**m, "id": ""},
+        lambda m: {**m, "rev": "4"},
+        lambda m: {**m, "args": None},
+        lambda m: {**m, "args": {**m["args"], "more": 1}},
+        lambda m: {**m, "args": {"targets": "x", "tuning": "full"}},
+        lambda m: {**m, "args": {"targets": [{}], "tuning": "full"}},
+        lambda m: {**m, "args": {"targets": ["x"] * 5000, "tuning": "full"}},
     ],
-)  # fmt: skip
+)
 def test_a_message_that_is_no_wish_is_refused(spoil):
     with pytest.raises(BadWish):
         protocol.read_wish(spoil(golden("wish_set_tuning")))

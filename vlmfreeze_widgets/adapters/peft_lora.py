@@ -104,7 +104,7 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     """
     from safetensors.torch import save_file
 
-    saved_modules = _modules_with_full_parameters(model, plan)
+    saved_modules = _modules_with_full_parameters(plan)
     config = lora_config(model, plan.lora_targets, saved_modules)
     config.base_model_name_or_path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "") or None
     config.inference_mode = True
@@ -122,8 +122,8 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     names = {id(p): n for n, p in model.named_parameters()}
     for path in saved_modules:
         for name, value in model.get_submodule(path).state_dict(prefix=f"{path}.", keep_vars=True).items():
-            value = trained.get(names.get(id(value), name), value)
-            tensors[f"base_model.model.{name}"] = value.detach().cpu().contiguous().clone()
+            now = trained.get(names.get(id(value), name), value)
+            tensors[f"base_model.model.{name}"] = now.detach().cpu().contiguous().clone()
     save_file(tensors, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
     # PEFT writes sets; sorted lists make the file the same every time.
     config_file = folder / "adapter_config.json"
@@ -144,7 +144,7 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     save_file({name: value.contiguous() for name, value in tensors.items()}, str(path), metadata={"format": "pt"})
 
 
-def _modules_with_full_parameters(model: nn.Module, plan: Plan) -> list[str]:
+def _modules_with_full_parameters(plan: Plan) -> list[str]:
     """Modules that can travel whole as ``modules_to_save``: PEFT wraps neither the root nor anything with an adapter in it."""
     holders = sorted({name.rpartition(".")[0] for name in plan.trainable}, key=lambda path: path.count("."))
     kept: list[str] = []

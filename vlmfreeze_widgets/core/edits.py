@@ -89,7 +89,9 @@ def set_blocks(strategy: Strategy, tree: ModuleTree, component: str, last: int) 
             f"The {component} cannot train its last {last} blocks.",
             expected=f"a number from 0 to {count}",
             found=str(last),
-            remedy="Choose fewer blocks." if count else "This component has no repeated blocks; set its tuning instead.",
+            remedy="Choose fewer blocks."
+            if count
+            else "This component has no repeated blocks; set its tuning instead.",
         )
     _, tuning = _rule_in_force(strategy, tree, component)
     if tuning.kind == "frozen" and last:

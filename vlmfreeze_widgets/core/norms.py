@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,7 +69,7 @@ class ModuleNorms(Mapping[str, float]):
     def __getitem__(self, path: str) -> float:
         return self._computed()[path]
 
-    def __iter__(self):  # type: ignore[no-untyped-def]  # Iterator[str]; Mapping's own signature
+    def __iter__(self) -> Iterator[str]:
         return iter(self._computed())
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What the page is shown of a tree, a plan and a burst: the values of the traits ``tree_state`` and ``plan_state`` as tests/wire/README.md
+"""What the page is shown of a tree and a plan: the traits ``tree_state`` and ``plan_state`` as tests/wire/README.md
 fixes them. Plain data and bytes; who sends it is in ``widgets``.
 """
 
@@ -87,7 +87,8 @@ def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[
         ],
         "cost": _cost(plan),
         "rules": [
-            {"target": target, "tuning": tuning.kind, "text": str(tuning)} for target, tuning in plan.strategy.rules.items()
+            {"target": target, "tuning": tuning.kind, "text": str(tuning)}
+            for target, tuning in plan.strategy.rules.items()
         ],
         "presets": [{"name": p.name, "label": p.label, "source": p.source} for p in PRESETS.values()],
         "can_undo": can_undo,

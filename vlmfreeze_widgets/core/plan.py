@@ -108,7 +108,7 @@ class Plan:
         return tuple(w for w in self.warnings if w.severity == "refusal")
 
     def tuning_of(self, name: str) -> str:
-        """"full", "lora" or "frozen" for a parameter name; "lora" is the frozen weight beside an adapter.
+        """ "full", "lora" or "frozen" for a parameter name; "lora" is the frozen weight beside an adapter.
 
         Raises:
             UnknownTarget: No such parameter.

@@ -41,10 +41,15 @@ def _nothing_trains(
 ) -> Iterator[PlanWarning]:
     if trainable or lora_targets:
         return
-    what = "The strategy is empty: nothing trains." if not strategy.rules else "Every parameter is frozen: nothing trains."
+    what = (
+        "The strategy is empty: nothing trains." if not strategy.rules else "Every parameter is frozen: nothing trains."
+    )
     suggestion = "projector" if "projector" in tree.components else next(iter(tree.components), "some.module")
     yield PlanWarning(
-        "nothing-trainable", "refusal", what, f"Set a component to full or LoRA, for example {{'{suggestion}': 'full'}}."
+        "nothing-trainable",
+        "refusal",
+        what,
+        f"Set a component to full or LoRA, for example {{'{suggestion}': 'full'}}.",
     )
 
 
@@ -113,10 +118,10 @@ def _torn_ties(
             )
 
 
-def _leaking_suffixes(
-    strategy: Strategy, tree: ModuleTree, lora_targets: Mapping[str, Lora]
-) -> Iterator[PlanWarning]:
-    suffixes = {t for r in strategy.rules.values() if isinstance(r, Lora) and r.targets != "all-linear" for t in r.targets}
+def _leaking_suffixes(strategy: Strategy, tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    suffixes = {
+        t for r in strategy.rules.values() if isinstance(r, Lora) and r.targets != "all-linear" for t in r.targets
+    }
     if not suffixes:
         return
     # What PEFT's own suffix rule would adapt with target_modules=[...]; peers leak here (ms-swift#6079, LLaVA#1647).
@@ -138,9 +143,7 @@ def _leaking_suffixes(
         )
 
 
-def _dead_ends(
-    tree: ModuleTree, trainable: frozenset[str], lora_targets: Mapping[str, Lora]
-) -> Iterator[PlanWarning]:
+def _dead_ends(tree: ModuleTree, trainable: frozenset[str], lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
     dead = [p for p in tree.parameters if p.name in tree.dead_ends]
     paths = [p.name for p in dead if p.name in trainable]
     paths += [p.name for p in dead if p.name.rpartition(".")[0] in lora_targets and p.name.endswith(".weight")]
@@ -156,9 +159,7 @@ def _dead_ends(
         )
 
 
-def _shadowed(
-    strategy: Strategy, decided: Mapping[str, str], targets: Mapping[str, Target]
-) -> Iterator[PlanWarning]:
+def _shadowed(strategy: Strategy, decided: Mapping[str, str], targets: Mapping[str, Target]) -> Iterator[PlanWarning]:
     used = set(decided.values())
     for text in strategy.rules:
         if text not in used and targets[text].kind != "component":

@@ -75,7 +75,8 @@ def _row(plan: Plan, component: str) -> ComponentRow:
     rates = [g.lr for g in plan.optimizer_groups if g.component == component]
     if not moved:
         tuning = "frozen"
-    elif targets and not full and _covers_by_lora(plan, component, blocks, trained):
+    elif targets and not full and len(trained) == len(blocks):
+        # LoRA leaves norms and biases frozen, so "every parameter" is no measure of a component that is all LoRA.
         tuning = "lora"
     elif len(full) == len(own):
         tuning = "full"
@@ -96,16 +97,13 @@ def _row(plan: Plan, component: str) -> ComponentRow:
     )
 
 
-def _covers_by_lora(plan: Plan, component: str, blocks: list[str], trained: list[str]) -> bool:
-    """LoRA leaves norms and biases frozen, so "every parameter" is no measure; a rule for the whole component is."""
-    return len(blocks) == len(trained) or not blocks
-
-
 def sentence(plan: Plan) -> str:
-    """"ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen"."""
+    """ "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen"."""
     rows = component_rows(plan)
     parts: list[str] = []
-    tail_frozen = [r for r in rows if r.tuning == "frozen" and r.name not in ("vision_tower", "projector", "language_model")]
+    tail_frozen = [
+        r for r in rows if r.tuning == "frozen" and r.name not in ("vision_tower", "projector", "language_model")
+    ]
     for row in rows:
         if row in tail_frozen:
             continue
@@ -121,7 +119,11 @@ def sentence(plan: Plan) -> str:
             parts.append(f"{label} full{lr}")
         else:
             kinds = ([f"LoRA r{row.rank}"] if row.targets else []) + (["full"] if row.full_params else [])
-            where = f" in {row.blocks_trained} of {row.blocks} blocks" if 0 < row.blocks_trained < row.blocks else " in part"
+            where = (
+                f" in {row.blocks_trained} of {row.blocks} blocks"
+                if 0 < row.blocks_trained < row.blocks
+                else " in part"
+            )
             parts.append(f"{label} {listed(kinds)}{where}{lr}")
     if tail_frozen:
         parts.append(f"{listed([SHORT_LABELS.get(r.name, r.name) for r in tail_frozen])} frozen")

@@ -32,7 +32,13 @@ class Preset:
 
 
 def _preset(
-    name: str, label: str, rules: Mapping[str, object], lr: Mapping[str, float], batch: str, source: str, decay: float = 0.0
+    name: str,
+    label: str,
+    rules: Mapping[str, object],
+    lr: Mapping[str, float],
+    batch: str,
+    source: str,
+    decay: float = 0.0,
 ) -> Preset:
     return Preset(name, label, Strategy(rules, lr, decay or None, name=name), batch, source)
 

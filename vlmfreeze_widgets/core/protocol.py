@@ -62,7 +62,14 @@ class Wish:
 
     def to_dict(self) -> dict[str, Any]:
         """The message on the wire."""
-        return {"v": VERSION, "kind": "intent", "id": self.id, "rev": self.rev, "name": self.name, "args": dict(self.args)}
+        return {
+            "v": VERSION,
+            "kind": "intent",
+            "id": self.id,
+            "rev": self.rev,
+            "name": self.name,
+            "args": dict(self.args),
+        }
 
 
 def read_wish(message: object) -> Wish:
@@ -72,15 +79,25 @@ def read_wish(message: object) -> Wish:
         BadWish: Not a wish of this version, an unknown name, a missing, extra or mistyped argument.
     """
     if not isinstance(message, Mapping) or message.get("kind") != "intent" or message.get("v") != VERSION:
-        raise _bad("a wish of version 1", type(message).__name__ if not isinstance(message, Mapping) else "another message")
+        raise _bad(
+            "a wish of version 1", type(message).__name__ if not isinstance(message, Mapping) else "another message"
+        )
     wish_id, rev, name, args = (message.get(key) for key in ("id", "rev", "name", "args"))
     if not isinstance(wish_id, str) or not 0 < len(wish_id) <= 64 or not _is_int(rev):
         raise _bad("an id and a revision", f"id {wish_id!r:.40}, rev {rev!r:.40}")
-    form = EDITS.get(name) if isinstance(name, str) and name in EDITS else ACTIONS.get(name) if isinstance(name, str) else None
+    form = (
+        EDITS.get(name)
+        if isinstance(name, str) and name in EDITS
+        else ACTIONS.get(name)
+        if isinstance(name, str)
+        else None
+    )
     if form is None:
         raise _bad(f"one of {', '.join([*EDITS, *ACTIONS])}", repr(name)[:40])
     if not isinstance(args, Mapping) or set(args) != set(form):
-        raise _bad(f"the arguments {sorted(form)} of {name}", repr(sorted(args) if isinstance(args, Mapping) else args)[:80])
+        raise _bad(
+            f"the arguments {sorted(form)} of {name}", repr(sorted(args) if isinstance(args, Mapping) else args)[:80]
+        )
     for key, kind in form.items():
         value = args[key]
         if not isinstance(value, kind) or isinstance(value, bool):
@@ -90,7 +107,8 @@ def read_wish(message: object) -> Wish:
     targets = args.get("targets", [args.get("target", "")])
     if len(targets) > _TARGET_LIMIT or any(not isinstance(t, str) or len(t) > _TARGET_LIMIT for t in targets):
         raise _bad("a list of paths", "something else")
-    return Wish(wish_id, int(rev), str(name), dict(args))  # type: ignore[call-overload]  # checked above
+    assert isinstance(rev, int)  # for the type checker; told above
+    return Wish(wish_id, rev, str(name), dict(args))
 
 
 def _is_int(value: object) -> bool:
@@ -173,4 +191,4 @@ def rows_message(burst: int, first: int, rows: Sequence[Sequence[float]], width:
 def paint_message(burst: int, step: int, values: Sequence[float]) -> tuple[dict[str, Any], bytes]:
     """A paint event and its buffer: one float32 per node."""
     message = {"v": VERSION, "kind": "paint", "burst": burst, "step": step, "metric": "grad_norm"}
-    return message, struct.pack(f"<{len(values)}f", *(min(v, 3.4e38) if v == v else v for v in values))
+    return message, struct.pack(f"<{len(values)}f", *(v if math.isnan(v) else min(v, 3.4e38) for v in values))

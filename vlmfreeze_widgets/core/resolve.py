@@ -105,9 +105,7 @@ class Lookup:
         while True:
             # A component's rule stops where another component begins inside it (a merger inside the vision tower).
             hits = [
-                hit
-                for hit in self._at.get(place, ())
-                if hit.target.kind != "component" or hit.target.text == component
+                hit for hit in self._at.get(place, ()) if hit.target.kind != "component" or hit.target.text == component
             ]
             if hits:
                 best = max(hits, key=lambda hit: (hit.target.specificity(place), hit.order))
@@ -117,9 +115,7 @@ class Lookup:
             place = place.rpartition(".")[0]
 
 
-def _lora_targets(
-    tree: ModuleTree, rules: Lookup, tunings: Mapping[str, Tuning]
-) -> Iterator[tuple[Node, Lora]]:
+def _lora_targets(tree: ModuleTree, rules: Lookup, tunings: Mapping[str, Tuning]) -> Iterator[tuple[Node, Lora]]:
     for node in tree.nodes:
         if not node.adaptable:
             continue
@@ -130,9 +126,7 @@ def _lora_targets(
             continue
         # "*.q_proj" and "lm_head" name the module; "re:.*" merely reaches it.
         pattern = rules.targets[rule].kind in ("glob", "regex")
-        named_itself = rules.place_of(node.path) == node.path and (
-            not pattern or rule.rpartition(".")[2] == node.name
-        )
+        named_itself = rules.place_of(node.path) == node.path and (not pattern or rule.rpartition(".")[2] == node.name)
         if _is_wanted(node, lora, tree, named_itself):
             yield node, lora
 

@@ -1,4 +1,4 @@
-"""What a person wants: rules "target -> tuning", learning rates per target, a name. A value; ``core.resolve`` meets it with a tree."""
+"""What a person wants: rules "target -> tuning", learning rates, a name. A value; ``core.resolve`` meets it with a tree."""
 
 from __future__ import annotations
 

@@ -166,11 +166,7 @@ class ModuleTree:
 
     def blocks(self, component: str) -> Node | None:
         """The list of repeated blocks of a component: the one that holds most of its parameters."""
-        lists = [
-            node
-            for node in self.nodes
-            if node.is_list and node.component == component and len(node.children) > 1
-        ]
+        lists = [node for node in self.nodes if node.is_list and node.component == component and len(node.children) > 1]
         return max(lists, key=lambda node: node.total_params, default=None)
 
     def __getitem__(self, path: str) -> Node:
@@ -197,7 +193,9 @@ class ModuleTree:
             f"Nothing in this model is called {target!r}.",
             expected=f"a component ({', '.join(self.components)}), a path, a glob or a slice",
             found=repr(target),
-            remedy=(f"Did you mean {' or '.join(repr(c) for c in close)}?" if close else "print(tree) shows every path."),
+            remedy=(
+                f"Did you mean {' or '.join(repr(c) for c in close)}?" if close else "print(tree) shows every path."
+            ),
         )
 
     def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there

@@ -91,7 +91,12 @@ def judge(evidence: Evidence) -> Verdict:
     e = evidence
     if e.frozen_changed:
         return Verdict(
-            e.component, "failure", f"{e.frozen_changed} of {e.frozen} frozen tensors changed", bool(e.selected), e.lr, e.gradient
+            e.component,
+            "failure",
+            f"{e.frozen_changed} of {e.frozen} frozen tensors changed",
+            bool(e.selected),
+            e.lr,
+            e.gradient,
         )
     if not e.selected:
         return Verdict(e.component, "ok", f"frozen: 0 of {e.frozen} tensors changed", False, moved=0.0)
@@ -100,7 +105,10 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(e.component, "pending", "waiting for the first steps", **known)  # type: ignore[arg-type]
     if e.in_optimizer < e.selected:
         return Verdict(
-            e.component, "failure", f"{e.selected - e.in_optimizer} of {e.selected} tensors are in no optimizer group", **known  # type: ignore[arg-type]
+            e.component,
+            "failure",
+            f"{e.selected - e.in_optimizer} of {e.selected} tensors are in no optimizer group",
+            **known,  # type: ignore[arg-type]
         )
     if not e.with_gradient:
         return Verdict(e.component, "failure", f"no gradient reaches any of its {e.selected} tensors", **known)  # type: ignore[arg-type]

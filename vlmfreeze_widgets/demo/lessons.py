@@ -1,4 +1,4 @@
-"""What the tiny VLM teaches: strategies that work and that do not, and how an answer is scored. Used by the recipe and the notebook."""
+"""What the tiny VLM teaches: strategies that work and that do not, and how an answer is scored."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """"a red circle in the top left and a blue square in the bottom right"."""
+        """ "a red circle in the top left and a blue square in the bottom right"."""
         return " and ".join(f"a {t.colour} {t.shape} in the {t.place}" for t in self.things)
 
     @property

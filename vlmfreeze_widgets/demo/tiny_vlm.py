@@ -17,7 +17,17 @@ PROMPT = "<s> <image> describe :"
 
 def words() -> list[str]:
     """The vocabulary: special tokens, the words of the captions, and one word per glyph (and ``empty``) for text-only grids."""
-    said = ["describe", ":", "a", "in", "the", "and", *COLOURS, *SHAPES, *dict.fromkeys(w for p in PLACES for w in p.split())]
+    said = [
+        "describe",
+        ":",
+        "a",
+        "in",
+        "the",
+        "and",
+        *COLOURS,
+        *SHAPES,
+        *dict.fromkeys(w for p in PLACES for w in p.split()),
+    ]
     return [*SPECIAL, *said, "empty", *GLYPHS]
 
 

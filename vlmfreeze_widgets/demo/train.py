@@ -1,4 +1,4 @@
-"""The recipe of the tiny VLM: ``python -m vlmfreeze_widgets.demo.train``. A few minutes on two CPU cores, the same for the same seed.
+"""The recipe of the tiny VLM: ``python -m vlmfreeze_widgets.demo.train``. Minutes on two CPU cores, same for the same seed.
 
 1. The language model learns on text alone: a grid of glyph words -> caption. Now it can use its context.
 2. The vision tower learns to tell, per patch, which glyph it holds, with a linear readout that is thrown away.
@@ -170,7 +170,28 @@ def _text_row(scene: Scene, index: dict[str, int]) -> list[int]:
 
 def _caption_length() -> int:
     """Words of a caption and the end token; all captions are equally long, so text rows need no padding."""
-    return len("a red circle in the top left and a blue square in the bottom right".split()) + 1
+    return (
+        len(
+            [
+                "a",
+                "red",
+                "circle",
+                "in",
+                "the",
+                "top",
+                "left",
+                "and",
+                "a",
+                "blue",
+                "square",
+                "in",
+                "the",
+                "bottom",
+                "right",
+            ]
+        )
+        + 1
+    )
 
 
 def _step(optimizer: torch.optim.Optimizer, schedule: Any, loss: torch.Tensor, wanted: list[nn.Parameter]) -> None:  # noqa: ANN401

@@ -273,7 +273,7 @@ class Burst:
 
 
 def _enable_checkpointing(model: nn.Module) -> None:
-    """Non-reentrant: the reentrant form gives no gradient behind frozen inputs (peft#1142). transformers 5.23 renamed the method."""
+    """Non-reentrant: the reentrant form gives no gradient behind frozen inputs (peft#1142)."""
     for name, keyword in (
         ("activation_checkpointing_enable", "activation_checkpointing_kwargs"),
         ("gradient_checkpointing_enable", "gradient_checkpointing_kwargs"),

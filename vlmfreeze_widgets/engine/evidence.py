@@ -111,7 +111,11 @@ def fingerprints(tensors: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
         if flat.numel() == 0:
             sums.append(torch.zeros(2, dtype=torch.int64))
             continue
-        bits = flat.view(_INTEGER[flat.element_size()]) if not flat.is_complex() else torch.view_as_real(flat).view(torch.int32)
+        bits = (
+            flat.view(_INTEGER[flat.element_size()])
+            if not flat.is_complex()
+            else torch.view_as_real(flat).view(torch.int32)
+        )
         bits = bits.reshape(-1)
         sums.append(torch.stack([bits.sum(dtype=torch.int64), _weighted(bits)]))
     found: list[tuple[int, int]] = [(0, 0)] * len(sums)

@@ -34,7 +34,9 @@ class MicroBatch:
 
     def to(self, device: torch.device) -> dict[str, Any]:
         """The tensors on a device."""
-        return {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in self.tensors.items()}
+        return {
+            k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in self.tensors.items()
+        }
 
 
 class MicroBatches:

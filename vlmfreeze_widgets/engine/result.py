@@ -148,5 +148,7 @@ class BurstResult:
 
     def __repr__(self) -> str:
         losses = f"loss {self.history[0].loss:.3g} → {self.history[-1].loss:.3g}" if self.history else "no step taken"
-        lines = [f"{len(self.history)} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"]
+        lines = [
+            f"{len(self.history)} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"
+        ]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])

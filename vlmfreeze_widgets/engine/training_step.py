@@ -145,6 +145,8 @@ def _non_finite(number: int, loss: float, grad_norm: float, batches: Sequence[Mi
         expected="a finite loss and finite gradients",
         found=f"{what}{f'; NaN or infinity in {culprits[0]}' if culprits else ''}",
         remedy=(
-            "Mend that batch." if culprits else "Lower the learning rate, or compute in fp32. The model is as before the burst."
+            "Mend that batch."
+            if culprits
+            else "Lower the learning rate, or compute in fp32. The model is as before the burst."
         ),
     )

@@ -26,7 +26,9 @@ def asset(name: str) -> Path:
         raise MissingAssets(
             f"The front end file {name} is missing.",
             expected="the built files in vlmfreeze_widgets/static",
-            found="none" if not STATIC.is_dir() else ", ".join(p.name for p in sorted(STATIC.iterdir())) or "an empty folder",
+            found="none"
+            if not STATIC.is_dir()
+            else ", ".join(p.name for p in sorted(STATIC.iterdir())) or "an empty folder",
             remedy="Run make build in the checkout (it needs Node), or install the wheel.",
         )
     return path

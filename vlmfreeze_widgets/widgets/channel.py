@@ -35,7 +35,7 @@ class CommandChannel(anywidget.AnyWidget):
         super().__init__(_esm=asset("commands.js").read_text(encoding="utf-8"))
         self.on_msg(self._receive)
 
-    def _receive(self, _: object, content: Any, buffers: object = None) -> None:  # noqa: ANN401 - from the page
+    def _receive(self, _: object, content: Any, __: object = None) -> None:  # noqa: ANN401 - from the page
         self.send(self.answer(content))
 
     def answer(self, content: Any) -> dict[str, Any]:  # noqa: ANN401 - from the page, not trusted

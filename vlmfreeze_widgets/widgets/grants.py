@@ -27,10 +27,17 @@ def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     if args["burst"] != session.status.burst:
         raise WrongPhase(
-            "That burst is gone.", expected=f"burst {session.status.burst}", found=str(args["burst"]), remedy="Look at the present one."
+            "That burst is gone.",
+            expected=f"burst {session.status.burst}",
+            found=str(args["burst"]),
+            remedy="Look at the present one.",
         )
     values = session.history.series(session.tree.nodes[args["node"]].path)
-    return {"burst": args["burst"], "node": args["node"], "values": [number(float("nan") if v is None else v) for v in values]}
+    return {
+        "burst": args["burst"],
+        "node": args["node"],
+        "values": [number(float("nan") if v is None else v) for v in values],
+    }
 
 
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
@@ -41,7 +48,7 @@ def _edit(change: Callable[..., Any], *names: str) -> _Grant:
 
 
 def _plain(method: str) -> _Grant:
-    def grant(session: Session, args: Mapping[str, Any]) -> None:
+    def grant(session: Session, _: Mapping[str, Any]) -> None:
         getattr(session, method)()
 
     return grant

@@ -44,7 +44,7 @@ class BurstMonitor(anywidget.AnyWidget):
     def __init__(self, history: History, *, steps: int | None = None, height: int = 170, theme: str = "auto") -> None:
         self.history = history
         self._steps = steps or int(history.settings.get("steps", 0)) or len(history)
-        self._feed = RowFeed(lambda message, buffers: self.send(message, buffers))
+        self._feed = RowFeed(self.send)
         super().__init__(
             _esm=asset("monitor.js").read_text(encoding="utf-8"),
             _css=asset("monitor.css").read_text(encoding="utf-8"),
@@ -96,4 +96,6 @@ class BurstMonitor(anywidget.AnyWidget):
             return None
         if wish.name == "series":
             raise BadWish("This page has no map.", expected="snapshot", found="series", remedy="Use the Workbench.")
-        raise BadWish("This page only watches.", expected="hello or snapshot", found=wish.name, remedy="Use the Workbench.")
+        raise BadWish(
+            "This page only watches.", expected="hello or snapshot", found=wish.name, remedy="Use the Workbench."
+        )

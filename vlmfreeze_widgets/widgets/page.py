@@ -83,7 +83,7 @@ class SessionPage(anywidget.AnyWidget):
                 self.commands.close()
         super().close()
 
-    def _changed(self, change: Change) -> None:
+    def _changed(self, _: Change) -> None:
         self._outbox.touch()
 
     def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
@@ -112,4 +112,8 @@ class SessionPage(anywidget.AnyWidget):
             return None
         data, metadata = bundle
         # Where there is no kernel (a saved notebook, a repository's page) the picture is what remains.
-        return {**data, "text/plain": str(self.tree), "text/html": port("pictures").tree_html(self.tree, self.plan)}, metadata
+        return {
+            **data,
+            "text/plain": str(self.tree),
+            "text/html": port("pictures").tree_html(self.tree, self.plan),
+        }, metadata

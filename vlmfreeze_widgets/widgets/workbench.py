@@ -56,10 +56,8 @@ class Workbench(SessionPage):
             session = Session(
                 model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings)
             )
-        self._feed = RowFeed(lambda message, buffers: self.send(message, buffers))
-        super().__init__(
-            session, "workbench", {"height": height, "theme": theme}, run_state=session.status.to_dict()
-        )
+        self._feed = RowFeed(self.send)
+        super().__init__(session, "workbench", {"height": height, "theme": theme}, run_state=session.status.to_dict())
         if len(session.history):
             self._outbox.touch()
 
