@@ -41,7 +41,8 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     const busy = BUSY.includes(phase);
     const refusal = page.plan?.warnings.find((w) => w.severity === "refusal");
     if (!touched) steps.value = String(state.default_steps);
-    const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only");
+    // Running again while a result is undecided discards it, as the session does.
+    const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only" || phase === "deciding");
     run.hidden = stepsLabel.hidden = !startable;
     run.disabled = !page.alive || !state.can_run || !!refusal || !wanted();
     steps.disabled = phase === "plan_only";
