@@ -1,6 +1,5 @@
-/** The map alone: the tree, its tunings, and the card of what is selected. */
+/** The map alone: the tree, its tunings, and what is selected. */
 import { header } from "./controls/header";
-import { selectionCard } from "./controls/selection_card";
 import { warnings } from "./controls/warnings";
 import { mapCard } from "./map/map_card";
 import { MapState } from "./map/map_state";
@@ -10,5 +9,5 @@ export default widget("freezemap", (page) => page.display !== null, (view) => {
   const { display } = view.page;
   if (!display) return [];
   const state = new MapState(display);
-  return [header(view), mapCard(view, state), selectionCard(view, state), warnings(view, state)];
+  return [header(view), mapCard(view, state), warnings(view, state)];
 });

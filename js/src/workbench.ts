@@ -3,7 +3,6 @@ import { burstCard } from "./burst/burst_card";
 import { controlsCard } from "./controls/controls_card";
 import { costCard } from "./controls/cost_card";
 import { header } from "./controls/header";
-import { selectionCard } from "./controls/selection_card";
 import { warnings } from "./controls/warnings";
 import { mapCard } from "./map/map_card";
 import { MapState } from "./map/map_state";
@@ -14,6 +13,6 @@ export default widget("workbench", (page) => page.display !== null, (view) => {
   const { display } = view.page;
   if (!display) return [];
   const state = new MapState(display);
-  const side = h("div.vf-side", {}, controlsCard(view, state), selectionCard(view, state), costCard(view), warnings(view, state));
+  const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
   return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false })];
 });

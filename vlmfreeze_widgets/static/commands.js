@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: bd1efdcee72b879a52d38c5e887ad52a13f3a33e145c844d8c093f4de9ed0e22 */
+/* vlmfreeze source-hash: dcc951be804e00407047ab35da948a7b60294c755f556ed0e92478a1e7b898e7 */
 var t={initialize:()=>{}},e=t;export{e as default};

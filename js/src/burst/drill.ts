@@ -59,7 +59,12 @@ export class Drill {
   }
 }
 
-/** The last parts of a path, enough to know it by. */
+const LABEL_LETTERS = 17;
+
+/** As many of the last parts of a path as fit at the end of a line. */
 function short(path: string): string {
-  return path.split(".").slice(-3).join(".");
+  const parts = path.split(".");
+  let label = parts.pop() ?? "";
+  for (let next = parts.pop(); next !== undefined && next.length + 1 + label.length <= LABEL_LETTERS; next = parts.pop()) label = `${next}.${label}`;
+  return label;
 }

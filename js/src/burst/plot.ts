@@ -86,7 +86,7 @@ export class Plot {
     return {
       width,
       height,
-      padding: [8, labels ? 92 : 12, 0, 0],
+      padding: [8, labels ? Math.min(130, width / 3, 16 + 6.3 * Math.max(0, ...this.#lines.map((line) => line.label.length))) : 12, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {

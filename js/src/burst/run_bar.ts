@@ -59,7 +59,8 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     const slow = busy && page.subshell === null && page.alive && !watching ? "Stop acts when the running cell ends." : "";
     say(note, [why, slow, state.message ?? ""].filter(Boolean).join(" "));
     note.hidden = !note.textContent;
-    run.title = why;
+    run.classList.toggle("vf-primary", phase !== "deciding");
+    run.title = why || (phase === "deciding" ? "Discards this result and runs again" : "");
   }
   draw();
   page.on(["run", "plan", "connection"], draw, view.signal);

@@ -61,6 +61,7 @@ export function layout(display: DisplayTree, zoom: number, width: number, height
     const gap = level === 1 ? 4 : room / shown.length > 260 ? 2 : 1;
     const half = gap / 2;
     const cells = arrange(display, shown, [x0 - half, y0 - half, x1 + half, y1 + half], area, level === 1 ? floor + gap : 0);
+    const titled = titles(display, cells, gap, level);
     for (const cell of cells) {
       const box: Box = { id: cell.id, x0: cell.x0 + half, y0: cell.y0 + half, x1: cell.x1 - half, y1: cell.y1 - half, level, header: 0, leaf: true };
       if (box.x1 - box.x0 < 0.35 || box.y1 - box.y0 < 0.35) continue;
@@ -69,7 +70,7 @@ export function layout(display: DisplayTree, zoom: number, width: number, height
       if (!child.children.length) continue;
       const [w, h] = [box.x1 - box.x0, box.y1 - box.y0];
       const pad = w < 14 || h < 14 ? 1 : level === 1 ? 4 : w < 40 || h < 40 ? 2 : 3;
-      box.header = level === 1 ? (h >= 40 && w >= 36 ? 18 : 0) : h >= (HEADED_PX[level] ?? 90) && w >= 26 ? 15 : 0;
+      box.header = level === 1 ? (h >= 40 && w >= 36 ? 18 : 0) : titled && h >= 36 && w >= 26 ? 15 : 0;
       box.leaf = !place(child, box.x0 + pad, box.y0 + (box.header || pad), box.x1 - pad, box.y1 - pad, level + 1);
       if (box.leaf) box.header = 0;
     }
@@ -77,6 +78,13 @@ export function layout(display: DisplayTree, zoom: number, width: number, height
   };
   place(display.item(zoom), 0, 0, width, height, 1);
   return { width, height, boxes, of: new Map(boxes.map((box) => [box.id, box])) };
+}
+
+/** Whether the containers among brothers get titles: most of them must have room, so that they look alike. */
+function titles(display: DisplayTree, cells: readonly Cell[], gap: number, level: number): boolean {
+  const least = (HEADED_PX[level] ?? 90) + gap;
+  const containers = cells.filter((cell) => display.item(cell.id).children.length);
+  return 2 * containers.filter((cell) => cell.y1 - cell.y0 >= least).length >= containers.length;
 }
 
 /** Squarifies; enlarges what comes out below the floor and tries again until nothing does. */

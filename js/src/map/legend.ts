@@ -1,4 +1,4 @@
-/** Under the map: what the colours mean, with the counts of the plan, or the ends of the ramp; how areas go; the keys. */
+/** Under the map: what the colours mean, with the counts of the plan, or the ends of the ramp; and below it how areas go and the keys. */
 import { count, measure } from "../format";
 import { append, fill, h, type Child } from "../parts/dom";
 import type { View } from "../parts/view";
@@ -11,23 +11,31 @@ import { LETTERS } from "./tile_style";
 const AREA_WORDS = { linear: "parameters", sqrt: "√ parameters", log: "log parameters" };
 
 export function legend(view: View, state: MapState, map: CanvasMap): HTMLElement {
-  const colours = h("div.vf-legend-colours");
-  const areas = h("span", { title: "Tiles share the room of their parent in this proportion; the tiles of the first level are never smaller than this" });
-  const element = h("div.vf-legend", {}, colours, h("div.vf-hints", {}, areas, h("span", {}, "arrows move · F L T set · Enter zooms · Esc back")));
+  const colours = h("div.vf-legend");
   let last = "";
   const draw = (): void => {
     const parts = state.colour === "tuning" ? tunings(view) : scaleOf(view, state, map);
-    const key = JSON.stringify([parts.key, state.area, view.palette().dark]);
+    const key = JSON.stringify([parts.key, view.palette().dark]);
     if (key === last) return;
     last = key;
     fill(colours);
     append(colours, parts.children());
-    areas.textContent = `area: ${AREA_WORDS[state.area]}, tiles at least ${FLOOR_PX} px`;
   };
   draw();
   map.painted = draw;
   view.page.on(["plan"], draw, view.signal);
-  return element;
+  return colours;
+}
+
+/** How areas go, and the keys. */
+export function hints(view: View, state: MapState): HTMLElement {
+  const areas = h("span", { title: "Tiles share the room of their parent in this proportion; those of the first level are never smaller than this" });
+  const draw = (): void => {
+    areas.textContent = `area: ${AREA_WORDS[state.area]}, tiles at least ${FLOOR_PX} px`;
+  };
+  draw();
+  state.on(["style"], draw, view.signal);
+  return h("div.vf-hints", {}, areas, h("span", {}, "arrows move · F L T set · Enter zooms · Esc back"));
 }
 
 interface Parts {

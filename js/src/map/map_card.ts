@@ -2,9 +2,10 @@
 import { h } from "../parts/dom";
 import { uniqueId, type View } from "../parts/view";
 import { CanvasMap } from "./canvas_map";
-import { legend } from "./legend";
+import { hints, legend } from "./legend";
 import { mapInput } from "./map_input";
 import type { MapState } from "./map_state";
+import { selectionStrip } from "./selection_strip";
 import { toolbar } from "./toolbar";
 import { trail } from "./trail";
 import { TreeGrid } from "./tree_grid";
@@ -12,6 +13,7 @@ import { TreeGrid } from "./tree_grid";
 export function mapCard(view: View, state: MapState): HTMLElement {
   const map = new CanvasMap(view, state);
   const grid = new TreeGrid(view, state);
+  const keys = hints(view, state);
   const help = uniqueId("help");
   map.element.setAttribute("aria-label", `Map of ${state.display.root.label}`);
   map.element.setAttribute("aria-describedby", help);
@@ -24,6 +26,7 @@ export function mapCard(view: View, state: MapState): HTMLElement {
     map.element,
     grid.element,
     legend(view, state, map),
+    h("div.vf-under", {}, keys, selectionStrip(view, state, keys)),
   );
   const height = (): void => element.style.setProperty("--map-height", `${view.page.options.height}px`);
   const mode = (): void => {

@@ -1,37 +1,40 @@
-/** The card of modules selected on the map: what they are, their tuning, and the way to take their own rule away. */
+/** Under the map while modules are selected, in the place of the hints: what they are, their tuning, and the way back. */
 import { count } from "../format";
-import { setTuning } from "../map/actions";
-import { describe } from "../map/describe";
-import type { MapState } from "../map/map_state";
-import { tuningOf } from "../map/tile_style";
-import { fill, h, say } from "../parts/dom";
+import { setTuning } from "./actions";
+import { describe } from "./describe";
+import type { MapState } from "./map_state";
+import { tuningOf } from "./tile_style";
+import { h, say } from "../parts/dom";
 import { icon } from "../parts/icons";
 import { segmented } from "../parts/segmented";
 import type { View } from "../parts/view";
 import { NONE, ROW_TUNINGS } from "../wire/plan_state";
 
-export function selectionCard(view: View, state: MapState): HTMLElement {
+/** `hints` is what stands there otherwise. */
+export function selectionStrip(view: View, state: MapState, hints: HTMLElement): HTMLElement {
   const { page } = view;
-  const path = h("b.vf-path");
-  const about = h("span.vf-muted");
-  const norm = h("span.vf-muted");
+  const path = h("bdi", { dir: "ltr" });
+  const pathBox = h("b.vf-path", {}, path);
+  const about = h("span.vf-muted.vf-about");
   const tuning = segmented("Tuning of the selection", (value) => setTuning(view, state, value));
-  const clear = h("button.vf-button.vf-small", { type: "button", title: "Take the module's own rule away (X)", onclick: () => setTuning(view, state, "inherit") }, "as its component");
+  const clear = h("button.vf-button.vf-small", { type: "button", title: "Take the module's own rule away (X)", onclick: () => setTuning(view, state, "inherit") }, "clear rule");
   const close = h("button.vf-iconbutton", { type: "button", "aria-label": "Clear the selection", title: "Clear the selection (Esc)", onclick: () => state.select([]) }, icon("close"));
-  const element = h("section.vf-card.vf-selection", { "aria-label": "Selection", hidden: true }, h("div.vf-row-main", {}, path, h("span.vf-space"), close), h("div.vf-lines", {}, about, norm), h("div.vf-row-main", {}, tuning.element, clear));
+  const element = h("div.vf-selection", { role: "group", "aria-label": "Selection", hidden: true }, h("div.vf-what", {}, pathBox, about), tuning.element, clear, close);
 
   const draw = (): void => {
     const ids = state.acting;
-    const modules = ids.filter((id) => !state.display.item(id).isComponent);
-    element.hidden = !state.selected.size || (!modules.length && ids.length < 2);
+    element.hidden = !state.selected.size;
+    hints.hidden = !element.hidden;
     if (element.hidden) return;
     const { display } = state;
     const { tree } = display;
     const total = ids.reduce((sum, id) => sum + display.item(id).params, 0);
     const only = ids.length === 1 ? describe(view, state, ids[0] as number) : null;
-    fillPath(path, only ? only.path : `${ids.length} modules`);
-    say(about, only ? [only.className, only.params, only.tied].filter(Boolean).join(" · ") : `${count(total)} parameters`);
-    say(norm, only?.norm ?? "");
+    const item = display.item(ids[0] as number);
+    say(path, !only ? `${ids.length} modules` : item.isComponent ? item.label : only.path);
+    pathBox.title = only?.path ?? targetsOf(ids).join("\n");
+    say(about, only ? [only.className, only.params.replace(" parameters", ""), only.tied, only.norm].filter(Boolean).join(" · ") : `${count(total)} parameters`);
+    about.title = about.textContent ?? "";
     const codes = new Set(ids.map((id) => tuningOf(display, page.plan, id)).filter((code) => code !== NONE));
     const shown = codes.size === 1 ? (ROW_TUNINGS[[...codes][0] as number] ?? "mixed") : "mixed";
     const canLora = ids.some((id) => {
@@ -39,18 +42,16 @@ export function selectionCard(view: View, state: MapState): HTMLElement {
       return node < 0 || tree.state.lora.subarray(node, tree.end[node]).includes(1);
     });
     tuning.show(shown, page.alive, canLora);
-    const targets = new Set(ids.map((id) => display.item(id).target));
-    clear.disabled = !page.alive || !(page.plan?.rules ?? []).some((rule) => targets.has(rule.target));
+    const targets = new Set(targetsOf(ids));
+    clear.hidden = !(page.plan?.rules ?? []).some((rule) => targets.has(rule.target));
+    clear.disabled = !page.alive;
   };
   draw();
   state.on(["selection"], draw, view.signal);
   page.on(["plan", "paint", "connection"], draw, view.signal);
   return element;
-}
 
-/** Long paths may break after each dot. */
-function fillPath(element: HTMLElement, path: string): void {
-  if (element.dataset.path === path) return;
-  element.dataset.path = path;
-  fill(element, ...path.split(/(?<=\.)/).flatMap((part) => [document.createTextNode(part), h("wbr")]));
+  function targetsOf(ids: readonly number[]): string[] {
+    return ids.map((id) => state.display.item(id).target);
+  }
 }

@@ -95,6 +95,8 @@ export class DisplayTree {
   }
 
   #below(item: number, node: number, tops: ReadonlySet<number>, taken: Taken): void {
+    // A component whose one module wraps all the rest shows that rest directly.
+    for (let only = this.#only(node, tops, taken); only >= 0; only = this.#only(node, tops, taken)) this.itemOfNode.set((node = only), item);
     for (const child of this.#shown(node, tops, taken)) this.#module(item, child, this.item(item).component, tops, taken);
   }
 
