@@ -1,5 +1,7 @@
 """The command ``vlmfreeze``: tree, plan, burst and lab in the terminal. It says what the library says; no rule lives here.
 
+Long because typer reads each command's options from its signature.
+
 Exit codes: 0 done, 1 an error a person can mend (shown in its three parts), 2 a wrong command line, 3 a verdict "failure".
 """
 

@@ -2,6 +2,8 @@
 
 Strategy edits are values and happen at once, on whatever thread asks, under one lock. Whatever touches the model (run, keep)
 is put into the inbox and done by the worker alone. Listeners are told *that* something changed, never handed the model.
+
+Long because phases, inbox and worker guard one state under one lock; apart they would have to share it.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from .core import edits
+from .core.edit_history import EditHistory
 from .core.errors import VlmFreezeError, WrongPhase
 from .core.history import History, StepRecord
 from .core.norms import NormLayout
 from .core.plan import Plan
 from .core.protocol import error_to_dict
-from .core.resolve import resolve
 from .core.run_status import BUSY, RunStatus
 from .core.strategy import Strategy
 from .core.tree import ModuleTree
@@ -30,7 +32,6 @@ from .engine.settings import BurstSettings
 
 Change = Literal["plan", "run", "record"]
 _RECENT = 10  # steps that speed and ETA are taken from
-_UNDO_DEPTH = 200
 
 
 class Session:
@@ -63,18 +64,9 @@ class Session:
         self._eval_batches = eval_batches
         self.settings = settings or BurstSettings()
         self._lock = threading.RLock()
-        self._strategy = (
-            strategy
-            if isinstance(strategy, Strategy)
-            else Strategy(strategy)
-            if strategy
-            else edits.default_strategy(self.tree)
-        )
-        self._plan = resolve(self._strategy, self.tree)
-        self._start = self._strategy
-        self._undo: list[Strategy] = []
-        self._redo: list[Strategy] = []
-        self.rev = 1
+        if strategy is None:
+            strategy = edits.default_strategy(self.tree)
+        self._edits = EditHistory(self.tree, strategy if isinstance(strategy, Strategy) else Strategy(strategy))
         self._status = RunStatus(phase="idle" if self._can_train else "plan_only", default_steps=self.settings.steps)
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
@@ -93,7 +85,7 @@ class Session:
     @property
     def strategy(self) -> Strategy:
         """What is wanted now. Setting it is one undoable edit."""
-        return self._strategy
+        return self._edits.strategy
 
     @strategy.setter
     def strategy(self, strategy: Strategy) -> None:
@@ -102,7 +94,12 @@ class Session:
     @property
     def plan(self) -> Plan:
         """The plan of the strategy."""
-        return self._plan
+        return self._edits.plan
+
+    @property
+    def rev(self) -> int:
+        """Grows with every change of the strategy."""
+        return self._edits.rev
 
     @property
     def status(self) -> RunStatus:
@@ -118,12 +115,12 @@ class Session:
     @property
     def can_undo(self) -> bool:
         """Whether there is an edit to take back."""
-        return bool(self._undo)
+        return self._edits.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an edit to make again."""
-        return bool(self._redo)
+        return self._edits.can_redo
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Calls ``listener`` with "plan", "run" or "record" after each change, on the thread that made it.
@@ -141,10 +138,7 @@ class Session:
     # --- editing the strategy --------------------------------------------------------------------------------------
 
     def edit(self, change: Callable[[Strategy, ModuleTree], Strategy]) -> int:
-        """Makes one undoable edit.
-
-        Args:
-            change: Gives the new strategy from the old one and the tree.
+        """Makes one undoable edit: ``change`` gives the new strategy from the old one and the tree.
 
         Returns:
             The new revision.
@@ -152,14 +146,7 @@ class Session:
         Raises:
             VlmFreezeError: The new strategy does not fit the tree; nothing is changed.
         """
-        with self._lock:
-            wanted = change(self._strategy, self.tree)
-            plan = resolve(wanted, self.tree)
-            if wanted == self._strategy:
-                return self.rev
-            self._undo = [*self._undo[-_UNDO_DEPTH + 1 :], self._strategy]
-            self._redo = []
-            return self._put(wanted, plan)
+        return self._edited(lambda: self._edits.edit(change))
 
     def set_strategy(self, strategy: Strategy) -> int:
         """Replaces the strategy; see ``edit``."""
@@ -173,35 +160,24 @@ class Session:
 
     def undo(self) -> int:
         """Takes the last edit back."""
-        return self._travel(self._undo, self._redo, "undo")
+        return self._edited(self._edits.undo)
 
     def redo(self) -> int:
         """Makes the last undone edit again."""
-        return self._travel(self._redo, self._undo, "redo")
+        return self._edited(self._edits.redo)
 
     def reset(self) -> int:
         """Goes back to the strategy that the session started with, as an undoable edit."""
-        return self.set_strategy(self._start)
+        return self.set_strategy(self._edits.start)
 
-    def _travel(self, source: list[Strategy], other: list[Strategy], what: str) -> int:
+    def _edited(self, change: Callable[[], object]) -> int:
         with self._lock:
-            if not source:
-                raise WrongPhase(
-                    f"There is nothing to {what}.",
-                    expected=f"an edit to {what}",
-                    found="none",
-                    remedy="Make a change first.",
-                )
-            wanted = source.pop()
-            other.append(self._strategy)
-            return self._put(wanted, resolve(wanted, self.tree))
-
-    def _put(self, strategy: Strategy, plan: Plan) -> int:
-        self._strategy, self._plan = strategy, plan
-        self.rev += 1
-        self._tell("plan")
-        self._tell("run")
-        return self.rev
+            before = self.rev
+            change()
+            if self.rev != before:
+                self._tell("plan")
+                self._tell("run")  # why_not may have changed with the plan
+            return self.rev
 
     # --- running ---------------------------------------------------------------------------------------------------
 
@@ -216,7 +192,7 @@ class Session:
             return "There are no batches: Workbench(model, batches) can run."
         if self._status.phase in BUSY:
             return "A burst is running."
-        return next((f"{w.message} {w.remedy}" for w in self._plan.refusals), None)
+        return next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
 
     def run(self, steps: int | None = None) -> int:
         """Starts a burst on the worker thread and returns at once. An undecided result before it is discarded.
@@ -244,13 +220,13 @@ class Session:
             self._settled.clear()
             self.result = None
             self.history = History(NormLayout((), (), ()))
-            columns = tuple(dict.fromkeys(g.component for g in self._plan.optimizer_groups))
-            rates = {g.component: g.lr for g in self._plan.optimizer_groups}
+            columns = tuple(dict.fromkeys(g.component for g in self.plan.optimizer_groups))
+            rates = {g.component: g.lr for g in self.plan.optimizer_groups}
             self._status = RunStatus(
                 phase="preparing", burst=number, steps=settings.steps, lr_columns=columns, norm_columns=columns,
                 rates=rates, default_steps=settings.steps,
             )  # fmt: skip
-            plan = self._plan
+            plan = self.plan
             self._post(lambda: self._work(plan, settings))
         self._tell("run")
         return number

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..core.errors import InvalidStrategy, ModelNotTrainable
+from ..core.errors import InvalidStrategy
 from ..core.plan import Plan
 from ..core.ports import port
 from ..core.resolve import resolve
@@ -18,25 +17,7 @@ from ..core.strategy import Strategy
 from .ownership import check_free, claim, release
 from .read import read_tree
 from .snapshot import StructureSnapshot, ValueSnapshot
-
-
-@dataclass(frozen=True)
-class Trainable:
-    """One tensor that the optimizer moves.
-
-    Attributes:
-        name: Base parameter name, or "<module>.lora_A" and the like.
-        module: Path of the module that it belongs to.
-        component: Its component.
-        parameter: The tensor in the model.
-        is_adapter: Whether it was added by LoRA.
-    """
-
-    name: str
-    module: str
-    component: str
-    parameter: nn.Parameter
-    is_adapter: bool
+from .trainable import Trainable, check_trainable
 
 
 def apply(
@@ -95,39 +76,6 @@ def plan_for(model: nn.Module, wanted: Plan | Strategy | Mapping[str, object]) -
             remedy="Resolve the strategy on read_tree(model).",
         )
     return wanted
-
-
-def check_trainable(model: nn.Module, plan: Plan) -> None:
-    """Raises when the model's weights cannot train as planned.
-
-    Raises:
-        ModelNotTrainable: Names the modules that stand in the way.
-    """
-    on_meta = [name for name, p in model.named_parameters() if p.is_meta]
-    if on_meta:
-        raise ModelNotTrainable(
-            f"{len(on_meta)} parameter tensors have no values.",
-            expected="weights in memory",
-            found=f"meta tensors, such as {on_meta[0]}",
-            remedy="Load the weights (from_pretrained without offloading); a model on meta can only be planned and costed.",
-        )
-    adapted = [name for name, module in model.named_modules() if hasattr(module, "base_layer")]
-    if adapted:
-        raise ModelNotTrainable(
-            "The model carries adapters already.",
-            expected="a model without adapters",
-            found=f"{len(adapted)} adapted modules, such as {adapted[0]}",
-            remedy="Merge them (result.keep(merge=True), or PEFT's merge_and_unload()), or load the base model.",
-        )
-    by_name = dict(model.named_parameters())
-    packed = [name for name in plan.trainable if name in by_name and not by_name[name].is_floating_point()]
-    if packed:
-        raise ModelNotTrainable(
-            f"{len(packed)} quantized weights cannot train in full.",
-            expected="floating-point weights",
-            found=f"{by_name[packed[0]].dtype} in {packed[0]}",
-            remedy="Use LoRA there, or load the model unquantized.",
-        )
 
 
 class AppliedModel:

@@ -1,6 +1,8 @@
 """The burst: a short stretch of real training as a generator of step records. Stopping is not asking for the next one.
 
 What a step does is in ``engine.training_step``, what remains afterwards in ``engine.result``. No thread, no signal, no Jupyter.
+
+Long because the public contract stands here, and taking and giving back the model must be read in one piece.
 """
 
 from __future__ import annotations
@@ -17,17 +19,19 @@ from ..core.errors import ModelNotTrainable
 from ..core.history import History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
-from ..core.ports import port
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
-from .apply import AppliedModel, apply, check_trainable, plan_for
+from .apply import AppliedModel, apply, plan_for
+from .checkpointing import enable_checkpointing
 from .evidence import Witness
-from .masters import Masters
+from .masters import Masters, check_precision
 from .micro_batches import MicroBatches
+from .optimizer import autocast, make_optimizer, make_schedule, rates_of
 from .ownership import check_free
 from .randomness import RandomStream, draws_random_numbers
 from .result import BurstResult
 from .settings import BurstSettings
+from .trainable import check_trainable
 from .training_step import TrainingStep
 
 
@@ -82,7 +86,7 @@ class Burst:
         self.plan = plan_for(model, strategy)
         self.plan.check()
         check_trainable(model, self.plan)
-        self._check_precision()
+        check_precision(model, self.settings.precision)
         config = getattr(model, "config", None)
         self._shifts = not getattr(config, "is_encoder_decoder", False)
         self.batches = MicroBatches(batches, self._shifts)
@@ -157,16 +161,16 @@ class Burst:
         try:
             in_stream = stream.active if draws_random_numbers(self.model) else nullcontext
             if settings.checkpointing:
-                _enable_checkpointing(self.model)
+                enable_checkpointing(self.model)
             masters = Masters([t.parameter for t in applied.trainables])
-            optimizer = self._optimizer(applied, masters)
-            schedule = self._schedule(optimizer)
+            optimizer = make_optimizer(applied, masters, settings)
+            schedule = make_schedule(optimizer, settings)
             optimized = {id(t) for g in optimizer.param_groups for t in g["params"]}
             held = frozenset(id(p) for p in masters.parameters if id(masters.of(p)) in optimized)
             witness = Witness(applied, held)
             self.history.layout = _layout(applied)
             step = TrainingStep(
-                self.model, masters, optimizer, settings.max_grad_norm, _autocast(settings.precision, device), device
+                self.model, masters, optimizer, settings.max_grad_norm, autocast(settings.precision, device), device
             )
             yield from self._steps(applied, step, optimizer, schedule, witness, in_stream, device)
         except BaseException as error:
@@ -197,7 +201,7 @@ class Burst:
                 if not batches:
                     self._stopped_early = "the batches ran out"
                     return
-                rates = _rates(optimizer)
+                rates = rates_of(optimizer)
                 # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
                 with in_stream(), torch.autocast(device.type, enabled=False):
                     taken = step.take(batches, lambda: self._stop, number)
@@ -231,7 +235,7 @@ class Burst:
                     return
         finally:
             # Judged while the trained weights are still in the model.
-            self.verdicts = witness.verdicts(record.lr if record is not None else _rates(optimizer))
+            self.verdicts = witness.verdicts(record.lr if record is not None else rates_of(optimizer))
 
     def _evaluate(self, applied: AppliedModel, step: TrainingStep) -> float:
         assert self._eval is not None
@@ -245,48 +249,6 @@ class Burst:
         finally:
             applied.set_training_mode()
         return loss / tokens
-
-    def _optimizer(self, applied: AppliedModel, masters: Masters) -> torch.optim.Optimizer:
-        groups = applied.optimizer_groups
-        for group in groups:
-            group["params"] = [masters.of(p) for p in group["params"]]
-        return torch.optim.AdamW(groups, betas=self.settings.betas, eps=self.settings.eps)
-
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> Any:  # noqa: ANN401 - LRScheduler or None
-        if self.settings.scheduler == "constant":
-            return None
-        return port("schedules").make_schedule(
-            self.settings.scheduler, optimizer, self.settings.warmup_steps, self.settings.steps
-        )
-
-    def _check_precision(self) -> None:
-        if self.settings.precision != "fp32":
-            return
-        half = [n for n, p in self.model.named_parameters() if p.dtype in (torch.float16, torch.bfloat16)]
-        if half:
-            raise ModelNotTrainable(
-                "The model's weights are in half precision.",
-                expected="float32 weights for precision='fp32'",
-                found=f"{len(half)} half-precision tensors, such as {half[0]}",
-                remedy="Use precision='auto', or model.float() first.",
-            )
-
-
-def _enable_checkpointing(model: nn.Module) -> None:
-    """Non-reentrant: the reentrant form gives no gradient behind frozen inputs (peft#1142)."""
-    for name, keyword in (
-        ("activation_checkpointing_enable", "activation_checkpointing_kwargs"),
-        ("gradient_checkpointing_enable", "gradient_checkpointing_kwargs"),
-    ):
-        if hasattr(model, name):
-            getattr(model, name)(**{keyword: {"use_reentrant": False}})
-            return
-    raise ModelNotTrainable(
-        "This model cannot recompute activations.",
-        expected="a transformers model that supports gradient checkpointing",
-        found=type(model).__name__,
-        remedy="Use checkpointing=False.",
-    )
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:
@@ -305,19 +267,8 @@ def _layout(applied: AppliedModel) -> NormLayout:
     )
 
 
-def _rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    rates: dict[str, float] = {}
-    for group in optimizer.param_groups:
-        rates[group["component"]] = max(float(group["lr"]), rates.get(group["component"], 0.0))
-    return rates
-
-
 def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
-
-
-def _autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    return nullcontext if precision != "bf16-mixed" else lambda: torch.autocast(device.type, torch.bfloat16)
 
 
 def _all(batches: Iterable[Any], shifts: bool) -> Iterator[Any]:

@@ -63,3 +63,19 @@ class Masters:
             tensor.grad = None
         for parameter, _ in self._pairs:
             parameter.grad = None
+
+
+def check_precision(model: nn.Module, precision: str) -> None:
+    """Raises when "fp32" is asked of a model whose weights are not.
+
+    Raises:
+        ModelNotTrainable: Names a half-precision tensor.
+    """
+    half = [n for n, p in model.named_parameters() if p.dtype in _HALF] if precision == "fp32" else []
+    if half:
+        raise ModelNotTrainable(
+            "The model's weights are in half precision.",
+            expected="float32 weights for precision='fp32'",
+            found=f"{len(half)} half-precision tensors, such as {half[0]}",
+            remedy="Use precision='auto', or model.float() first.",
+        )

@@ -1,0 +1,42 @@
+"""AdamW with one group per component, its schedule, and the precision that a step computes in. Stepping is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from ..core.ports import port
+from .apply import AppliedModel
+from .masters import Masters
+from .settings import BurstSettings
+
+
+def make_optimizer(applied: AppliedModel, masters: Masters, settings: BurstSettings) -> torch.optim.Optimizer:
+    """A fresh AdamW that holds exactly what trains; old momentum would move weights that were frozen since."""
+    groups = applied.optimizer_groups
+    for group in groups:
+        group["params"] = [masters.of(p) for p in group["params"]]
+    return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, settings: BurstSettings) -> Any:  # noqa: ANN401 - LRScheduler or None
+    """The schedule of transformers by its name; None for a constant rate."""
+    if settings.scheduler == "constant":
+        return None
+    return port("schedules").make_schedule(settings.scheduler, optimizer, settings.warmup_steps, settings.steps)
+
+
+def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Component -> learning rate; the highest where a component has several groups."""
+    rates: dict[str, float] = {}
+    for group in optimizer.param_groups:
+        rates[group["component"]] = max(float(group["lr"]), rates.get(group["component"], 0.0))
+    return rates
+
+
+def autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """Makes the context of a forward pass."""
+    return nullcontext if precision != "bf16-mixed" else lambda: torch.autocast(device.type, torch.bfloat16)
