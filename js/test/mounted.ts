@@ -1,4 +1,5 @@
 /** Mounts a widget in jsdom on a fake model: what jsdom lacks (canvas, observers, frames) is stubbed here and only here. */
+import { setMaxListeners } from "node:events";
 import { vi } from "vitest";
 import { FakeModel } from "../dev/fake_model";
 import type { Widget } from "../src/host";
@@ -16,6 +17,8 @@ export interface Mounted {
   find: <T extends HTMLElement = HTMLElement>(selector: string) => T;
 }
 
+setMaxListeners(0); // a page listens with one signal in many places
+
 /** A context on which every method does nothing. */
 function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
   const known: Record<string | symbol, unknown> = { canvas, measureText: (text: string) => ({ width: text.length * 6 }) };
@@ -24,14 +27,14 @@ function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
 
 export function stubBrowser(width = 700, height = 430): void {
   vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (this: HTMLCanvasElement) {
-    return context(this) as never;
+    return context(this);
   });
   vi.stubGlobal("requestAnimationFrame", (callback: FrameRequestCallback) => setTimeout(() => callback(performance.now()), 0));
   vi.stubGlobal("cancelAnimationFrame", (id: number) => clearTimeout(id));
   vi.stubGlobal("ResizeObserver", class {
     constructor(readonly callback: ResizeObserverCallback) {}
     observe(target: Element): void {
-      this.callback([{ target, contentRect: { width, height } } as ResizeObserverEntry], this as unknown as ResizeObserver);
+      this.callback([{ target, contentRect: { width, height } } as ResizeObserverEntry], this);
     }
     disconnect(): void {}
     unobserve(): void {}

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: dcc951be804e00407047ab35da948a7b60294c755f556ed0e92478a1e7b898e7 */
+/* vlmfreeze source-hash: a08eb8c14905ddfe37e65e7d384a83e7c0ec08150c0a797288eaad7f363de635 */
 var t={initialize:()=>{}},e=t;export{e as default};

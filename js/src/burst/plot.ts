@@ -4,7 +4,7 @@
  */
 import uPlot from "uplot";
 import { frame, onWidth } from "../parts/frame";
-import { fill, h, say } from "../parts/dom";
+import { fill, h, say, set } from "../parts/dom";
 import type { View } from "../parts/view";
 import { endLabels } from "./end_labels";
 import { decades, ticks } from "./log_ticks";
@@ -65,6 +65,7 @@ export class Plot {
     const data = this.read();
     const width = this.#holder.clientWidth;
     if (!width) return;
+    this.#describe(data);
     this.#end = Math.max(1, data.end);
     this.#lines = data.lines;
     const columns = [Array.from(data.x), ...data.y.map((column) => values(column, this.options.log))] as uPlot.AlignedData;
@@ -76,6 +77,15 @@ export class Plot {
       fill(this.#holder);
       this.#plot = new uPlot(this.#options(width), columns, this.#holder);
     }
+  }
+
+  /** The plot in words, for those who hear it: how far it is and where each line ends. */
+  #describe(data: PlotData): void {
+    const ends = data.lines.map((line, i) => {
+      const last = Array.from(data.y[i] ?? []).findLast((v) => Number.isFinite(v));
+      return last === undefined ? line.label : `${line.label} ${this.options.form(last)}`;
+    });
+    set(this.element, { "aria-label": `${this.options.title}, ${data.x.length} steps: ${ends.join(", ")}`, "data-points": data.x.length });
   }
 
   #options(width: number): uPlot.Options {

@@ -90,12 +90,13 @@ export class Page extends Topics<Topic> {
     this.emit("errors");
   }
 
-  /** Asks for the rows that are missing, one request at a time. */
-  async fill(): Promise<void> {
+  /** Asks for the rows that are missing, one request at a time. A gap proves that some are, before `run_state` counts them. */
+  async fill(gap = false): Promise<void> {
     const { run, rows } = this;
-    if (this.#asked || !run || !this.alive || (run.rows <= rows.length && run.burst === rows.burst)) return;
+    if (this.#asked || !run || !this.alive || !(gap || run.rows > rows.length || run.burst > rows.burst)) return;
     this.#asked = true;
-    await this.client.ask("snapshot", { burst: run.burst, from: rows.burst === run.burst ? rows.length : 0 }, this.plan?.rev ?? 0);
+    const burst = Math.max(run.burst, rows.burst);
+    await this.client.ask("snapshot", { burst, from: rows.burst === burst ? rows.length : 0 }, this.plan?.rev ?? 0);
     this.#asked = false;
     this.#lookAgain();
   }
@@ -140,7 +141,7 @@ export class Page extends Topics<Topic> {
     const event = readEvent(message, buffers);
     if (event?.kind === "rows") {
       const taken = this.rows.take(event);
-      if (taken === "gap") void this.fill();
+      if (taken === "gap") void this.fill(true);
       if (taken === "new") this.emit("rows");
     } else if (event?.kind === "paint" && event.burst >= this.rows.burst && event.values.length === this.tree?.size) {
       this.paint = event;

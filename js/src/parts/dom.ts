@@ -2,7 +2,8 @@
 
 export type Child = Node | string | number | null | undefined | false;
 type Handlers = { [K in keyof HTMLElementEventMap as `on${K}`]?: (event: HTMLElementEventMap[K]) => void };
-export type Props = Handlers & { [name: string]: unknown };
+type Value = string | number | boolean | null | undefined | ((event: never) => void);
+export type Props = Handlers & { [name: string]: Value };
 
 /** `h("button.vf-button", { title: "Undo", onclick })` and children. True sets an empty attribute, false and null none. */
 export function h<K extends keyof HTMLElementTagNameMap>(spec: K | `${K}.${string}`, props: Props = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
@@ -19,7 +20,7 @@ export function set(element: Element, props: Props): void {
   for (const [name, value] of Object.entries(props)) {
     if (typeof value === "function") element.addEventListener(name.slice(2), value as EventListener);
     else if (value === false || value === null || value === undefined) element.removeAttribute(name);
-    else element.setAttribute(name, value === true ? "" : String(value as string | number));
+    else element.setAttribute(name, value === true ? "" : String(value));
   }
 }
 

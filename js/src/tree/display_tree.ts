@@ -119,7 +119,7 @@ export class DisplayTree {
   #rest(root: number, tops: ReadonlySet<number>, taken: Taken): void {
     const visit = (node: number): void => {
       if (tops.has(node) || this.tree.params(node) - (taken.params[node] as number) <= 0) return;
-      if ((taken.params[node] as number) === 0) this.#module(root, node, -1, tops, taken);
+      if (this.tree.isLeaf(node) || (node > 0 && (taken.params[node] as number) === 0)) this.#module(root, node, -1, tops, taken);
       else this.tree.children(node).forEach(visit);
     };
     if (this.tree.size) visit(0);

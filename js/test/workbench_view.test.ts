@@ -1,0 +1,197 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import workbench from "../src/workbench";
+import { golden, type Golden } from "./golden";
+import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
+
+vi.mock("uplot", () => ({ default: class {
+  setData(): void {}
+  setSize(): void {}
+  destroy(): void {}
+} }));
+
+let page: Mounted;
+beforeEach(async () => {
+  stubBrowser();
+  page = await mount(workbench);
+});
+afterEach(() => {
+  page.end.abort();
+  vi.restoreAllMocks();
+  vi.unstubAllGlobals();
+});
+
+const run = (change: Golden): void => page.model.set("run_state", { ...golden("state_run"), rows: 0, ...change });
+const row = (label: string): HTMLElement => {
+  const found = [...page.el.querySelectorAll<HTMLElement>(".vf-row")].find((r) => r.querySelector(".vf-name")?.textContent === label);
+  if (!found) throw new Error(`no row ${label}`);
+  return found;
+};
+const radios = (label: string): HTMLButtonElement[] => [...row(label).querySelectorAll<HTMLButtonElement>("[role=radio]")];
+
+describe("a component's row", () => {
+  test("is a radio group with one tab stop, and arrows choose", async () => {
+    const [frozen, lora] = radios("vision tower");
+    expect(radios("vision tower").map((r) => [r.getAttribute("aria-checked"), r.tabIndex])).toEqual([["true", 0], ["false", -1], ["false", -1]]);
+    frozen?.focus();
+    press(frozen as Element, "ArrowRight");
+    await settle();
+    expect(page.wishes("set_tuning")[0]?.args).toEqual({ targets: ["vision_tower"], tuning: "lora" });
+    expect(lora?.getAttribute("aria-checked")).toBe("true");
+    expect(document.activeElement).toBe(lora);
+  });
+
+  test("has none chosen and says mixed when the tuning is mixed", () => {
+    const plan = golden("state_plan") as { components: Golden[] };
+    page.model.set("plan_state", { ...plan, rev: 5, components: plan.components.map((c) => ({ ...c, tuning: "mixed" })) });
+    expect(radios("projector").map((r) => r.getAttribute("aria-checked"))).toEqual(["false", "false", "false"]);
+    expect(row("projector").querySelector<HTMLElement>(".vf-mixed")?.hidden).toBe(false);
+  });
+
+  test("takes a learning rate in place, and keeps the old one when it is none", async () => {
+    const value = row("projector").querySelector<HTMLButtonElement>(".vf-value");
+    const input = row("projector").querySelector<HTMLInputElement>("input");
+    expect(value?.textContent).toBe("1e-3");
+    value?.click();
+    if (!input) throw new Error("no input");
+    input.value = "much";
+    press(input, "Enter");
+    expect(row("projector").querySelector(".vf-wrong")?.textContent).toBe("a number such as 1e-3");
+    expect(page.wishes("set_lr")).toHaveLength(0);
+    input.value = "5e-4";
+    press(input, "Enter");
+    await settle();
+    expect(page.wishes("set_lr")[0]?.args).toEqual({ target: "projector", lr: 5e-4 });
+    expect(value?.textContent).toBe("5e-4");
+  });
+
+  test("sends rank with the alpha that it has, and the last blocks", async () => {
+    const set = (label: string, name: string, text: string): void => {
+      row(label).querySelector<HTMLButtonElement>(`[aria-label^="${name}"]`)?.click();
+      const input = row(label).querySelector<HTMLInputElement>(`input[aria-label="${name}"]`);
+      if (!input) throw new Error(name);
+      input.value = text;
+      press(input, "Enter");
+    };
+    set("language model", "rank", "8");
+    await settle();
+    expect(page.wishes("set_lora")[0]?.args).toEqual({ target: "language_model", rank: 8, alpha: 32 });
+    page.answer(page.wishes("set_lora")[0] ?? {}, { rev: 5 });
+    await settle();
+    set("vision tower", "number of last blocks that train", "3");
+    expect(row("vision tower").querySelector(".vf-wrong:not(:empty)")?.textContent).toBe("a whole number from 0 to 2");
+    set("vision tower", "number of last blocks that train", "1");
+    await settle();
+    expect(page.wishes("set_blocks")[0]?.args).toEqual({ component: "vision_tower", last: 1 });
+  });
+});
+
+describe("the header", () => {
+  test("says how much trains, in the strategy's own sentence", () => {
+    expect(page.find(".vf-facts").textContent).toBe("408 parameters · 72 train (23 %) · ");
+    expect(page.find(".vf-sentence").textContent).toBe(golden("state_plan").sentence);
+  });
+
+  test("offers the presets with their sources, by mouse and by key", async () => {
+    const button = page.find("[aria-haspopup=menu]");
+    press(button, "ArrowDown");
+    const item = page.find("[role=menuitem]");
+    expect(document.activeElement).toBe(item);
+    expect(item.textContent).toBe("LLaVA-1.5 pretrainscripts/v1_5/pretrain.sh");
+    press(item, "Escape");
+    expect(document.activeElement).toBe(button);
+    item.click();
+    await settle();
+    expect(page.wishes("preset")[0]?.args).toEqual({ name: "llava-1.5/pretrain" });
+  });
+});
+
+describe("the burst", () => {
+  const button = (text: string): HTMLButtonElement | undefined => [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].find((b) => b.textContent === text && !b.hidden);
+
+  test("runs the steps that are asked for", async () => {
+    const steps = page.find<HTMLInputElement>(".vf-steps");
+    expect(steps.value).toBe("50");
+    steps.value = "7";
+    steps.dispatchEvent(new Event("input"));
+    button("Run")?.click();
+    await settle();
+    expect(page.wishes("run")[0]?.args).toEqual({ steps: 7 });
+  });
+
+  test("offers in each phase what can be done in it", () => {
+    const offered = (phase: string): string[] => {
+      run({ phase });
+      return [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].filter((b) => !b.closest("[hidden]") && !b.hidden && !b.disabled).map((b) => b.textContent ?? "");
+    };
+    expect(offered("running")).toEqual(["Pause", "Stop"]);
+    expect(offered("paused")).toEqual(["Resume", "Stop"]);
+    expect(offered("preparing")).toEqual(["Stop"]);
+    expect(offered("stopping")).toEqual([]);
+    expect(offered("deciding")).toEqual(["Keep", "Discard (restore)"]);
+    expect(offered("restoring")).toEqual([]);
+  });
+
+  test("says where it is, as a progress bar and in words", () => {
+    run({ phase: "running", memory_bytes: 21.1e9, estimate_bytes: 21.4e9 });
+    const bar = page.find("[role=progressbar]");
+    expect([bar.getAttribute("aria-valuenow"), bar.getAttribute("aria-valuemax")]).toEqual(["34", "50"]);
+    expect(page.find(".vf-status").textContent).toBe("step 34 / 50 · 0.41 s/step · 6 s left · 6,240 tok/s · peak 21.1 GB (est. 21.4 GB)");
+  });
+
+  test("cannot start while the plan is refused, and says why", () => {
+    const plan = golden("state_plan") as { warnings: Golden[] };
+    page.model.set("plan_state", { ...plan, rev: 5, warnings: [{ ...plan.warnings[0], severity: "refusal", message: "Nothing trains." }] });
+    expect(button("Run")?.disabled).toBe(true);
+    expect(page.find(".vf-note").textContent).toBe("Nothing trains.");
+    run({ phase: "plan_only", can_run: false, why_not: "There are no batches." });
+    expect(page.find(".vf-note").textContent).toContain("There are no batches.");
+  });
+
+  test("shows verdicts with a mark and a word for each", () => {
+    const { verdicts } = golden("state_run") as { verdicts: Golden[] };
+    run({ verdicts: [...verdicts, { ...verdicts[0], label: "head", status: "failure", text: "no gradient" }, { ...verdicts[0], status: "pending" }] });
+    expect([...page.el.querySelectorAll(".vf-verdicts i")].map((i) => i.textContent)).toEqual(["✓", "✓", "✗", "…"]);
+    expect(page.find(".vf-verdicts li:nth-child(3)").textContent).toContain("no: no gradient");
+  });
+
+  test("shows errors with their parts and the traceback, until dismissed", () => {
+    run({ phase: "failed", error: { code: "x", message: "The burst failed.", expected: "a finite loss", found: "NaN", remedy: "Lower the rate.", traceback: "line 1" } });
+    expect(page.find(".vf-error").textContent).toContain("Found");
+    expect(page.find(".vf-error pre").textContent).toBe("line 1");
+    page.find(".vf-errors [aria-label=Dismiss]").click();
+    expect(page.el.querySelectorAll(".vf-error")).toHaveLength(0);
+  });
+
+  test("asks for the selected module's gradient norms, at most once a second", async () => {
+    run({ phase: "running", rows: 0 });
+    const map = page.find(".vf-map");
+    map.focus();
+    press(map, "Home");
+    press(map, "PageDown");
+    await settle();
+    expect(page.wishes("series").map((wish) => wish.args)).toEqual([{ burst: 2, node: 3 }]);
+    page.answer(page.wishes("series")[0] ?? {}, { result: { burst: 2, node: 3, values: [1, { f: "nan" }] } });
+    for (let i = 0; i < 5; i++) page.model.message({ v: 1, kind: "rows", burst: 2, first: i, count: 1, width: 11 }, [new DataView(new Float64Array(11).buffer)]);
+    await settle();
+    expect(page.wishes("series")).toHaveLength(1);
+  });
+});
+
+test("a restarted kernel greys the page out and says what to do", async () => {
+  page.channel.trigger("comm:close");
+  await settle();
+  expect(page.find(".vf-banner").textContent).toBe("The kernel was restarted: run the cell again.");
+  expect(radios("projector").every((radio) => radio.disabled)).toBe(true);
+  expect(page.find(".vf").dataset.connection).toBe("gone");
+});
+
+test("without a subshell the page says when Stop acts", async () => {
+  run({ phase: "running" });
+  for (let i = 0; i < 200 && page.wishes("hello").length < 5; i++) {
+    for (const wish of page.wishes("hello")) page.answer(wish, { result: { subshell: null } });
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  page.answer(page.wishes("hello")[4] ?? {}, { result: { subshell: null } });
+  await settle();
+  expect(page.find(".vf-note").textContent).toContain("Stop acts when the running cell ends.");
+});
