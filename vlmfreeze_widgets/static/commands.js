@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a08eb8c14905ddfe37e65e7d384a83e7c0ec08150c0a797288eaad7f363de635 */
+/* vlmfreeze source-hash: 01b1f1825890677ebaec961b1e6e1440d149ca30bc60846020d6e75f280bd465 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -1,0 +1,213 @@
+"""What a person does in a real JupyterLab in a real browser: look, set, run, stop, reload. Slow, so one server and few pages."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.browser.lab import FLAGS, LabPage, chromium, running_lab
+
+pytestmark = pytest.mark.lab
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
+
+SETUP = """
+import vlmfreeze_widgets as vf
+demo = vf.demo()
+bench = vf.Workbench(demo.model, demo.batches, vf.Strategy({"projector": "full"}, lr={"projector": 2e-3}), steps=40)
+"""
+
+
+def notebook(path, *cells):
+    import nbformat
+
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(made, path)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    shutil.copy(NOTEBOOKS / "01_quickstart.ipynb", folder)
+    notebook(folder / "bench.ipynb", SETUP + "bench")
+    notebook(folder / "map.ipynb", "import vlmfreeze_widgets as vf\ntree = vf.read_tree(vf.demo().model)", "m = vf.FreezeMap(tree)\nm")
+    with running_lab(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(lab, browser):
+    context = browser.new_context(viewport={"width": 1400, "height": 1500})
+    opened = LabPage(context.new_page(), lab)
+    yield opened
+    context.close()
+    lab.end_kernels()
+
+
+def wait_for(condition, seconds=10.0, what="it"):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"{what} did not happen in {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+def points(page):
+    return int(page.page.locator(".vf-plot").first.get_attribute("data-points") or 0)
+
+
+def radio(page, component, tuning):
+    group = page.page.get_by_role("radiogroup", name=f"Tuning of {component}")
+    return group.get_by_role("radio", name=tuning)
+
+
+def counts_agree(page):
+    facts = page.page.locator(".vf-facts").inner_text()
+    return page.py("vf.core.wording.count(bench.plan.trainable_params)") + " train" in facts
+
+
+def test_the_quickstart_runs_from_top_to_bottom_without_an_error_in_the_console(page):
+    page.open("01_quickstart.ipynb")
+    page.run_all(180)
+    expect(page.page.locator(".vf-sentence")).to_be_visible()
+    assert page.py("bench.session.phase") == "deciding"
+    assert page.py("demo.score()[0]") < 0.5, "the model is as before"
+    assert page.page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert page.errors == []
+
+
+def test_a_component_is_set_by_mouse_and_by_keyboard_and_the_numbers_are_pythons(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    radio(page, "language model", "LoRA").click()
+    wait_for(lambda: page.py("len(bench.plan.lora_targets)") == 28, what="LoRA by mouse")
+    wait_for(lambda: counts_agree(page), what="the same count in the page")
+    sentence = page.page.locator(".vf-sentence")
+    expect(sentence).to_have_text(page.py("str(bench.plan).splitlines()[0]"))
+
+    radio(page, "vision tower", "Frozen").focus()
+    page.page.keyboard.press("ArrowRight")
+    wait_for(lambda: page.py("bench.strategy.rules['vision_tower'].kind") == "lora", what="LoRA by keyboard")
+    wait_for(lambda: counts_agree(page), what="the same count in the page")
+
+    page.page.get_by_role("button", name="Undo").click()
+    wait_for(lambda: page.py("'vision_tower' not in bench.strategy.rules"), what="undo")
+    page.page.locator(".vf-name", has_text="head").first.click()
+    treemap = page.page.locator(".vf-map")
+    treemap.focus()
+    page.page.keyboard.press("t")
+    wait_for(lambda: page.py("bench.plan.tuning_of('lm_head.weight')") == "full", what="T on the map")
+    wait_for(lambda: counts_agree(page), what="the same count in the page")
+    expect(sentence).to_have_text(page.py("str(bench.plan).splitlines()[0]"))
+    assert page.errors == []
+
+
+def test_a_burst_is_watched_stopped_and_run_again(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    steps = page.page.get_by_label("Number of steps")
+    steps.fill("3000")
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    seen = set()
+
+    def watch():
+        seen.add(points(page))
+        return len(seen) >= 20
+
+    wait_for(watch, 30, "twenty looks at a growing curve")
+    assert page.py("bench.session.phase") == "running"
+    asked = time.monotonic()
+    page.page.get_by_role("button", name="Stop").click()
+    wait_for(lambda: page.py("bench.session.phase") == "deciding", 3, "Stop")
+    assert time.monotonic() - asked < 1.5
+    rows = page.py("len(bench.history)")
+    wait_for(lambda: points(page) == rows, 2, "all rows in the page")
+    expect(page.page.locator(".vf-verdicts")).to_contain_text("projector")
+    page.page.get_by_role("button", name="Discard").click()
+    wait_for(lambda: page.py("bench.session.phase") == "idle")
+    steps.fill("12")
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: page.py("[bench.session.status.burst, bench.session.phase, len(bench.history)]") == [2, "deciding", 12], 20)
+    wait_for(lambda: points(page) == 12, 2, "twelve rows in the page")
+    assert page.errors == []
+
+
+def test_stop_reaches_python_while_a_cell_is_busy(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.page.get_by_label("Number of steps").fill("3000")
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: points(page) > 3, 20)
+    page.page.evaluate(
+        """() => { const p = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+        p.requestExecute({code: "import time\\nbegan = time.monotonic()\\nwhile time.monotonic() < began + 6: pass\\nbusy_until = time.time()"}); }"""
+    )
+    page.page.wait_for_timeout(300)
+    asked = time.time()
+    page.page.get_by_role("button", name="Stop").click()
+    expect(page.page.get_by_role("button", name="Discard")).to_be_enabled(timeout=4000)
+    assert time.time() - asked < 4
+    assert page.py("busy_until") > asked, "the cell was busy all the while"
+
+
+def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.page.get_by_label("Number of steps").fill("3000")
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: points(page) > 10, 20)
+    before = page.py("len(bench.history)")
+    page.page.reload(wait_until="domcontentloaded")
+    page.page.wait_for_selector(".vf-plot", timeout=30_000)
+    wait_for(lambda: points(page) > before, 15, "the rows from before the reload and after")
+    page.py("bench.stop()")
+    wait_for(lambda: page.py("bench.session.phase") == "deciding", 3)
+    wait_for(lambda: points(page) == page.py("len(bench.history)"), 2, "all rows")
+
+
+def test_twenty_thousand_changes_end_with_page_and_python_in_agreement(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.do(
+        """
+import threading
+def hammer():
+    for i in range(20_000):
+        with bench.session._lock:
+            bench.session._set(message=f"update {i}")
+thread = threading.Thread(target=hammer); thread.start(); thread.join()
+""",
+        120,
+    )
+    wait_for(lambda: "update 19999" in page.page.locator(".vf-burst").inner_text(), 2, "the last update")
+
+
+def test_the_map_alone_sets_a_strategy(page):
+    page.open("map.ipynb")
+    page.run_all()
+    page.page.locator(".vf-map").focus()
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("l")
+    wait_for(lambda: page.py("len(m.plan.lora_targets)") > 0, what="LoRA on the map")
+    assert page.errors == []
+
+
+def test_after_a_kernel_restart_the_page_greys_out_and_says_why(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(page.page.get_by_text("restarted").first).to_be_visible(timeout=10_000)
+    assert not page.page.get_by_role("button", name="Run", exact=True).is_enabled()
