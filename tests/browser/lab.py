@@ -38,6 +38,10 @@ CONNECTED = """() => {
   const session = window.jupyterapp.shell.currentWidget?.sessionContext?.session;
   return session?.kernel?.connectionStatus === "connected";
 }"""
+ALL_RUN = """() => {
+  const cells = [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].map((p) => p.textContent.trim());
+  return cells.length > 0 && cells.filter((t) => t !== "[ ]:").every((t) => /\\d/.test(t)) && cells.some((t) => /\\d/.test(t));
+}"""
 
 
 def chromium() -> str:
@@ -145,6 +149,8 @@ class LabPage:
         self.page.wait_for_function(CONNECTED, timeout=60_000)
         self.page.set_default_timeout(timeout * 1000)
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        # A kernel that connects late takes the run and returns at once: every code cell must have its number.
+        self.page.wait_for_function(ALL_RUN, timeout=timeout * 1000)
         self.page.set_default_timeout(15_000)
 
     def dark(self, on: bool = True) -> None:
