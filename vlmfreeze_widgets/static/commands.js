@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 01b1f1825890677ebaec961b1e6e1440d149ca30bc60846020d6e75f280bd465 */
+/* vlmfreeze source-hash: 02a25e738553e553fd22d8005b9ee4edee7a043bd9b2ba217d1f636e76da6d80 */
 var t={initialize:()=>{}},e=t;export{e as default};

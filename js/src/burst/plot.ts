@@ -91,7 +91,7 @@ export class Plot {
   #options(width: number): uPlot.Options {
     const palette = this.view.palette();
     const { log, labels, height, form } = this.options;
-    const font = `10.5px ${palette.font}`;
+    const font = `11px ${palette.font}`;
     const axis: uPlot.Axis = { stroke: palette.muted, font, grid: { show: false }, ticks: { show: false }, gap: 4 };
     return {
       width,

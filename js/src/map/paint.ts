@@ -123,7 +123,7 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   const second = two ? top + 14 : top;
   context.globalAlpha *= 0.82;
   if (letter) {
-    context.font = `600 9.5px ${scene.palette.font}`;
+    context.font = `600 10px ${scene.palette.font}`;
     context.textAlign = "right";
     context.fillText(letter, along - 5, second);
     context.textAlign = "left";

@@ -3,6 +3,8 @@
  * asked for off screen is done when the element comes into view.
  */
 
+const LOOK_AGAIN = 400; // ms
+
 export interface Frame {
   /** Asks for one call in the next frame. */
   request(): void;
@@ -11,6 +13,7 @@ export interface Frame {
 export function frame(element: Element, paint: () => void, signal: AbortSignal): Frame {
   let asked = 0;
   let owed = false;
+  let later: ReturnType<typeof setTimeout> | undefined;
   const visible = (): boolean => element.isConnected && (element.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
   const request = (): void => {
     if (asked || signal.aborted) return;
@@ -18,6 +21,8 @@ export function frame(element: Element, paint: () => void, signal: AbortSignal):
       asked = 0;
       owed = !visible();
       if (!owed && !signal.aborted) paint();
+      // A host that hides the page for a moment (JupyterLab while it changes its theme) sends no event when it shows it again.
+      if (owed) later = setTimeout(request, LOOK_AGAIN);
     });
   };
   const watcher = typeof IntersectionObserver === "undefined" ? null : new IntersectionObserver(() => owed && request());
@@ -29,6 +34,7 @@ export function frame(element: Element, paint: () => void, signal: AbortSignal):
   element.addEventListener("contentvisibilityautostatechange", onVisible, { signal });
   signal.addEventListener("abort", () => {
     cancelAnimationFrame(asked);
+    clearTimeout(later);
     watcher?.disconnect();
   });
   return { request };
