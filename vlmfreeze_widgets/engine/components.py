@@ -1,7 +1,8 @@
 """Finds a model's components without a table of architectures: by whose config is whose, the model's own API, and what is left.
 
 The order of the rules was measured on all 97 types of transformers' image-text-to-text mapping: config identity with the
-rules for nested projectors and heads splits 95 of them right. Roles of configs are in ``engine.config_roles``.
+rules for nested projectors and heads splits 95 of them right. Roles of configs are in ``engine.config_roles``, what names
+say where configs are silent in ``engine.name_roles``.
 """
 
 from __future__ import annotations
@@ -11,22 +12,14 @@ from collections.abc import Iterable
 
 from torch import nn
 
-from ..core.components import COMPONENTS, is_below
+from ..core.components import COMPONENTS, is_below, owner_of
 from .config_roles import modules_by_role
+from .module_paths import attribute, has_parameters, join, last, module_from, outermost
+from .name_roles import NESTED_AUDIO_PROJECTOR, NESTED_PROJECTOR, claims_by_name, claims_inside_language
 
-_NESTED_PROJECTOR = re.compile(r"merger|connector|projector|aligner|adapter|resampler|abstractor")
-_NESTED_AUDIO_PROJECTOR = re.compile(r"merger|connector|projector|aligner|adapter|^proj\d*$|^post_proj")
 _PROJECTOR_CHILD = re.compile(r"^(visual_projection|perceiver_resampler)$|connector$|aligner$")
 _GENERATION = re.compile(r"generation|action|talker|codec|token2wav|vq")
 _AUDIO = re.compile(r"audio|speech")
-# Names for a module without a transformers config; a rule applies to the outermost module that it fits.
-_BY_NAME = (
-    ("projector", re.compile(r"projector|connector|merger|aligner|adapter|resampler|^mm_|bridge")),
-    ("vision_tower", re.compile(r"vision|visual|image|^vit$|clip|siglip")),
-    ("audio_tower", re.compile(r"audio|speech")),
-    ("head", re.compile(r"^(lm_)?head$")),
-    ("language_model", re.compile(r"language|text_model|llm|^lm$|decoder|^transformer$")),
-)
 
 
 def find_components(model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -39,46 +32,61 @@ def find_components(model: nn.Module) -> dict[str, tuple[str, ...]]:
         Component name -> owning paths, in the order of ``COMPONENTS``; the longest dotted prefix owns. Only components that
         own something are named, and every parameter is owned by exactly one.
     """
-    claims: dict[str, str] = {}
     prefix, inner = _unwrapped(model)
-    if getattr(inner, "config", None) is not None:
-        claims = {_join(prefix, path): name for path, name in _by_config(inner).items()}
+    claims = _by_config(inner)
     if not {"vision_tower", "language_model"} & set(claims.values()):
-        claims = {_join(prefix, path): name for path, name in _by_name(inner).items()}
-    _claim_rest(model, claims)
+        claims = claims_by_name(inner)
+    claims = {join(prefix, path): component for path, component in claims.items()}
+    _claim_rest(model, prefix, claims)
     return _listed(model, claims)
 
 
 def _unwrapped(model: nn.Module) -> tuple[str, nn.Module]:
-    """The model inside a PeftModel, and the path to it."""
-    base = getattr(getattr(model, "base_model", None), "model", None)
-    if type(model).__name__.startswith("PeftModel") and isinstance(base, nn.Module):
-        return "base_model.model", base
+    """The path to the model inside a PeftModel, and that model."""
+    # Under prompt learning it is base_model, under LoRA base_model.model; LoRA without a PeftModel around it has model.
+    for path in ("base_model.model", "base_model", "model") if _is_peft(model) else ():
+        outer, _, name = path.rpartition(".")
+        wrapper = dict(model.named_modules()).get(outer)
+        inner = None if wrapper is None else dict(wrapper.named_children()).get(name)
+        if wrapper is not None and inner is not None and _is_peft(wrapper):
+            return path, inner
     return "", model
 
 
+def _is_peft(module: nn.Module) -> bool:
+    return any(kind.__module__.partition(".")[0] == "peft" for kind in type(module).__mro__)
+
+
 def _by_config(model: nn.Module) -> dict[str, str]:
+    """Path -> component; empty where there is no config to go by."""
+    config = attribute(model, "config")
+    if config is None:
+        return {}
     paths = {id(module): path for path, module in model.named_modules()}
-    roles = modules_by_role(model)
+    roles = modules_by_role(model, config)
+    if not any(roles.values()) and not callable(attribute(model, "get_input_embeddings")):
+        return {}  # some config, but not of transformers' kind
     towers = [*roles["vision"], *roles["audio"]]
     language = list(roles["text"])
-    decoder = _call(model, "get_decoder")
+    decoder = module_from(model, "get_decoder")
     if decoder is not None and id(decoder) in paths and decoder is not model:
         path = paths[id(decoder)]
         if path and not any(is_below(t, path) or is_below(path, t) for t in towers):
             language.append(path)
-    if getattr(model.config, "is_encoder_decoder", False):
-        encoder = _call(model, "get_encoder")
+    if attribute(config, "is_encoder_decoder") is True:
+        encoder = module_from(model, "get_encoder")
         path = paths.get(id(encoder), "")
         if path and not any(is_below(t, path) or is_below(path, t) for t in towers):
             language.append(path)
     claims: dict[str, str] = {}
     if not language:
         claims |= _language_beside_towers(model, decoder, paths, towers)
-    claims |= dict.fromkeys(_outermost(language), "language_model")
-    claims |= dict.fromkeys(_outermost(roles["projector"]), "projector")
-    claims |= dict.fromkeys(_outermost(roles["vision"]), "vision_tower")
-    claims |= dict.fromkeys(_outermost(roles["audio"]), "audio_tower")
+    claims |= dict.fromkeys(outermost(language), "language_model")
+    if not roles["vision"]:
+        claims |= claims_inside_language(model, [p for p, c in claims.items() if c == "language_model"])
+    claims |= dict.fromkeys(outermost(roles["projector"]), "projector")
+    claims |= dict.fromkeys(outermost(roles["vision"]), "vision_tower")
+    claims |= dict.fromkeys(outermost(roles["audio"]), "audio_tower")
     claims |= _embeddings_and_head(model, paths, claims)
     return claims
 
@@ -87,25 +95,25 @@ def _language_beside_towers(
     model: nn.Module, decoder: nn.Module | None, paths: dict[int, str], towers: list[str]
 ) -> dict[str, str]:
     """Where the text fields stand on the top config (chameleon, idefics, git): the base model without its towers."""
-    base = getattr(model, "base_model", None)
+    base = attribute(model, "base_model")
     root = decoder if decoder is not None and decoder is not model else base if isinstance(base, nn.Module) else model
     top = paths.get(id(root), "")
     claims: dict[str, str] = {}
     for name, child in root.named_children():
-        path = _join(top, name)
+        path = join(top, name)
         if any(is_below(path, t) for t in towers):
             continue
         inside = [t for t in towers if is_below(t, path)]
         if inside or _PROJECTOR_CHILD.search(name):
             claims[path] = "projector"  # what is left of a child that wraps a tower joins the two
-        elif any(True for _ in child.parameters()):
+        elif has_parameters(child):
             claims[path] = "language_model"
     return claims
 
 
 def _embeddings_and_head(model: nn.Module, paths: dict[int, str], claims: dict[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    embedding = _call(model, "get_input_embeddings")
+    embedding = module_from(model, "get_input_embeddings")
     in_language = [p for p, c in claims.items() if c == "language_model"]
     if embedding is None or id(embedding) not in paths:
         embedding = next(
@@ -118,13 +126,13 @@ def _embeddings_and_head(model: nn.Module, paths: dict[int, str], claims: dict[s
         )
     if embedding is not None and paths.get(id(embedding)):
         found[paths[id(embedding)]] = "embeddings"
-        last = paths[id(embedding)].rpartition(".")[2]
+        name = last(paths[id(embedding)])
         for path, module in model.named_modules():
             # gemma3n and gemma4 keep further tables beside the first (embed_tokens_per_layer).
-            beside = path.rpartition(".")[2].startswith(last) and last.startswith("embed_tokens")
-            if beside and any(is_below(path, top) for top in in_language) and any(True for _ in module.parameters()):
+            beside = last(path).startswith(name) and name.startswith("embed_tokens")
+            if beside and any(is_below(path, top) for top in in_language) and has_parameters(module):
                 found[path] = "embeddings"
-    head = _call(model, "get_output_embeddings")
+    head = module_from(model, "get_output_embeddings")
     if head is None or id(head) not in paths:
         head = _head_by_shape(model, embedding)
     if head is not None and paths.get(id(head)) and paths[id(head)] not in found:
@@ -133,49 +141,30 @@ def _embeddings_and_head(model: nn.Module, paths: dict[int, str], claims: dict[s
 
 
 def _head_by_shape(model: nn.Module, embedding: nn.Module | None) -> nn.Module | None:
-    weight = getattr(embedding, "weight", None)
-    rows = None if weight is None else weight.shape[0]
+    weight = attribute(embedding, "weight")
+    shape = tuple(attribute(weight, "shape") or ())
     for path, module in model.named_modules():
         if not isinstance(module, nn.Linear):
             continue
-        named = path.rpartition(".")[2] in ("lm_head", "output", "decoder")
-        if module.weight is weight or (named and module.out_features == rows):
+        named = last(path) in ("lm_head", "output", "decoder")
+        if (weight is not None and module.weight is weight) or (named and (module.out_features,) == shape[:1]):
             return module
     return None
 
 
-def _by_name(model: nn.Module) -> dict[str, str]:
-    claims: dict[str, str] = {}
-
-    def visit(module: nn.Module, path: str) -> None:
-        for name, child in module.named_children():
-            below = _join(path, name)
-            role = next((c for c, pattern in _BY_NAME if pattern.search(name.lower())), None)
-            if role is not None and any(True for _ in child.parameters()):
-                claims[below] = role
-                if role == "vision_tower":
-                    nested = [n for n, _ in child.named_children() if _NESTED_PROJECTOR.search(n.lower())]
-                    claims.update({_join(below, n): "projector" for n in nested})
-            else:
-                visit(child, below)
-
-    visit(model, "")
-    language = [p for p, c in claims.items() if c == "language_model"]
-    for path, module in model.named_modules():
-        if isinstance(module, nn.Embedding) and any(is_below(path, top) for top in language):
-            claims[path] = "embeddings"
-            break
-    return claims
-
-
-def _claim_rest(model: nn.Module, claims: dict[str, str]) -> None:
+def _claim_rest(model: nn.Module, prefix: str, claims: dict[str, str]) -> None:
     """Gives what nobody owns to the projector (a VLM's remainder), by whole modules where all of a module is unowned."""
-    has_tower = {"vision_tower", "audio_tower"} & set(claims.values())
+    found = dict(claims)
+    joins = {"vision_tower", "audio_tower"} & set(found.values()) and "language_model" in found.values()
+    named = model.named_parameters(remove_duplicate=False)
+    owners = {id(p): c for name, p in named if (c := owner_of(name, found)) is not None}
 
-    def name_for(path: str) -> str:
-        if not has_tower:
+    def name_for(path: str, parameters: Iterable[nn.Parameter]) -> str:
+        shared = {owners.get(id(p)) for p in parameters}
+        if len(shared) == 1 and (owner := shared.pop()) is not None:
+            return owner  # a second name for what is owned already
+        if not joins or not is_below(path, prefix):
             return "other"
-        # Judged by the name of the place itself: "multi_modal_projector" beside "audio_tower" is no audio projector.
         if _AUDIO.search(path):
             return "audio_projector"
         return "other" if _GENERATION.search(path) else "projector"
@@ -184,26 +173,26 @@ def _claim_rest(model: nn.Module, claims: dict[str, str]) -> None:
         if path in claims:
             return
         below = [c for c in claims if is_below(c, path)]
-        if path and not below and any(True for _ in module.parameters()):
-            claims[path] = name_for(path)
+        if path and not below and has_parameters(module):
+            claims[path] = name_for(path, module.parameters())
             return
-        for name, parameter in module.named_parameters(recurse=False):
-            if parameter is not None:
-                claims.setdefault(_join(path, name), name_for(_join(path, name)))
-        for name, child in module.named_children():
-            visit(child, _join(path, name))
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
+            claims.setdefault(join(path, name), name_for(join(path, name), [parameter]))
+        for name, child in module._modules.items():  # with both names of a child that has two
+            if child is not None:
+                visit(child, join(path, name))
 
     visit(model, "")
     for tower, component, pattern in (
-        ("vision_tower", "projector", _NESTED_PROJECTOR),
-        ("audio_tower", "audio_projector", _NESTED_AUDIO_PROJECTOR),
+        ("vision_tower", "projector", NESTED_PROJECTOR),
+        ("audio_tower", "audio_projector", NESTED_AUDIO_PROJECTOR),
     ):
         if component in claims.values():
             continue
-        for path in [p for p, c in claims.items() if c == tower]:
+        for path in [p for p, c in found.items() if c == tower]:
             for name, child in model.get_submodule(path).named_children():
-                if pattern.search(name) and any(True for _ in child.parameters()):
-                    claims[_join(path, name)] = component
+                if pattern.search(name) and has_parameters(child):
+                    claims[join(path, name)] = component
 
 
 def _listed(model: nn.Module, claims: dict[str, str]) -> dict[str, tuple[str, ...]]:
@@ -211,30 +200,11 @@ def _listed(model: nn.Module, claims: dict[str, str]) -> dict[str, tuple[str, ..
     owning: dict[str, None] = {}
     for name, _ in model.named_parameters(remove_duplicate=False):
         path = name
-        while path not in claims and path:
+        while path not in claims:  # every name has a claim at or above it by now
             path = path.rpartition(".")[0]
-        owning[path if path in claims else name] = None
-        if path not in claims:
-            claims[name] = "other"
+        owning[path] = None
     return {
         component: tuple(p for p in owning if claims[p] == component)
         for component in COMPONENTS
         if any(claims[p] == component for p in owning)
     }
-
-
-def _outermost(paths: Iterable[str]) -> list[str]:
-    unique = list(dict.fromkeys(p for p in paths if p))
-    return [p for p in unique if not any(p != q and is_below(p, q) for q in unique)]
-
-
-def _call(model: nn.Module, name: str) -> nn.Module | None:
-    try:
-        found = getattr(model, name)()
-    except Exception:  # these getters raise NotImplementedError, AttributeError, TypeError, by family
-        return None
-    return found if isinstance(found, nn.Module) else None
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path and name else path or name

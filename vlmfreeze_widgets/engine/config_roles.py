@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
+
+from .module_paths import attribute, module_from, outermost
 
 # In this order: "vision_adapter_config" is an adapter, "vq_config" a tower.
 _ROLE_OF_KEY = (
@@ -18,11 +21,11 @@ _ROLE_OF_KEY = (
 _ROLES = ("vision", "vq", "audio", "projector", "text")
 
 
-def modules_by_role(model: nn.Module) -> dict[str, list[str]]:
+def modules_by_role(model: nn.Module, config: Any) -> dict[str, list[str]]:  # noqa: ANN401 - a transformers config, we hope
     """Paths of the outermost modules that carry the sub-configs of each role: vision, audio, projector, text."""
     found: dict[str, list[str]] = {role: [] for role in _ROLES}
-    for role, config in _sub_configs(model.config, model):
-        paths = _carriers(model, config)
+    for role, sub in _sub_configs(config, model):
+        paths = _carriers(model, sub)
         if role == "text":
             paths = [p for p in paths if _holds_language(model, p)]
         found[role].extend(paths)
@@ -34,14 +37,14 @@ def modules_by_role(model: nn.Module) -> dict[str, list[str]]:
 
 def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[str, Any]]:  # noqa: ANN401
     """(role, sub-config) pairs; composites without a hint in their key are looked into."""
-    keys = list(getattr(type(config), "sub_configs", None) or {})
-    keys += [k for k in vars(config) if k.endswith("_config") and k not in keys]
+    keys = _declared(config)
+    keys += [k for k in attribute(config, "__dict__") or {} if k.endswith("_config") and k not in keys]
     pairs: list[tuple[str, Any]] = []
     for key in keys:
-        sub = getattr(config, key, None)
+        sub = attribute(config, key)
         if sub is None or isinstance(sub, dict) or not hasattr(sub, "__dict__"):
             continue
-        inner = list(getattr(type(sub), "sub_configs", None) or {})
+        inner = _declared(sub)
         role = next((r for r, pattern in _ROLE_OF_KEY if pattern.search(key)), None)
         composite = {r for k in inner for r, pattern in _ROLE_OF_KEY if pattern.search(k)}
         if depth < 3 and ({"vision", "text"} <= composite or (role is None and composite)):
@@ -53,21 +56,19 @@ def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[st
     return pairs
 
 
+def _declared(config: Any) -> list[str]:  # noqa: ANN401
+    """The names of the sub-configs that a config's class declares."""
+    declared = attribute(type(config), "sub_configs")
+    return list(declared) if isinstance(declared, Mapping) else []
+
+
 def _carriers(model: nn.Module, config: Any) -> list[str]:  # noqa: ANN401 - a transformers config
     """Outermost modules whose config is this very object, else one of the same class."""
-    same = [p for p, m in model.named_modules() if p and getattr(m, "config", None) is config]
-    if not same:
-        kind = type(config)
-        same = [
-            p
-            for p, m in model.named_modules()
-            if p and type(getattr(m, "config", None)) is kind and kind is not type(model.config)
-        ]
-    outermost: list[str] = []
-    for path in same:  # parents come first
-        if not any(path.startswith(f"{top}.") for top in outermost):
-            outermost.append(path)
-    return outermost
+    configs = [(path, attribute(module, "config")) for path, module in model.named_modules() if path]
+    same = [p for p, c in configs if c is config]
+    if not same and type(config) is not type(attribute(model, "config")):
+        same = [p for p, c in configs if type(c) is type(config)]
+    return outermost(same)
 
 
 def _holds_language(model: nn.Module, path: str) -> bool:
@@ -75,20 +76,17 @@ def _holds_language(model: nn.Module, path: str) -> bool:
     module = model.get_submodule(path)
     if hasattr(module, "get_input_embeddings") and hasattr(module, "save_pretrained"):
         return True
-    try:
-        embedding = model.get_input_embeddings()  # type: ignore[operator]  # transformers' API
-    except Exception:  # raised as NotImplementedError by some families
-        return False
+    embedding = module_from(model, "get_input_embeddings")
     return any(m is embedding for m in module.modules())
 
 
 def _role_of_module(module: nn.Module) -> str | None:
-    name = str(getattr(module, "main_input_name", ""))
+    name = str(attribute(module, "main_input_name"))
     if name.startswith("pixel_values"):
         return "vision"
     if name.startswith(("input_features", "input_values")):
         return "audio"
-    kinds = getattr(module, "input_modalities", None) or ()
+    kinds = attribute(module, "input_modalities") or ()
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     if "image" in kinds and "text" not in kinds:
         return "vision"
