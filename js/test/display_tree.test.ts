@@ -77,6 +77,10 @@ describe("search", () => {
     expect(tops(llavaTree, found ?? new Set()).map((id) => llavaTree.pathOf(id))).toEqual(["model.vision_tower.vision_model.encoder.layers.3.self_attn.q_proj", "model.language_model.layers.3.self_attn.q_proj"]);
   });
 
+  test("takes a bare number for that number", () => {
+    expect(tops(llavaTree, search(llavaTree, "language 7 q_proj") ?? new Set()).map((id) => llavaTree.pathOf(id))).toEqual(["model.language_model.layers.7.self_attn.q_proj"]);
+  });
+
   test("finds classes, components and nothing", () => {
     expect(tops(llavaTree, search(llavaTree, "LlamaMLP") ?? new Set())).toHaveLength(32);
     expect(tops(llavaTree, search(llavaTree, "projector") ?? new Set())).toHaveLength(1);

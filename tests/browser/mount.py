@@ -67,7 +67,8 @@ def mount(page: Page, bundle: str, traits: dict[str, Any], *, shadow: bool = Fal
     page.evaluate(f"() => {{ {HARNESS} }}")
     text = {ending: asset(f"{bundle}.{ending}").read_text(encoding="utf-8") for ending in ("js", "css")}
     state = {"commands": "anywidget:commands", **traits}
-    page.evaluate("(a) => mount(a)", {"esm": text["js"], "css": text["css"], "traits": state, "shadow": shadow, "width": width})
+    how = {"esm": text["js"], "css": text["css"], "traits": state, "shadow": shadow, "width": width}
+    page.evaluate("(a) => mount(a)", how)
 
 
 def wishes(page: Page, name: str) -> list[dict[str, Any]]:
@@ -120,8 +121,10 @@ class Tree:
         self.owner.append(ORDER.index(top) if top else self.owner[parent] if parent >= 0 else 255)
         return node
 
-    def component_params(self, name: str) -> float:
-        return sum(own for own, owner in zip(self.own, self.owner, strict=True) if owner == ORDER.index(name))
+    def named(self, component: str) -> dict[str, Any]:
+        """Name, label and parameters of a component."""
+        own = sum(own for own, owner in zip(self.own, self.owner, strict=True) if owner == ORDER.index(component))
+        return {"name": component, "label": component.replace("_", " "), "params": own}
 
     def state(self) -> dict[str, Any]:
         """The trait ``tree_state``."""
@@ -132,25 +135,23 @@ class Tree:
         return {
             "v": 1, "title": "llava-like", "dtype": "bfloat16", "device": "cpu", "total_params": params[0],
             "names": self.names, "classes": ["Module"], "tied": [],
-            "components": [
-                {"name": c, "label": c.replace("_", " "), "nodes": [self.tops[c]], "params": self.component_params(c), "blocks": None}
-                for c in ORDER
-            ],
-            "parent": pack("i", self.parent), "class_index": pack("H", [0] * n), "params": pack("d", params), "own": pack("d", self.own),
-            "bytes": pack("d", [2 * p for p in params]), "component": pack("B", self.owner), "kind": pack("B", [0] * n), "lora": pack("B", self.lora),
+            "components": [{**self.named(c), "nodes": [self.tops[c]], "blocks": None} for c in ORDER],
+            "parent": pack("i", self.parent), "class_index": pack("H", [0] * n), "params": pack("d", params),
+            "own": pack("d", self.own), "bytes": pack("d", [2 * p for p in params]), "component": pack("B", self.owner),
+            "kind": pack("B", [0] * n), "lora": pack("B", self.lora),
         }  # fmt: skip
 
     def plan(self, rev: int = 1, **tunings: str) -> dict[str, Any]:
         """The trait ``plan_state`` where each component has one tuning."""
         full = {c: tunings.get(c, "frozen") for c in ORDER}
         codes = [CODES[full[ORDER[owner]]] if owner < len(ORDER) else 3 for owner in self.owner]
-        row = {"trainable_params": 0, "adapter_params": 0, "rank": None, "alpha": None, "targets": 0, "blocks": None, "detail": ""}
+        nothing = dict.fromkeys(("rank", "alpha", "blocks"))
+        row = {"trainable_params": 0, "adapter_params": 0, "targets": 0, "detail": "", **nothing}
         return {
             "v": 1, "rev": rev, "sentence": " · ".join(f"{c} {t}" for c, t in full.items()), "strategy_name": "",
             "trainable_params": 0, "total_params": 1, "frozen_params": 1, "adapter_params": 0, "tuning": pack("B", codes),
             "components": [
-                {"name": c, "label": c.replace("_", " "), "tuning": t, "params": self.component_params(c), "lr": None if t == "frozen" else 1e-3, **row}
-                for c, t in full.items()
+                {**self.named(c), "tuning": t, "lr": None if t == "frozen" else 1e-3, **row} for c, t in full.items()
             ],
             "counts": {"frozen": 1, "full": 0, "lora": 0, "lora_modules": 0}, "warnings": [], "cost": None, "rules": [],
             "presets": [{"name": "a", "label": "A preset", "source": "somewhere.sh"}], "can_undo": False, "can_redo": False,
@@ -159,11 +160,18 @@ class Tree:
 
 def run_state(**change: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of the trait
     """The trait ``run_state``, idle unless told otherwise."""
+    unknown = (
+        "seconds_per_step",
+        "eta_seconds",
+        "tokens_per_second",
+        "memory_bytes",
+        "estimate_bytes",
+        "verdict_after",
+    )
     return {
-        "v": 1, "phase": "idle", "burst": 0, "steps": 0, "step": 0, "rows": 0, "seconds_per_step": None, "eta_seconds": None,
-        "tokens_per_second": None, "memory_bytes": None, "estimate_bytes": None, "groups": [], "columns": {"lr": [], "grad_norm": []},
-        "verdicts": [], "verdict_after": None, "skipped": 0, "message": None, "error": None, "can_run": True, "why_not": None,
-        "outcome": None, "default_steps": 50, **change,
+        "v": 1, "phase": "idle", "burst": 0, "steps": 0, "step": 0, "rows": 0, **dict.fromkeys(unknown),
+        "groups": [], "columns": {"lr": [], "grad_norm": []}, "verdicts": [], "skipped": 0, "default_steps": 50,
+        "message": None, "error": None, "can_run": True, "why_not": None, "outcome": None, **change,
     }  # fmt: skip
 
 

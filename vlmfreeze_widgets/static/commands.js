@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 02a25e738553e553fd22d8005b9ee4edee7a043bd9b2ba217d1f636e76da6d80 */
+/* vlmfreeze source-hash: d0c050b09b2ddf1fb3427148d7e153d2c7f987ad9762c2be08573969ea0dbaba */
 var t={initialize:()=>{}},e=t;export{e as default};

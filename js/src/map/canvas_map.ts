@@ -15,7 +15,6 @@ import { picture, zooming, type Zooming } from "./zooming";
 
 export class CanvasMap {
   readonly element = h("div.vf-map", { tabindex: "0", role: "application", "aria-roledescription": "treemap", "data-lm-suppress-shortcuts": "true" });
-  layout: Layout = { width: 0, height: 0, boxes: [], of: new Map() };
   tiles: TileStyles | null = null;
   /** Whether the focus ring is wanted: the keyboard was used last. */
   keyboard = false;
@@ -25,7 +24,9 @@ export class CanvasMap {
   #over = h("canvas", { "aria-hidden": "true" });
   #fit: TextFit | null = null;
   #size: [number, number] = [0, 0];
+  #layout: Layout = { width: 0, height: 0, boxes: [], of: new Map() };
   #placed = false;
+  #shown = this.#layout;
   #shownZoom = 0;
   #moving: Zooming | null = null;
   readonly #tilesFrame;
@@ -43,6 +44,16 @@ export class CanvasMap {
     state.on(["search"], () => this.#tilesFrame.request(), signal);
     state.on(["selection", "focus", "hover"], () => this.#overFrame.request(), signal);
     view.onTheme(() => this.#tilesFrame.request());
+  }
+
+  /** Where the tiles are, also before they have been painted: a key may follow another within one frame. */
+  get layout(): Layout {
+    const [width, height] = this.#size;
+    if (!this.#placed && width) {
+      this.#layout = arrange(this.state.display, this.state.zoom, width, height, this.state.area);
+      this.#placed = true;
+    }
+    return this.#layout;
   }
 
   resize(width: number, height: number): void {
@@ -71,18 +82,17 @@ export class CanvasMap {
 
   #paint(): void {
     const context = this.#base.getContext("2d");
-    const [width, height] = this.#size;
+    const [width] = this.#size;
     if (!context || !width) return;
     this.#fit ??= new TextFit(context);
     const { state, view } = this;
-    const before = this.layout;
+    const before = this.#shown;
+    const layout = (this.#shown = this.layout);
     const zoomed = this.#shownZoom !== state.zoom && before.width === width;
     const still = view.root.ownerDocument.defaultView?.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? true;
     const from = zoomed && !still ? picture(this.#base) : null;
-    if (!this.#placed) this.layout = arrange(state.display, state.zoom, width, height, state.area);
-    this.#placed = true;
     this.tiles = tileStyles(state.colour, state.display, view.page.plan, view.page.paint?.values ?? null, view.palette());
-    paint(context, this.#fit, { display: state.display, layout: this.layout, tiles: this.tiles, palette: view.palette(), lit: state.matches });
+    paint(context, this.#fit, { display: state.display, layout, tiles: this.tiles, palette: view.palette(), lit: state.matches });
     if (from) this.#move(context, from, before);
     else if (zoomed) this.#moving = null;
     this.#shownZoom = state.zoom;

@@ -130,7 +130,8 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   }
   if (two && name) {
     context.font = `10.5px ${scene.palette.font}`;
-    context.fillText(fit.cut(count(item.params), along - 10 - (letter ? 12 : 0)), 5, second);
+    const amount = count(item.params);
+    if (fit.width(amount) <= along - 9 - (letter ? 11 : 0)) context.fillText(amount, 5, second); // half a number is none
   }
   context.restore();
 }

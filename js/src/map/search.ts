@@ -27,9 +27,12 @@ function componentOf(display: DisplayTree, id: number): number {
   return display.trail(id)[0]?.id ?? 0;
 }
 
-/** "layers.3" means layer 3 and not 31: a word that ends in a digit ends there in the path. */
+/** "layers.3" means layer 3 and neither 31 nor 13: where a word begins or ends in a digit, the path's number does too. */
 function matches(path: string, word: string): boolean {
-  if (!/\d$/.test(word)) return path.includes(word);
-  for (let at = path.indexOf(word); at >= 0; at = path.indexOf(word, at + 1)) if (!/\d/.test(path[at + word.length] ?? "")) return true;
+  const digit = (letter: string | undefined): boolean => letter !== undefined && letter >= "0" && letter <= "9";
+  const [first, last] = [digit(word[0]), digit(word[word.length - 1])];
+  for (let at = path.indexOf(word); at >= 0; at = path.indexOf(word, at + 1)) {
+    if (!(first && digit(path[at - 1])) && !(last && digit(path[at + word.length]))) return true;
+  }
   return false;
 }

@@ -1,0 +1,47 @@
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+
+const css = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "..", "src", "style", "tokens.css"), "utf8");
+
+function tokens(block: string): Record<string, string> {
+  return Object.fromEntries([...block.matchAll(/--vf-([\w-]+): (#[0-9a-f]{6});/g)].map(([, name = "", colour = ""]) => [name, colour]));
+}
+
+const [light = "", dark = ""] = css.split('[data-theme="dark"]');
+const themes = { light: tokens(light), dark: { ...tokens(light), ...tokens(dark) } };
+
+/** WCAG's relative luminance. */
+function luminance(colour: string): number {
+  const [r = 0, g = 0, b = 0] = [1, 3, 5].map((i) => {
+    const c = parseInt(colour.slice(i, i + 2), 16) / 255;
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function contrast(a: string, b: string): number {
+  const [high = 0, low = 0] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+  return (high + 0.05) / (low + 0.05);
+}
+
+const TEXT = [
+  ["ink", "surface"], ["ink", "raised"], ["ink", "accent-soft"], ["muted", "surface"], ["muted", "raised"], ["muted", "sunken"],
+  ["accent-ink", "accent"], ["frozen-ink", "frozen"], ["lora-ink", "lora"], ["full-ink", "full"], ["mixed-ink", "mixed"],
+  ["ok", "raised"], ["warning", "raised"], ["failure", "raised"], ["ink", "warning-soft"], ["muted", "warning-soft"], ["ink", "failure-soft"],
+] as const;
+
+describe.each(Object.entries(themes))("in the %s theme", (_, colours) => {
+  test.each(TEXT)("%s on %s can be read (AA)", (text, ground) => {
+    expect(contrast(colours[text] ?? "", colours[ground] ?? "")).toBeGreaterThanOrEqual(4.5);
+  });
+
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])("line and label %i can be read", (n) => {
+    expect(contrast(colours[`series-${n}`] ?? "", colours.raised ?? "")).toBeGreaterThanOrEqual(4.4);
+  });
+
+  test("the focus ring and the selection stand out", () => {
+    for (const ground of ["surface", "raised"]) expect(contrast(colours.focus ?? "", colours[ground] ?? "")).toBeGreaterThanOrEqual(3);
+  });
+});
