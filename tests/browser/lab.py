@@ -74,6 +74,7 @@ class Lab:
             "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
             "IPYTHONDIR": str(home / "ipython"),
             "HF_HUB_OFFLINE": "1",
+            "OMP_NUM_THREADS": "1",
         }
         home.mkdir(parents=True)
         self.log = (folder / ".lab.log").open("w")

@@ -1,0 +1,106 @@
+"""The command says what the library says, as a table or as JSON, and its exit code tells how it went."""
+
+import json
+import re
+
+import pytest
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from tests.tiny import batches, tiny_llava
+from vlmfreeze_widgets.cli import app
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("model")
+    tiny_llava().save_pretrained(made)
+    data = made / "data"
+    data.mkdir()
+    for i, batch in enumerate(batches()):
+        save_file(batch, data / f"{i}.safetensors")
+    return made
+
+
+def run(*args):
+    return runner.invoke(app, [str(a) for a in args])
+
+
+def test_a_tree_is_a_table_or_json(folder):
+    shown = run("tree", folder)
+    assert shown.exit_code == 0
+    assert "vision tower" in shown.output
+    read = json.loads(run("tree", folder / "config.json", "--json").output)
+    assert read["total_params"] == 56896
+    assert list(read["components"]) == ["vision_tower", "projector", "language_model", "embeddings", "head"]
+
+
+def test_a_plan_counts_what_would_train(folder):
+    read = json.loads(
+        run(
+            "plan", folder, "-s", "projector=full", "-s", "language_model=lora:4", "--lr", "projector=1e-3", "--json"
+        ).output
+    )
+    assert (read["trainable_params"], read["adapter_params"]) == (6208, 4096)
+    shown = run("plan", folder, "--preset", "llava-1.5/lora")
+    assert "LLM LoRA r128" in shown.output
+
+
+def test_a_typo_is_told_in_three_parts_with_exit_code_one(folder):
+    told = run("plan", folder, "-s", "projectr=full")
+    assert told.exit_code == 1
+    assert all(word in told.output for word in ("expected", "found", "remedy", "projector"))
+    assert json.loads(run("plan", folder, "-s", "projectr=full", "--json").output)["error"]["code"] == "unknown-target"
+
+
+def test_a_plan_that_trains_nothing_has_exit_code_one(folder):
+    assert run("plan", folder, "-s", "projector=frozen").exit_code == 1
+
+
+def test_a_source_that_is_none_has_exit_code_one():
+    assert run("tree", "/no/such/model").exit_code == 1
+
+
+def test_a_wrong_command_line_has_exit_code_two(folder):
+    assert run("plan", folder, "-s", "projector").exit_code == 2
+    assert run("burst", folder).exit_code == 2
+    assert run("dance").exit_code == 2
+
+
+def test_a_burst_on_a_folder_trains_saves_and_leaves_the_folder_alone(folder, tmp_path):
+    before = (folder / "model.safetensors").read_bytes()
+    done = run(
+        "burst",
+        folder,
+        "--data",
+        folder / "data",
+        "-s",
+        "language_model=lora:2",
+        "--lr",
+        "1e-2",
+        "--steps",
+        "4",
+        "--save",
+        tmp_path / "out",
+    )
+    assert done.exit_code == 0, done.output
+    assert re.search(r"4 steps, loss", done.output)
+    assert (tmp_path / "out" / "adapter_config.json").exists()
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_a_burst_as_json_has_a_loss_per_step_and_verdicts():
+    done = runner.invoke(app, ["burst", "demo", "--steps", "3", "--lr", "2e-3", "--json"])
+    read = json.loads(done.stdout)
+    assert len(read["loss"]) == 3
+    assert {v["component"]: v["status"] for v in read["verdicts"]}["projector"] == "ok"
+
+
+def test_a_verdict_of_failure_has_exit_code_three():
+    assert runner.invoke(app, ["burst", "demo", "--steps", "3", "--lr", "0"]).exit_code == 3
+
+
+def test_the_version_is_printed():
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", run("--version").output)
