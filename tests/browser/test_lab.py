@@ -34,7 +34,7 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(NOTEBOOKS / "01_quickstart.ipynb", folder)
     notebook(folder / "bench.ipynb", SETUP + "bench")
-    notebook(folder / "map.ipynb", "import vlmfreeze_widgets as vf\ntree = vf.read_tree(vf.demo().model)", "m = vf.FreezeMap(tree)\nm")
+    notebook(folder / "map.ipynb", "import vlmfreeze_widgets as vf\nm = vf.FreezeMap(vf.demo().model)\nm")
     with running_lab(folder) as running:
         yield running
 
@@ -139,7 +139,10 @@ def test_a_burst_is_watched_stopped_and_run_again(page):
     wait_for(lambda: page.py("bench.session.phase") == "idle")
     steps.fill("12")
     page.page.get_by_role("button", name="Run", exact=True).click()
-    wait_for(lambda: page.py("[bench.session.status.burst, bench.session.phase, len(bench.history)]") == [2, "deciding", 12], 20)
+    wait_for(
+        lambda: page.py("[bench.session.status.burst, bench.session.phase, len(bench.history)]") == [2, "deciding", 12],
+        20,
+    )
     wait_for(lambda: points(page) == 12, 2, "twelve rows in the page")
     assert page.errors == []
 
@@ -151,8 +154,8 @@ def test_stop_reaches_python_while_a_cell_is_busy(page):
     page.page.get_by_role("button", name="Run", exact=True).click()
     wait_for(lambda: points(page) > 3, 20)
     page.page.evaluate(
-        """() => { const p = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-        p.requestExecute({code: "import time\\nbegan = time.monotonic()\\nwhile time.monotonic() < began + 6: pass\\nbusy_until = time.time()"}); }"""
+        """code => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute({code}); }""",
+        "import time\nend = time.monotonic() + 6\nwhile time.monotonic() < end: pass\nbusy_until = time.time()",
     )
     page.page.wait_for_timeout(300)
     asked = time.time()
