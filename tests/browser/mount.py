@@ -133,13 +133,24 @@ class Tree:
             params[self.parent[node]] += params[node]
         n = len(params)
         return {
-            "v": 1, "title": "llava-like", "dtype": "bfloat16", "device": "cpu", "total_params": params[0],
-            "names": self.names, "classes": ["Module"], "tied": [],
+            "v": 1,
+            "title": "llava-like",
+            "dtype": "bfloat16",
+            "device": "cpu",
+            "total_params": params[0],
+            "names": self.names,
+            "classes": ["Module"],
+            "tied": [],
             "components": [{**self.named(c), "nodes": [self.tops[c]], "blocks": None} for c in ORDER],
-            "parent": pack("i", self.parent), "class_index": pack("H", [0] * n), "params": pack("d", params),
-            "own": pack("d", self.own), "bytes": pack("d", [2 * p for p in params]), "component": pack("B", self.owner),
-            "kind": pack("B", [0] * n), "lora": pack("B", self.lora),
-        }  # fmt: skip
+            "parent": pack("i", self.parent),
+            "class_index": pack("H", [0] * n),
+            "params": pack("d", params),
+            "own": pack("d", self.own),
+            "bytes": pack("d", [2 * p for p in params]),
+            "component": pack("B", self.owner),
+            "kind": pack("B", [0] * n),
+            "lora": pack("B", self.lora),
+        }
 
     def plan(self, rev: int = 1, **tunings: str) -> dict[str, Any]:
         """The trait ``plan_state`` where each component has one tuning."""
@@ -148,14 +159,26 @@ class Tree:
         nothing = dict.fromkeys(("rank", "alpha", "blocks"))
         row = {"trainable_params": 0, "adapter_params": 0, "targets": 0, "detail": "", **nothing}
         return {
-            "v": 1, "rev": rev, "sentence": " · ".join(f"{c} {t}" for c, t in full.items()), "strategy_name": "",
-            "trainable_params": 0, "total_params": 1, "frozen_params": 1, "adapter_params": 0, "tuning": pack("B", codes),
+            "v": 1,
+            "rev": rev,
+            "sentence": " · ".join(f"{c} {t}" for c, t in full.items()),
+            "strategy_name": "",
+            "trainable_params": 0,
+            "total_params": 1,
+            "frozen_params": 1,
+            "adapter_params": 0,
+            "tuning": pack("B", codes),
             "components": [
                 {**self.named(c), "tuning": t, "lr": None if t == "frozen" else 1e-3, **row} for c, t in full.items()
             ],
-            "counts": {"frozen": 1, "full": 0, "lora": 0, "lora_modules": 0}, "warnings": [], "cost": None, "rules": [],
-            "presets": [{"name": "a", "label": "A preset", "source": "somewhere.sh"}], "can_undo": False, "can_redo": False,
-        }  # fmt: skip
+            "counts": {"frozen": 1, "full": 0, "lora": 0, "lora_modules": 0},
+            "warnings": [],
+            "cost": None,
+            "rules": [],
+            "presets": [{"name": "a", "label": "A preset", "source": "somewhere.sh"}],
+            "can_undo": False,
+            "can_redo": False,
+        }
 
 
 def run_state(**change: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of the trait
@@ -169,15 +192,32 @@ def run_state(**change: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of t
         "verdict_after",
     )
     return {
-        "v": 1, "phase": "idle", "burst": 0, "steps": 0, "step": 0, "rows": 0, **dict.fromkeys(unknown),
-        "groups": [], "columns": {"lr": [], "grad_norm": []}, "verdicts": [], "skipped": 0, "default_steps": 50,
-        "message": None, "error": None, "can_run": True, "why_not": None, "outcome": None, **change,
-    }  # fmt: skip
+        "v": 1,
+        "phase": "idle",
+        "burst": 0,
+        "steps": 0,
+        "step": 0,
+        "rows": 0,
+        **dict.fromkeys(unknown),
+        "groups": [],
+        "columns": {"lr": [], "grad_norm": []},
+        "verdicts": [],
+        "skipped": 0,
+        "default_steps": 50,
+        "message": None,
+        "error": None,
+        "can_run": True,
+        "why_not": None,
+        "outcome": None,
+        **change,
+    }
 
 
 def traits(tree: Tree, *, theme: str = "light", height: int = 430, **tunings: str) -> dict[str, Any]:
     """All traits of a Workbench."""
     return {
-        "tree_state": tree.state(), "plan_state": tree.plan(**(tunings or {"projector": "full", "language_model": "lora"})),
-        "run_state": run_state(), "options": {"height": height, "theme": theme},
-    }  # fmt: skip
+        "tree_state": tree.state(),
+        "plan_state": tree.plan(**(tunings or {"projector": "full", "language_model": "lora"})),
+        "run_state": run_state(),
+        "options": {"height": height, "theme": theme},
+    }

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: d0c050b09b2ddf1fb3427148d7e153d2c7f987ad9762c2be08573969ea0dbaba */
+/* vlmfreeze source-hash: adabb7ec8ce2aae76056b3e645aa8da2ee26cc243c97dca61e747d7d8e489400 */
 var t={initialize:()=>{}},e=t;export{e as default};

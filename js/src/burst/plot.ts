@@ -9,6 +9,9 @@ import type { View } from "../parts/view";
 import { endLabels } from "./end_labels";
 import { decades, ticks } from "./log_ticks";
 
+/** Steps are whole, so their ticks are. */
+const WHOLE_STEPS = [1, 10, 100, 1e3, 1e4, 1e5].flatMap((power) => [1, 2, 5].map((n) => n * power));
+
 export interface Line {
   label: string;
   colour: string;
@@ -103,9 +106,9 @@ export class Plot {
         x: { time: false, range: () => [0, this.#end] },
         y: log ? { distr: 3, range: (_, least, most) => decades(least, most) } : { range: (_, least, most) => linear(least, most) },
       },
-      series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, spanGaps: true, points: { show: (u, i) => lonely(u.data[i]) } }))],
+      series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, spanGaps: true, points: { show: (u, i) => isAlone(u.data[i]) } }))],
       axes: [
-        { ...axis, size: 22, space: 46 },
+        { ...axis, size: 22, space: 46, incrs: WHOLE_STEPS },
         { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits) => splits.map(form), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
       ],
       hooks: {
@@ -133,7 +136,7 @@ function values(column: ArrayLike<number>, log: boolean): (number | null)[] {
 }
 
 /** A single value makes no line: show it as a point. */
-function lonely(column: ArrayLike<number | null | undefined> | undefined): boolean {
+function isAlone(column: ArrayLike<number | null | undefined> | undefined): boolean {
   let seen = 0;
   for (let i = 0; i < (column?.length ?? 0) && seen < 2; i++) if (typeof column?.[i] === "number") seen++;
   return seen === 1;

@@ -20,14 +20,14 @@ export class Rows {
     if (event.burst < this.burst) return "nothing";
     if (event.burst > this.burst) this.begin(event.burst);
     if (event.first > this.length) return "gap";
-    const skip = this.length - event.first;
-    if (skip >= event.count) return "nothing";
+    const held = this.length - event.first;
+    if (held >= event.count) return "nothing";
     if (this.length === 0) this.#shape(event.width);
     if (event.width !== this.width) return "nothing";
     this.#reserve(event.first + event.count);
     for (let c = 0; c < this.width; c++) {
       const column = this.#columns[c] as Float64Array;
-      for (let r = skip; r < event.count; r++) column[event.first + r] = event.values[r * event.width + c] as number;
+      for (let r = held; r < event.count; r++) column[event.first + r] = event.values[r * event.width + c] as number;
     }
     this.length = event.first + event.count;
     return "new";

@@ -83,20 +83,20 @@ export class DisplayTree {
   #module(parent: number, node: number, component: number, tops: ReadonlySet<number>, taken: Taken): void {
     let label = this.tree.state.names[node] ?? "";
     const first = node;
-    for (let only = this.#only(node, tops, taken); only >= 0; only = this.#only(node, tops, taken)) {
+    for (let only = this.#single(node, tops, taken); only >= 0; only = this.#single(node, tops, taken)) {
       node = only;
       label = `${label}.${this.tree.state.names[node] ?? ""}`;
     }
     const { bytes } = this.tree.state;
     const params = this.tree.params(node) - (taken.params[node] as number);
     const item = this.#add({ parent, node, component, label, target: this.tree.path(node), isComponent: false, params, bytes: (bytes[node] ?? 0) - (taken.bytes[node] as number) });
-    for (let n = first; n !== node; n = this.#only(n, tops, taken)) this.itemOfNode.set(n, item);
+    for (let n = first; n !== node; n = this.#single(n, tops, taken)) this.itemOfNode.set(n, item);
     this.#below(item, node, tops, taken);
   }
 
   #below(item: number, node: number, tops: ReadonlySet<number>, taken: Taken): void {
     // A component whose one module wraps all the rest shows that rest directly.
-    for (let only = this.#only(node, tops, taken); only >= 0; only = this.#only(node, tops, taken)) this.itemOfNode.set((node = only), item);
+    for (let only = this.#single(node, tops, taken); only >= 0; only = this.#single(node, tops, taken)) this.itemOfNode.set((node = only), item);
     for (const child of this.#shown(node, tops, taken)) this.#module(item, child, this.item(item).component, tops, taken);
   }
 
@@ -107,7 +107,7 @@ export class DisplayTree {
   }
 
   /** The one module below a node, when it holds all that the node does; else -1. */
-  #only(node: number, tops: ReadonlySet<number>, taken: Taken): number {
+  #single(node: number, tops: ReadonlySet<number>, taken: Taken): number {
     const shown = this.#shown(node, tops, taken);
     const only = shown[0] ?? -1;
     if (shown.length !== 1 || this.tree.isLeaf(only)) return -1;
