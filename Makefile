@@ -3,7 +3,8 @@
 
 PYTHON ?= python3
 VENV := .venv/bin
-LAB_ARGS := $(VLMFREEZE_LAB_ARGS)
+# Jupyter refuses root unless told; in a container there is often nobody else.
+LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
 .PHONY: help lab test lint build lock clean
 .DEFAULT_GOAL := help
