@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: adabb7ec8ce2aae76056b3e645aa8da2ee26cc243c97dca61e747d7d8e489400 */
+/* vlmfreeze source-hash: ed4e75976faae71b3955841f8a3daf67300d6099ce78e466b1ece930389a2320 */
 var t={initialize:()=>{}},e=t;export{e as default};
