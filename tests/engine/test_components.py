@@ -1,27 +1,25 @@
-"""Which modules are the tower, the projector, the language model: families one by one, and what holds for any module at all."""
+"""Which modules are the tower, the projector, the language model of transformers' families. Homemade ones: test_name_roles.py."""
 
+import copy
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import peft
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
-from transformers import AutoConfig, AutoModelForImageTextToText, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    CLIPVisionModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
+from tests.engine.component_split import found, linear, module, split
 from tests.families import TEXT, TINY_FAMILIES, tiny
-from vlmfreeze_widgets.core.components import COMPONENTS, owner_of
-from vlmfreeze_widgets.engine.components import find_components
-
-
-def split(vision, projector, language, embeddings, head="lm_head", **further):
-    """Expected components, each a string of paths; those without a path are absent."""
-    named = dict(vision_tower=vision, projector=projector, language_model=language, embeddings=embeddings, head=head)
-    return {name: set(paths.split()) for name, paths in (named | further).items() if paths}
-
 
 LLAVA = split(
     "model.vision_tower", "model.multi_modal_projector", "model.language_model", "model.language_model.embed_tokens"
@@ -68,6 +66,19 @@ BY_DEFAULT = {
     "fuyu": ({}, split(
         "", "", "model.language_model", "model.language_model.embed_tokens", other="model.vision_embed_tokens"
     )),
+    "blip": ({}, split(
+        "vision_model", "", "text_decoder", "text_decoder.bert.embeddings.word_embeddings",
+        "text_decoder.cls.predictions.decoder",
+    )),
+    "gemma4": (
+        {"vision_config": {"model_type": "gemma4_vision"}, "audio_config": {"model_type": "gemma4_audio"}},
+        LLAVA | {
+            "projector": {"model.embed_vision"},
+            "embeddings": {f"model.language_model.embed_tokens{kind}" for kind in ("", "_per_layer")},
+            "audio_tower": {"model.audio_tower"},
+            "audio_projector": {"model.embed_audio"},
+        },
+    ),
     "qwen3_omni_moe_thinker": ({}, QWEN | {
         "projector": {"model.visual.merger", "model.visual.merger_list"},
         "audio_tower": {"model.audio_tower"},
@@ -76,30 +87,9 @@ BY_DEFAULT = {
 }  # fmt: skip
 
 
-def found(model):
-    """What is found, as sets, after checking what must hold for any model."""
-    components = find_components(model)
-    assert list(components) == [c for c in COMPONENTS if c in components]
-    owners = {path: component for component, paths in components.items() for path in paths}
-    assert len(owners) == sum(map(len, components.values())), "a path stands in two components"
-    names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
-    by_name = {name: owner_of(name, owners) for name in names}
-    assert None not in by_name.values()
-    assert set(by_name.values()) == set(components), "a component owns nothing"
-    return {component: set(paths) for component, paths in components.items()}
-
-
 def on_meta(family, **fields):
     with torch.device("meta"):
         return AutoModelForImageTextToText.from_config(AutoConfig.for_model(family, **fields))
-
-
-def module(**children):
-    """A plain module: values that are modules or parameters are registered, others are attributes."""
-    made = nn.Module()
-    for name, child in children.items():
-        setattr(made, name, child)
-    return made
 
 
 @pytest.mark.parametrize("family", TINY_FAMILIES)
@@ -118,6 +108,18 @@ def test_a_family_with_an_unusual_split_is_read_on_meta(family):
 def test_text_models_have_no_tower_and_no_projector():
     expected = split("", "", "model", "model.embed_tokens")
     assert found(LlamaForCausalLM(LlamaConfig(**TEXT))) == expected
+
+
+def test_an_encoder_and_a_decoder_of_text_are_one_language_model():
+    config = T5Config(vocab_size=50, d_model=32, d_kv=8, d_ff=48, num_layers=1, num_heads=4)
+    assert found(T5ForConditionalGeneration(config)) == split("", "", "encoder decoder", "shared")
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_vl", "blip-2"])
+def test_a_config_that_was_copied_after_building_still_tells_the_parts_apart(family):
+    model = tiny(family)
+    model.config = copy.deepcopy(model.config)
+    assert found(model) == EXPECTED[family]
 
 
 @pytest.mark.parametrize("family", ["llava", "qwen2_vl", "idefics3", "blip-2", "mllama"])
@@ -149,124 +151,12 @@ def test_towers_that_the_config_does_not_know_are_found_inside_the_language_mode
     )
 
 
-def linear():
-    return nn.Linear(2, 2)
-
-
-def test_names_decide_where_there_is_no_config():
-    language = module(layers=nn.ModuleList([linear()]), wpe=nn.Embedding(8, 2), lm_head=linear())
-    model = module(
-        mm_vision_tower=module(blocks=linear(), patch_merger=linear()),
-        mm_proj=linear(),
-        tok_embeddings=nn.Embedding(4, 2),
-        text_decoder=language,
-        query_tokens=nn.Parameter(torch.zeros(2)),
-    )
-    assert found(model) == split(
-        "mm_vision_tower", "mm_vision_tower.patch_merger mm_proj query_tokens",
-        "text_decoder", "tok_embeddings", "text_decoder.lm_head",
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "component"),
-    [
-        ("vit", "vision_tower"), ("clip_encoder", "vision_tower"), ("image_encoder", "vision_tower"),
-        ("connector", "projector"), ("vision_adapter", "projector"), ("mm_mlp", "projector"),
-        ("llm", "language_model"), ("lm", "language_model"), ("decoder", "language_model"),
-        ("head", "head"), ("speech_encoder", "audio_tower"),
-        # Words that only contain the syllables.
-        ("context", "other"), ("activity", "other"), ("film", "other"), ("clipping", "other"), ("encoder", "other"),
-    ],
-)  # fmt: skip
-def test_a_telling_name_is_enough_and_a_syllable_is_not(name, component):
-    assert found(module(**{name: linear()})) == {component: {name}}
-
-
-def test_where_nothing_is_known_everything_is_other():
-    assert found(nn.Sequential(linear(), nn.Sequential(linear()))) == {"other": {"0", "1"}}
-    assert found(linear()) == {"other": {"weight", "bias"}}
-    assert found(nn.Module()) == {}
-
-
-def test_a_second_name_of_a_module_goes_with_the_first():
-    tower = linear()
-    model = module(vision=tower, llm=linear(), again=tower, wrapped=module(twice=tower))
-    assert found(model) == {"vision_tower": {"vision", "again", "wrapped"}, "language_model": {"llm"}}
-
-
-class Raises:
-    """A config, or a model, each of whose answers is an error."""
-
-    sub_configs = property(lambda self: {})
-
-    def __getattr__(self, name):
-        raise RuntimeError(name)
-
-
-HOSTILE = [{"vision_config": {}}, "text", 5, (), object(), Raises(), Raises, SimpleNamespace(vision_config=None)]
-
-
-@pytest.mark.parametrize("config", HOSTILE, ids=lambda c: type(c).__name__)
-def test_a_config_of_another_kind_is_passed_over(config):
-    model = module(vision=linear(), decoder=linear(), config=config)
-    assert found(model) == {"vision_tower": {"vision"}, "language_model": {"decoder"}}
-
-
-def test_a_model_whose_properties_raise_is_read_all_the_same():
-    class Hostile(nn.Module):
-        config = property(lambda self: 1 / 0)
-        base_model = property(lambda self: 1 / 0)
-
-    model = Hostile()
-    model.vision, model.inner = nn.LazyLinear(2), linear()
-    assert found(model) == {"vision_tower": {"vision"}, "other": {"inner"}}
-
-
-WORDS = (
-    "vision_tower",
-    "visual",
-    "projector",
-    "merger",
-    "language_model",
-    "lm_head",
-    "embed_tokens",
-    "audio",
-    "weight",
-)
-LEAVES = (
-    linear,
-    lambda: nn.Embedding(3, 2),
-    lambda: nn.BatchNorm1d(2),
-    nn.GELU,
-    lambda: nn.LazyLinear(2),
-    lambda: None,
-)
-TREES = st.recursive(
-    st.sampled_from(LEAVES).map(lambda make: make()) | st.just(nn.Parameter(torch.zeros(2))),
-    lambda below: st.tuples(st.dictionaries(st.sampled_from((*WORDS, "0", "я")), below, max_size=4), st.booleans()),
-    max_leaves=12,
-)
-
-
-def grown(tree):
-    """The module that a drawn tree describes; some carry a config that may or may not be a sub-config of the root's."""
-    if not isinstance(tree, tuple):
-        return tree
-    children, with_config = tree
-    made = module(**{name: grown(child) for name, child in children.items()})
-    if with_config:
-        below = [m.config for m in made.children() if isinstance(getattr(m, "config", None), SimpleNamespace)]
-        made.config = SimpleNamespace(**dict(zip(("vision_config", "text_config", "encoder_config"), below)))
-        made.get_input_embeddings = lambda: getattr(made, "embed_tokens", None)
-    return made
-
-
-@settings(max_examples=150, deadline=None)
-@given(TREES)
-def test_any_module_is_split_without_remainder(tree):
-    root = grown(tree)
-    found(root if isinstance(root, nn.Module) else module(only=root))
+def test_a_layer_with_a_telling_name_inside_the_language_model_is_no_tower():
+    """CogVLM's layers have an expert for pictures each; Fuyu's embedding of patches is one Linear."""
+    model = LlamaForCausalLM(LlamaConfig(**TEXT))
+    model.model.vision_embed_tokens = linear()
+    model.model.vision_mlp = module(up=linear(), down=linear())
+    assert found(model) == split("", "", "model", "model.embed_tokens")
 
 
 def test_transformers_and_peft_need_not_be_installed():

@@ -200,8 +200,11 @@ def _listed(model: nn.Module, claims: dict[str, str]) -> dict[str, tuple[str, ..
     owning: dict[str, None] = {}
     for name, _ in model.named_parameters(remove_duplicate=False):
         path = name
-        while path not in claims:  # every name has a claim at or above it by now
+        while path and path not in claims:
             path = path.rpartition(".")[0]
+        if not path:  # a wrapper that renames its parameters (FSDP) names what none of its modules is called
+            path = name
+            claims[path] = "other"
         owning[path] = None
     return {
         component: tuple(p for p in owning if claims[p] == component)
