@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: ed4e75976faae71b3955841f8a3daf67300d6099ce78e466b1ece930389a2320 */
+/* vlmfreeze source-hash: d2703227224f2bbb6ef01f1e4c1045c34cb3054b790028b7c17a4aa9ff2e1ab6 */
 var t={initialize:()=>{}},e=t;export{e as default};
