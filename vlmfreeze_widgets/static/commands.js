@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: d2703227224f2bbb6ef01f1e4c1045c34cb3054b790028b7c17a4aa9ff2e1ab6 */
+/* vlmfreeze source-hash: 9c3dca78181e09227eabf0bcd28c746d363b98b676f6b21e60e6929a992655e3 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -9,6 +9,8 @@ export interface TuningColour {
 }
 
 export interface Palette {
+  /** False while the style sheet has not arrived: the colours are stand-ins then. */
+  styled: boolean;
   dark: boolean;
   /** By tuning code: frozen, lora, full, mixed, none. */
   tunings: TuningColour[];
@@ -30,6 +32,7 @@ export function readPalette(root: HTMLElement): Palette {
   const styles = getComputedStyle(root);
   const get = (name: string, otherwise: string): string => styles.getPropertyValue(`--vf-${name}`).trim() || otherwise;
   return {
+    styled: styles.getPropertyValue("--vf-frozen").trim() !== "",
     dark: root.dataset.theme === "dark",
     tunings: TUNING_NAMES.map((name) => ({ fill: get(name, "#b8c2d3"), ink: get(`${name}-ink`, "#1c2433") })),
     surface: get("surface", "#ffffff"),

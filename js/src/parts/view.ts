@@ -16,6 +16,8 @@ export interface View {
 }
 
 let nextId = 1;
+const STYLE_WAIT = 50; // ms
+const STYLE_LOOKS = 200; // after ten seconds no style sheet will come
 
 /** An id for ARIA references, unique on the page. */
 export function uniqueId(name: string): string {
@@ -27,16 +29,36 @@ export function makeView(page: Page, root: HTMLElement, signal: AbortSignal): Vi
   root.append(region);
   const callbacks: (() => void)[] = [];
   let palette: Palette | null = null;
+  let waiting = false;
+  let looks = 0;
+  const repaint = (): void => {
+    palette = null;
+    for (const callback of callbacks) callback();
+  };
+  // The host may run render() before it has put the style sheet in: paint with stand-ins, and again when it is there.
+  const look = (): void => {
+    if (signal.aborted || ++looks > STYLE_LOOKS) return;
+    if (readPalette(root).styled) {
+      waiting = false;
+      repaint();
+    } else setTimeout(look, STYLE_WAIT);
+  };
+  const read = (): Palette => {
+    const found = readPalette(root);
+    if (found.styled) palette = found;
+    else if (!waiting) {
+      waiting = true;
+      setTimeout(look, STYLE_WAIT);
+    }
+    return found;
+  };
   return {
     page,
     root,
     signal,
     announce: (text) => (region.textContent = text),
-    palette: () => (palette ??= readPalette(root)),
+    palette: () => palette ?? read(),
     onTheme: (callback) => callbacks.push(callback),
-    themeChanged: () => {
-      palette = null;
-      for (const callback of callbacks) callback();
-    },
+    themeChanged: repaint,
   };
 }
