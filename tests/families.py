@@ -1,7 +1,6 @@
 """Support: seventeen tiny VLMs, float32 and seeded, each with a valid training batch. No tests and no asserts here.
 
-``FAMILIES`` holds configs for the one shape of batch that ``family_batch`` makes; ``TINY_FAMILIES`` has those and three more
-(cross-attention, several tiles, a module without config but with BatchNorm and dropout), all served by ``tiny_batch``.
+``family_batch`` serves ``FAMILIES``; ``tiny_batch`` serves ``TINY_FAMILIES``, which has tiles and a homemade module besides.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.modeling_outputs import CausalLMOutput
 
+# fmt: off
 TEXT: dict[str, Any] = dict(
     vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, head_dim=8,
     num_key_value_heads=2, max_position_embeddings=128, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-)  # fmt: skip
+)
 IMAGE = 90
 BLOCKS: dict[str, Any] = dict(hidden_size=32, intermediate_size=48, num_attention_heads=4, image_size=16)
 TOWER: dict[str, Any] = dict(**BLOCKS, num_hidden_layers=3, patch_size=8)
@@ -29,7 +29,7 @@ ROPE = {"rope_type": "default", "mrope_section": [1, 1, 2], "rope_theta": 10000.
 QWEN: dict[str, Any] = dict(
     text_config={**TEXT, "rope_parameters": ROPE},
     image_token_id=90, video_token_id=91, vision_start_token_id=92, vision_end_token_id=93,
-)  # fmt: skip
+)
 QWEN_TOWER: dict[str, Any] = dict(
     hidden_size=32, num_heads=4, patch_size=4, spatial_merge_size=2, temporal_patch_size=2
 )
@@ -98,7 +98,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
         },
         num_query_tokens=4, image_token_index=90,
     ),
-}  # fmt: skip
+}
 # Their pictures have a shape of their own, so family_batch does not serve them.
 TILED: dict[str, dict[str, Any]] = {
     "llava_next": dict(
@@ -117,7 +117,8 @@ TILED: dict[str, dict[str, Any]] = {
         },
         image_token_index=90,
     ),
-}  # fmt: skip
+}
+# fmt: on
 
 
 class PlainVlm(nn.Module):
@@ -176,8 +177,7 @@ step of gemma3 (projection 0) and mllama (gates 0); after one step of everything
 
 def family_batch(family: str, seed: int = 0) -> dict[str, torch.Tensor]:
     """Two rows with one picture each and ragged labels."""
-    draw = torch.Generator().manual_seed(seed)
-    ids, image = _tokens(family, draw, rows=2)
+    ids, image = _tokens(family, draw := torch.Generator().manual_seed(seed), rows=2)
     labels = ids.clone()
     labels[:, : 2 + image] = -100
     labels[0, 6 + image + seed % 3 :] = -100

@@ -26,6 +26,7 @@ LLAVA = split(
 )
 IDEFICS = split("model.vision_model", "model.connector", "model.text_model", "model.text_model.embed_tokens")
 QWEN = split("model.visual", "model.visual.merger", "model.language_model", "model.language_model.embed_tokens")
+# fmt: off
 EXPECTED = {
     **dict.fromkeys(("llava", "vipllava", "paligemma", "gemma3", "internvl", "mistral3", "aya_vision"), LLAVA),
     "got_ocr2": LLAVA,
@@ -39,7 +40,7 @@ EXPECTED = {
         "language_model", "language_model.model.decoder.embed_tokens", "language_model.lm_head",
     ),
     "plain": split("vision_tower", "projector image_newline", "language_model", "language_model.embed_tokens"),
-}  # fmt: skip
+}
 PICTURE_TOKENS = {"<image>": 4, "IMGIMGA": 5}
 # Built from their default configs, as large as they are.
 BY_DEFAULT = {
@@ -84,7 +85,8 @@ BY_DEFAULT = {
         "audio_tower": {"model.audio_tower"},
         "audio_projector": {"model.audio_tower.proj1", "model.audio_tower.proj2"},
     }),
-}  # fmt: skip
+}
+# fmt: on
 
 
 def on_meta(family, **fields):
@@ -132,9 +134,13 @@ def test_inside_a_peft_model_the_same_is_found(family):
 
 def test_learned_prompts_belong_to_no_part_of_the_vlm():
     prompts = peft.PromptTuningConfig(
-        task_type="CAUSAL_LM", num_virtual_tokens=3, token_dim=32, num_transformer_submodules=1, num_attention_heads=4,
+        task_type="CAUSAL_LM",
+        num_virtual_tokens=3,
+        token_dim=32,
+        num_transformer_submodules=1,
+        num_attention_heads=4,
         num_layers=2,
-    )  # fmt: skip
+    )
     expected = {c: {f"base_model.{p}" for p in paths} for c, paths in LLAVA.items()} | {"other": {"prompt_encoder"}}
     expected["embeddings"] |= {"word_embeddings"}  # a second name by which PEFT keeps them
     assert found(peft.get_peft_model(tiny("llava"), prompts)) == expected

@@ -21,22 +21,36 @@ def test_names_decide_where_there_is_no_config():
         query_tokens=nn.Parameter(torch.zeros(2)),
     )
     assert found(model) == split(
-        "mm_vision_tower", "mm_vision_tower.patch_merger mm_proj query_tokens",
-        "text_decoder", "tok_embeddings", "text_decoder.lm_head",
-    )  # fmt: skip
+        "mm_vision_tower",
+        "mm_vision_tower.patch_merger mm_proj query_tokens",
+        "text_decoder",
+        "tok_embeddings",
+        "text_decoder.lm_head",
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "component"),
     [
-        ("vit", "vision_tower"), ("clip_encoder", "vision_tower"), ("image_encoder", "vision_tower"),
-        ("connector", "projector"), ("vision_adapter", "projector"), ("mm_mlp", "projector"),
-        ("llm", "language_model"), ("lm", "language_model"), ("decoder", "language_model"),
-        ("head", "head"), ("speech_encoder", "audio_tower"),
+        ("vit", "vision_tower"),
+        ("clip_encoder", "vision_tower"),
+        ("image_encoder", "vision_tower"),
+        ("connector", "projector"),
+        ("vision_adapter", "projector"),
+        ("mm_mlp", "projector"),
+        ("llm", "language_model"),
+        ("lm", "language_model"),
+        ("decoder", "language_model"),
+        ("head", "head"),
+        ("speech_encoder", "audio_tower"),
         # Words that only contain the syllables.
-        ("context", "other"), ("activity", "other"), ("film", "other"), ("clipping", "other"), ("encoder", "other"),
+        ("context", "other"),
+        ("activity", "other"),
+        ("film", "other"),
+        ("clipping", "other"),
+        ("encoder", "other"),
     ],
-)  # fmt: skip
+)
 def test_a_telling_name_is_enough_and_a_syllable_is_not(name, component):
     assert found(module(**{name: linear()})) == {component: {name}}
 

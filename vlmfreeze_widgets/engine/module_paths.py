@@ -43,6 +43,6 @@ def module_from(model: nn.Module, getter: str) -> nn.Module | None:
     """What a getter of transformers' API returns, if that is a module."""
     try:
         found = getattr(model, getter)()
-    except Exception:  # these getters raise NotImplementedError, AttributeError, TypeError, by family
+    except Exception:  # by family these getters are not implemented, miss an attribute or want an argument
         return None
     return found if isinstance(found, nn.Module) else None
