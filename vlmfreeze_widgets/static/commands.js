@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 9c3dca78181e09227eabf0bcd28c746d363b98b676f6b21e60e6929a992655e3 */
+/* vlmfreeze source-hash: 06e607b20e40612ae0b03e3286d3cc47c0e8c55a2958583204764cdef617de37 */
 var t={initialize:()=>{}},e=t;export{e as default};
