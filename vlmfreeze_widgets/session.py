@@ -313,6 +313,7 @@ class Session:
             finally:
                 if self._inbox.empty():
                     self._settled.set()
+        self._settled.set()  # the farewell was in the inbox when the last job ended
 
     def _work(self, plan: Plan, settings: BurstSettings) -> None:
         assert self._model is not None
