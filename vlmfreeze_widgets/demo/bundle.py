@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from ..adapters.transformers_models import check_torchvision
 from .lessons import answers, score
 from .scenes import Scene, scenes
 from .tiny_vlm import PROMPT, make_processor
@@ -118,6 +119,7 @@ class Demo:
 
 def load_demo(folder: Path = WEIGHTS) -> Demo:
     """Reads the shipped weights; the processor is made in code, equal to the one saved beside them."""
+    check_torchvision()
     from transformers import LlavaForConditionalGeneration
     from transformers.utils import logging
 
