@@ -29,6 +29,7 @@ from .engine.burst import Burst
 from .engine.read import read_tree
 from .engine.result import BurstResult
 from .engine.settings import BurstSettings
+from .engine.turns import short_turns
 
 Change = Literal["plan", "run", "record"]
 _RECENT = 10  # steps that speed and ETA are taken from
@@ -307,7 +308,8 @@ class Session:
     def _loop(self) -> None:
         while (job := self._inbox.get()) is not None:
             try:
-                job()
+                with short_turns:
+                    job()
             except BaseException as error:  # the thread must outlive any failure, and the person must see it
                 self._fail(error)
             finally:

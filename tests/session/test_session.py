@@ -1,5 +1,6 @@
 """A session is the one owner of a model: edits at once, bursts on its worker, and always a way back. Plain threads, no Jupyter."""
 
+import sys
 import threading
 import time
 
@@ -9,6 +10,7 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import UnknownTarget, WrongPhase
+from vlmfreeze_widgets.engine.turns import short_turns
 from vlmfreeze_widgets.session import Session
 
 
@@ -233,3 +235,12 @@ def test_closing_ends_the_worker():
     session.close()
     worker.join(5)
     assert not worker.is_alive()
+
+
+def test_threads_take_turns_often_while_bursts_run_and_as_before_afterwards():
+    found = sys.getswitchinterval()
+    with short_turns:
+        with short_turns:
+            assert sys.getswitchinterval() <= 0.001
+        assert sys.getswitchinterval() <= 0.001, "the inner one left, the outer one is still at work"
+    assert sys.getswitchinterval() == pytest.approx(found)
