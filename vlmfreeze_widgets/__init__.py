@@ -29,6 +29,7 @@ _PUBLIC: dict[str, str] = {
     "VlmFreezeError": "core.errors",
     "Workbench": "widgets.workbench",
     "apply": "engine.apply",
+    "catalog": "core.catalog",
     "demo": "demo",
     "preset": "core.presets",
     "presets": "core.presets",
@@ -52,6 +53,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .core.catalog import catalog
     from .core.components import COMPONENTS
     from .core.errors import VlmFreezeError
     from .core.history import History

@@ -11,7 +11,10 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
+    AutoModelForMultimodalLM,
     CLIPVisionModel,
+    EvollaConfig,
+    EvollaForProteinText2Text,
     LlamaConfig,
     LlamaForCausalLM,
     T5Config,
@@ -65,7 +68,7 @@ BY_DEFAULT = {
     )),
     "pix2struct": ({}, split("encoder", "", "decoder", "decoder.embed_tokens", "decoder.lm_head")),
     "fuyu": ({}, split(
-        "", "", "model.language_model", "model.language_model.embed_tokens", other="model.vision_embed_tokens"
+        "", "model.vision_embed_tokens", "model.language_model", "model.language_model.embed_tokens"
     )),
     "blip": ({}, split(
         "vision_model", "", "text_decoder", "text_decoder.bert.embeddings.word_embeddings",
@@ -80,6 +83,32 @@ BY_DEFAULT = {
             "audio_projector": {"model.embed_audio"},
         },
     ),
+    "udop": ({}, split("", "patch_embed", "encoder decoder", "shared")),
+    "granite_speech": ({}, split(
+        "", "model.projector.query model.projector.qformer model.projector.linear", "model.language_model",
+        "model.language_model.embed_tokens", audio_tower="model.encoder",
+    )),
+    "qwen2_5_omni": ({}, split(
+        "thinker.model.visual", "thinker.model.visual.merger", "thinker.model.language_model",
+        "thinker.model.language_model.embed_tokens", "thinker.lm_head", audio_tower="thinker.model.audio_tower",
+        audio_projector="thinker.model.audio_tower.proj", other="talker token2wav",
+    )),
+    "gemma4_unified": (
+        {"vision_config": {"model_type": "gemma4_unified_vision"}, "audio_config": {"model_type": "gemma4_unified_audio"}},
+        split(
+            "", "model.embed_vision", "model.language_model", "model.language_model.embed_tokens",
+            audio_projector="model.embed_audio",
+        ),
+    ),
+    "phi4_multimodal": ({}, split(
+        "model.embed_tokens_extend.image_embed.img_processor",
+        " ".join(f"model.embed_tokens_extend.image_embed.{part}" for part in (
+            "global_img_feature_extensor", "sub_img_feature_extensor", "img_projection_up", "img_projection_down")),
+        "model.layers model.norm", "model.embed_tokens",
+        audio_tower="model.embed_tokens_extend.audio_embed.encoder",
+        audio_projector=" ".join(f"model.embed_tokens_extend.audio_embed.{way}_proj_for_{what}"
+                                 for way in ("up", "down") for what in ("speech", "vision_speech")),
+    )),
     "qwen3_omni_moe_thinker": ({}, QWEN | {
         "projector": {"model.visual.merger", "model.visual.merger_list"},
         "audio_tower": {"model.audio_tower"},
@@ -91,7 +120,22 @@ BY_DEFAULT = {
 
 def on_meta(family, **fields):
     with torch.device("meta"):
-        return AutoModelForImageTextToText.from_config(AutoConfig.for_model(family, **fields))
+        config = AutoConfig.for_model(family, **fields)
+        kind = (
+            AutoModelForImageTextToText
+            if type(config) in AutoModelForImageTextToText._model_mapping
+            else AutoModelForMultimodalLM
+        )
+        return kind.from_config(config)
+
+
+def test_a_tower_that_reads_proteins_is_neither_language_nor_vision():
+    with torch.device("meta"):
+        model = EvollaForProteinText2Text(EvollaConfig())
+    assert found(model) == split(
+        "", "model.protein_encoder.sequence_compressor_resampler", "model.layers model.norm", "model.embed_tokens",
+        other="model.protein_encoder.model",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("family", TINY_FAMILIES)

@@ -1,4 +1,4 @@
-"""Trees and histories as pandas frames."""
+"""Trees, histories and the catalogue as pandas frames."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..core.catalog import Catalog
     from ..core.history import History
     from ..core.tree import ModuleTree
 
@@ -19,6 +20,16 @@ def tree_frame(tree: ModuleTree) -> pd.DataFrame:
         "path", "class_name", "kind", "component", "depth", "own_params", "total_params", "own_bytes", "total_bytes", "adaptable"
     )  # fmt: skip
     return pd.DataFrame([{c: getattr(node, c) for c in columns} for node in tree.nodes]).set_index("path")
+
+
+def catalog_frame(catalog: Catalog) -> pd.DataFrame:
+    """One row per checkpoint, indexed by id."""
+    import pandas as pd
+
+    columns = ("id", "model_type", "dtype", "total_params", "published_params", "agreement")
+    # Int64 keeps a missing count missing instead of turning every count into a float.
+    frame = pd.DataFrame([{c: getattr(entry, c) for c in columns} for entry in catalog.values()]).set_index("id")
+    return frame.astype({"total_params": "Int64", "published_params": "Int64"})
 
 
 def history_frame(history: History) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def inject(model: nn.Module, targets: Mapping[str, Lora]) -> dict[str, nn.Parame
         inject_adapter_in_model(lora_config(model, targets), model, adapter_name=ADAPTER)
     found: dict[str, nn.Parameter] = {}
     for path in targets:
-        layer = model.get_submodule(path)
+        layer, _ = adapted_layer(model, path)
         for attribute, name in _TENSORS.items():
             parameter = _tensor_of(layer, attribute)
             if parameter is not None:
@@ -62,14 +62,17 @@ def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: 
 
     (rank, alpha), _ = Counter((lora.rank, lora.alpha) for lora in targets.values()).most_common(1)[0]
     first = next(iter(targets.values()))
-    paths = list(targets)
     every_name = [name for name, _ in model.named_modules()]
+    stacks = set(targets) - set(every_name)
+    paths = [path for path in targets if path not in stacks]
     # A name in a list also matches as a suffix; where that would leak, an anchored pattern is exact.
     leaks = any(name.endswith(f".{path}") for path in paths for name in every_name if name not in targets)
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]  # PEFT annotates int and computes with any number
         target_modules="|".join(re.escape(p) for p in paths) if leaks else paths,
+        # Stacked experts are parameters, not modules.
+        target_parameters=[path for path in targets if path in stacks] or None,
         rank_pattern={_anchored(p): lora.rank for p, lora in targets.items() if lora.rank != rank},
         alpha_pattern={_anchored(p): lora.alpha for p, lora in targets.items() if lora.alpha != alpha},
         lora_dropout=first.dropout,
@@ -80,10 +83,29 @@ def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: 
     )
 
 
+def adapted_layer(model: nn.Module, path: str) -> tuple[Any, str]:
+    """The PEFT layer around a target, and its path.
+
+    Several adapted parameters of one module are nested wrappers: ``experts`` around ``experts.base_layer``.
+
+    Args:
+        model: With adapters, in place.
+        path: A key of the plan's ``lora_targets``: a module's path or a parameter's name.
+    """
+    holder, _, name = path.rpartition(".")
+    try:
+        return model.get_submodule(path), path
+    except AttributeError:
+        layer: Any = model.get_submodule(holder)
+    while getattr(layer, "parameter_name", name) != name:
+        layer, holder = layer.base_layer, f"{holder}.base_layer"
+    return layer, holder
+
+
 def merge(model: nn.Module, paths: Iterable[str]) -> None:
     """Adds each adapter's update to its base weight, in place; refuses NaN (PEFT's ``safe_merge``)."""
     for path in paths:
-        model.get_submodule(path).merge(safe_merge=True)
+        adapted_layer(model, path)[0].merge(safe_merge=True)
 
 
 def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch.Tensor]) -> list[str]:
@@ -111,14 +133,18 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     config.save_pretrained(str(folder))
     tensors: dict[str, torch.Tensor] = {}
     for path in plan.lora_targets:
-        embedding = plan.tree.by_path[path].adaptable == "embedding"
+        kind = plan.tree.by_path[path].adaptable
+        embedding = kind == "embedding"
+        saved_as = _nested_path(plan, path) if kind == "experts" else path
         for attribute, name in _TENSORS.items():
             if f"{path}.{name}" in trained and attribute.startswith("lora_embedding") == (
                 embedding and name != "lora_magnitude_vector"
             ):
                 # PEFT drops the adapter's name on saving; only layers, not bare embedding adapters, have a ".weight".
                 suffix = "" if embedding or name == "lora_magnitude_vector" else ".weight"
-                tensors[f"base_model.model.{path}.{attribute}{suffix}"] = trained[f"{path}.{name}"].contiguous().clone()
+                tensors[f"base_model.model.{saved_as}.{attribute}{suffix}"] = (
+                    trained[f"{path}.{name}"].contiguous().clone()
+                )
     names = {id(p): n for n, p in model.named_parameters()}
     for path in saved_modules:
         for name, value in model.get_submodule(path).state_dict(prefix=f"{path}.", keep_vars=True).items():
@@ -142,6 +168,13 @@ def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
     from safetensors.torch import save_file
 
     save_file({name: value.contiguous() for name, value in tensors.items()}, str(path), metadata={"format": "pt"})
+
+
+def _nested_path(plan: Plan, path: str) -> str:
+    """Where PEFT keeps the adapter of a stack of experts: the first parameter of a module lies innermost."""
+    holder = path.rpartition(".")[0]
+    siblings = [p.name for p in plan.tree[holder].parameters if p.name in plan.lora_targets]
+    return holder + ".base_layer" * (len(siblings) - 1 - siblings.index(path))
 
 
 def _modules_with_full_parameters(plan: Plan) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,48 +12,81 @@ import torch
 from torch import nn
 
 from ..core.errors import BadSource
+from ..core.source import Checkpoint
+from .timm_towers import skeletons_for_timm
+from .transformers_configs import find_config
 
 
-def build_on_meta(source: Any) -> tuple[nn.Module, str]:  # noqa: ANN401 - config, mapping, path or id
+@dataclass(frozen=True)
+class Built:
+    """A model on meta.
+
+    Attributes:
+        model: Without weights.
+        title: What it is called.
+        checkpoint: Its weight files' headers, when it came from a folder that has some.
+        note: What its entry in the catalogue remarks, such as why its count differs from the published one.
+    """
+
+    model: nn.Module
+    title: str
+    checkpoint: Checkpoint | None = None
+    note: str = ""
+
+
+def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path or id
     """A model without weights.
 
     Args:
-        source: A transformers config, its dictionary (with "model_type"), a model folder, a config.json, or a Hub id.
+        source: A transformers config, its dictionary (with "model_type"), a model folder, a config.json, a Hub id, or an
+            entry of the catalogue.
 
     Returns:
-        The model on the meta device (not through accelerate, which allocates each tensor first), and a title.
+        The model on the meta device (not through accelerate, which allocates each tensor first), in the dtype in which its
+        weights are stored where that is known.
 
     Raises:
         BadSource: No model can be made of it.
+        RemoteCode: It would run Python files of its own.
     """
     check_torchvision()
-    config = _config(source)
-    # The name that the config came from, before a model class changes it.
-    name = str(getattr(config, "_name_or_path", "") or "").rstrip("/").rpartition("/")[2]
-    model_class = _auto_class(config)
+    found = find_config(source)
+    dtype = getattr(torch, found.dtype or "", None)
+    floating = isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
     try:
-        with torch.device("meta"):
-            model = model_class.from_config(config)
+        with torch.device("meta"), skeletons_for_timm():
+            model = _auto_class(found.config).from_config(
+                found.config, trust_remote_code=False, **({"dtype": dtype} if floating else {})
+            )
+    except BadSource:
+        raise
     except Exception as error:
         raise BadSource(
-            f"No model can be built from this {type(config).__name__}.",
+            f"No model can be built from this {type(found.config).__name__}.",
             expected="a complete config",
             found=f"{type(error).__name__}: {str(error)[:300]}",
             remedy="Give the config of a real checkpoint: default configs are often not complete.",
         ) from error
-    return model, name.removesuffix(".json") or type(model).__name__
+    note = found.entry.agreement if found.entry is not None and found.entry.agreement != "as published" else ""
+    return Built(model, found.title or type(model).__name__, found.checkpoint, note)
 
 
 def load(folder: str | Path, dtype: str | None = None) -> nn.Module:
-    """A model with its weights from a local folder or the Hub, on the CPU. Remote code is never run.
+    """A model with its weights from a local folder or the Hub, on the CPU. Remote code and pickles are never run.
 
     Raises:
         BadSource: It cannot be loaded.
     """
     check_torchvision()
-    config = _config(folder)
+    found = find_config(folder)
     try:
-        model: nn.Module = _auto_class(config).from_pretrained(str(folder), dtype=dtype or "auto")
+        model: nn.Module = _auto_class(found.config).from_pretrained(
+            str(found.folder or folder),
+            config=found.config,
+            dtype=dtype or "auto",
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
     except Exception as error:
         raise BadSource(
             f"The weights in {folder} cannot be loaded.",
@@ -73,7 +107,7 @@ def load_processor(folder: str | Path) -> Any:  # noqa: ANN401 - a transformers 
     from transformers import AutoProcessor
 
     try:
-        return AutoProcessor.from_pretrained(str(folder))
+        return AutoProcessor.from_pretrained(str(folder), trust_remote_code=False)
     except Exception as error:
         raise BadSource(
             f"No processor can be loaded from {folder}.",
@@ -100,32 +134,6 @@ def check_torchvision() -> None:
             found=f"torch {torch.__version__} and {type(error).__name__}: {str(error)[:120]}",
             remedy="pip uninstall torchvision (nothing here needs it); transformers breaks while it is there.",
         ) from error
-
-
-def _config(source: Any) -> Any:  # noqa: ANN401 - transformers.PretrainedConfig
-    from transformers import AutoConfig, PretrainedConfig
-
-    if isinstance(source, PretrainedConfig):
-        return source
-    try:
-        if isinstance(source, dict):
-            values = dict(source)
-            return AutoConfig.for_model(values.pop("model_type"), **values)
-        if isinstance(source, str | Path):
-            return AutoConfig.from_pretrained(str(source))
-    except Exception as error:
-        raise BadSource(
-            f"Nothing can be read from {str(source)[:200]!r}.",
-            expected="a model, a config, a folder with config.json, or a Hub id",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
-            remedy="Check the path; a Hub id needs a network or a cache.",
-        ) from error
-    raise BadSource(
-        "No tree can be read from this.",
-        expected="an nn.Module, a transformers config, a folder or a Hub id",
-        found=type(source).__name__,
-        remedy="Give one of these.",
-    )
 
 
 def _auto_class(config: Any) -> Any:  # noqa: ANN401 - one of transformers' auto classes

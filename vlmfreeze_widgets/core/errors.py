@@ -90,6 +90,18 @@ class BadSource(VlmFreezeError):
     code = "bad-source"
 
 
+class UnknownCheckpoint(VlmFreezeError):
+    """The catalogue has no checkpoint of that name."""
+
+    code = "unknown-checkpoint"
+
+
+class RemoteCode(BadSource):
+    """A model's config asks for Python code of its own; it is never run on the person's behalf."""
+
+    code = "remote-code"
+
+
 class BadWish(VlmFreezeError):
     """A message from a page is not a wish that this version understands."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from .errors import PlanRefused
 from .strategy import Strategy
-from .tree import ModuleTree
+from .tree import ModuleTree, Node
 from .tuning import Lora
 
 Severity = Literal["refusal", "warning"]
@@ -53,6 +53,11 @@ class Group:
     params: tuple[str, ...]
 
 
+def adapter_size(node: Node, lora: Lora) -> int:
+    """Parameters that LoRA adds at a node; 0 where it cannot adapt."""
+    return lora.adapter_params(*node.lora_shape, copies=node.lora_copies) if node.lora_shape is not None else 0
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A strategy met with one tree.
@@ -61,7 +66,7 @@ class Plan:
         strategy: What was wanted.
         tree: What it was resolved on.
         trainable: Base-parameter names trained in full (the first name of a shared tensor).
-        lora_targets: Module path -> its LoRA.
+        lora_targets: Module path -> its LoRA; for a stack of experts the parameter's own name.
         optimizer_groups: Groups in the order of the components.
         decided_by: Parameter name -> the rule that decided; absent where no rule reached it (then it is frozen).
         warnings: Refusals first.
@@ -118,7 +123,7 @@ class Plan:
             raise self.tree.unknown(name)
         if parameter.owner in self.trainable:
             return "full"
-        return "lora" if name.rpartition(".")[0] in self.lora_targets else "frozen"
+        return "lora" if name.rpartition(".")[0] in self.lora_targets or name in self.lora_targets else "frozen"
 
     def check(self) -> None:
         """Raises the first refusal.

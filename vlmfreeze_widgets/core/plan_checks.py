@@ -27,11 +27,13 @@ def check_plan(
         *_lora_without_target(strategy, lora_targets, targets),
         *_nothing_trains(strategy, tree, trainable, lora_targets),
         *_lora_of_two_kinds(lora_targets),
+        *_experts_with_dropout(tree, lora_targets),
         *_torn_ties(strategy, tree, trainable, lora_targets, decided),
         *_leaking_suffixes(strategy, tree, lora_targets),
         *_dead_ends(tree, trainable, lora_targets),
         *_shadowed(strategy, decided, targets),
         *_too_high_rank(tree, lora_targets),
+        *_experts_without_lora(tree, trainable, lora_targets),
     ]
     return tuple(sorted(found, key=lambda w: w.severity != "refusal"))
 
@@ -128,7 +130,7 @@ def _leaking_suffixes(strategy: Strategy, tree: ModuleTree, lora_targets: Mappin
     outside = [
         node.path
         for node in tree.nodes
-        if node.adaptable
+        if node.adaptable not in ("", "experts")
         and node.path not in lora_targets
         and any(node.path == s or node.path.endswith(f".{s}") for s in suffixes)
     ]
@@ -186,3 +188,40 @@ def _too_high_rank(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterat
             "Lower the rank, or train those modules in full.",
             tuple(paths),
         )
+
+
+def _experts_with_dropout(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    refused = [
+        path
+        for path, lora in lora_targets.items()
+        if tree.by_path[path].adaptable == "experts" and (lora.dropout or lora.use_dora)
+    ]
+    if refused:
+        yield PlanWarning(
+            "lora-experts-dropout",
+            "refusal",
+            f"LoRA on {len(refused)} stacks of experts cannot have dropout or DoRA.",
+            "PEFT adapts a three-dimensional parameter as B·A without its input: set dropout to 0 and use_dora to False.",
+            tuple(refused),
+        )
+
+
+def _experts_without_lora(
+    tree: ModuleTree, trainable: frozenset[str], lora_targets: Mapping[str, Lora]
+) -> Iterator[PlanWarning]:
+    stacks = [n for n in tree.nodes if n.adaptable == "experts"]
+    adapted = {tree.component_of(path) for path in lora_targets}
+    missed = [n for n in stacks if n.path not in lora_targets and n.path not in trainable and n.component in adapted]
+    if not missed or any(n.path in lora_targets for n in stacks):
+        return
+    component = missed[0].component or "other"
+    part = sum(n.total_params for n in missed if n.component == component) / max(tree.component_params(component), 1)
+    holders = {n.path.rpartition(".")[0].rpartition(".")[2] for n in missed}
+    yield PlanWarning(
+        "experts-not-adapted",
+        "warning",
+        f"LoRA adapts the layers of the {LABELS.get(component, component)}, not its experts: {part:.0%} of its parameters "
+        "are experts.",
+        f"That is the usual choice. To adapt them too, add a rule such as {{'*.{min(holders)}': LoRA}}.",
+        tuple(n.path for n in missed),
+    )

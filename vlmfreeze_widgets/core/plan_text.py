@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .components import LABELS, SHORT_LABELS
-from .plan import Plan
+from .plan import Plan, adapter_size
 from .wording import count, listed, rate, share
 
 
@@ -66,7 +66,7 @@ def _row(plan: Plan, component: str) -> ComponentRow:
     counted = [p for p in own if not p.is_alias]
     full = [p for p in own if p.owner in plan.trainable]
     targets = {path: lora for path, lora in plan.lora_targets.items() if tree.component_of(path) == component}
-    adapters = sum(lora.adapter_params(*(tree.by_path[path].lora_shape or (0, 0))) for path, lora in targets.items())
+    adapters = sum(adapter_size(tree.by_path[path], lora) for path, lora in targets.items())
     highest = max(targets.values(), key=lambda lora: lora.rank, default=None)
     moved = {p.name for p in full} | set(targets)
     holder = tree.blocks(component)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from .components import COMPONENTS
-from .plan import Group, Plan
+from .plan import Group, Plan, adapter_size
 from .plan_checks import check_plan
 from .rates import DEFAULT_WEIGHT_DECAY, default_lr
 from .selectors import Target, find_target
@@ -44,11 +44,7 @@ def resolve(strategy: Strategy | Mapping[str, object], tree: ModuleTree) -> Plan
                 trainable.add(parameter.owner)
     lora_targets = {node.path: lora for node, lora in _lora_targets(tree, rules, strategy.rules)}
     groups = _groups(strategy, tree, trainable, lora_targets)
-    adapter_params = sum(
-        lora.adapter_params(*shape)
-        for path, lora in lora_targets.items()
-        if (shape := tree.by_path[path].lora_shape) is not None
-    )
+    adapter_params = sum(adapter_size(tree.by_path[path], lora) for path, lora in lora_targets.items())
     warnings = check_plan(strategy, tree, frozenset(trainable), lora_targets, decided, rules.targets)
     return Plan(
         strategy=strategy,
@@ -119,23 +115,34 @@ def _lora_targets(tree: ModuleTree, rules: Lookup, tunings: Mapping[str, Tuning]
     for node in tree.nodes:
         if not node.adaptable:
             continue
-        # The weight decides, not the module: a rule may name "q_proj.weight" itself.
+        # The weight decides, not the module: a rule may name "q_proj.weight" itself. A stack of experts is its own weight.
         weight = f"{node.path}.weight"
         rule = rules.decide(weight if weight in tree.by_name else node.path)
         if rule is None or not isinstance(lora := tunings[rule], Lora):
             continue
         # "*.q_proj" and "lm_head" name the module; "re:.*" merely reaches it.
         pattern = rules.targets[rule].kind in ("glob", "regex")
-        named_itself = rules.place_of(node.path) == node.path and (not pattern or rule.rpartition(".")[2] == node.name)
+        place = rules.place_of(node.path)
+        holder = node.path.rpartition(".")[0] if node.adaptable == "experts" else None
+        named_itself = place in (node.path, holder) and (
+            not pattern or rule.rpartition(".")[2] in (node.name, *(holder.rpartition(".")[2:] if holder else ()))
+        )
         if _is_wanted(node, lora, tree, named_itself):
             yield node, lora
 
 
 def _is_wanted(node: Node, lora: Lora, tree: ModuleTree, named_itself: bool) -> bool:
+    if named_itself and (lora.targets == "all-linear" or node.adaptable == "experts"):
+        return True
+    if node.adaptable == "experts":
+        # "down_proj" means the layers of that name, as in PEFT's target_modules; experts are named as "experts", or with it.
+        holder = node.path.rpartition(".")[0]
+        return lora.targets != "all-linear" and any(
+            holder.endswith(f".{t}") or ("." in t and node.path.endswith(f".{t}")) or t == node.path
+            for t in lora.targets
+        )
     if lora.targets != "all-linear":
         return any(node.path == t or node.path.endswith(f".{t}") for t in lora.targets)
-    if named_itself:
-        return True
     return node.adaptable == "linear" and node.path not in tree.head_paths
 
 

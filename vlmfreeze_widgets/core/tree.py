@@ -1,97 +1,24 @@
-"""The module tree as a value: nodes, parameter counts, components. How it is read from a model is in ``engine.read``;
-how it is drawn as text is in ``core.tree_text``.
+"""The module tree as a value: nodes, parameter counts, components. Its parts are in ``core.node``; how it is read from a model
+is in ``engine.read``; how it is drawn as text is in ``core.tree_text``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from .components import is_below, owner_of
 from .errors import UnknownTarget, nearest
+from .node import Node, Parameter
 from .ports import port
+from .source import Checkpoint
 
+__all__ = ["Basis", "ModuleTree", "Node", "Parameter"]
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One name of one tensor.
-
-    Attributes:
-        name: As in ``named_parameters(remove_duplicate=False)``.
-        shape: Logical shape; for a packed 4-bit weight the shape before packing.
-        dtype: Such as "float32".
-        params: Number of elements.
-        nbytes: Bytes in memory.
-        owner: The first name of the same tensor; equal to ``name`` unless the tensor is shared (tied).
-        component: Name of the owning component.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    params: int
-    nbytes: int
-    owner: str
-    component: str
-
-    @property
-    def is_alias(self) -> bool:
-        """Whether this is a second name of a tensor that was counted elsewhere."""
-        return self.owner != self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One module, or one bare parameter beside child modules, with everything below it.
-
-    Attributes:
-        path: Dotted name; "" for the root.
-        class_name: Class of the module, "Parameter" for a bare parameter.
-        kind: "module" or "parameter".
-        component: Owning component; None where a node spans several.
-        parameters: Tensors which the node itself holds.
-        own_params: Elements of those, a shared tensor only at its first name.
-        total_params: The same with everything below.
-        own_bytes: Bytes of the node's own tensors.
-        total_bytes: Bytes of the subtree.
-        children: Nodes below, in the model's order.
-        adaptable: How LoRA can adapt it: "linear", "embedding", "conv", or "" when it cannot.
-        lora_shape: (in_features, out_features) of an adapter; None when not adaptable.
-        is_list: Whether the children are repeated blocks (a ModuleList or Sequential of one class).
-    """
-
-    path: str
-    class_name: str
-    kind: str
-    component: str | None
-    parameters: tuple[Parameter, ...]
-    own_params: int
-    total_params: int
-    own_bytes: int
-    total_bytes: int
-    children: tuple[Node, ...] = field(repr=False)
-    adaptable: str = ""
-    lora_shape: tuple[int, int] | None = None
-    is_list: bool = False
-
-    @property
-    def name(self) -> str:
-        """The last segment of the path."""
-        return self.path.rpartition(".")[2]
-
-    @property
-    def depth(self) -> int:
-        """Number of path segments; 0 for the root."""
-        return self.path.count(".") + 1 if self.path else 0
-
-    def walk(self) -> Iterator[Node]:
-        """This node and all below, parents first."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+Basis = Literal["config", "names", "given"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +34,9 @@ class ModuleTree:
         device: Where the parameters are, such as "cuda:0", "meta", or "mixed".
         dead_ends: Parameters known from the config to get no gradient, such as a vision layer after the one that is read.
         head_paths: Paths that hold the output projection, which "all-linear" leaves alone (PEFT's rule).
+        basis: What the components were found by: "config", "names" (then they are a guess) or "given".
+        checkpoint: The weight files' headers, where the tree came from a folder with weights.
+        note: What else is known of the source, such as why its count differs from the published one.
     """
 
     root: Node
@@ -117,6 +47,29 @@ class ModuleTree:
     device: str
     dead_ends: frozenset[str] = frozenset()
     head_paths: tuple[str, ...] = ()
+    basis: Basis = "config"
+    checkpoint: Checkpoint | None = None
+    note: str = ""
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether the components were guessed from names alone; ``read_tree(source, components={...})`` corrects them."""
+        return self.basis == "names"
+
+    @cached_property
+    def active_params(self) -> int:
+        """Parameters that one token passes; less than ``total_params`` only in a mixture of experts."""
+        return self.root.active_params
+
+    @cached_property
+    def buffers(self) -> int:
+        """Elements of all buffers, which are no parameters and never train."""
+        return sum(node.own_buffers for node in self.nodes)
+
+    @cached_property
+    def buffer_bytes(self) -> int:
+        """Bytes of all buffers."""
+        return sum(node.own_buffer_bytes for node in self.nodes)
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -163,6 +116,15 @@ class ModuleTree:
     def component_params(self, component: str) -> int:
         """Parameters that a component owns; a shared tensor counts where it is named first."""
         return sum(p.params for p in self.parameters if p.component == component and not p.is_alias)
+
+    def component_active(self, component: str) -> int:
+        """The same, of a mixture's routed experts only those that one token passes."""
+        idle = 0
+        for node in self.nodes:
+            if node.experts and node.component == component:
+                total = node.total_params
+                idle += total - total // node.experts * node.active_experts
+        return self.component_params(component) - idle
 
     def blocks(self, component: str) -> Node | None:
         """The list of repeated blocks of a component: the one that holds most of its parameters."""

@@ -78,9 +78,9 @@ class Lora:
         """The factor on B·A."""
         return self.alpha / math.sqrt(self.rank) if self.use_rslora else self.alpha / self.rank
 
-    def adapter_params(self, in_features: int, out_features: int) -> int:
-        """Parameters of one adapter: ``r·(in + out)``, and one magnitude per output with DoRA."""
-        return self.rank * (in_features + out_features) + (out_features if self.use_dora else 0)
+    def adapter_params(self, in_features: int, out_features: int, copies: int = 1) -> int:
+        """Parameters of one adapter: ``r·(in + out)``, and one magnitude per output with DoRA; per expert in a stack."""
+        return copies * (self.rank * (in_features + out_features) + (out_features if self.use_dora else 0))
 
     def __str__(self) -> str:
         return f"LoRA r{self.rank}"

@@ -8,37 +8,91 @@ say where configs are silent in ``engine.name_roles``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from torch import nn
 
-from ..core.components import COMPONENTS, is_below, owner_of
+from ..core.components import COMPONENTS, is_below
+from ..core.errors import UnknownTarget, nearest
+from ..core.tree import Basis
 from .config_roles import modules_by_role
 from .module_paths import attribute, has_parameters, join, last, module_from, outermost
-from .name_roles import NESTED_AUDIO_PROJECTOR, NESTED_PROJECTOR, claims_by_name, claims_inside_language
+from .name_roles import claims_by_name, claims_inside_language
+from .remainder import claim_rest
 
 _PROJECTOR_CHILD = re.compile(r"^(visual_projection|perceiver_resampler)$|connector$|aligner$")
-_GENERATION = re.compile(r"generation|action|talker|codec|token2wav|vq")
-_AUDIO = re.compile(r"audio|speech")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A model divided into components.
+
+    Attributes:
+        components: Component -> owning paths, in the order of ``COMPONENTS``; the longest dotted prefix owns.
+        basis: What they were found by: "config", "names" (a guess) or "given" (corrected by a person).
+    """
+
+    components: Mapping[str, tuple[str, ...]]
+    basis: Basis
 
 
 def find_components(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """Finds which modules and bare parameters make up each component; see ``find_split``."""
+    return dict(find_split(model).components)
+
+
+def find_split(model: nn.Module, given: Mapping[str, str | Iterable[str]] | None = None) -> Split:
     """Finds which modules and bare parameters make up each component.
 
     Args:
         model: Real or on meta; with or without a transformers config; a PeftModel's paths keep their prefix.
+        given: Component -> path or paths, which win over what is found.
 
     Returns:
-        Component name -> owning paths, in the order of ``COMPONENTS``; the longest dotted prefix owns. Only components that
-        own something are named, and every parameter is owned by exactly one.
+        Only components that own something are named, and every parameter is owned by exactly one.
+
+    Raises:
+        UnknownTarget: A given component or path does not exist.
     """
     prefix, inner = _unwrapped(model)
     claims = _by_config(inner)
+    basis: Basis = "config"
     if not {"vision_tower", "language_model"} & set(claims.values()):
-        claims = claims_by_name(inner)
+        claims, basis = claims_by_name(inner), "names"
     claims = {join(prefix, path): component for path, component in claims.items()}
-    _claim_rest(model, prefix, claims)
-    return _listed(model, claims)
+    if given:
+        claims |= _read_given(model, given)
+        basis = "given"
+    claim_rest(model, prefix, claims)
+    return Split(_listed(model, claims), basis)
+
+
+def _read_given(model: nn.Module, given: Mapping[str, str | Iterable[str]]) -> dict[str, str]:
+    places = {path for path, _ in model.named_modules() if path}
+    places |= {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    claims: dict[str, str] = {}
+    for component, paths in given.items():
+        if component not in COMPONENTS:
+            raise _unknown("component", component, COMPONENTS)
+        for path in [paths] if isinstance(paths, str) else paths:
+            if path not in places:
+                raise _unknown("path", path, sorted(places))
+            claims[path] = component
+    return claims
+
+
+def _unknown(what: str, found: str, known: Iterable[str]) -> UnknownTarget:
+    names = list(known)
+    close = nearest(found, names)
+    return UnknownTarget(
+        f"There is no {what} {found!r}.",
+        expected=f"one of the {what}s, such as {names[0]!r}" if what == "path" else ", ".join(names),
+        found=repr(found),
+        remedy=f"Did you mean {' or '.join(map(repr, close))}?"
+        if close
+        else "print(read_tree(model)) shows every path.",
+    )
 
 
 def _unwrapped(model: nn.Module) -> tuple[str, nn.Module]:
@@ -66,7 +120,7 @@ def _by_config(model: nn.Module) -> dict[str, str]:
     roles = modules_by_role(model, config)
     if not any(roles.values()) and not callable(attribute(model, "get_input_embeddings")):
         return {}  # some config, but not of transformers' kind
-    towers = [*roles["vision"], *roles["audio"]]
+    towers = [*roles["vision"], *roles["audio"], *roles["other"]]
     language = list(roles["text"])
     decoder = module_from(model, "get_decoder")
     if decoder is not None and id(decoder) in paths and decoder is not model:
@@ -87,6 +141,7 @@ def _by_config(model: nn.Module) -> dict[str, str]:
     claims |= dict.fromkeys(outermost(roles["projector"]), "projector")
     claims |= dict.fromkeys(outermost(roles["vision"]), "vision_tower")
     claims |= dict.fromkeys(outermost(roles["audio"]), "audio_tower")
+    claims |= dict.fromkeys(outermost(roles["other"]), "other")
     claims |= _embeddings_and_head(model, paths, claims)
     return claims
 
@@ -103,9 +158,10 @@ def _language_beside_towers(
         path = join(top, name)
         if any(is_below(path, t) for t in towers):
             continue
-        inside = [t for t in towers if is_below(t, path)]
-        if inside or _PROJECTOR_CHILD.search(name):
-            claims[path] = "projector"  # what is left of a child that wraps a tower joins the two
+        if any(is_below(t, path) for t in towers):
+            continue  # what is left of a child that wraps a tower joins the two
+        if _PROJECTOR_CHILD.search(name):
+            claims[path] = "projector"
         elif has_parameters(child):
             claims[path] = "language_model"
     return claims
@@ -150,49 +206,6 @@ def _head_by_shape(model: nn.Module, embedding: nn.Module | None) -> nn.Module |
         if (weight is not None and module.weight is weight) or (named and (module.out_features,) == shape[:1]):
             return module
     return None
-
-
-def _claim_rest(model: nn.Module, prefix: str, claims: dict[str, str]) -> None:
-    """Gives what nobody owns to the projector (a VLM's remainder), by whole modules where all of a module is unowned."""
-    found = dict(claims)
-    joins = {"vision_tower", "audio_tower"} & set(found.values()) and "language_model" in found.values()
-    named = model.named_parameters(remove_duplicate=False)
-    owners = {id(p): c for name, p in named if (c := owner_of(name, found)) is not None}
-
-    def name_for(path: str, parameters: Iterable[nn.Parameter]) -> str:
-        shared = {owners.get(id(p)) for p in parameters}
-        if len(shared) == 1 and (owner := shared.pop()) is not None:
-            return owner  # a second name for what is owned already
-        if not joins or not is_below(path, prefix):
-            return "other"
-        if _AUDIO.search(path):
-            return "audio_projector"
-        return "other" if _GENERATION.search(path) else "projector"
-
-    def visit(module: nn.Module, path: str) -> None:
-        if path in claims:
-            return
-        below = [c for c in claims if is_below(c, path)]
-        if path and not below and has_parameters(module):
-            claims[path] = name_for(path, module.parameters())
-            return
-        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False):
-            claims.setdefault(join(path, name), name_for(join(path, name), [parameter]))
-        for name, child in module._modules.items():  # with both names of a child that has two
-            if child is not None:
-                visit(child, join(path, name))
-
-    visit(model, "")
-    for tower, component, pattern in (
-        ("vision_tower", "projector", NESTED_PROJECTOR),
-        ("audio_tower", "audio_projector", NESTED_AUDIO_PROJECTOR),
-    ):
-        if component in claims.values():
-            continue
-        for path in [p for p, c in found.items() if c == tower]:
-            for name, child in model.get_submodule(path).named_children():
-                if pattern.search(name) and has_parameters(child):
-                    claims[join(path, name)] = component
 
 
 def _listed(model: nn.Module, claims: dict[str, str]) -> dict[str, tuple[str, ...]]:

@@ -18,14 +18,17 @@ _ROLE_OF_KEY = (
     ("vision", re.compile(r"vision|visual|image|high_res|vit")),
     ("text", re.compile(r"text|llm|language")),
 )
-_ROLES = ("vision", "vq", "audio", "projector", "text")
+_ROLES = ("vision", "vq", "audio", "projector", "text", "other")
+# Branches that speak or draw after the language model has answered (the omni models): no input passes through them.
+_OUTPUT_BRANCH = re.compile(r"(^|\.)(talker|token2wav|code2wav)(\.|$)")
 
 
 def modules_by_role(model: nn.Module, config: Any) -> dict[str, list[str]]:  # noqa: ANN401 - a transformers config, we hope
-    """Paths of the outermost modules that carry the sub-configs of each role: vision, audio, projector, text."""
+    """Paths of the outermost modules that carry the sub-configs of each role: vision, audio, projector, text, and other
+    towers (Evolla's protein encoder)."""
     found: dict[str, list[str]] = {role: [] for role in _ROLES}
     for role, sub in _sub_configs(config, model):
-        paths = _carriers(model, sub)
+        paths = [p for p in _carriers(model, sub) if not _OUTPUT_BRANCH.search(p)]
         if role == "text":
             paths = [p for p in paths if _holds_language(model, p)]
         found[role].extend(paths)
@@ -52,7 +55,7 @@ def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[st
         elif role is not None:
             pairs.append((role, sub))
         else:
-            pairs += [(r, sub) for p in _carriers(model, sub) if (r := _role_of_module(model.get_submodule(p)))][:1]
+            pairs += [(r, sub) for p in _carriers(model, sub) if (r := _role_of_module(model, p))][:1]
     return pairs
 
 
@@ -80,7 +83,8 @@ def _holds_language(model: nn.Module, path: str) -> bool:
     return any(m is embedding for m in module.modules())
 
 
-def _role_of_module(module: nn.Module) -> str | None:
+def _role_of_module(model: nn.Module, path: str) -> str | None:
+    module = model.get_submodule(path)
     name = str(attribute(module, "main_input_name"))
     if name.startswith("pixel_values"):
         return "vision"
@@ -88,6 +92,12 @@ def _role_of_module(module: nn.Module) -> str | None:
         return "audio"
     kinds = attribute(module, "input_modalities") or ()
     kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
-    if "image" in kinds and "text" not in kinds:
-        return "vision"
-    return "text" if name == "input_ids" else None
+    for kind, role in (("image", "vision"), ("audio", "audio")):
+        if kind in kinds and "text" not in kinds:
+            return role
+    if name != "input_ids":
+        return None
+    embedding = module_from(model, "get_input_embeddings")
+    reads_prompt = embedding is None or any(m is embedding for m in module.modules())
+    # Evolla's protein encoder reads ids too, of another alphabet.
+    return "other" if "encoder" in path and not reads_prompt else "text"

@@ -1,9 +1,12 @@
-"""One walk over an ``nn.Module`` (real or on meta) gives its ModuleTree. Where the module comes from is not decided here."""
+"""A source becomes a ModuleTree: one walk over an ``nn.Module``, real or on meta. Where a config or folder becomes a module is
+in ``adapters.transformers_models``; who owns what in ``engine.components``.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -11,43 +14,63 @@ from torch import nn
 
 from ..core.components import owner_of
 from ..core.ports import port
+from ..core.source import Checkpoint
 from ..core.tree import ModuleTree, Node, Parameter
-from .components import find_components
+from .components import find_split
 from .dead_ends import dead_parameters
+from .experts import ExpertShare, find_experts
+from .packed import is_packed_name, logical_shape, packed_weight, stored_bytes
+from .wrappers import unwrap
+
+_CROSS_ATTENTION = re.compile(r"cross.?att", re.IGNORECASE)
 
 
-def read_tree(source: Any, *, title: str | None = None) -> ModuleTree:  # noqa: ANN401 - module, config, folder or Hub id
+def read_tree(
+    source: Any,  # noqa: ANN401 - module, config, folder, Hub id or entry of the catalogue
+    *,
+    title: str | None = None,
+    components: Mapping[str, str | Iterable[str]] | None = None,
+) -> ModuleTree:
     """Reads what a model is made of.
 
     Args:
-        source: An ``nn.Module`` (real, on meta, or a PeftModel), a transformers config, a local model folder, or a Hub
-            id. Everything but a module is built on the meta device: no weights are read.
+        source: An ``nn.Module`` (real, on meta, compiled, quantized, or a PeftModel), a transformers config or its
+            dictionary, a local model folder, a Hub id in the local cache, or a checkpoint of ``vf.catalog()``. Everything
+            but a module is built on the meta device: no weights are read, no code of the checkpoint is run.
         title: What to call it; by default the name it was loaded from, else its class.
+        components: Corrections: component -> path or paths that it owns, whatever was found. The rest stays as found; the
+            longest path owns.
 
     Returns:
         The tree; a tensor with several names counts once, by identity.
 
     Raises:
         BadSource: No model can be made of the source.
+        RemoteCode: The checkpoint needs Python files of its own.
+        UnknownTarget: ``components`` names a component or a path that does not exist.
     """
     if isinstance(source, ModuleTree):
         return source
+    checkpoint, note = None, ""
     if not isinstance(source, nn.Module):
-        source, found_title = port("models").build_on_meta(source)
-        title = title or found_title
-    return _Reader(source).read(title or _title_of(source))
+        built = port("models").build_on_meta(source)
+        source, checkpoint, note = built.model, built.checkpoint, built.note
+        title = title or built.title
+    model = unwrap(source)
+    return _Reader(model, components).read(title or _title_of(model), checkpoint, note)
 
 
 class _Reader:
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, given: Mapping[str, str | Iterable[str]] | None) -> None:
         self.model = model
-        self.components: Mapping[str, tuple[str, ...]] = find_components(model)
-        self.owned = {path: name for name, paths in self.components.items() for path in paths}
+        self.split = find_split(model, given)
+        self.owned = {path: name for name, paths in self.split.components.items() for path in paths}
+        self.experts = find_experts(model)
         self.first_name: dict[int, str] = {}
         self.parameters: list[Parameter] = []
 
-    def read(self, title: str) -> ModuleTree:
-        root = self._node(self.model, "")
+    def read(self, title: str, checkpoint: Checkpoint | None, note: str) -> ModuleTree:
+        root = self._node(self.model, "", None)
         dtypes: Counter[str] = Counter()
         for p in self.parameters:
             if not p.is_alias:
@@ -56,32 +79,58 @@ class _Reader:
         tree = ModuleTree(
             root=root,
             title=title,
-            components={name: tuple(paths) for name, paths in self.components.items()},
+            components={name: tuple(paths) for name, paths in self.split.components.items()},
             parameters=tuple(self.parameters),
             dtype=dtypes.most_common(1)[0][0] if dtypes else "none",
             device=devices.pop() if len(devices) == 1 else "mixed" if devices else "none",
-            head_paths=tuple(self.components.get("head", ())),
+            head_paths=tuple(self.split.components.get("head", ())),
+            basis=self.split.basis,
+            checkpoint=checkpoint,
+            note=note,
         )
         dead = dead_parameters(self.model, tree)
         object.__setattr__(tree, "dead_ends", dead)
         return tree
 
-    def _node(self, module: nn.Module, path: str) -> Node:
+    def _node(self, module: nn.Module, path: str, share: ExpertShare | None) -> Node:
+        """``share``: of the mixture whose list of experts this module lies in."""
         prefix = f"{path}." if path else ""
         own = tuple(
             self._parameter(name=prefix + name, tensor=tensor)
             for name, tensor in module._parameters.items()
             if tensor is not None
         )
-        children = [self._node(child, prefix + name) for name, child in module._modules.items() if child is not None]
-        if children:
-            # Beside child modules a bare parameter (image_newline, class_embedding) is a place of its own.
-            children = [self._bare(parameter) for parameter in own] + children
+        packed = packed_weight(module)
+        if packed is not None:
+            name = prefix + packed.name
+            held = Parameter(
+                name,
+                packed.shape,
+                packed.dtype,
+                torch.Size(packed.shape).numel(),
+                packed.nbytes,
+                name,
+                self._owner(name),
+            )
+            self.parameters.append(held)
+            own = (*own, held)
+        here = self.experts.get(path)
+        share = here or share
+        stacked = here is not None and not isinstance(module, nn.ModuleList)
+        children = [
+            self._node(child, prefix + name, share) for name, child in module._modules.items() if child is not None
+        ]
+        if children or stacked:
+            # Beside child modules a bare parameter (image_newline, class_embedding) is a place of its own; so is each
+            # stack of experts, which LoRA adapts one by one.
+            children = [self._bare(parameter, here if stacked else None) for parameter in own] + children
         counted = [p for p in own if not p.is_alias]
         own_params, own_bytes = sum(p.params for p in counted), sum(p.nbytes for p in counted)
         below = [child for child in children if child.kind == "module"]
+        active = sum(p.params // share.count * share.active if share else p.params for p in counted)
         adaptable, shape = _adaptable(module)
         kinds = {type(child) for child in module._modules.values()}
+        buffers = [b for name, b in module._buffers.items() if b is not None and not is_packed_name(module, name)]
         return Node(
             path=path,
             class_name=type(module).__name__,
@@ -96,10 +145,18 @@ class _Reader:
             adaptable=adaptable,
             lora_shape=shape,
             is_list=isinstance(module, nn.ModuleList | nn.Sequential) and len(kinds) == 1 and len(module._modules) > 1,
+            active_params=active + sum(child.active_params for child in below),
+            experts=here.count if here else 0,
+            active_experts=here.active if here else 0,
+            own_buffers=sum(b.numel() for b in buffers),
+            own_buffer_bytes=sum(stored_bytes(b) for b in buffers),
+            is_cross_attention=bool(_CROSS_ATTENTION.search(type(module).__name__))
+            and path.rpartition(".")[2].isdigit(),
         )
 
-    def _bare(self, parameter: Parameter) -> Node:
+    def _bare(self, parameter: Parameter, share: ExpertShare | None) -> Node:
         counted = 0 if parameter.is_alias else parameter.params
+        stacked = share is not None and len(parameter.shape) == 3
         return Node(
             path=parameter.name,
             class_name="Parameter",
@@ -111,35 +168,34 @@ class _Reader:
             own_bytes=0 if parameter.is_alias else parameter.nbytes,
             total_bytes=0 if parameter.is_alias else parameter.nbytes,
             children=(),
+            adaptable="experts" if stacked else "",
+            lora_shape=(parameter.shape[1], parameter.shape[2]) if stacked else None,
+            active_params=counted // share.count * share.active if share else counted,
         )
 
     def _parameter(self, name: str, tensor: torch.Tensor) -> Parameter:
-        shape = _logical_shape(tensor)
+        shape = logical_shape(tensor)
         parameter = Parameter(
             name=name,
             shape=shape,
             dtype=str(tensor.dtype).removeprefix("torch."),
             params=torch.Size(shape).numel(),
-            nbytes=tensor.numel() * tensor.element_size(),
+            nbytes=stored_bytes(tensor),
             # By identity, never data_ptr: on meta every pointer is 0, and a view shares memory without being the tensor.
             owner=self.first_name.setdefault(id(tensor), name),
-            component=owner_of(name, self.owned) or "other",
+            component=self._owner(name),
         )
         self.parameters.append(parameter)
         return parameter
+
+    def _owner(self, name: str) -> str:
+        return owner_of(name, self.owned) or "other"
 
     def _component(self, path: str, own: tuple[Parameter, ...], children: list[Node]) -> str | None:
         names = {p.component for p in own} | {child.component for child in children}
         if not names:
             return owner_of(path, self.owned)
         return names.pop() if len(names) == 1 else owner_of(path, self.owned) if path else None
-
-
-def _logical_shape(tensor: torch.Tensor) -> tuple[int, ...]:
-    """bitsandbytes packs two 4-bit weights per byte and keeps the real shape in ``quant_state``."""
-    state = getattr(tensor, "quant_state", None)
-    shape = getattr(state, "shape", None)
-    return tuple(shape if shape is not None else tensor.shape)
 
 
 def _adaptable(module: nn.Module) -> tuple[str, tuple[int, int] | None]:
@@ -149,6 +205,8 @@ def _adaptable(module: nn.Module) -> tuple[str, tuple[int, int] | None]:
         return "", None
     if isinstance(module, nn.Linear):
         return "linear", (module.in_features, module.out_features)
+    if (packed := packed_weight(module)) is not None:
+        return "linear", (packed.shape[1], packed.shape[0])
     if name == "Conv1D" and hasattr(module, "weight"):  # GPT-2's: weight is (in, out)
         return "linear", (module.weight.shape[0], module.weight.shape[1])
     if isinstance(module, nn.Embedding):
