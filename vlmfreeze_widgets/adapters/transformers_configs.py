@@ -72,13 +72,14 @@ def find_config(source: Any) -> FoundConfig:  # noqa: ANN401 - config, mapping, 
             remedy="Give one of these.",
         )
     path = Path(source)
-    if path.is_dir() or (path.is_file() and path.suffix == ".json"):
+    is_file, is_folder = _kind_of(path) if str(source) else (False, False)
+    if is_folder or (is_file and path.suffix == ".json"):
         return _from_path(path)
-    if isinstance(source, Path) or path.is_file() or not hub_cache.looks_like_an_id(source):
+    if isinstance(source, Path) or is_file or not hub_cache.looks_like_an_id(source):
         raise BadSource(
             f"There is no model at {str(source)[:200]!r}.",
             expected="a folder with config.json, a config.json, or a Hub id such as 'Qwen/Qwen2.5-VL-7B-Instruct'",
-            found="a file of another kind" if path.is_file() else "no such path, and no possible Hub id",
+            found="a file of another kind" if is_file else "no such path, and no possible Hub id",
             remedy="Check the path.",
         )
     if (folder := hub_cache.cached_folder(source)) is not None:
@@ -99,6 +100,14 @@ def find_config(source: Any) -> FoundConfig:  # noqa: ANN401 - config, mapping, 
                 remedy=f"The catalogue has {' and '.join(map(repr, close))}. {error.remedy}",
             )
         raise error from error.__cause__
+
+
+def _kind_of(path: Path) -> tuple[bool, bool]:
+    """Whether it is a file, and whether a folder; a name that the system cannot even ask for is neither."""
+    try:
+        return path.is_file(), path.is_dir()
+    except (OSError, ValueError):
+        return False, False
 
 
 def _from_catalog(entry: CatalogEntry) -> FoundConfig:
