@@ -1,11 +1,14 @@
-"""Static pictures: a tree as self-contained HTML with an SVG treemap, for places without a kernel. No scripts, all text escaped."""
+"""Static pictures: a tree as self-contained HTML with an SVG treemap, for places without a kernel. Blocks that are alike and
+train alike are one tile. No scripts, all text escaped."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
 
 from .core.components import LABELS
-from .core.page_state import TUNING_CODES, node_tunings
+from .core.folding import folded_children, signatures
+from .core.page_state import node_tunings
 from .core.plan import Plan
 from .core.plan_text import sentence
 from .core.tree import ModuleTree, Node
@@ -13,18 +16,19 @@ from .core.wording import count, share
 
 _FILL = {0: "#b8c2d3", 1: "#2aa784", 2: "#dd8a38", 3: "#8f9bb3", 4: "#e6eaf1"}
 _WIDTH, _HEIGHT = 760, 300
+_LETTER = 5.2  # px, about the mean width of a letter at 9 px
 
 
 def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
     """A picture of the tree, coloured by a plan when there is one, with the table of its components below."""
-    codes = dict(zip((n.path for n in tree.nodes), node_tunings(plan), strict=True)) if plan is not None else {}
+    tiles = _tiles(tree, plan)
     parts = [
         f'<div style="font:13px system-ui,sans-serif;max-width:{_WIDTH}px">',
         f"<div><b>{escape(tree.title)}</b> {count(tree.total_params)} parameters · "
         f"{escape(tree.dtype)} on {escape(tree.device)}</div>",
         f"<div>{escape(sentence(plan))}</div>" if plan is not None else "",
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" aria-label="Treemap of {escape(tree.title)}">',
-        *_components(tree, codes),
+        *_components(tree, tiles),
         "</svg><table>",
     ]
     for name in tree.components:
@@ -37,7 +41,41 @@ def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
     return "".join(parts)
 
 
-def _components(tree: ModuleTree, codes: dict[str, int]) -> list[str]:
+@dataclass(frozen=True)
+class _Tile:
+    """A leaf, or the leaves of folded blocks that stand at one place in each of them."""
+
+    component: str | None
+    name: str
+    title: str
+    params: int
+    code: int
+
+
+def _tiles(tree: ModuleTree, plan: Plan | None) -> list[_Tile]:
+    known = signatures(tree.root)
+    codes = bytes(node_tunings(plan)) if plan is not None else bytes(len(tree.nodes))
+    start = {node.path: i for i, node in enumerate(tree.nodes)}
+    size = dict.fromkeys(start, 1)
+    for node in reversed(tree.nodes):
+        size[node.path] += sum(size[child.path] for child in node.children)
+    tiles: list[_Tile] = []
+
+    def trains(block: Node) -> bytes:
+        return codes[start[block.path] : start[block.path] + size[block.path]]
+
+    def down(node: Node, title: str, blocks: int) -> None:
+        if not node.children and node.total_params:
+            code = codes[start[node.path]]
+            tiles.append(_Tile(node.component, node.name, title, node.total_params * blocks, code))
+        for child, label, times in folded_children(node, known, trains):
+            down(child, f"{title}.{label}" if title else label, blocks * times)
+
+    down(tree.root, "", 1)
+    return tiles
+
+
+def _components(tree: ModuleTree, tiles: list[_Tile]) -> list[str]:
     # sqrt of the count: with linear areas a projector of 0.3 % would be a hairline.
     weights = [
         (name, max(tree.component_params(name), 1) ** 0.5) for name in tree.components if tree.component_params(name)
@@ -47,8 +85,7 @@ def _components(tree: ModuleTree, codes: dict[str, int]) -> list[str]:
     x = 0.0
     for name, weight in weights:
         width = _WIDTH * weight / total
-        leaves = [n for n in tree.nodes if n.component == name and not n.children and n.total_params]
-        shapes += _leaves(leaves, codes, x, width)
+        shapes += _rows([tile for tile in tiles if tile.component == name], x, width)
         label = escape(LABELS.get(name, name))
         shapes.append(
             f'<text x="{x + 4:.1f}" y="13" font-size="11" font-weight="600" fill="currentColor">{label}</text>'
@@ -57,24 +94,27 @@ def _components(tree: ModuleTree, codes: dict[str, int]) -> list[str]:
     return shapes
 
 
-def _leaves(leaves: list[Node], codes: dict[str, int], x: float, width: float) -> list[str]:
-    """Leaves in rows of equal height, each as wide as its share: rough, but nothing vanishes."""
-    if not leaves:
+def _rows(tiles: list[_Tile], x: float, width: float) -> list[str]:
+    """Tiles in rows of equal height, each as wide as its share: rough, but nothing vanishes."""
+    if not tiles:
         return []
-    columns = max(1, round((len(leaves) * width / (_HEIGHT - 18)) ** 0.5))
-    rows = [leaves[i : i + columns] for i in range(0, len(leaves), columns)]
+    columns = max(1, round((len(tiles) * width / (_HEIGHT - 18)) ** 0.5))
+    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     height = (_HEIGHT - 18) / len(rows)
     shapes: list[str] = []
     for r, row in enumerate(rows):
-        weights = [max(n.total_params, 1) ** 0.5 for n in row]
-        left = x
-        for node, weight in zip(row, weights, strict=True):
+        weights = [max(tile.params, 1) ** 0.5 for tile in row]
+        left, top = x, 18 + r * height
+        for tile, weight in zip(row, weights, strict=True):
             w = (width - 3) * weight / sum(weights)
-            fill = _FILL[codes.get(node.path, TUNING_CODES["frozen"])]
             shapes.append(
-                f'<rect x="{left:.1f}" y="{18 + r * height:.1f}" '
-                f'width="{max(w - 0.6, 0.4):.1f}" height="{max(height - 0.6, 0.4):.1f}" '
-                f'fill="{fill}"><title>{escape(node.path)} {count(node.total_params)}</title></rect>'
+                f'<rect x="{left:.1f}" y="{top:.1f}" width="{max(w - 0.6, 0.4):.1f}" height="{max(height - 0.6, 0.4):.1f}" '
+                f'fill="{_FILL[tile.code]}"><title>{escape(tile.title)} {count(tile.params)}</title></rect>'
             )
+            if height > 12 and w > _LETTER * len(tile.name) + 6:
+                shapes.append(
+                    f'<text x="{left + 3:.1f}" y="{top + 10:.1f}" font-size="9" fill="#1c2433" '
+                    f'pointer-events="none">{escape(tile.name)}</text>'
+                )
             left += w
     return shapes

@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import struct
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["wish_hello", "wish_set_tuning", "wish_run", "wish_snapshot"])
+@pytest.mark.parametrize("name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_snapshot"])
 def test_wishes_are_read_and_written_as_golden(name):
     assert protocol.read_wish(golden(name)).to_dict() == golden(name)
 
@@ -87,6 +88,17 @@ def test_a_trees_columns_have_one_entry_per_node():
     nodes = len(tree["names"])
     sizes = {"parent": 4, "class_index": 2, "params": 8, "own": 8, "bytes": 8, "component": 1, "kind": 1, "lora": 1}
     assert {k: len(tree[k]) for k in sizes} == {k: nodes * s for k, s in sizes.items()}
+
+
+def test_a_tree_names_its_alike_blocks_by_their_places():
+    tree = tree_state(vf.read_tree(tiny_llava()))
+    names, kind, parent = tree["names"], tree["kind"], struct.unpack(f"<{len(tree['names'])}i", tree["parent"])
+    assert len(tree["folds"]) == 2
+    for holder, *numbers in tree["folds"]:
+        blocks = [names[i] for i, above in enumerate(parent) if above == holder and not kind[i]]
+        places = [p for at in range(0, len(numbers), 3) for p in range(*numbers[at : at + 3])]
+        assert names[holder] == "layers"
+        assert [blocks[p] for p in places] == [str(p) for p in range(len(blocks))]
 
 
 @pytest.mark.parametrize(

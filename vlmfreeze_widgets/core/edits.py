@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from .components import is_below
 from .errors import InvalidStrategy
 from .presets import preset
 from .selectors import find_target
+from .slices import narrowed
 from .strategy import Strategy
 from .tree import ModuleTree
 from .tuning import FROZEN, FULL, Lora, Tuning, as_tuning
@@ -21,12 +21,15 @@ def default_strategy(tree: ModuleTree) -> Strategy:
 
 
 def set_tuning(strategy: Strategy, tree: ModuleTree, targets: Iterable[str], tuning: str) -> Strategy:
-    """Sets components or modules to a tuning; finer rules inside them give way.
+    """Sets components, modules or slices of blocks to a tuning; finer rules inside them give way.
+
+    A slice that reaches inside with only some of its blocks keeps the others: after ``layers[30:32]`` was set,
+    ``layers[0:32].mlp`` is ``layers[0:30].mlp``.
 
     Args:
         strategy: As it is.
         tree: What the targets name.
-        targets: Component names or paths.
+        targets: Component names, paths or slices.
         tuning: "frozen", "lora", "full", or "inherit" to remove the target's own rule.
 
     Raises:
@@ -36,8 +39,7 @@ def set_tuning(strategy: Strategy, tree: ModuleTree, targets: Iterable[str], tun
     for target in targets:
         found = find_target(target, tree)
         before = strategy.rules.get(target)
-        for other in [t for t in strategy.rules if t != target and _lies_inside(t, found.places, tree, target)]:
-            strategy = strategy.without_rule(other)
+        strategy = _make_room(strategy, tree, target, _inside(tree, target, found.places))
         if tuning == "inherit":
             strategy = strategy.without_rule(target)
             continue
@@ -126,11 +128,36 @@ def _rule_in_force(strategy: Strategy, tree: ModuleTree, target: str) -> tuple[s
     return target, strategy.rules.get(target, FROZEN) if places else FROZEN
 
 
-def _lies_inside(other: str, places: tuple[str, ...], tree: ModuleTree, target: str) -> bool:
-    """Whether all places of another rule lie within these; a component's rule lies only within a path's."""
-    found = find_target(other, tree)
-    if found.kind == "component":
-        return False
+def _make_room(strategy: Strategy, tree: ModuleTree, target: str, inside: Callable[[str], bool]) -> Strategy:
+    """Without the other rules that lie inside a target; a component's rule never gives way."""
+    renamed: dict[str, list[str]] = {}
+    for text in strategy.rules:
+        found = find_target(text, tree)
+        if text == target or found.kind == "component":
+            continue
+        within = [inside(place) for place in found.places]
+        if all(within):
+            renamed[text] = []
+        elif any(within) and found.kind == "slice":
+            renamed[text] = narrowed(text, lambda place: not inside(place), tree)
+    if not renamed:
+        return strategy
+    rules = {new: tuning for text, tuning in strategy.rules.items() for new in renamed.get(text, [text])}
+    rates = {new: lr for text, lr in strategy.lr.items() for new in renamed.get(text, [text])}
+    return Strategy(rules, rates, strategy.weight_decay, strategy.name)
+
+
+def _inside(tree: ModuleTree, target: str, places: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a path lies in a target: a component's own paths, or at and below the places."""
     if target in tree.components:
-        return all(tree.component_of(p) == target for p in found.places)
-    return all(any(is_below(p, place) for place in places) for p in found.places)
+        return lambda path: tree.component_of(path) == target
+    tops = frozenset(places)
+
+    def at_or_below(path: str) -> bool:
+        while path not in tops:
+            if not path:
+                return False
+            path = path.rpartition(".")[0]
+        return True
+
+    return at_or_below

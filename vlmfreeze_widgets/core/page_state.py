@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .components import COMPONENTS, LABELS
+from .folding import tree_folds
 from .plan import Plan
 from .plan_text import ComponentRow, component_rows, sentence
 from .presets import PRESETS
 from .protocol import VERSION, number
+from .slices import ranges
 from .tree import ModuleTree, Node
 from .wording import count
 
@@ -43,6 +45,10 @@ def tree_state(tree: ModuleTree) -> dict[str, Any]:
         "classes": classes,
         "components": [_component(tree, name, index) for name in shown],
         "tied": _tied(tree, index),
+        "folds": [
+            [index[fold.holder], *(number for part in ranges(fold.positions) for number in part)]
+            for fold in tree_folds(tree)
+        ],
         "parent": _pack("i", parents),
         "class_index": _pack("H", [class_index[node.class_name] for node in nodes]),
         "params": _pack("d", [node.total_params for node in nodes]),

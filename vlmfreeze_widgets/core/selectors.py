@@ -9,12 +9,12 @@ from fnmatch import translate
 from typing import Literal
 
 from .errors import InvalidStrategy
+from .slices import is_slice, slice_places
 from .tree import ModuleTree, Node
 
 TargetKind = Literal["component", "regex", "glob", "slice", "path"]
 # At equal depth the more explicit way of naming wins: a path that was written out beats a pattern, a pattern a component.
 _RANK: dict[TargetKind, int] = {"component": 0, "regex": 1, "glob": 2, "slice": 3, "path": 4}
-_SLICE = re.compile(r"^(?P<path>[^\[\]]+)\[(?P<index>[-:\d ]+)\](?:\.(?P<rest>[^\[\]]+))?$")
 _BLOCK_PATTERN_LIMIT = 500  # characters; a longer regular expression is a mistake or an attack
 
 
@@ -54,8 +54,8 @@ def find_target(text: str, tree: ModuleTree) -> Target:
         return Target(text, "path", (text,))
     if text.startswith("re:"):
         return Target(text, "regex", _found(_first_matches(tree, _regex(text)), text, tree))
-    if (parts := _SLICE.match(text)) is not None:
-        return Target(text, "slice", _sliced(text, parts, tree))
+    if is_slice(text):
+        return Target(text, "slice", slice_places(text, tree))
     if any(c in text for c in "*?["):
         pattern = re.compile(translate(text))
         return Target(text, "glob", _found(_first_matches(tree, lambda p: pattern.match(p) is not None), text, tree))
@@ -100,44 +100,3 @@ def _regex(text: str) -> Callable[[str], bool]:
             remedy="Mend the pattern, or use a glob such as '*.q_proj'.",
         ) from error
     return lambda path: pattern.fullmatch(path) is not None
-
-
-def _sliced(text: str, parts: re.Match[str], tree: ModuleTree) -> tuple[str, ...]:
-    path, rest = parts["path"], parts["rest"]
-    if path in tree.components:
-        holder = tree.blocks(path)
-        if holder is None:
-            raise InvalidStrategy(
-                f"The {path} has no repeated blocks to slice.",
-                expected="a component with a list of blocks",
-                found=text,
-                remedy="Name a path instead.",
-            )
-    else:
-        holder = tree[path]
-    indices = [int(s) if s.strip() else None for s in parts["index"].split(":")]
-    if len(indices) > 3 or indices == [None]:
-        raise InvalidStrategy(
-            f"The slice in {text!r} cannot be read.",
-            expected="an index or start:stop:step, as in Python",
-            found=parts["index"],
-            remedy="Write, for example, blocks[-2:].",
-        )
-    children = [c for c in holder.children if c.kind == "module"]
-    if len(indices) == 1:
-        index = indices[0] or 0
-        chosen = children[index : index + 1 or None]
-    else:
-        chosen = children[slice(*indices)]
-    places = [f"{c.path}.{rest}" if rest else c.path for c in chosen]
-    if not places:
-        raise InvalidStrategy(
-            f"{text!r} selects no block.",
-            expected=f"an index within 0..{len(children) - 1}",
-            found=parts["index"],
-            remedy=f"{holder.path} has {len(children)} blocks.",
-        )
-    for place in places:
-        if place not in tree.by_path and place not in tree.by_name:
-            raise tree.unknown(place)
-    return tuple(places)

@@ -22,9 +22,9 @@ class Strategy:
     """Rules about what trains, and how fast.
 
     A target is a component (``"projector"``), a path (``"model.visual.merger"``), a slice of blocks
-    (``"model.visual.blocks[-2:]"``, ``"language_model[-4:]"``), a glob (``"*.q_proj"``) or a regular expression
-    (``"re:.*norm"``). The most specific rule wins: the one whose matched place lies nearest to the parameter. What no rule
-    reaches is frozen.
+    (``"model.visual.blocks[-2:]"``, ``"language_model[-4:]"``, ``"model.layers[0:3+4:8].mlp"``), a glob (``"*.q_proj"``) or
+    a regular expression (``"re:.*norm"``). The most specific rule wins: the one whose matched place lies nearest to the
+    parameter. What no rule reaches is frozen.
 
     Attributes:
         rules: Target -> tuning, in the order written.
