@@ -1,4 +1,4 @@
-"""The command ``vlmfreeze``: tree, plan, burst and lab in the terminal. It says what the library says; no rule lives here.
+"""The command ``vlmfreeze``: tree, catalog, plan, burst and lab in the terminal. It says what the library says; no rule lives here.
 
 Long because typer reads each command's options from its signature.
 
@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,7 @@ from .core.errors import VlmFreezeError
 from .core.plan_text import component_rows, sentence
 from .core.strategy import Strategy
 from .core.tree import ModuleTree
+from .core.tree_facts import tree_facts
 from .core.tree_text import tree_text
 from .core.wording import count, rate, share
 
@@ -37,7 +39,9 @@ app = typer.Typer(
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-Source = Annotated[str, typer.Argument(help="'demo', a model folder, a config.json, or a Hub id.")]
+Source = Annotated[
+    str, typer.Argument(help="'demo', a model folder, a config.json, a Hub id, or a checkpoint of the catalogue.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rules = Annotated[
     list[str] | None,
@@ -86,8 +90,16 @@ def tree(
                 {
                     "title": found.title,
                     "total_params": found.total_params,
+                    "active_params": found.active_params,
+                    "dtype": found.dtype,
+                    "buffers": found.buffers,
+                    "facts": tree_facts(found),
                     "components": {
-                        name: {"paths": list(paths), "params": found.component_params(name)}
+                        name: {
+                            "paths": list(paths),
+                            "params": found.component_params(name),
+                            "active_params": found.component_active(name),
+                        }
                         for name, paths in found.components.items()
                     },
                     "nodes": [
@@ -99,6 +111,18 @@ def tree(
         )
     else:
         print(tree_text(found, depth))
+
+
+@app.command()
+@_mendable
+def catalog(as_json: AsJson = False) -> None:
+    """List the checkpoints that can be planned with offline."""
+    from .core.catalog import catalog as entries
+
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in entries().values()]))
+    else:
+        print(entries())
 
 
 @app.command()

@@ -12,6 +12,7 @@ from .core.page_state import node_tunings
 from .core.plan import Plan
 from .core.plan_text import sentence
 from .core.tree import ModuleTree, Node
+from .core.tree_facts import tree_facts
 from .core.wording import count, share
 
 _FILL = {0: "#b8c2d3", 1: "#2aa784", 2: "#dd8a38", 3: "#8f9bb3", 4: "#e6eaf1"}
@@ -26,6 +27,7 @@ def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
         f'<div style="font:13px system-ui,sans-serif;max-width:{_WIDTH}px">',
         f"<div><b>{escape(tree.title)}</b> {count(tree.total_params)} parameters · "
         f"{escape(tree.dtype)} on {escape(tree.device)}</div>",
+        *(f'<div style="opacity:.75">{escape(fact)}</div>' for fact in tree_facts(tree)),
         f"<div>{escape(sentence(plan))}</div>" if plan is not None else "",
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" aria-label="Treemap of {escape(tree.title)}">',
         *_components(tree, tiles),

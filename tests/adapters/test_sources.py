@@ -101,15 +101,13 @@ def test_a_config_that_is_none_gets_a_clear_error(folder, text):
         vf.read_tree(folder)
     assert caught.value.remedy
 
-    # --- code of the checkpoint's own --------------------------------------------------------------------------------------
 
+# --- code of the checkpoint's own --------------------------------------------------------------------------------------
+
+
+def test_remote_code_is_named_and_not_run(folder):
     own = {"AutoConfig": "configuration_new.NewConfig", "AutoModel": "x--modeling_new.N"}
     rewrite(folder, model_type="brand_new", auto_map=own)
-    rewrite(
-        folder,
-        model_type="brand_new",
-        auto_map={"AutoConfig": "configuration_new.NewConfig", "AutoModel": "x--modeling_new.N"},
-    )
     (folder / "configuration_new.py").write_text("raise SystemExit('the canary')")
     with pytest.raises(RemoteCode, match=r"configuration_new\.py, modeling_new\.py") as caught:
         vf.read_tree(folder)

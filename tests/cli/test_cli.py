@@ -104,3 +104,13 @@ def test_a_verdict_of_failure_has_exit_code_three():
 
 def test_the_version_is_printed():
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", run("--version").output)
+
+
+def test_the_catalogue_is_listed_and_one_of_its_checkpoints_planned():
+    listed = run("catalog", "--json")
+    ids = [entry["id"] for entry in json.loads(listed.stdout)]
+    assert "Qwen/Qwen3-VL-235B-A22B-Instruct" in ids
+    found = json.loads(run("tree", "Qwen/Qwen3-VL-30B-A3B-Instruct", "--json").stdout)
+    assert found["total_params"] == 31_070_754_032
+    assert 3.8e9 < found["active_params"] < 4e9
+    assert sum(c["active_params"] for c in found["components"].values()) == found["active_params"]

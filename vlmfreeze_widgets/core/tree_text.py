@@ -5,6 +5,7 @@ from __future__ import annotations
 from .components import LABELS
 from .folding import folded_children, signatures, tree_folds
 from .tree import ModuleTree, Node
+from .tree_facts import tree_facts
 from .wording import count, share
 
 
@@ -21,6 +22,7 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
     """
     lines = [
         f"{tree.title}: {count(tree.total_params)} parameters, {tree.dtype} on {tree.device}",
+        *(f"  {fact}" for fact in tree_facts(tree)),
         f"{'module':<{width}} {'parameters':>12} {'share':>7}  {'component':<15} class",
     ]
     known = signatures(tree.root)
@@ -30,7 +32,7 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
             name = name[: width - 1] + "…"
         component = LABELS.get(node.component or "", "·")
         lines.append(
-            f"{name:<{width}} {count(total):>12} {share(total, tree.total_params):>7}  {component:<15} {node.class_name}"
+            f"{name:<{width}} {count(total):>12} {share(total, tree.total_params):>7}  {component:<15} {_class(node)}"
         )
     lines.append("")
     for component, paths in tree.components.items():
@@ -41,6 +43,14 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
     for owner, names in tree.aliases.items():
         lines.append(f"shared: {' = '.join(names)} (counted once, at {owner})")
     return "\n".join(lines)
+
+
+def _class(node: Node) -> str:
+    if node.is_cross_attention:
+        return f"{node.class_name} (cross-attention)"
+    if node.experts:
+        return f"{node.class_name} ({node.active_experts} of {node.experts} experts per token)"
+    return node.class_name
 
 
 def _rows(
