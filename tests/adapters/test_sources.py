@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import vlmfreeze_widgets as vf
-from tests.tiny import tiny_llava
+from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.adapters import hub_cache, timm_towers, transformers_models
 from vlmfreeze_widgets.adapters.safetensors_headers import read_checkpoint
 from vlmfreeze_widgets.adapters.transformers_configs import find_config
@@ -280,6 +280,24 @@ def test_a_gptq_layer_counts_its_logical_weight_and_is_a_target_of_lora():
     assert (tree.total_params, tree.dtype, tree.buffers) == (64 * 32, "int4", 5)
     assert tree.total_bytes == 64 * 32 // 2 + 4 * 4 + 32 * 2
     assert vf.resolve({"llm": "lora"}, tree).adapter_params == 16 * (64 + 32)
+
+
+def test_a_quantized_weight_is_not_offered_for_full_training():
+    layer = nn.Linear(8, 6, bias=False)
+    layer.weight = nn.Parameter(layer.weight.detach().to(torch.float8_e4m3fn), requires_grad=False)
+    plan = vf.resolve({"llm": "full"}, vf.read_tree(nn.ModuleDict({"llm": layer})))
+    assert [w.code for w in plan.refusals] == ["quantized-full"]
+    assert "LoRA" in plan.refusals[0].remedy
+
+
+def test_a_compiled_model_is_trained_and_given_back_as_the_model_inside():
+    model = tiny_llava()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    compiled = torch.compile(model)
+    result = vf.Burst(compiled, {"projector": "full"}, batches(), steps=2).run()
+    assert len(result.history) == 2
+    assert compiled._orig_mod is model
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
 def test_a_weight_of_8_bit_floats_counts_one_byte_each():

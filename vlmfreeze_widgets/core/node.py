@@ -35,6 +35,11 @@ class Parameter:
         """Whether this is a second name of a tensor that was counted elsewhere."""
         return self.owner != self.name
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is quantized (integers, or floats of 8 bits and fewer), so that no optimizer can move it."""
+        return not self.dtype.startswith(("float16", "float32", "float64", "bfloat16", "complex"))
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

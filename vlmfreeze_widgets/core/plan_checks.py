@@ -26,6 +26,7 @@ def check_plan(
         # The more telling refusal first: "no module called q_proj" explains why nothing trains.
         *_lora_without_target(strategy, lora_targets, targets),
         *_nothing_trains(strategy, tree, trainable, lora_targets),
+        *_packed_in_full(tree, trainable),
         *_lora_of_two_kinds(lora_targets),
         *_experts_with_dropout(tree, lora_targets),
         *_torn_ties(strategy, tree, trainable, lora_targets, decided),
@@ -77,6 +78,18 @@ def _lora_without_target(
 
 def _touches(path: str, place: str) -> bool:
     return path == place or path.startswith(place + ".") or place.startswith(path + ".") or not place
+
+
+def _packed_in_full(tree: ModuleTree, trainable: frozenset[str]) -> Iterator[PlanWarning]:
+    packed = tuple(p.name for p in tree.parameters if p.name in trainable and p.is_packed)
+    if packed:
+        yield PlanWarning(
+            "quantized-full",
+            "refusal",
+            f"{len(packed)} quantized weights ({tree.by_name[packed[0]].dtype}) cannot train in full.",
+            "Use LoRA there, or load the model unquantized.",
+            packed,
+        )
 
 
 def _lora_of_two_kinds(lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:

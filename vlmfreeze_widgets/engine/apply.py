@@ -18,6 +18,7 @@ from .ownership import check_free, claim, release
 from .read import read_tree
 from .snapshot import StructureSnapshot, ValueSnapshot
 from .trainable import Trainable, check_trainable
+from .wrappers import unwrap
 
 
 def apply(
@@ -26,7 +27,7 @@ def apply(
     """Freezes, unfreezes and adapts a model as the plan says.
 
     Args:
-        model: A real model; it is changed in place until ``revert``.
+        model: A real model; it is changed in place until ``revert``. Of a compiled or replicated model, the one inside.
         plan_or_strategy: A plan, or a strategy to resolve on this model.
         owner: What an error says to the next who wants the model.
 
@@ -39,6 +40,7 @@ def apply(
         ModelBusy: Something is applied to the model already.
         UnknownTarget: The strategy names what the model does not have.
     """
+    model = unwrap(model)
     check_free(model)
     plan = plan_for(model, plan_or_strategy)
     plan.check()
@@ -66,9 +68,10 @@ def plan_for(model: nn.Module, wanted: Plan | Strategy | Mapping[str, object]) -
                 remedy="Write, for example, vf.Strategy({'projector': 'full'}).",
             )
         return resolve(Strategy(wanted) if not isinstance(wanted, Strategy) else wanted, read_tree(model))
-    here = {name: tuple(p.shape) for name, p in model.named_parameters()}
-    there = {p.name: p.shape for p in wanted.tree.parameters if not p.is_alias}
-    if set(here) != set(there):
+    here = {name for name, _ in model.named_parameters()}
+    # A packed weight that a layer keeps as buffers (GPTQ) is counted as a parameter and is none of torch's.
+    there = {p.name for p in wanted.tree.parameters if not p.is_alias and not p.is_packed}
+    if not there <= here or len(here) > len([p for p in wanted.tree.parameters if not p.is_alias]):
         raise InvalidStrategy(
             "This plan belongs to another model.",
             expected=f"a plan for {len(here)} parameter tensors",

@@ -33,6 +33,7 @@ from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
 from .training_step import TrainingStep
+from .wrappers import unwrap
 
 
 class Burst:
@@ -78,6 +79,7 @@ class Burst:
                 remedy="Load it first; a config or a folder can be planned and costed, not trained.",
             )
         self.settings = settings or _settings(single_settings)
+        model = unwrap(model)
         check_free(model)
         if lr is not None and not isinstance(strategy, Plan):
             asked = strategy if isinstance(strategy, Strategy) else Strategy(strategy)

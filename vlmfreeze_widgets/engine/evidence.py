@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -11,6 +12,8 @@ from ..core.components import COMPONENTS
 from ..core.plan import Plan
 from ..core.verdict import Evidence, Verdict, judge
 from .apply import AppliedModel
+
+_BASE_LAYERS = re.compile(r"(\.base_layer)+\.")  # PEFT nests them, one for each adapted stack of experts
 
 
 class Witness:
@@ -88,7 +91,7 @@ def _frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
     """Base parameters that do not train, and buffers of modules in which nothing trains, by their name in the tree."""
     found: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():
-        base = name.replace(".base_layer.", ".")
+        base = _BASE_LAYERS.sub(".", name)
         if base in plan.tree.by_name and not parameter.requires_grad:
             found[base] = parameter
     for path, module in model.named_modules():
