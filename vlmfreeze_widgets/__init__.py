@@ -33,6 +33,7 @@ _PUBLIC: dict[str, str] = {
     "demo": "demo",
     "preset": "core.presets",
     "presets": "core.presets",
+    "probe": "engine.probe",
     "read_tree": "engine.read",
     "resolve": "core.resolve",
 }
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from .demo import demo
     from .engine.apply import AppliedModel, apply
     from .engine.burst import Burst
+    from .engine.probe import probe
     from .engine.read import read_tree
     from .engine.result import BurstResult
     from .engine.settings import BurstSettings

@@ -9,7 +9,14 @@ from torch import nn
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
-from vlmfreeze_widgets.core.errors import BadBatch, ModelBusy, ModelNotTrainable, NonFiniteLoss, PlanRefused
+from vlmfreeze_widgets.core.errors import (
+    BadBatch,
+    ModelBusy,
+    ModelNotTrainable,
+    NoGradientPath,
+    NonFiniteLoss,
+    PlanRefused,
+)
 
 PROJECTOR = {"projector": "full"}
 MIXED = vf.Strategy(
@@ -403,3 +410,12 @@ def test_checkpointing_gives_the_same_numbers_and_is_switched_off_again():
 
 def test_a_deep_copy_of_the_strategy_is_the_strategy():
     assert copy.deepcopy(MIXED) == MIXED
+
+
+def test_a_strategy_that_no_gradient_can_reach_is_told_in_words_and_leaves_the_model_alone():
+    model = tiny_llava()
+    before = fingerprint(model)
+    with pytest.raises(NoGradientPath, match="depends on nothing that trains") as caught:
+        vf.Burst(model, {"model.vision_tower.encoder.layers[-1]": "full"}, batches(), steps=2).run()
+    assert "vf.probe" in caught.value.remedy
+    assert fingerprint(model) == before

@@ -78,6 +78,12 @@ class BadBatch(VlmFreezeError):
     code = "bad-batch"
 
 
+class NoGradientPath(VlmFreezeError):
+    """The loss depends on nothing that trains."""
+
+    code = "no-gradient-path"
+
+
 class NonFiniteLoss(VlmFreezeError):
     """The loss or a gradient became NaN or infinite; the step was not taken."""
 

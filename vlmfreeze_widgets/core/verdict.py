@@ -30,6 +30,7 @@ class Evidence:
         frozen: Tensors that must not change (parameters and buffers).
         frozen_changed: Of those, tensors whose bits changed.
         dead: Names of selected tensors that never got a gradient.
+        changed: Names of the frozen tensors whose bits changed.
         steps: Optimizer steps so far.
         is_lora: Whether all that is selected are adapters.
     """
@@ -47,6 +48,7 @@ class Evidence:
     dead: tuple[str, ...]
     steps: int
     is_lora: bool
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Verdict:
         gradient: The last gradient norm, None without.
         moved: Update ratio ‖ΔW‖ / ‖W‖; 0.0 for a frozen component that did not change.
         dead: Selected tensors that never got a gradient.
+        changed: Frozen tensors whose bits changed.
     """
 
     component: str
@@ -72,6 +75,7 @@ class Verdict:
     gradient: float | None = None
     moved: float | None = None
     dead: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -97,6 +101,7 @@ def judge(evidence: Evidence) -> Verdict:
             bool(e.selected),
             e.lr,
             e.gradient,
+            changed=e.changed,
         )
     if not e.selected:
         return Verdict(e.component, "ok", f"frozen: 0 of {e.frozen} tensors changed", False, moved=0.0)

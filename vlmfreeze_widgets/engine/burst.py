@@ -118,6 +118,11 @@ class Burst:
         """Asks for the end, from any thread. Read between micro-batches; a step that was begun is given up, not half taken."""
         self._stop = True
 
+    @property
+    def trained_values(self) -> Mapping[str, torch.Tensor]:
+        """What had trained when the burst ended, in host memory, by the names of the plan; empty before that."""
+        return self._trained
+
     def close(self) -> None:
         """Ends the burst where it is and gives the model back."""
         self._generator.close()

@@ -81,6 +81,7 @@ class Witness:
             update_ratio=(squares / start_squares) ** 0.5 if start_squares else None,
             frozen=len(frozen),
             frozen_changed=sum(name in changed for name in frozen),
+            changed=tuple(name for name in frozen if name in changed),
             dead=tuple(t.name for i, t in selected if not self._ever[i]),
             steps=self._steps,
             is_lora=bool(selected) and all(t.is_adapter for _, t in selected),

@@ -7,7 +7,7 @@ mean of means is off by 17.6 % in the gradient on ragged labels; transformers#34
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import BadBatch, NonFiniteLoss
+from ..core.errors import NoGradientPath, NonFiniteLoss
 from .masters import Masters
 from .micro_batches import MicroBatch, non_finite_inputs
+from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
 
 
@@ -68,6 +69,7 @@ class TrainingStep:
         """One step over its micro-batches; None when it was stopped between two of them (then nothing changed).
 
         Raises:
+            NoGradientPath: The loss depends on nothing that trains.
             NonFiniteLoss: Loss or gradients are NaN or infinite; the weights are those of the step before.
             BadBatch: The model cannot compute a loss from a batch.
         """
@@ -82,6 +84,9 @@ class TrainingStep:
             with torch.enable_grad():
                 with self._autocast():
                     loss = self.loss_of(batch)
+                if not loss.requires_grad:
+                    self._masters.clear_gradients()
+                    raise _no_path(batch)
                 # A share of 1 is left out, so that one micro-batch per step is bit-identical to a plain loop.
                 part = loss if share == 1 else loss * share
                 part.backward()
@@ -106,35 +111,8 @@ class TrainingStep:
         return StepResult(loss_value, tuple(norms), grad_norm)
 
     def loss_of(self, batch: MicroBatch) -> torch.Tensor:
-        """The model's own loss on one micro-batch: the mean over its label tokens.
-
-        Raises:
-            BadBatch: The model raises, or returns no loss.
-        """
-        try:
-            output = self._model(**batch.to(self._device))
-        except (TypeError, ValueError, KeyError, IndexError) as error:
-            raise BadBatch(
-                f"The model cannot compute micro-batch {batch.index}.",
-                expected="the model's keyword arguments, as its processor makes them",
-                found=f"{type(error).__name__}: {str(error)[:300]}",
-                remedy=f"The batch has {', '.join(_described(batch.tensors))}. Make it with the model's own processor.",
-            ) from error
-        loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
-        if loss is None and isinstance(output, tuple | list) and output:
-            loss = output[0]
-        if not isinstance(loss, torch.Tensor) or loss.numel() != 1:
-            raise BadBatch(
-                "The model returned no loss.",
-                expected="an output with a scalar .loss when labels are given",
-                found=type(output).__name__,
-                remedy="Wrap the model so that forward(**batch) returns its loss.",
-            )
-        return loss.reshape(())
-
-
-def _described(tensors: Mapping[str, Any]) -> list[str]:
-    return [f"{k} {tuple(v.shape) if isinstance(v, torch.Tensor) else type(v).__name__}" for k, v in tensors.items()]
+        """The model's own loss on one micro-batch: the mean over its label tokens; see ``engine.model_loss``."""
+        return model_loss(self._model, batch, self._device)
 
 
 def _non_finite(number: int, loss: float, grad_norm: float, batches: Sequence[MicroBatch]) -> NonFiniteLoss:
@@ -149,4 +127,13 @@ def _non_finite(number: int, loss: float, grad_norm: float, batches: Sequence[Mi
             if culprits
             else "Lower the learning rate, or compute in fp32. The model is as before the burst."
         ),
+    )
+
+
+def _no_path(batch: MicroBatch) -> NoGradientPath:
+    return NoGradientPath(
+        "The loss depends on nothing that trains.",
+        expected="a gradient path from the loss to at least one trainable tensor",
+        found=f"none for micro-batch {batch.index} ({', '.join(map(str, batch.tensors))})",
+        remedy="vf.probe(model, strategy, batches) names the cause: no pictures, a layer behind the one that is read, a detach.",
     )

@@ -1,0 +1,176 @@
+"""What a probe found, as values: the four links of every trained tensor, and findings with remedies. Gathering is in
+``engine.probe`` and ``engine.as_is``, the causes in ``core.diagnosis``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .components import COMPONENTS, LABELS
+from .verdict import Verdict
+from .wording import rate
+
+Intent = Literal["frozen", "full", "lora"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """One tensor on its way from wish to movement.
+
+    Attributes:
+        name: Parameter name, or "<module>.lora_A" and the like.
+        module: Path of its module.
+        component: Its component.
+        intent: What the strategy wants of it.
+        is_adapter: Whether it was added by LoRA.
+        selected: Whether it trains at all (``requires_grad``).
+        lr: Rate of the optimizer group that holds it; None when no group does, or when there was no optimizer to ask.
+        in_optimizer: Whether a group holds it; None when there was no optimizer to ask.
+        gradient: Largest gradient norm that was seen; None when no gradient came.
+        moved: Share of its elements that changed, 0 to 1; None when no step was taken.
+        stuck: Share of its elements that one update of the size of the rate cannot change in this dtype; None in float32.
+        awaits_b: Whether it is LoRA's A beside a B that is still zero: its gradient is zero until B has moved.
+    """
+
+    name: str
+    module: str
+    component: str
+    intent: Intent
+    is_adapter: bool
+    selected: bool
+    lr: float | None = None
+    in_optimizer: bool | None = None
+    gradient: float | None = None
+    moved: float | None = None
+    stuck: float | None = None
+    awaits_b: bool = False
+
+
+@dataclass(frozen=True)
+class BatchFacts:
+    """What the probed micro-batches hold.
+
+    Attributes:
+        count: How many were looked at.
+        label_tokens: Label tokens in all of them.
+        without_labels: How many have none.
+        with_pictures: How many carry picture tensors.
+        image_tokens: Image placeholder tokens in all of them; None where the model's config names none.
+    """
+
+    count: int
+    label_tokens: int
+    without_labels: int
+    with_pictures: int
+    image_tokens: int | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it was meant, with its cause and what to do.
+
+    Attributes:
+        code: Stable word, such as "after-feature-layer".
+        severity: "failure" when a part does not do what was wanted, "warning" when some of it does not.
+        component: Where; "" when it concerns everything.
+        message: What is the case, and why.
+        remedy: What to do.
+        paths: Tensors or modules concerned.
+    """
+
+    code: str
+    severity: Literal["failure", "warning"]
+    component: str
+    message: str
+    remedy: str
+    paths: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{'✗' if self.severity == 'failure' else '!'} {self.message} {self.remedy}"
+
+
+@dataclass(frozen=True)
+class ProbeReport:
+    """The proof, part by part, that a strategy trains what it says.
+
+    Attributes:
+        steps: Optimizer steps taken (0 when the setup was only looked at).
+        verdicts: One per component, as after a burst; empty when no step was taken.
+        findings: Failures first.
+        links: One per tensor that was meant to train, or does.
+        batches: What the micro-batches hold.
+        open_norms: Parameter -> gradient norm if everything were open; empty unless asked for.
+    """
+
+    steps: int
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+    links: tuple[Link, ...]
+    batches: BatchFacts | None = None
+    open_norms: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def open_components(self) -> dict[str, float]:
+        """Component -> the norm that all of its parameters would receive if everything were open; needs ``open_norms``."""
+        return dict(self._open_components)
+
+    _open_components: Mapping[str, float] = field(default_factory=dict, repr=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for ``--json`` and the page."""
+        return {
+            "ok": self.ok,
+            "steps": self.steps,
+            "findings": [
+                {
+                    "code": f.code, "severity": f.severity, "component": f.component, "message": f.message,
+                    "remedy": f.remedy, "paths": list(f.paths[:8]), "count": len(f.paths),
+                }
+                for f in self.findings
+            ],
+            "verdicts": [{"component": v.component, "status": v.status, "text": v.text} for v in self.verdicts],
+            "open": self.open_components,
+        }  # fmt: skip
+
+    def __str__(self) -> str:
+        lines = [
+            f"{'component':<18} {'wanted':<8} {'selected':>9} {'in optimizer':>13} {'gradient':>9} {'moved':>7}  lr",
+        ]
+        for component in [c for c in COMPONENTS if any(link.component == c for link in self.links)]:
+            links = [link for link in self.links if link.component == component]
+            lines.append(_row(component, links))
+        lines += [str(v) for v in self.verdicts]
+        if self.batches is not None:
+            lines.append(
+                f"{self.batches.count} micro-batches: {self.batches.label_tokens:,} label tokens, "
+                f"{self.batches.with_pictures} with pictures"
+            )
+        if self.open_components:
+            shown = ", ".join(f"{LABELS.get(c, c)} {norm:.2g}" for c, norm in self.open_components.items())
+            lines.append(f"gradient if everything were open: {shown}")
+        lines += [str(f) for f in self.findings] or ["Every part does what the strategy says."]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _row(component: str, links: list[Link]) -> str:
+    wanted = "/".join(sorted({link.intent for link in links if link.intent != "frozen"})) or "frozen"
+    total = len(links)
+    selected = sum(link.selected for link in links)
+    asked = [link for link in links if link.in_optimizer is not None]
+    held = f"{sum(bool(link.in_optimizer) for link in asked)}/{len(asked)}" if asked else "-"
+    gradient = f"{sum(bool(link.gradient) for link in links)}/{total}"
+    moved = [link.moved for link in links if link.moved is not None]
+    rates = sorted({link.lr for link in links if link.lr is not None})
+    return (
+        f"{LABELS.get(component, component):<18} {wanted:<8} {f'{selected}/{total}':>9} {held:>13} {gradient:>9} "
+        f"{f'{sum(m > 0 for m in moved)}/{len(moved)}' if moved else '-':>7}  {', '.join(rate(r) for r in rates)}"
+    )
