@@ -84,6 +84,7 @@ export function treeState(root: Spec, title = "llava-1.5-7b"): Record<string, un
   const view = (array: ArrayBufferView): DataView => new DataView(array.buffer);
   return {
     v: 1, title, dtype: "bfloat16", device: "cuda:0", total_params: params[0], names, classes, tied: [],
+    folds: names.flatMap((name, i) => (name === "layers" ? [[i, 0, parent.filter((p) => p === i).length, 1]] : [])),
     components: ORDER.filter((name) => tops.has(name)).map((name) => ({
       name, label: name.replace("_", " "), nodes: tops.get(name), params: ownedBy(name),
       blocks: name in layersOf ? { node: layersOf[name], count: parent.filter((p) => p === layersOf[name]).length } : null,

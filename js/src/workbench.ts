@@ -4,15 +4,15 @@ import { controlsCard } from "./controls/controls_card";
 import { costCard } from "./controls/cost_card";
 import { header } from "./controls/header";
 import { warnings } from "./controls/warnings";
+import { mapState } from "./map/folding";
 import { mapCard } from "./map/map_card";
-import { MapState } from "./map/map_state";
 import { h } from "./parts/dom";
 import { widget } from "./parts/mount";
 
 export default widget("workbench", (page) => page.display !== null, (view) => {
   const { display } = view.page;
   if (!display) return [];
-  const state = new MapState(display);
+  const state = mapState(view, display);
   const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
   return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false })];
 });

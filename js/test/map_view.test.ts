@@ -49,6 +49,21 @@ describe("the map", () => {
     expect(page.find(".vf-sr[aria-live]").textContent).toContain("vision tower, Tower, 208 in total, 8 of its own, frozen");
   });
 
+  test("opens folded blocks with Enter and folds them with minus", () => {
+    vi.spyOn(document, "hasFocus").mockReturnValue(true);
+    const map = page.find(".vf-map");
+    map.focus();
+    for (const key of ["Home", "PageDown"]) press(map, key);
+    const said = (): string | null => page.find(".vf-sr[aria-live]").textContent;
+    expect(said()).toContain("layers 0–1 ×2, 2 blocks alike, Linear, 200 parameters, 100 each, frozen");
+    press(map, "Enter");
+    expect(said()).toBe("2 blocks, one by one");
+    press(map, "PageDown");
+    expect(said()).toMatch(/^0, Linear, 100 parameters, frozen/);
+    press(map, "-");
+    expect(said()).toContain("layers 0–1 ×2");
+  });
+
   test("leaves Ctrl+F to the browser and takes Ctrl+Z for undo", async () => {
     const map = page.find(".vf-map");
     map.focus();
@@ -108,6 +123,39 @@ describe("the list", () => {
     press(grid, "ArrowLeft");
     await settle();
     expect(rows()).toHaveLength(5);
+  });
+
+  test("tells a screen reader of folded blocks, opens them with the right arrow and folds them with the left", async () => {
+    const grid = page.find("[role=treegrid]");
+    grid.focus();
+    for (const key of ["Home", "ArrowRight", "ArrowDown"]) press(grid, key);
+    await settle();
+    const name = (): string | null | undefined => rows()[1]?.querySelector("[role=rowheader]")?.getAttribute("aria-label");
+    expect(name()).toBe("layers 0–1 ×2, 2 blocks alike");
+    press(grid, "ArrowRight");
+    await settle();
+    expect(rows().slice(1, 4).map((row) => [row.getAttribute("aria-level"), row.querySelector("[role=rowheader]")?.textContent])).toEqual([["2", "layers"], ["3", "0"], ["3", "1"]]);
+    expect(rows()[1]?.getAttribute("aria-expanded")).toBe("true");
+    press(grid, "ArrowDown");
+    press(grid, "ArrowDown", { shiftKey: true });
+    press(grid, "t");
+    await settle();
+    expect(targets()).toEqual(["model.vision_tower.layers[0:2]:full"]);
+    for (const key of ["ArrowLeft", "ArrowLeft"]) press(grid, key);
+    await settle();
+    expect(name()).toBe("layers 0–1 ×2, 2 blocks alike");
+  });
+
+  test("shows every layer when the button says so, and the next view of the widget does too", async () => {
+    const button = (el: HTMLElement): HTMLElement => el.querySelector("[aria-label='Fold repeated layers']") as HTMLElement;
+    expect(button(page.el).getAttribute("aria-pressed")).toBe("true");
+    button(page.el).click();
+    expect(button(page.el).getAttribute("aria-pressed")).toBe("false");
+    const second = document.createElement("div");
+    document.body.append(second);
+    freezemap.render?.({ model: page.model, el: second, signal: page.end.signal, host: { getModel: () => Promise.resolve(page.channel) } });
+    await settle();
+    expect(button(second).getAttribute("aria-pressed")).toBe("false");
   });
 
   test("makes elements only of the rows in sight", async () => {

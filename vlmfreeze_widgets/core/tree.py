@@ -128,7 +128,8 @@ class ModuleTree:
 
     def blocks(self, component: str) -> Node | None:
         """The list of repeated blocks of a component: the one that holds most of its parameters."""
-        lists = [node for node in self.nodes if node.is_list and node.component == component and len(node.children) > 1]
+        held = [node for node in self.nodes if node.component == component and len(node.children) > 1]
+        lists = [node for node in held if node.is_list or node.class_name == "ModuleList"]
         return max(lists, key=lambda node: node.total_params, default=None)
 
     def __getitem__(self, path: str) -> Node:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 06e607b20e40612ae0b03e3286d3cc47c0e8c55a2958583204764cdef617de37 */
+/* vlmfreeze source-hash: bfc8fd49b136ed3c9ebfa776c71aa0a7644c60bff59f6c7e51615fa51b0ee1ec */
 var t={initialize:()=>{}},e=t;export{e as default};

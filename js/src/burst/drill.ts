@@ -24,7 +24,7 @@ export class Drill {
   #choose(): void {
     const [only, ...more] = this.state.selected;
     const item = only === undefined || more.length ? null : this.state.display.item(only);
-    const node = item && !item.isComponent ? item.node : -1;
+    const node = item && !item.isComponent && !item.members ? item.node : -1;
     if (node === this.node) return;
     this.node = node;
     this.values = [];

@@ -19,7 +19,7 @@ export function warnings(view: View, state: MapState): HTMLElement {
   };
 
   function card(warning: Warning): HTMLElement {
-    const ids = warning.paths.map((path) => state.display.component(path)?.id ?? state.display.itemOfNode.get(state.display.tree.find(path)) ?? -1).filter((id) => id > 0);
+    const ids = warning.paths.map((path) => state.display.component(path)?.id ?? state.display.base.itemOfNode.get(state.display.tree.find(path)) ?? -1).filter((id) => id > 0);
     const where = warning.paths[0] ? `${warning.paths[0]}${warning.count > 1 ? ` and ${warning.count - 1} more` : ""}` : "";
     const select = (): void => {
       state.select(ids);

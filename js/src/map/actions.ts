@@ -10,10 +10,34 @@ export const TUNING_WORDS: Record<WishedTuning, string> = { frozen: "frozen", lo
 export function setTuning(view: View, state: MapState, tuning: WishedTuning): void {
   const ids = state.acting;
   if (!ids.length) return;
-  const targets = [...new Set(ids.map((id) => state.display.item(id).target))];
+  const targets = targetsOf(state, ids);
   void view.page.wish("set_tuning", { targets, tuning });
   const what = targets.length === 1 ? state.display.item(ids[0] as number).label : `${targets.length} modules`;
   view.announce(`${what}: ${TUNING_WORDS[tuning]}`);
+}
+
+/** What wishes call the items: one target for a fold, and one for several blocks of one list. */
+export function targetsOf({ display }: MapState, ids: readonly number[]): string[] {
+  const targets = new Set<string>();
+  const blocks = new Map<number, number[]>();
+  for (const id of ids) {
+    const item = display.item(id);
+    const name = (text: string, nodes: readonly number[]): void => void (targets.add(text), display.tree.named.set(text, nodes));
+    if (item.targets) for (const target of item.targets) targets.add(target);
+    else if (item.members) name(item.target, display.nodesOf(id));
+    else if (display.lists.has(display.base.item(id).parent)) blocks.set(item.parent, [...(blocks.get(item.parent) ?? []), id]);
+    else targets.add(item.target);
+  }
+  for (const [parent, members] of blocks) {
+    const list = display.lists.get(parent);
+    const slice = list && members.length > 1 ? display.sliceOf(list, members) : null;
+    if (slice === null) for (const id of members) targets.add(display.item(id).target);
+    else {
+      targets.add(slice);
+      display.tree.named.set(slice, members.map((id) => display.item(id).node));
+    }
+  }
+  return [...targets];
 }
 
 /** F, L, T, X, I and Ctrl+Z wherever the map or the list has the focus. True when the key was one of them. */

@@ -40,8 +40,8 @@ export class CanvasMap {
     const { page, signal } = view;
     page.on(["plan"], () => this.#tilesFrame.request(), signal);
     page.on(["paint"], () => state.colour === "grad_norm" && this.#tilesFrame.request(), signal);
-    state.on(["zoom", "style"], () => this.relayout(), signal);
-    state.on(["search"], () => this.#tilesFrame.request(), signal);
+    state.on(["zoom", "style", "fold"], () => this.relayout(), signal);
+    state.on(["search"], () => this.relayout(), signal);
     state.on(["selection", "focus", "hover"], () => this.#overFrame.request(), signal);
     view.onTheme(() => this.#tilesFrame.request());
   }
@@ -92,7 +92,7 @@ export class CanvasMap {
     const still = view.root.ownerDocument.defaultView?.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? true;
     const from = zoomed && !still ? picture(this.#base) : null;
     this.tiles = tileStyles(state.colour, state.display, view.page.plan, view.page.paint?.values ?? null, view.palette());
-    paint(context, this.#fit, { display: state.display, layout, tiles: this.tiles, palette: view.palette(), lit: state.matches });
+    paint(context, this.#fit, { display: state.display, layout, tiles: this.tiles, palette: view.palette(), lit: state.lit });
     if (from) this.#move(context, from, before);
     else if (zoomed) this.#moving = null;
     this.#shownZoom = state.zoom;

@@ -1,11 +1,11 @@
 /** Questions about a layout: which tile is at a point, which lies to the left. Pure. */
-import type { DisplayTree } from "../tree/display_tree";
+import type { Items } from "../tree/display_tree";
 import type { Box, Layout } from "./layout";
 
 export type Direction = "left" | "right" | "up" | "down";
 
 /** The innermost tile at a point, or null between tiles. */
-export function hit(display: DisplayTree, zoom: number, layout: Layout, x: number, y: number): Box | null {
+export function hit(display: Items, zoom: number, layout: Layout, x: number, y: number): Box | null {
   let found: Box | null = null;
   for (let id = zoom; ; ) {
     const next = display.item(id).children.map((child) => layout.of.get(child)).find((box) => box && x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1);

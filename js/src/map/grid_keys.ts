@@ -1,4 +1,7 @@
-/** The keys of the list, as ARIA's treegrid pattern has them, with F, L, T and X on top. */
+/**
+ * The keys of the list, as ARIA's treegrid pattern has them, with F, L, T and X on top. A folded row opens in two steps: what
+ * a block is made of, then the single blocks; the left arrow goes the same way back.
+ */
 import { onActionKey } from "./actions";
 import type { TreeGrid } from "./tree_grid";
 import { ROW_PX } from "./tree_grid";
@@ -33,14 +36,16 @@ export function gridKey(grid: TreeGrid, event: KeyboardEvent): boolean {
       return go(rows.length - 1);
     case "ArrowRight":
       if (row?.open === false) grid.toggle(row.id, true);
+      else if (row && grid.unfold(row.id)) return true;
       else if (row?.open) go(index + 1);
       return true;
     case "ArrowLeft":
-      if (row?.open) grid.toggle(row.id, false);
+      if (row && state.openList(row.id) === row.id) state.refold(row.id);
+      else if (row?.open) grid.toggle(row.id, false);
       else if (row) go(rows.findIndex((r) => r.id === state.display.item(row.id).parent));
       return true;
     case "Enter":
-      if (row && row.open !== null) grid.toggle(row.id);
+      if (row && !grid.unfold(row.id) && row.open !== null) grid.toggle(row.id);
       return true;
     case " ":
       if (row) state.toggle(row.id);

@@ -4,7 +4,7 @@
  * tell apart are not laid out; their parent stands for them.
  */
 import { treemapSquarify, type HierarchyRectangularNode } from "d3-hierarchy";
-import type { DisplayTree, Item } from "../tree/display_tree";
+import type { Item, Items } from "../tree/display_tree";
 import type { Area } from "./map_state";
 
 /** No first-level tile is narrower or lower than this, in CSS pixels. */
@@ -52,7 +52,7 @@ export function scale(area: Area, params: number): number {
 }
 
 /** Lays out what is below an item. `floor` 0 gives the bare scale. */
-export function layout(display: DisplayTree, zoom: number, width: number, height: number, area: Area, floor = FLOOR_PX): Layout {
+export function layout(display: Items, zoom: number, width: number, height: number, area: Area, floor = FLOOR_PX): Layout {
   const boxes: Box[] = [];
   const place = (item: Item, x0: number, y0: number, x1: number, y1: number, level: number): boolean => {
     const room = (x1 - x0) * (y1 - y0);
@@ -81,14 +81,14 @@ export function layout(display: DisplayTree, zoom: number, width: number, height
 }
 
 /** Whether the containers among brothers get titles: most of them must have room, so that they look alike. */
-function titles(display: DisplayTree, cells: readonly Cell[], gap: number, level: number): boolean {
+function titles(display: Items, cells: readonly Cell[], gap: number, level: number): boolean {
   const least = (HEADED_PX[level] ?? 90) + gap;
   const containers = cells.filter((cell) => display.item(cell.id).children.length);
   return 2 * containers.filter((cell) => cell.y1 - cell.y0 >= least).length >= containers.length;
 }
 
 /** Squarifies; enlarges what comes out below the floor and tries again until nothing does. */
-function arrange(display: DisplayTree, ids: readonly number[], [x0, y0, x1, y1]: [number, number, number, number], area: Area, floor: number): Cell[] {
+function arrange(display: Items, ids: readonly number[], [x0, y0, x1, y1]: [number, number, number, number], area: Area, floor: number): Cell[] {
   const cells: Cell[] = ids.map((id) => ({ id, value: scale(area, display.item(id).params), x0: 0, y0: 0, x1: 0, y1: 0 }));
   const whole = cells.reduce((sum, cell) => sum + cell.value, 0) || 1;
   for (const cell of cells) cell.value = Math.max(cell.value / whole, 1e-9);

@@ -35,7 +35,7 @@ export function hints(view: View, state: MapState): HTMLElement {
   };
   draw();
   state.on(["style"], draw, view.signal);
-  return h("div.vf-hints", {}, areas, h("span", {}, "arrows move · F L T set · Enter zooms · Esc back"));
+  return h("div.vf-hints", {}, areas, h("span", {}, state.display.lists.size ? "arrows move · F L T set · Enter zooms or unfolds · Esc back" : "arrows move · F L T set · Enter zooms · Esc back"));
 }
 
 interface Parts {

@@ -22,7 +22,7 @@ export function mapCard(view: View, state: MapState): HTMLElement {
     "section.vf-mapcard",
     { "aria-label": "Map of the model" },
     h("div.vf-mapbar", {}, trail(view, state), toolbar(view, state)),
-    h("p.vf-sr", { id: help }, "Arrow keys move between modules. Enter goes inside, Escape goes back. F freezes, L adapts by LoRA, T trains in full, X takes the module's own rule away. The list button shows the same as a table."),
+    h("p.vf-sr", { id: help }, "Arrow keys move between modules. Enter goes inside or shows folded blocks one by one, minus folds them again, Escape goes back. F freezes, L adapts by LoRA, T trains in full, X takes the module's own rule away. The list button shows the same as a table."),
     map.element,
     grid.element,
     legend(view, state, map),

@@ -40,7 +40,7 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
   });
   element.addEventListener("dblclick", (event) => {
     const box = at(event);
-    if (box) zoomTo(box.id);
+    if (box && !unfold(box.id)) zoomTo(box.id);
   });
   element.addEventListener("focus", () => {
     if (!map.layout.of.has(state.focus)) state.focusOn(map.layout.boxes[0]?.id ?? -1);
@@ -73,6 +73,14 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
     view.announce(`Inside ${state.display.item(state.zoom).label}`);
   }
 
+  function unfold(id: number): boolean {
+    const times = state.display.item(id).fold?.times;
+    if (!state.unfold(id)) return false;
+    tip.hide();
+    view.announce(`${times} blocks, one by one`);
+    return true;
+  }
+
   function zoomOut(): void {
     const was = state.zoom;
     if (state.zoomOut()) {
@@ -98,7 +106,13 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
     }
     switch (event.key) {
       case "Enter":
-        if (here) zoomTo(here.id);
+        if (here && !unfold(here.id)) zoomTo(here.id);
+        return true;
+      case "+":
+        if (here) unfold(here.id);
+        return true;
+      case "-":
+        if (here && state.refold(here.id)) view.announce(sentence(view, state, state.focus));
         return true;
       case "Escape":
       case "Backspace":

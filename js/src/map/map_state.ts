@@ -1,13 +1,13 @@
 /** What one view of the map looks at: zoom, selection, focus, search, scales. Belongs to the view, is never sent to Python. */
 import { Topics } from "../model/topics";
-import type { DisplayTree } from "../tree/display_tree";
+import type { FoldedTree } from "../tree/folded_tree";
 
 export const AREAS = ["linear", "sqrt", "log"] as const;
 export type Area = (typeof AREAS)[number];
 export const COLOURS = ["tuning", "grad_norm", "bytes"] as const;
 export type Colour = (typeof COLOURS)[number];
 
-type Topic = "zoom" | "selection" | "focus" | "hover" | "search" | "style" | "mode";
+type Topic = "zoom" | "selection" | "focus" | "hover" | "search" | "style" | "mode" | "fold";
 
 export class MapState extends Topics<Topic> {
   zoom = 0;
@@ -18,14 +18,21 @@ export class MapState extends Topics<Topic> {
   pointed = -1;
   selected = new Set<number>();
   query = "";
-  /** Items that the search finds; null when there is no search. */
+  /** Modules that the search finds; null when there is no search. */
   matches: Set<number> | null = null;
+  /** Items as they are shown that the search finds. */
+  lit: Set<number> | null = null;
+  /** Whether repeated layers are folded, and the lists that are open all the same. */
+  folding = true;
+  opened = new Set<number>();
+  #tuning: Uint8Array | null = null;
   area: Area = "sqrt";
   colour: Colour = "tuning";
   mode: "map" | "list" = "map";
 
-  constructor(public display: DisplayTree) {
+  constructor(public display: FoldedTree) {
     super();
+    this.#arrange(null);
   }
 
   zoomTo(id: number): void {
@@ -81,6 +88,8 @@ export class MapState extends Topics<Topic> {
   find(query: string, matches: Set<number> | null): void {
     this.query = query;
     this.matches = matches;
+    this.#arrange(this.#tuning);
+    this.lit = matches && this.#shown(matches);
     this.emit("search");
   }
 
@@ -92,6 +101,67 @@ export class MapState extends Topics<Topic> {
   show(mode: "map" | "list"): void {
     this.mode = mode;
     this.emit("mode");
+  }
+
+  /** Folds all lists of repeated layers, or shows every layer by itself. */
+  fold(on: boolean): void {
+    this.folding = on;
+    this.opened.clear();
+    this.#arrange(this.#tuning);
+    this.emit("fold");
+  }
+
+  /** Shows the blocks of a folded item one by one; false when it is none. */
+  unfold(id: number): boolean {
+    const list = this.display.item(id).fold?.list;
+    if (list === undefined) return false;
+    this.opened.add(list);
+    this.#arrange(this.#tuning);
+    this.focusOn(this.display.shownOf(list));
+    this.emit("fold");
+    return true;
+  }
+
+  /** The list around an item that is open though lists are folded, -1 for none. */
+  openList(id: number): number {
+    const around = this.display.trail(id).reverse();
+    return around.find((item) => this.opened.has(item.members?.[0] ?? item.id))?.id ?? -1;
+  }
+
+  /** Folds the open list around an item again; false when there is none. */
+  refold(id: number): boolean {
+    const list = this.openList(id);
+    if (list < 0) return false;
+    this.opened.delete(this.display.item(list).members?.[0] ?? list);
+    this.#arrange(this.#tuning);
+    if (this.focus !== list) this.focusOn(list);
+    if (this.selected.size) this.select([list]);
+    this.emit("fold");
+    return true;
+  }
+
+  /** Folds anew after blocks have come to train differently. */
+  retune(tuning: Uint8Array | null): void {
+    if (this.#arrange(tuning)) this.emit("fold");
+  }
+
+  #arrange(tuning: Uint8Array | null): boolean {
+    this.#tuning = tuning;
+    const { display } = this;
+    if (!display.arrange({ on: this.folding, opened: this.opened, tuning, matches: this.matches })) return false;
+    const zoom = display.trail(display.shownOf(this.zoom)).reverse().find((item) => item.children.length);
+    if (this.zoom !== (zoom?.id ?? 0)) {
+      this.zoom = zoom?.id ?? 0;
+      this.emit("zoom");
+    }
+    if (this.focus > 0) this.focus = display.shownOf(this.focus);
+    if (this.matches) this.lit = this.#shown(this.matches);
+    return true;
+  }
+
+  /** Found modules as they are shown: a fold when the modules that it stands for are found. */
+  #shown(matches: ReadonlySet<number>): Set<number> {
+    return new Set([...matches].map((id) => this.display.shownOf(id)));
   }
 
   /** What F, L and T act on: the selection, or else the focused item; items inside selected ones are left out. */

@@ -1,5 +1,5 @@
 /** Which rows the list shows: the items whose parents are open, or the matches of a search with what is above them. Pure. */
-import type { DisplayTree } from "../tree/display_tree";
+import type { Items } from "../tree/display_tree";
 
 export interface Row {
   id: number;
@@ -10,7 +10,7 @@ export interface Row {
   open: boolean | null;
 }
 
-export function outline(display: DisplayTree, open: ReadonlySet<number>, matches: ReadonlySet<number> | null): Row[] {
+export function outline(display: Items, open: ReadonlySet<number>, matches: ReadonlySet<number> | null): Row[] {
   const wanted = matches && withAncestors(display, matches);
   const rows: Row[] = [];
   const visit = (ids: readonly number[], level: number): void => {
@@ -26,7 +26,7 @@ export function outline(display: DisplayTree, open: ReadonlySet<number>, matches
   return rows;
 }
 
-function withAncestors(display: DisplayTree, matches: ReadonlySet<number>): Set<number> {
+function withAncestors(display: Items, matches: ReadonlySet<number>): Set<number> {
   const wanted = new Set<number>();
   for (const match of matches) for (let id = match; id > 0 && !wanted.has(id); id = display.item(id).parent) wanted.add(id);
   return wanted;

@@ -10,7 +10,7 @@ export function paintOverlay(context: CanvasRenderingContext2D, layout: Layout, 
   const hover = layout.of.get(state.hover);
   if (hover) ring(context, hover, palette.ink, 1, 0);
   for (const id of state.selected) {
-    const box = layout.of.get(id);
+    const box = layout.of.get(id) ?? layout.of.get(state.display.shownOf(id));
     if (box) ring(context, box, palette.accent, 2.5, 0);
   }
   const focus = keyboard ? layout.of.get(state.focus) : undefined;

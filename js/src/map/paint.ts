@@ -3,14 +3,14 @@
  * style. Tiles of one style are filled in one path. What moves with the pointer is `overlay.ts`, on a canvas of its own.
  */
 import { count } from "../format";
-import type { DisplayTree } from "../tree/display_tree";
+import type { Item, Items } from "../tree/display_tree";
 import type { Box, Layout } from "./layout";
 import type { Palette } from "./palette";
 import type { Pattern, TileStyle, TileStyles } from "./tile_style";
 import type { TextFit } from "./text_fit";
 
 export interface Scene {
-  display: DisplayTree;
+  display: Items;
   layout: Layout;
   tiles: TileStyles;
   palette: Palette;
@@ -118,7 +118,7 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   const top = two ? 11 : across / 2 + 0.5;
   const letter = style.letter && along > 44 && across >= 15 ? style.letter : "";
   context.font = `${item.isComponent ? "600 11.5px" : "11px"} ${scene.palette.font}`;
-  const name = fit.cut(item.label, along - 10 - (letter && !two ? 13 : 0));
+  const name = cut(fit, item, along - 10 - (letter && !two ? 13 : 0));
   if (name) context.fillText(name, 5, top);
   const second = two ? top + 14 : top;
   context.globalAlpha *= 0.82;
@@ -136,6 +136,14 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   context.restore();
 }
 
+/** A title as far as there is room; how many blocks it stands for is the last to go. */
+function cut(fit: TextFit, item: Item, room: number): string {
+  const times = item.fold ? ` ×${item.fold.times}` : "";
+  if (!times || fit.width(item.label) <= room) return fit.cut(item.label, room);
+  const name = fit.cut(item.label.slice(0, -times.length), room - fit.width(times));
+  return name ? name + times : fit.cut(item.label, room);
+}
+
 function title(context: CanvasRenderingContext2D, fit: TextFit, { display, palette, lit }: Scene, box: Box): void {
   const item = display.item(box.id);
   const first = box.level === 1;
@@ -144,7 +152,7 @@ function title(context: CanvasRenderingContext2D, fit: TextFit, { display, palet
   context.textBaseline = "middle";
   context.fillStyle = first ? palette.ink : palette.muted;
   context.font = first ? `600 12px ${palette.font}` : `10.5px ${palette.font}`;
-  const name = fit.cut(item.label, room);
+  const name = cut(fit, item, room);
   const y = box.y0 + box.header / 2 + 1;
   context.fillText(name, box.x0 + 6, y);
   if (first && name === item.label) {

@@ -1,6 +1,6 @@
 /** Under the map while modules are selected, in the place of the hints: what they are, their tuning, and the way back. */
 import { count } from "../format";
-import { setTuning } from "./actions";
+import { setTuning, targetsOf } from "./actions";
 import { describe } from "./describe";
 import type { MapState } from "./map_state";
 import { tuningOf } from "./tile_style";
@@ -17,9 +17,10 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
   const pathBox = h("b.vf-path", {}, path);
   const about = h("span.vf-muted.vf-about");
   const tuning = segmented("Tuning of the selection", (value) => setTuning(view, state, value));
+  const fold = h("button.vf-button.vf-small", { type: "button", onclick: () => state.unfold(state.acting[0] ?? -1) || state.refold(state.acting[0] ?? -1) });
   const clear = h("button.vf-button.vf-small", { type: "button", title: "Take the module's own rule away (X)", onclick: () => setTuning(view, state, "inherit") }, "clear rule");
   const close = h("button.vf-iconbutton", { type: "button", "aria-label": "Clear the selection", title: "Clear the selection (Esc)", onclick: () => state.select([]) }, icon("close"));
-  const element = h("div.vf-selection", { role: "group", "aria-label": "Selection", hidden: true }, h("div.vf-what", {}, pathBox, about), tuning.element, clear, close);
+  const element = h("div.vf-selection", { role: "group", "aria-label": "Selection", hidden: true }, h("div.vf-what", {}, pathBox, about), tuning.element, fold, clear, close);
 
   const draw = (): void => {
     const ids = state.acting;
@@ -32,8 +33,8 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
     const only = ids.length === 1 ? describe(view, state, ids[0] as number) : null;
     const item = display.item(ids[0] as number);
     say(path, !only ? `${ids.length} modules` : item.isComponent ? item.label : only.path);
-    pathBox.title = only?.path ?? targetsOf(ids).join("\n");
-    say(about, only ? [only.className, only.params.replace(" parameters", ""), only.tied, only.norm].filter(Boolean).join(" · ") : `${count(total)} parameters`);
+    pathBox.title = only?.path ?? targetsOf(state, ids).join("\n");
+    say(about, only ? [only.alike, only.className, only.params.replace(" parameters", ""), only.tied, only.norm].filter(Boolean).join(" · ") : `${count(total)} parameters`);
     about.title = about.textContent ?? "";
     const codes = new Set(ids.map((id) => tuningOf(display, page.plan, id)).filter((code) => code !== NONE));
     const shown = codes.size === 1 ? (ROW_TUNINGS[[...codes][0] as number] ?? "mixed") : "mixed";
@@ -42,16 +43,16 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
       return node < 0 || tree.state.lora.subarray(node, tree.end[node]).includes(1);
     });
     tuning.show(shown, page.alive, canLora);
-    const targets = new Set(targetsOf(ids));
+    const targets = new Set(targetsOf(state, ids));
     clear.hidden = !(page.plan?.rules ?? []).some((rule) => targets.has(rule.target));
     clear.disabled = !page.alive;
+    const folded = ids.length === 1 ? item.fold : undefined;
+    fold.hidden = !folded && (ids.length !== 1 || state.openList(item.id) < 0);
+    say(fold, folded ? `show each of ${folded.times}` : "fold");
+    fold.title = folded ? "Show these blocks one by one (Enter)" : "Fold the blocks of this list again (-)";
   };
   draw();
-  state.on(["selection"], draw, view.signal);
+  state.on(["selection", "fold"], draw, view.signal);
   page.on(["plan", "paint", "connection"], draw, view.signal);
   return element;
-
-  function targetsOf(ids: readonly number[]): string[] {
-    return ids.map((id) => state.display.item(id).target);
-  }
 }

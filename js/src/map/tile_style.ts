@@ -2,7 +2,7 @@
  * Which look each tile has: its tuning, or a live value on the ramp. Pure: items and values in, an index into a small list of
  * styles out, so that painting can fill all tiles of one style in one go.
  */
-import type { DisplayTree } from "../tree/display_tree";
+import type { FoldedTree } from "../tree/folded_tree";
 import { MIXED, NONE, type PlanState } from "../wire/plan_state";
 import type { Colour } from "./map_state";
 import { inkOn, ramp, STEPS, type Palette } from "./palette";
@@ -27,7 +27,7 @@ export interface TileStyles {
 export const LETTERS = ["F", "L", "T", "±", ""];
 const PATTERNS: Pattern[] = ["plain", "hatch", "dots", "cross", "plain"];
 
-export function tileStyles(colour: Colour, display: DisplayTree, plan: PlanState | null, norms: Float32Array | null, palette: Palette): TileStyles {
+export function tileStyles(colour: Colour, display: FoldedTree, plan: PlanState | null, norms: Float32Array | null, palette: Palette): TileStyles {
   const byTuning: TileStyle[] = palette.tunings.map((t, code) => ({ ...t, pattern: PATTERNS[code] as Pattern, letter: LETTERS[code] as string }));
   if (colour === "tuning") return { styles: byTuning, of: (id) => tuningOf(display, plan, id), range: null };
   const value = colour === "grad_norm" ? (id: number) => normOf(display, norms, id) : (id: number) => bytesPerParameter(display, id);
@@ -35,12 +35,17 @@ export function tileStyles(colour: Colour, display: DisplayTree, plan: PlanState
 }
 
 /** The tuning code of an item; a component of several modules has the one that they share. */
-export function tuningOf(display: DisplayTree, plan: PlanState | null, id: number): number {
+export function tuningOf(display: FoldedTree, plan: PlanState | null, id: number): number {
   const item = display.item(id);
   if (!plan) return NONE;
   if (item.isComponent) {
     const row = plan.components.find((c) => c.name === item.target);
     return row ? ["frozen", "lora", "full", "mixed"].indexOf(row.tuning) : NONE;
+  }
+  if (item.members) {
+    // They train alike while lists are folded by this very plan; a selection may be older.
+    const codes = new Set(display.nodesOf(id).map((node) => plan.tuning[node] ?? NONE));
+    return codes.size === 1 ? ([...codes][0] as number) : MIXED;
   }
   if (item.node >= 0) {
     const code = plan.tuning[item.node] ?? NONE;
@@ -51,25 +56,29 @@ export function tuningOf(display: DisplayTree, plan: PlanState | null, id: numbe
   return codes.size === 1 ? ([...codes][0] as number) : codes.size ? MIXED : NONE;
 }
 
-/** The gradient norm of an item; of a component made of several modules, their common norm. */
-export function normOf(display: DisplayTree, norms: Float32Array | null, id: number): number {
+/** The gradient norm of an item; of several modules their common norm, the root of the sum of squares. */
+export function normOf(display: FoldedTree, norms: Float32Array | null, id: number): number {
   const item = display.item(id);
   if (!norms) return NaN;
+  if (item.members) return common(item.members.map((member) => normOf(display, norms, member)));
   if (item.node >= 0) return norms[item.node] ?? NaN;
-  const parts = item.children.map((child) => normOf(display, norms, child)).filter((v) => !Number.isNaN(v));
-  return parts.length ? Math.hypot(...parts) : NaN;
+  return common(item.children.map((child) => normOf(display, norms, child)));
 }
 
-export function bytesPerParameter(display: DisplayTree, id: number): number {
+function common(norms: readonly number[]): number {
+  const parts = norms.filter((v) => !Number.isNaN(v));
+  return parts.length ? Math.sqrt(parts.reduce((sum, v) => sum + v * v, 0)) : NaN;
+}
+
+export function bytesPerParameter(display: FoldedTree, id: number): number {
   const { bytes, params } = display.item(id);
   return params > 0 ? bytes / params : NaN;
 }
 
-function onRamp(display: DisplayTree, value: (id: number) => number, palette: Palette, byTuning: readonly TileStyle[]): TileStyles {
+function onRamp(display: FoldedTree, value: (id: number) => number, palette: Palette, byTuning: readonly TileStyle[]): TileStyles {
   let [least, most] = [Infinity, 0];
-  for (const item of display.items) {
-    if (item.children.length) continue;
-    const v = value(item.id);
+  for (const id of display.leaves) {
+    const v = value(id);
     if (!(v > 0) || v === Infinity) continue;
     least = Math.min(least, v);
     most = Math.max(most, v);

@@ -15,7 +15,7 @@ export function toolbar(view: View, state: MapState): HTMLElement {
     searchBox(view, state),
     choice("area", AREAS, AREA_LABELS, state.area, (area) => state.style({ area })),
     choice("colour", COLOURS, COLOUR_LABELS, state.colour, (colour) => state.style({ colour })),
-    modeSwitch(view, state),
+    h("div.vf-switches", {}, foldSwitch(view, state), modeSwitch(view, state)),
   );
 }
 
@@ -23,7 +23,7 @@ function searchBox(view: View, state: MapState): HTMLElement {
   const found = h("output.vf-found");
   const input = h("input.vf-input", {
     type: "search",
-    placeholder: "q_proj, layers.3…",
+    placeholder: "q_proj, layers.3",
     "aria-label": "Find modules",
     spellcheck: "false",
     autocomplete: "off",
@@ -32,8 +32,8 @@ function searchBox(view: View, state: MapState): HTMLElement {
     onkeydown: (event) => {
       event.stopPropagation();
       if (event.key === "Enter" && state.matches) {
-        const ids = tops(state.display, state.matches);
-        state.select(ids);
+        const ids = tops(state.display.base, state.matches);
+        state.select(state.display.gather(ids));
         view.announce(`${ids.length} selected`);
       }
       if (event.key === "Escape") {
@@ -43,18 +43,31 @@ function searchBox(view: View, state: MapState): HTMLElement {
     },
   });
   function find(): void {
-    const matches = search(state.display, input.value);
+    const matches = search(state.display.base, input.value);
     state.find(input.value, matches);
-    say(found, matches ? String(tops(state.display, matches).length) : "");
+    say(found, matches ? String(tops(state.display.base, matches).length) : "");
     found.title = matches ? "found; Enter selects them all" : "";
   }
-  return h("label.vf-find", {}, h("span", {}, "find"), h("span.vf-findbox", {}, input, found));
+  return h("label.vf-find", { title: "Find modules by words of their path or class" }, icon("search"), h("span.vf-findbox", {}, input, found));
 }
 
 function choice<T extends string>(name: string, values: readonly T[], labels: Record<T, string>, now: T, change: (value: T) => void): HTMLElement {
   const select = h("select.vf-select", { "data-lm-suppress-shortcuts": "true", onchange: () => change(select.value as T) });
   for (const value of values) select.append(h("option", { value, selected: value === now }, labels[value]));
   return h("label.vf-choice", {}, h("span", {}, name), select);
+}
+
+/** Repeated layers as one tile each, or every layer by itself; absent where nothing repeats. */
+function foldSwitch(view: View, state: MapState): HTMLElement | null {
+  if (!state.display.lists.size) return null;
+  const button = h("button.vf-iconbutton", { type: "button", "aria-label": "Fold repeated layers", onclick: () => state.fold(!state.folding) }, icon("fold"));
+  const draw = (): void => {
+    button.setAttribute("aria-pressed", String(state.folding));
+    button.title = state.folding ? "Repeated layers are folded: show every layer" : "Fold repeated layers";
+  };
+  draw();
+  state.on(["fold"], draw, view.signal);
+  return h("div.vf-switch", {}, button);
 }
 
 function modeSwitch(view: View, state: MapState): HTMLElement {

@@ -18,6 +18,6 @@ export function trail(view: View, state: MapState): HTMLElement {
     );
   };
   draw();
-  state.on(["zoom"], draw, view.signal);
+  state.on(["zoom", "fold"], draw, view.signal);
   return element;
 }

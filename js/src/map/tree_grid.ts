@@ -7,7 +7,7 @@ import { frame } from "../parts/frame";
 import { fill, h } from "../parts/dom";
 import { icon } from "../parts/icons";
 import { uniqueId, type View } from "../parts/view";
-import { TUNING_NAMES } from "./describe";
+import { alike, TUNING_NAMES } from "./describe";
 import { gridKey } from "./grid_keys";
 import { badge } from "./legend";
 import type { MapState } from "./map_state";
@@ -47,8 +47,12 @@ export class TreeGrid {
       event.stopPropagation();
     });
     element.addEventListener("click", (event) => this.#click(event));
+    element.addEventListener("dblclick", (event) => {
+      const id = rowOf(event);
+      if (id >= 0) this.unfold(id);
+    });
     view.page.on(["plan", "paint"], () => this.#frame.request(), view.signal);
-    state.on(["search"], () => this.arrange(), view.signal);
+    state.on(["search", "fold"], () => this.arrange(), view.signal);
     state.on(["selection", "focus"], () => this.#frame.request(), view.signal);
     view.onTheme(() => this.#frame.request());
     this.arrange();
@@ -56,7 +60,7 @@ export class TreeGrid {
 
   /** Works out the rows again, after something was opened, closed or found. */
   arrange(): void {
-    this.rows = outline(this.state.display, this.open, this.state.matches);
+    this.rows = outline(this.state.display, this.open, this.state.lit);
     this.#body.style.height = `${this.rows.length * ROW_PX}px`;
     this.element.setAttribute("aria-rowcount", String(this.rows.length + 1));
     this.#frame.request();
@@ -66,6 +70,14 @@ export class TreeGrid {
     if (open) this.open.add(id);
     else this.open.delete(id);
     this.arrange();
+  }
+
+  /** Shows the blocks of a folded row one by one, below the row of their list. */
+  unfold(id: number): boolean {
+    const list = this.state.display.item(id).fold?.list;
+    if (list === undefined) return false;
+    this.open.add(this.state.display.shownOf(list));
+    return this.state.unfold(id);
   }
 
   /** Opens what is above an item and scrolls to it. */
@@ -103,8 +115,8 @@ export class TreeGrid {
     const className = item.node >= 0 ? display.tree.className(item.node) : "";
     const row = h(
       "div.vf-grid-row",
-      { role: "row", id: `${this.#name}-${id}`, "aria-level": level, "aria-posinset": position, "aria-setsize": brothers, "aria-rowindex": index + 2, "aria-expanded": open === null ? null : String(open), "aria-selected": String(selected.has(id)), "data-id": id, "data-focus": id === focus },
-      h("span.vf-grid-name", { role: "rowheader" }, h("i.vf-twisty", { "aria-hidden": "true" }, open === null ? null : icon(open ? "down" : "right")), item.isComponent ? h("b", {}, item.label) : item.label),
+      { role: "row", id: `${this.#name}-${id}`, "aria-level": level, "aria-posinset": position, "aria-setsize": brothers, "aria-rowindex": index + 2, "aria-expanded": open === null ? null : String(open), "aria-selected": String(selected.has(id)), "data-id": id, "data-focus": id === focus, "data-folded": item.fold !== undefined },
+      h("span.vf-grid-name", { role: "rowheader", "aria-label": item.fold ? `${item.label}, ${alike(item)}` : null, title: item.fold ? `${item.fold.precise}: ${alike(item)}; Enter shows each` : null }, h("i.vf-twisty", { "aria-hidden": "true" }, open === null ? null : icon(open ? "down" : "right")), item.isComponent ? h("b", {}, item.label) : item.label),
       h("span.vf-muted", { role: "gridcell" }, owner === undefined ? className : `shared with ${display.tree.path(owner)}`),
       h("span.vf-number", { role: "gridcell" }, count(item.params)),
       h("span", { role: "gridcell" }, badge(code), TUNING_NAMES[code]),
@@ -117,7 +129,7 @@ export class TreeGrid {
 
   #click(event: MouseEvent): void {
     const target = event.target as Element;
-    const id = Number(target.closest("[data-id]")?.getAttribute("data-id") ?? -1);
+    const id = rowOf(event);
     if (id < 0) return;
     if (target.closest(".vf-twisty")) this.toggle(id);
     else if (event.shiftKey) this.state.extend(id);
@@ -125,4 +137,8 @@ export class TreeGrid {
     else this.state.select([id]);
     this.state.focusOn(id);
   }
+}
+
+function rowOf(event: MouseEvent): number {
+  return Number((event.target as Element).closest("[data-id]")?.getAttribute("data-id") ?? -1);
 }

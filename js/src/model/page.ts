@@ -29,6 +29,8 @@ export class Page extends Topics<Topic> {
   /** Null: no subshell answered, so Stop waits for the cell. Undefined: not known yet. */
   subshell: string | null | undefined = undefined;
   errors: ErrorParts[] = [];
+  /** Whether views fold repeated layers. */
+  folding = true;
   #asked = false;
   #late: ReturnType<typeof setTimeout> | undefined;
 

@@ -38,7 +38,7 @@ function setTuning(tree: ModelTree, plan: PlanState, targets: readonly string[],
   const touched = new Set<number>();
   for (const target of targets) {
     const index = components.findIndex((c) => c.name === target);
-    const tops = index >= 0 ? (components[index]?.nodes ?? []) : [tree.find(target)].filter((n) => n >= 0);
+    const tops = index >= 0 ? (components[index]?.nodes ?? []) : tree.places(target);
     for (const top of tops) {
       for (let n = top; n < (tree.end[top] as number); n++) {
         const owner = component[n] ?? 255;

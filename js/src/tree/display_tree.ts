@@ -21,6 +21,29 @@ export interface Item {
   params: number;
   bytes: number;
   children: number[];
+  /** The alike items that it stands for, when it is several; the first represents them. */
+  members?: number[];
+  /** What wishes call it where one target is not enough. */
+  targets?: string[];
+  /** Of a folded list, or of a group in one. */
+  fold?: Fold;
+}
+
+/** Items by number: what layouts and outlines need to know of a tree, folded or not. */
+export interface Items {
+  readonly root: Item;
+  item(id: number): Item;
+}
+
+export interface Fold {
+  /** The item of the list that it is a part of. */
+  list: number;
+  /** Blocks of one list. */
+  times: number;
+  /** Every index, as "0–2, 4–7". */
+  precise: string;
+  /** Their items. */
+  blocks: number[];
 }
 
 export class DisplayTree {

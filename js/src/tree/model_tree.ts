@@ -10,6 +10,8 @@ export class ModelTree {
   readonly end: Int32Array;
   /** Alias node -> the node whose tensor it shares. */
   readonly sharedWith: ReadonlyMap<number, number>;
+  /** What the page calls several nodes at once, in wishes of its own. */
+  readonly named = new Map<string, readonly number[]>();
   #children: number[][] | null = null;
   #paths: (string | undefined)[];
   #byPath: Map<string, number> | null = null;
@@ -53,6 +55,12 @@ export class ModelTree {
       for (let i = 0; i < this.size; i++) this.#byPath.set(this.path(i), i);
     }
     return this.#byPath.get(path) ?? -1;
+  }
+
+  /** The nodes of a path, or of a slice that the page has made itself. */
+  places(target: string): readonly number[] {
+    const node = this.find(target);
+    return node >= 0 ? [node] : (this.named.get(target) ?? []);
   }
 
   className(node: number): string {

@@ -22,6 +22,8 @@ export interface TreeState {
   components: ComponentState[];
   /** Pairs [alias, owner] of nodes that share a tensor. */
   tied: [number, number][];
+  /** Per group of alike blocks: the holder, then first, stop, step of ranges among its module children. */
+  folds: number[][];
   parent: Int32Array;
   class_index: Uint16Array;
   params: Float64Array;
@@ -67,6 +69,10 @@ export function readTree(value: unknown): TreeState {
     tied: list(state.tied).flatMap((pair) => {
       const [alias, owner] = list(pair);
       return within(alias) && within(owner) ? [[alias, owner] as [number, number]] : [];
+    }),
+    folds: list(state.folds).flatMap((row) => {
+      const numbers = list(row).map((n) => finite(n, -1));
+      return within(numbers[0]) && numbers.length % 3 === 1 && numbers.every(Number.isInteger) ? [numbers] : [];
     }),
     parent,
     class_index: column(Uint16Array, state.class_index),
