@@ -34,6 +34,8 @@ describe("golden messages", () => {
   test("the tree's columns come out of buffers at any offset", () => {
     const tree = readTree(golden("state_tree"));
     expect(tree.names).toHaveLength(11);
+    expect(tree.facts).toEqual(["buffers apart: 16 elements, 64 B"]);
+    expect([...tree.notes]).toEqual([[3, "cross-attention"]]);
     expect([...tree.parent]).toEqual([-1, 0, 1, 2, 3, 3, 1, 6, 1, 8, 0]);
     expect([...tree.params]).toEqual([408, 358, 208, 200, 100, 100, 40, 40, 110, 50, 50]);
     expect([...tree.component]).toEqual([255, 255, 0, 0, 0, 0, 1, 1, 2, 3, 4]);

@@ -86,6 +86,13 @@ describe("a component's row", () => {
 });
 
 describe("the header", () => {
+  test("tells what is counted apart, and marks components that were guessed", async () => {
+    expect(page.find(".vf-remarks").textContent).toBe("buffers apart: 16 elements, 64 B");
+    const guess = await mount(workbench, { tree_state: { ...golden("state_tree"), is_guess: true, facts: [] } });
+    expect(guess.find(".vf-remarks .vf-guess").textContent).toBe("guessed components");
+    guess.end.abort();
+  });
+
   test("says how much trains, in the strategy's own sentence", () => {
     expect(page.find(".vf-facts").textContent).toBe("408 parameters · 72 train (23 %) · ");
     expect(page.find(".vf-sentence").textContent).toBe(golden("state_plan").sentence);

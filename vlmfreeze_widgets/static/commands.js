@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: bfc8fd49b136ed3c9ebfa776c71aa0a7644c60bff59f6c7e51615fa51b0ee1ec */
+/* vlmfreeze source-hash: 066e3c11544dc3f9e8eeea3fcea24ace08578e095b4e44836fbe5faafd560b4f */
 var t={initialize:()=>{}},e=t;export{e as default};
