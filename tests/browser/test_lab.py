@@ -147,6 +147,26 @@ def test_a_burst_is_watched_stopped_and_run_again(page):
     assert page.errors == []
 
 
+def test_a_probe_shows_the_four_links_and_what_frozen_parts_would_receive(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.page.get_by_role("button", name="Probe", exact=True).click()
+    card = page.page.locator(".vf-probe")
+    expect(card.locator(".vf-probe-verdict")).to_have_text("Every part does what the strategy says.", timeout=30_000)
+    expect(card.locator("tbody tr").first).to_contain_text("4 of 4")
+    card.get_by_role("button", name="What would frozen parts receive?").click()
+    expect(page.page.locator(".vf-legend")).to_contain_text("if everything were open", timeout=30_000)
+    vision = card.locator("tbody tr", has_text="vision tower").locator("td").last
+    wait_for(lambda: vision.inner_text() not in ("", "–"), what="the vision tower's norm")
+    wanted = page.py("bench.report.open_components['vision_tower']")
+    assert float(vision.inner_text()) == pytest.approx(wanted, rel=0.01)
+    radio(page, "projector", "Frozen").click()
+    expect(card).to_contain_text("The strategy has changed since.")
+    page.page.get_by_role("button", name="Probe", exact=True).click()
+    expect(card.locator(".vf-warning")).to_contain_text("nothing trains", timeout=30_000)
+    assert page.errors == []
+
+
 def test_stop_reaches_python_while_a_cell_is_busy(page):
     page.open("bench.ipynb")
     page.run_all()

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 066e3c11544dc3f9e8eeea3fcea24ace08578e095b4e44836fbe5faafd560b4f */
+/* vlmfreeze source-hash: 85245c4071dbc7a3b68b2fe4b9c9a6be04857914942edeb3c575e6f0fa8eac63 */
 var t={initialize:()=>{}},e=t;export{e as default};
