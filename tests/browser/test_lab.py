@@ -167,6 +167,7 @@ def test_a_probe_shows_the_four_links_and_what_frozen_parts_would_receive(page):
     assert page.errors == []
 
 
+@pytest.mark.check("F5")
 def test_stop_reaches_python_while_a_cell_is_busy(page):
     page.open("bench.ipynb")
     page.run_all()
@@ -185,6 +186,7 @@ def test_stop_reaches_python_while_a_cell_is_busy(page):
     assert page.py("busy_until") > asked, "the cell was busy all the while"
 
 
+@pytest.mark.check("S11")
 def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
     page.open("bench.ipynb")
     page.run_all()
@@ -201,6 +203,7 @@ def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
     wait_for(lambda: points(page) == page.py("len(bench.history)"), 2, "all rows")
 
 
+@pytest.mark.check("F17")
 def test_twenty_thousand_changes_end_with_page_and_python_in_agreement(page):
     page.open("bench.ipynb")
     page.run_all()
@@ -228,6 +231,7 @@ def test_the_map_alone_sets_a_strategy(page):
     assert page.errors == []
 
 
+@pytest.mark.check("S10")
 def test_after_a_kernel_restart_the_page_greys_out_and_says_why(page):
     page.open("bench.ipynb")
     page.run_all()

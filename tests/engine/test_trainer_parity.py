@@ -33,14 +33,17 @@ def pair(rules, folder, accumulation, rates=RATES, steps=6):
     return theirs, ours
 
 
+@pytest.mark.check("N24")
 @pytest.mark.parametrize("accumulation", [1, 3])
 @pytest.mark.parametrize("rules", STRATEGIES.values(), ids=STRATEGIES)
-def test_losses_and_norms_are_those_of_the_trainer(rules, accumulation, tmp_path):
+def test_losses_and_norms_are_those_of_the_trainer(rules, accumulation, tmp_path, figure):
     (losses, norms, _), ours = pair(rules, tmp_path, accumulation)
+    figure(max(abs(r.loss - loss) for r, loss in zip(ours, losses, strict=True)))
     assert [r.loss for r in ours] == pytest.approx(losses, abs=1e-5)
     assert [r.grad_norm for r in ours] == pytest.approx(norms, rel=1e-4)
 
 
+@pytest.mark.control("N24")
 def test_with_another_rate_they_differ(tmp_path, monkeypatch):
     """The control: a trainer with a rate of its own is not mistaken for ours."""
     monkeypatch.setitem(RATES, "projector", 1e-2)

@@ -38,6 +38,7 @@ def test_replies_are_golden():
     assert protocol.error_reply("p7-12", 5, protocol.stale(4, 5)) == golden("reply_error")
 
 
+@pytest.mark.check("F18")
 def test_numbers_are_golden():
     for case in golden("numbers"):
         value = float(case["value"])
