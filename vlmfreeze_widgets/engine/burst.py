@@ -26,6 +26,7 @@ from .checkpointing import enable_checkpointing
 from .evidence import Witness
 from .masters import Masters, check_precision
 from .micro_batches import MicroBatches
+from .modes import rest_all
 from .optimizer import autocast, make_optimizer, make_schedule, rates_of
 from .ownership import check_free
 from .randomness import RandomStream, draws_random_numbers
@@ -247,7 +248,7 @@ class Burst:
 
     def _evaluate(self, applied: AppliedModel, step: TrainingStep) -> float:
         assert self._eval is not None
-        self.model.eval()
+        rest_all(self.model)
         loss, tokens = 0.0, 0
         try:
             with torch.no_grad():
