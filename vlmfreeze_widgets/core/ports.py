@@ -13,6 +13,7 @@ from typing import Any
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
+    "weights": "vlmfreeze_widgets.adapters.transformers_weights",
     "schedules": "vlmfreeze_widgets.adapters.transformers_schedules",
     "yaml": "vlmfreeze_widgets.adapters.yaml_text",
     "frames": "vlmfreeze_widgets.adapters.pandas_frames",
@@ -22,5 +23,5 @@ _PLAYERS: dict[str, str] = {
 
 
 def port(role: str) -> Any:  # noqa: ANN401 - a module; its functions are typed where they are written
-    """The module that plays ``role``: lora, models, schedules, yaml, frames, figures or pictures."""
+    """The module that plays ``role``: lora, models, weights, schedules, yaml, frames, figures or pictures."""
     return import_module(_PLAYERS[role])

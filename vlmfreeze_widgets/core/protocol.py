@@ -39,6 +39,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stop": {},
     "keep": {},
     "discard": {},
+    "load": {"dtype": str},
     "probe": {"open": bool},
     "series": {"burst": int, "node": int},
 }

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 85245c4071dbc7a3b68b2fe4b9c9a6be04857914942edeb3c575e6f0fa8eac63 */
+/* vlmfreeze source-hash: fb2f837d75c15004a63df664a972101cc2bfc11514a50fc22348678a19bac24a */
 var t={initialize:()=>{}},e=t;export{e as default};
