@@ -104,9 +104,7 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
 def _tops(names: Iterable[str], holder: str) -> set[str]:
     """The children of a holder at or below which the names lie."""
     prefix = f"{holder}." if holder else ""
-    return {
-        prefix + name[len(prefix) :].partition(".")[0] for name in names if not prefix or name.startswith(prefix)
-    }
+    return {prefix + name[len(prefix) :].partition(".")[0] for name in names if not prefix or name.startswith(prefix)}
 
 
 def sentence(plan: Plan, rows: Sequence[ComponentRow] | None = None) -> str:

@@ -160,7 +160,11 @@ class ModuleTree:
     def _blocks(self) -> Mapping[str, Node]:
         largest: dict[str, Node] = {}
         for node in self.nodes:
-            if node.component is None or len(node.children) < 2 or not (node.is_list or node.class_name == "ModuleList"):
+            if (
+                node.component is None
+                or len(node.children) < 2
+                or not (node.is_list or node.class_name == "ModuleList")
+            ):
                 continue
             before = largest.get(node.component)
             if before is None or node.total_params > before.total_params:
