@@ -12,7 +12,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from .core import edits
@@ -21,18 +21,36 @@ from .core.errors import VlmFreezeError, WrongPhase
 from .core.history import History, StepRecord
 from .core.norms import NormLayout
 from .core.plan import Plan
+from .core.probe_report import ProbeReport
 from .core.protocol import error_to_dict
-from .core.run_status import BUSY, RunStatus
+from .core.run_status import BUSY, Phase, RunStatus
 from .core.strategy import Strategy
 from .core.tree import ModuleTree
 from .engine.burst import Burst
+from .engine.probe import probe
 from .engine.read import read_tree
 from .engine.result import BurstResult
 from .engine.settings import BurstSettings
 from .engine.turns import short_turns
 
-Change = Literal["plan", "run", "record"]
+Change = Literal["plan", "run", "record", "probe"]
+_PROBED = (
+    "precision",
+    "checkpointing",
+    "accumulation",
+    "max_grad_norm",
+    "seed",
+)  # settings that a probe shares with the burst
 _RECENT = 10  # steps that speed and ETA are taken from
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe that was made: its number from 1, the revision of the strategy that was probed, and what it found."""
+
+    number: int
+    rev: int
+    report: ProbeReport
 
 
 class Session:
@@ -72,6 +90,7 @@ class Session:
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
         self.history = History(NormLayout((), (), ()))
+        self.probed: Probed | None = None
         self._listeners: list[Callable[[Change], None]] = []
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
@@ -124,7 +143,7 @@ class Session:
         return self._edits.can_redo
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Calls ``listener`` with "plan", "run" or "record" after each change, on the thread that made it.
+        """Calls ``listener`` with "plan", "run", "record" or "probe" after each change, on the thread that made it.
 
         Returns:
             A function that ends the subscription.
@@ -187,13 +206,16 @@ class Session:
         return self._model is not None and self._batches is not None
 
     def _why_not(self) -> str | None:
+        return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
+
+    def _why_idle(self) -> str | None:
         if self._model is None:
             return "There are no weights: this tree was read from a config."
         if self._batches is None:
             return "There are no batches: Workbench(model, batches) can run."
         if self._status.phase in BUSY:
-            return "A burst is running."
-        return next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
+            return "A probe is running." if self._status.phase == "probing" else "A burst is running."
+        return None
 
     def run(self, steps: int | None = None) -> int:
         """Starts a burst on the worker thread and returns at once. An undecided result before it is discarded.
@@ -231,6 +253,33 @@ class Session:
             self._post(lambda: self._work(plan, settings))
         self._tell("run")
         return number
+
+    def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
+        """Starts a probe of the present strategy on the worker thread; ``probed`` holds it when it is done.
+
+        A strategy that a burst would refuse is probed all the same: to name the cause is what a probe is for. An undecided
+        result stays undecided.
+
+        Args:
+            steps: Optimizer steps; the model is as before afterwards.
+            open_all: Also ask what gradient the frozen parts would receive.
+
+        Raises:
+            WrongPhase: There is nothing to probe, or the model is busy.
+        """
+        with self._lock:
+            why = self._why_idle()
+            if why is not None:
+                raise WrongPhase(
+                    "No probe can start now.",
+                    expected="a free model and batches",
+                    found=why,
+                    remedy="Change that first.",
+                )
+            plan, rev, phase = self.plan, self.rev, self._status.phase
+            self._settled.clear()
+            self._set(phase="probing", error=None)
+            self._post(lambda: self._probe(plan, rev, phase, steps, open_all))
 
     def pause(self) -> None:
         """Holds the burst after the step that is being taken.
@@ -349,6 +398,19 @@ class Session:
                 verdict_after=len(result.history), eta_seconds=None,
             )  # fmt: skip
 
+    def _probe(self, plan: Plan, rev: int, phase: Phase, steps: int, open_all: bool) -> None:
+        assert self._model is not None
+        assert self._batches is not None
+        settings = {name: getattr(self.settings, name) for name in _PROBED}
+        try:
+            report = probe(self._model, plan, self._batches, steps=steps, open_all=open_all, **settings)
+        except Exception as error:
+            self._fail(error, "failed" if phase == "idle" else phase)
+            return
+        self.probed = Probed(self.probed.number + 1 if self.probed else 1, rev, report)
+        self._tell("probe")
+        self._set(phase=phase)
+
     def _see(self, record: StepRecord, burst: Burst) -> None:
         recent = burst.history[-_RECENT:]
         spent = sum(r.seconds for r in recent)
@@ -385,11 +447,11 @@ class Session:
             result.discard()
         self._set(phase="idle", outcome=outcome)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, phase: Phase = "failed") -> None:
         text = "".join(traceback.format_exception(error)) if not isinstance(error, VlmFreezeError) else ""
         # Frames hold tensors; what is shown is text, so let the frames go.
         traceback.clear_frames(error.__traceback__)
-        self._set(phase="failed", error={**error_to_dict(error), "traceback": text}, eta_seconds=None)
+        self._set(phase=phase, error={**error_to_dict(error), "traceback": text}, eta_seconds=None)
 
     def _set(self, **changes: Any) -> None:  # noqa: ANN401 - fields of RunStatus
         with self._lock:

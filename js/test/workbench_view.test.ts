@@ -85,7 +85,52 @@ describe("a component's row", () => {
   });
 });
 
+describe("a probe", () => {
+  test("is asked for by a button, and shows findings with remedies and the four links", async () => {
+    const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Probe");
+    button?.click();
+    await settle();
+    expect(page.wishes("probe")[0]?.args).toEqual({ open: false });
+    page.model.set("probe_state", { ...golden("state_probe"), open: null });
+    const card = page.find(".vf-probe");
+    expect(card.hidden).toBe(false);
+    expect(card.querySelector(".vf-probe-verdict")?.textContent).toBe("1 finding.");
+    expect(card.querySelector(".vf-warning")?.textContent).toContain("the batches hold no pictures. Give batches with pixel_values");
+    expect([...card.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))).toEqual([
+      ["vision tower", "frozen", "–", "–", "–", "–", "–"],
+      ["projector", "full", "4 of 4", "4 of 4", "2 of 4", "2 of 4", "1e-3"],
+    ]);
+  });
+
+  test("where a finding lies is selected on the map with a click", () => {
+    page.model.set("probe_state", golden("state_probe"));
+    page.find(".vf-probe .vf-where").click();
+    expect(page.find(".vf-selection").textContent).toContain("linear_1");
+  });
+
+  test("of what frozen parts would receive turns the map to those colours, and says when the strategy has changed since", async () => {
+    page.model.set("probe_state", { ...golden("state_probe"), probe: 1, open: null });
+    const ask = page.find(".vf-probe-head button");
+    ask.click();
+    await settle();
+    expect(page.wishes("probe")[0]?.args).toEqual({ open: true });
+    page.model.set("probe_state", golden("state_probe"));
+    expect(page.find("option[value=open_norm]").closest("select")?.value).toBe("open_norm");
+    expect([...page.el.querySelectorAll(".vf-links tbody td:last-child")].map((cell) => cell.textContent)).toEqual(["3", "4"]);
+    expect(page.find(".vf-probe h3").textContent).not.toContain("changed since");
+    page.model.set("plan_state", { ...golden("state_plan"), rev: 5 });
+    expect(page.find(".vf-probe h3").textContent).toContain("The strategy has changed since.");
+  });
+});
+
 describe("the header", () => {
+  test("tells what is counted apart, and marks components that were guessed", async () => {
+    expect(page.find(".vf-remarks").textContent).toBe("buffers apart: 16 elements, 64 B");
+    const guess = await mount(workbench, { tree_state: { ...golden("state_tree"), is_guess: true, facts: [] } });
+    expect(guess.find(".vf-remarks .vf-guess").textContent).toBe("guessed components");
+    guess.end.abort();
+  });
+
   test("says how much trains, in the strategy's own sentence", () => {
     expect(page.find(".vf-facts").textContent).toBe("408 parameters · 72 train (23 %) · ");
     expect(page.find(".vf-sentence").textContent).toBe(golden("state_plan").sentence);
@@ -127,7 +172,8 @@ describe("the burst", () => {
     expect(offered("paused")).toEqual(["Resume", "Stop"]);
     expect(offered("preparing")).toEqual(["Stop"]);
     expect(offered("stopping")).toEqual([]);
-    expect(offered("deciding")).toEqual(["Keep", "Discard (restore)"]);
+    expect(offered("probing")).toEqual([]);
+    expect(offered("deciding")).toEqual(["Probe", "Keep", "Discard (restore)"]);
     expect(offered("restoring")).toEqual([]);
   });
 

@@ -147,6 +147,27 @@ def test_a_burst_is_watched_stopped_and_run_again(page):
     assert page.errors == []
 
 
+def test_a_probe_shows_the_four_links_and_what_frozen_parts_would_receive(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.page.get_by_role("button", name="Probe", exact=True).click()
+    card = page.page.locator(".vf-probe")
+    expect(card.locator(".vf-probe-verdict")).to_have_text("Every part does what the strategy says.", timeout=30_000)
+    expect(card.locator("tbody tr").first).to_contain_text("4 of 4")
+    card.get_by_role("button", name="What would frozen parts receive?").click()
+    expect(page.page.locator(".vf-legend")).to_contain_text("if everything were open", timeout=30_000)
+    vision = card.locator("tbody tr", has_text="vision tower").locator("td").last
+    wait_for(lambda: vision.inner_text() not in ("", "–"), what="the vision tower's norm")
+    wanted = page.py("bench.report.open_components['vision_tower']")
+    assert float(vision.inner_text()) == pytest.approx(wanted, rel=0.01)
+    radio(page, "projector", "Frozen").click()
+    expect(card).to_contain_text("The strategy has changed since.")
+    page.page.get_by_role("button", name="Probe", exact=True).click()
+    expect(card.locator(".vf-warning")).to_contain_text("nothing trains", timeout=30_000)
+    assert page.errors == []
+
+
+@pytest.mark.check("F5")
 def test_stop_reaches_python_while_a_cell_is_busy(page):
     page.open("bench.ipynb")
     page.run_all()
@@ -165,6 +186,7 @@ def test_stop_reaches_python_while_a_cell_is_busy(page):
     assert page.py("busy_until") > asked, "the cell was busy all the while"
 
 
+@pytest.mark.check("S11")
 def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
     page.open("bench.ipynb")
     page.run_all()
@@ -181,6 +203,7 @@ def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
     wait_for(lambda: points(page) == page.py("len(bench.history)"), 2, "all rows")
 
 
+@pytest.mark.check("F17")
 def test_twenty_thousand_changes_end_with_page_and_python_in_agreement(page):
     page.open("bench.ipynb")
     page.run_all()
@@ -208,6 +231,7 @@ def test_the_map_alone_sets_a_strategy(page):
     assert page.errors == []
 
 
+@pytest.mark.check("S10")
 def test_after_a_kernel_restart_the_page_greys_out_and_says_why(page):
     page.open("bench.ipynb")
     page.run_all()

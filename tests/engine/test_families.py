@@ -73,6 +73,7 @@ def test_a_loop_that_forgets_to_clear_a_stale_gradient_moves_a_frozen_weight():
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "blip-2", "gemma3"])
+@pytest.mark.check("S7")
 def test_an_adapter_that_we_write_loads_with_plain_peft_and_gives_the_same_logits(family, tmp_path):
     from peft import PeftModel
     from safetensors.torch import load_file

@@ -244,3 +244,45 @@ def test_threads_take_turns_often_while_bursts_run_and_as_before_afterwards():
             assert sys.getswitchinterval() <= 0.001
         assert sys.getswitchinterval() <= 0.001, "the inner one left, the outer one is still at work"
     assert sys.getswitchinterval() == pytest.approx(found)
+
+
+def test_a_probe_runs_on_the_worker_leaves_the_model_and_goes_back_to_where_the_session_stood(session):
+    before = fingerprint(session._model)
+    told = []
+    session.subscribe(told.append)
+    session.set_tuning(["projector"], "frozen")
+    session.set_tuning(["head"], "full")
+    session.probe(open_all=True)
+    with pytest.raises(WrongPhase, match=r"probe is running|No probe"):
+        session.probe()
+    assert session.wait(30)
+    assert session.phase == "idle"
+    assert (session.probed.number, session.probed.rev) == (1, session.rev)
+    assert session.probed.report.ok
+    assert session.probed.report.open_norms["model.multi_modal_projector.linear_1.weight"] > 0
+    assert "probe" in told
+    assert fingerprint(session._model) == before
+
+
+def test_a_plan_that_cannot_run_is_probed_to_name_the_cause_and_an_undecided_result_stays(session):
+    session.run(2)
+    session.wait(30)
+    session.set_tuning(["projector"], "frozen")
+    assert session.status.why_not is not None
+    session.probe()
+    session.wait(30)
+    assert session.phase == "deciding"
+    assert not session.probed.report.ok
+    session.keep()
+    session.wait(30)
+    assert session.status.outcome == "kept"
+
+
+def test_a_probe_that_fails_is_told_and_the_next_one_works():
+    model = tiny_llava()
+    data = [{"input_ids": torch.zeros(1, 4, dtype=torch.long)}]
+    session = Session(model, data)
+    session.probe()
+    session.wait(30)
+    assert session.status.error is not None or not session.probed.report.ok
+    session.close()

@@ -13,6 +13,8 @@ from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core import protocol
 from vlmfreeze_widgets.core.errors import BadWish
 from vlmfreeze_widgets.core.page_state import plan_state, tree_state
+from vlmfreeze_widgets.core.probe_report import BatchFacts, Finding, Link, ProbeReport
+from vlmfreeze_widgets.core.probe_state import probe_state
 from vlmfreeze_widgets.core.run_status import RunStatus
 from vlmfreeze_widgets.core.verdict import Verdict
 from vlmfreeze_widgets.session import Session
@@ -24,7 +26,9 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_snapshot"])
+@pytest.mark.parametrize(
+    "name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot"]
+)
 def test_wishes_are_read_and_written_as_golden(name):
     assert protocol.read_wish(golden(name)).to_dict() == golden(name)
 
@@ -34,6 +38,7 @@ def test_replies_are_golden():
     assert protocol.error_reply("p7-12", 5, protocol.stale(4, 5)) == golden("reply_error")
 
 
+@pytest.mark.check("F18")
 def test_numbers_are_golden():
     for case in golden("numbers"):
         value = float(case["value"])
@@ -64,6 +69,30 @@ def shape(value):
 
 def keys(value):
     return {k: keys(v) for k, v in value.items()} if isinstance(value, dict) else "value"
+
+
+def test_the_state_of_a_probe_is_golden_to_the_byte():
+    tree = vf.read_tree(tiny_llava())
+    links = (
+        Link("a", "a", "projector", "full", False, True, 1e-3, True, 0.5, 1.0),
+        Link("b", "b", "projector", "full", False, True, 1e-3, True, None, 0.0),
+    )
+    finding = Finding("no-pictures", "failure", "projector", "It gets no gradient.", "Give pictures.", ("a",) * 9)
+    projector = "model.multi_modal_projector.linear_1"
+    norms = {f"{projector}.weight": 3.0, f"{projector}.bias": 4.0}
+    report = ProbeReport(3, (), (finding,), links, BatchFacts(2, 10, 0, 2, 8), norms, {"projector": 5.0})
+    state = probe_state(report, 2, 4, tree)
+    wanted = golden("state_probe")
+    assert shape(state) == shape(wanted | {"components": wanted["components"][1:]})
+    assert state["components"][0] == {
+        "name": "projector", "label": "projector", "intent": "full", "tensors": 2, "selected": 2, "in_optimizer": 2, "gradient": 1,
+        "moved": 1, "measured": 2, "rates": [1e-3], "open_norm": 5.0,
+    }  # fmt: skip
+    assert state["findings"][0]["count"] == 9
+    assert len(state["findings"][0]["paths"]) == 8
+    column = struct.unpack(f"<{len(tree.nodes)}f", state["open"])
+    told = {node.path: value for node, value in zip(tree.nodes, column, strict=True) if not math.isnan(value)}
+    assert told == {"": 5.0, "model": 5.0, "model.multi_modal_projector": 5.0, projector: 5.0}
 
 
 def test_states_have_the_golden_keys():

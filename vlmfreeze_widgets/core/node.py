@@ -51,9 +51,10 @@ class Node:
         kind: "module" or "parameter".
         component: Owning component; None where a node spans several.
         parameters: Tensors which the node itself holds.
-        own_params: Elements of those, a shared tensor only at its first name.
+        own_params: Elements that count here and at no other node: a shared tensor only at its first name, and nothing where
+            each tensor has a node of its own below (a bare parameter beside child modules). They sum to the total.
         total_params: The same with everything below.
-        own_bytes: Bytes of the node's own tensors.
+        own_bytes: Bytes of what counts here.
         total_bytes: Bytes of the subtree.
         children: Nodes below, in the model's order.
         adaptable: How LoRA can adapt it: "linear", "embedding", "conv", "experts" (a stacked three-dimensional parameter,

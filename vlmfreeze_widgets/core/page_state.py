@@ -16,6 +16,7 @@ from .presets import PRESETS
 from .protocol import VERSION, number
 from .slices import ranges
 from .tree import ModuleTree, Node
+from .tree_facts import node_fact, tree_facts
 from .wording import count
 
 TUNING_CODES = {"frozen": 0, "lora": 1, "full": 2, "mixed": 3, "none": 4}
@@ -42,6 +43,9 @@ def tree_state(tree: ModuleTree) -> dict[str, Any]:
         "dtype": tree.dtype,
         "device": tree.device,
         "total_params": tree.total_params,
+        "facts": tree_facts(tree),
+        "is_guess": tree.is_guess,
+        "notes": [[i, fact] for i, node in enumerate(nodes) if (fact := node_fact(node))],
         "names": [_segment(node, nodes[parents[i]] if parents[i] >= 0 else None) for i, node in enumerate(nodes)],
         "classes": classes,
         "components": [_component(tree, name, index) for name in shown],

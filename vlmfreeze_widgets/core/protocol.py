@@ -39,6 +39,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stop": {},
     "keep": {},
     "discard": {},
+    "probe": {"open": bool},
     "series": {"burst": int, "node": int},
 }
 """Wishes that are never stale."""
@@ -100,7 +101,7 @@ def read_wish(message: object) -> Wish:
         )
     for key, kind in form.items():
         value = args[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise _bad(f"another type for {key}", type(value).__name__)
         if isinstance(value, float) and not math.isfinite(value):
             raise _bad(f"a finite {key}", repr(value))

@@ -9,8 +9,10 @@ from typing import Any, Literal
 from .protocol import VERSION, number
 from .verdict import Verdict
 
-Phase = Literal["plan_only", "idle", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"]
-BUSY: frozenset[str] = frozenset({"preparing", "running", "paused", "stopping", "restoring"})
+Phase = Literal[
+    "plan_only", "idle", "probing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"
+]
+BUSY: frozenset[str] = frozenset({"probing", "preparing", "running", "paused", "stopping", "restoring"})
 """Phases in which the worker has the model."""
 
 

@@ -169,6 +169,7 @@ class Burst:
             in_stream = stream.active if draws_random_numbers(self.model) else nullcontext
             if settings.checkpointing:
                 enable_checkpointing(self.model)
+                applied.set_training_mode()
             masters = Masters([t.parameter for t in applied.trainables])
             optimizer = make_optimizer(applied, masters, settings)
             schedule = make_schedule(optimizer, settings)

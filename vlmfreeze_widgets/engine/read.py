@@ -124,9 +124,9 @@ class _Reader:
             # Beside child modules a bare parameter (image_newline, class_embedding) is a place of its own; so is each
             # stack of experts, which LoRA adapts one by one.
             children = [self._bare(parameter, here if stacked else None) for parameter in own] + children
-        counted = [p for p in own if not p.is_alias]
+        # What has a node of its own counts there: the sum over all nodes is the sum over all tensors.
+        counted = [] if children else [p for p in own if not p.is_alias]
         own_params, own_bytes = sum(p.params for p in counted), sum(p.nbytes for p in counted)
-        below = [child for child in children if child.kind == "module"]
         active = sum(p.params // share.count * share.active if share else p.params for p in counted)
         adaptable, shape = _adaptable(module)
         kinds = {type(child) for child in module._modules.values()}
@@ -138,14 +138,14 @@ class _Reader:
             component=self._component(path, own, children),
             parameters=own,
             own_params=own_params,
-            total_params=own_params + sum(child.total_params for child in below),
+            total_params=own_params + sum(child.total_params for child in children),
             own_bytes=own_bytes,
-            total_bytes=own_bytes + sum(child.total_bytes for child in below),
+            total_bytes=own_bytes + sum(child.total_bytes for child in children),
             children=tuple(children),
             adaptable=adaptable,
             lora_shape=shape,
             is_list=isinstance(module, nn.ModuleList | nn.Sequential) and len(kinds) == 1 and len(module._modules) > 1,
-            active_params=active + sum(child.active_params for child in below),
+            active_params=active + sum(child.active_params for child in children),
             experts=here.count if here else 0,
             active_experts=here.active if here else 0,
             own_buffers=sum(b.numel() for b in buffers),

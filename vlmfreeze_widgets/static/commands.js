@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: bfc8fd49b136ed3c9ebfa776c71aa0a7644c60bff59f6c7e51615fa51b0ee1ec */
+/* vlmfreeze source-hash: 85245c4071dbc7a3b68b2fe4b9c9a6be04857914942edeb3c575e6f0fa8eac63 */
 var t={initialize:()=>{}},e=t;export{e as default};

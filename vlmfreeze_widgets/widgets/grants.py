@@ -40,6 +40,10 @@ def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _probe(session: Session, args: Mapping[str, Any]) -> None:
+    session.probe(open_all=args["open"])
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -69,6 +73,7 @@ GRANTS: Mapping[str, _Grant] = {
     "stop": _plain("stop"),
     "keep": _plain("keep"),
     "discard": _plain("discard"),
+    "probe": _probe,
     "series": _series,
 }
 

@@ -8,6 +8,8 @@ from typing import Any
 import traitlets
 
 from ..core.history import History
+from ..core.probe_report import ProbeReport
+from ..core.probe_state import probe_state
 from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Session
 from .page import SessionPage
@@ -37,6 +39,7 @@ class Workbench(SessionPage):
     """
 
     run_state = traitlets.Dict().tag(sync=True)
+    probe_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -65,6 +68,10 @@ class Workbench(SessionPage):
         """Starts a burst, as the button does; returns at once. ``wait`` waits for it."""
         return self.session.run(steps)
 
+    def probe(self, *, open_all: bool = False) -> None:
+        """Starts a probe, as the button does; returns at once. ``wait`` waits for it, ``report`` holds it."""
+        self.session.probe(open_all=open_all)
+
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until nothing runs; False when the time was up first."""
         return self.session.wait(timeout)
@@ -87,6 +94,11 @@ class Workbench(SessionPage):
         return self.session.history
 
     @property
+    def report(self) -> ProbeReport | None:
+        """What the last probe found."""
+        return self.session.probed.report if self.session.probed else None
+
+    @property
     def result(self) -> BurstResult | None:
         """The last burst's result, once it is over."""
         return self.session.result
@@ -104,6 +116,9 @@ class Workbench(SessionPage):
         super()._flush()
         status = self.session.status
         history = self.session.history
+        probed = self.session.probed
+        if probed is not None and probed.number != self.probe_state.get("probe"):
+            self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):

@@ -17,13 +17,14 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     if (event.key === "Enter") go();
   } });
   const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => go() }, icon("run", true), "Run");
+  const probe = h("button.vf-button", { type: "button", title: "Takes 3 steps, shows which parts really train, and puts the model back", onclick: () => void page.wish("probe", { open: false }) }, "Probe");
   const stepsLabel = h("label.vf-stepslabel", {}, steps, "steps");
   const [pause, resume, stop] = [button("pause", "pause", "Pause"), button("resume", "run", "Resume"), button("stop", "stop", "Stop")];
   const bar = h("span");
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": "Burst", "aria-valuemin": "0" }, bar);
   const line = h("span.vf-status");
   const note = h("p.vf-note");
-  const element = h("div.vf-runbar", {}, run, stepsLabel, pause, resume, stop, progress, line);
+  const element = h("div.vf-runbar", {}, run, stepsLabel, probe, pause, resume, stop, progress, line);
 
   function wanted(): number {
     const value = Number(steps.value);
@@ -45,6 +46,8 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only" || phase === "deciding");
     run.hidden = stepsLabel.hidden = !startable;
     run.disabled = !page.alive || !state.can_run || !!refusal || !wanted();
+    probe.hidden = watching || (!startable && phase !== "probing");
+    probe.disabled = !page.alive || phase === "probing" || phase === "plan_only";
     steps.disabled = phase === "plan_only";
     pause.hidden = watching || phase !== "running";
     resume.hidden = watching || phase !== "paused";

@@ -6,6 +6,7 @@ const SHORT: Partial<Record<RunState["phase"], string>> = { preparing: "preparin
 
 /** The sentence; "" before the first burst. */
 export function statusLine(run: RunState): string {
+  if (run.phase === "probing") return "probing";
   if (run.burst === 0 && run.phase !== "preparing") return "";
   const known = (value: number | null): value is number => value !== null && Number.isFinite(value);
   const running = run.phase === "running" || run.phase === "paused";

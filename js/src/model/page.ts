@@ -7,6 +7,7 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
 import { readTree } from "../wire/tree_state";
@@ -16,13 +17,14 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
   display: DisplayTree | null = null;
   run: RunState | null = null;
   paint: PaintEvent | null = null;
+  probe: ProbeState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -42,9 +44,11 @@ export class Page extends Topics<Topic> {
     this.#readTree();
     this.#readPlan();
     this.#readRun();
+    this.#readProbe();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
+    listen(model, "change:probe_state", () => this.#readProbe(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -131,6 +135,14 @@ export class Page extends Topics<Topic> {
     if (error && error.message !== before?.error?.message) this.complain(error);
     this.emit("run");
     this.#lookAgain();
+  }
+
+  #readProbe(): void {
+    const state = readProbe(this.model.get("probe_state"));
+    if (!state.probe) return;
+    if (state.open.length !== this.tree?.size) state.open = new Float32Array();
+    this.probe = state;
+    this.emit("probe");
   }
 
   /** The last rows of a burst have no successor that would reveal their loss: compare with what Python says it holds. */

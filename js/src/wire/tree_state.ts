@@ -17,6 +17,12 @@ export interface TreeState {
   dtype: string;
   device: string;
   total_params: number;
+  /** Short phrases about the whole tree: active parameters, buffers, files, remarks. */
+  facts: string[];
+  /** Whether the components were guessed from names. */
+  is_guess: boolean;
+  /** What is remarkable about single nodes. */
+  notes: Map<number, string>;
   names: string[];
   classes: string[];
   components: ComponentState[];
@@ -53,6 +59,14 @@ export function readTree(value: unknown): TreeState {
     dtype: text(state.dtype),
     device: text(state.device),
     total_params: finite(state.total_params),
+    facts: texts(state.facts),
+    is_guess: state.is_guess === true,
+    notes: new Map(
+      list(state.notes).flatMap((pair) => {
+        const [node, words] = list(pair);
+        return within(node) ? [[node, text(words)] as [number, string]] : [];
+      }),
+    ),
     names,
     classes: texts(state.classes),
     components: list(state.components).map((item) => {
