@@ -59,12 +59,13 @@ def _nothing_trains(
 def _lora_without_target(
     strategy: Strategy, lora_targets: Mapping[str, Lora], targets: Mapping[str, Target]
 ) -> Iterator[PlanWarning]:
+    around = {above for path in lora_targets for above in _upwards(path)}
     for text, tuning in strategy.rules.items():
         if not isinstance(tuning, Lora):
             continue
         places = targets[text].places
         # A rule that finer rules cover completely is "shadowed", not without target.
-        if any(_touches(path, place) for path in lora_targets for place in places):
+        if any(place in around or any(above in lora_targets for above in _upwards(place)) for place in places):
             continue
         wanted = "linear layer" if tuning.targets == "all-linear" else f"module called {listed(list(tuning.targets))}"
         yield PlanWarning(
@@ -76,8 +77,12 @@ def _lora_without_target(
         )
 
 
-def _touches(path: str, place: str) -> bool:
-    return path == place or path.startswith(place + ".") or place.startswith(path + ".") or not place
+def _upwards(path: str) -> Iterator[str]:
+    """A path and all above it; the root last."""
+    yield path
+    while path:
+        path = path.rpartition(".")[0]
+        yield path
 
 
 def _packed_in_full(tree: ModuleTree, trainable: frozenset[str]) -> Iterator[PlanWarning]:
