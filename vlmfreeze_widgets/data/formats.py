@@ -58,7 +58,7 @@ def read_raw(place: Place, raw: Any, wanted: str | None = None, prompt: str = CA
     if not isinstance(raw, Mapping):
         raise BadRow("format", "the row is not an object")
     only = FORMATS[wanted] if wanted else ""
-    reader = next((r for r in READERS if (not only or r.NAME == only) and r.recognises(raw)), None)
+    reader = next((r for r in READERS if (not only or only == r.NAME) and r.recognises(raw)), None)
     if reader is None:
         keys = ", ".join(repr(str(k))[:40] for k in list(raw)[:8]) or "none"
         raise BadRow("format", f"no {only or 'conversation, question or caption'} in the row (its keys: {keys})")

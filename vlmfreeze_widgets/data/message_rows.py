@@ -34,7 +34,7 @@ def read(place: Place, raw: Mapping[str, Any]) -> Row:
         if not isinstance(turn, Mapping):
             raise BadRow("format", f"turn {number + 1} is not an object")
         # A turn is trained unless it says no: ms-swift writes "loss": false, OpenAI's files "weight": 0.
-        trained = turn.get("loss") is not False and turn.get("weight") not in {0, 0.0}
+        trained = turn.get("loss") is not False and turn.get("weight") != 0
         role = role_of(turn.get("role", turn.get("from")))
         content = turn.get("content", turn.get("value"))
         first = count_pictures(messages)
