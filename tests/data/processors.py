@@ -194,7 +194,9 @@ def make_processor(family: str, bytes_level: bool = False, template: str | None 
         pictures = Qwen2VLImageProcessorPil(
             patch_size=4, merge_size=2, temporal_patch_size=2, size={"shortest_edge": 256, "longest_edge": 1024}
         )
-        return without_videos(kind)(pictures, make_tokenizer("qwen", bytes_level), NoVideos(), chat_template=template or QWEN)
+        return without_videos(kind)(
+            pictures, make_tokenizer("qwen", bytes_level), NoVideos(), chat_template=template or QWEN
+        )
     if family == "internvl":
         pictures = GotOcr2ImageProcessorPil(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=2)
         return without_videos(InternVLProcessor)(
@@ -213,11 +215,17 @@ def make_processor(family: str, bytes_level: bool = False, template: str | None 
     if family in {"idefics3", "smolvlm"}:
         pictured = {"idefics3": Idefics3ImageProcessorPil, "smolvlm": SmolVLMImageProcessorPil}[family]
         kind = {"idefics3": Idefics3Processor, "smolvlm": SmolVLMProcessor}[family]
-        pictures = pictured(size={"longest_edge": 32}, max_image_size={"longest_edge": 16}, do_image_splitting=False, **HALF)
+        pictures = pictured(
+            size={"longest_edge": 32}, max_image_size={"longest_edge": 16}, do_image_splitting=False, **HALF
+        )
         videos = [NoVideos()] if family == "smolvlm" else []
         processing_smolvlm.num2words = str  # an optional dependency that only videos need
         return without_videos(kind)(
-            pictures, make_tokenizer("idefics3", bytes_level), *videos, image_seq_len=4, chat_template=template or IDEFICS3
+            pictures,
+            make_tokenizer("idefics3", bytes_level),
+            *videos,
+            image_seq_len=4,
+            chat_template=template or IDEFICS3,
         )
     assert family == "mllama"
     pictures = MllamaImageProcessorPil(size=SQUARE, max_image_tiles=2, **HALF)
