@@ -31,6 +31,7 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
     "probe": "engine.probe",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from .core.strategy import Strategy
     from .core.tree import ModuleTree
     from .core.tuning import FROZEN, FULL, Lora
+    from .data.load import load_batches
     from .demo import demo
     from .engine.apply import AppliedModel, apply
     from .engine.burst import Burst
