@@ -434,13 +434,17 @@ class Session:
         with self._lock:
             self.result = result
             early = (
-                f"Ended after {len(result.history)} of {settings.steps} steps: {result.stopped_early}."
+                f"Ended after {result.history.taken} of {settings.steps} steps: {result.stopped_early}"
+                + ("." if not result.stopped_early.endswith(".") else "")
                 if result.stopped_early
                 else None
             )
+            taken = result.history.taken
+            problem = result.problem
             self._set(
-                phase="deciding" if len(result.history) else "idle", verdicts=result.verdicts, message=early,
-                verdict_after=len(result.history), eta_seconds=None,
+                phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
+                message=early, verdict_after=taken, eta_seconds=None,
+                error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
 
     def _load(self, source: str | Path, dtype: str, device: str | None) -> None:

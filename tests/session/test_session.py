@@ -141,9 +141,23 @@ def test_a_second_run_while_one_runs_is_refused(session):
     assert session.wait(5)
 
 
-def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
+def test_a_burst_that_meets_nan_shows_the_error_and_offers_what_was_learnt_before():
     data = [batch(0), {**batch(1), "pixel_values": batch(1)["pixel_values"] * float("nan")}]
     session = Session(tiny_llava(), data)
+    session.run(5)
+    assert session.wait(10)
+    assert session.phase == "deciding"
+    assert session.status.error["code"] == "non-finite"
+    assert "after 1 of 5 steps" in session.status.message
+    assert (len(session.history), session.status.verdict_after) == (2, 1)
+    session.keep()
+    assert session.wait(10)
+    assert session.status.outcome == "kept"
+    session.close()
+
+
+def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
+    session = Session(tiny_llava(), [{**batch(0), "pixel_values": batch(0)["pixel_values"] * float("nan")}])
     before = fingerprint(session._model)
     session.run(5)
     assert session.wait(10)

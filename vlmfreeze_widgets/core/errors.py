@@ -96,6 +96,30 @@ class NonFiniteLoss(VlmFreezeError):
     code = "non-finite"
 
 
+class OutOfMemory(VlmFreezeError):
+    """The device has no room for a step; the model is as before, and what the step held is freed."""
+
+    code = "out-of-memory"
+
+
+class CannotSave(VlmFreezeError):
+    """A file cannot be written: disk full, no permission, a name that the file system refuses. What was there is intact."""
+
+    code = "cannot-save"
+
+
+class BadState(VlmFreezeError):
+    """A saved burst cannot be continued: torn, of another model or of another strategy."""
+
+    code = "bad-state"
+
+
+class MissingLibrary(VlmFreezeError):
+    """A choice needs a library that is not installed."""
+
+    code = "missing-library"
+
+
 class BadSource(VlmFreezeError):
     """No tree can be read from what was given."""
 

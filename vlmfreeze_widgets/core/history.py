@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .norms import ModuleNorms, NormLayout
+from .numbers import number, read_number
 from .ports import port
+
+_ROW = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class StepRecord:
         memory_bytes: Peak of device memory so far; None on a CPU.
         eval_loss: Mean over the label tokens of the held-out batches; None when not measured at this step.
         input_tokens: Tokens that went through the model, labels or not; what tokens/s counts.
+        problem: Why the step was not taken, None when it was. Loss and norms are then what was found, NaN and infinity too.
     """
 
     step: int
@@ -38,6 +42,12 @@ class StepRecord:
     memory_bytes: int | None = None
     eval_loss: float | None = None
     input_tokens: int = 0
+    problem: str | None = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether the weights moved; False where the numbers were not finite."""
+        return self.problem is None
 
     @property
     def component_norms(self) -> dict[str, float]:
@@ -53,6 +63,8 @@ class History(Sequence[StepRecord]):
         skipped: Micro-batches without a label token, which were left out.
         strategy: The strategy as plain data.
         settings: The burst's settings as plain data.
+        notes: What a reader of the numbers must know, such as a batch size that changed when the burst was resumed.
+        tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
     """
 
     def __init__(
@@ -65,6 +77,8 @@ class History(Sequence[StepRecord]):
         self.strategy = dict(strategy or {})
         self.settings = dict(settings or {})
         self.skipped = 0
+        self.notes: list[str] = []
+        self.tainted: list[str] = []
         self._records: list[StepRecord] = []
         self._listeners: list[Callable[[], None]] = []
 
@@ -78,6 +92,16 @@ class History(Sequence[StepRecord]):
         """Calls ``listener`` after each record, on the thread that appends; the function returned ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    @property
+    def taken(self) -> int:
+        """Optimizer steps that were taken; ``len`` counts also those whose numbers were not finite."""
+        return sum(record.taken for record in self)
+
+    @property
+    def last(self) -> StepRecord | None:
+        """The last step that was taken."""
+        return next((record for record in reversed(self._records) if record.taken), None)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -95,10 +119,7 @@ class History(Sequence[StepRecord]):
     @property
     def columns(self) -> dict[str, list[float | None]]:
         """Column name -> values: step, loss, eval_loss, grad_norm, tokens, seconds, memory_bytes, lr/<c>, grad_norm/<c>."""
-        columns: dict[str, list[float | None]] = {
-            name: [getattr(record, name) for record in self]
-            for name in ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
-        }
+        columns: dict[str, list[float | None]] = {name: [getattr(record, name) for record in self] for name in _ROW}
         for component in self.layout.component_names:
             columns[f"lr/{component}"] = [record.lr.get(component) for record in self]
             columns[f"grad_norm/{component}"] = [record.component_norms.get(component) for record in self]
@@ -109,19 +130,54 @@ class History(Sequence[StepRecord]):
         return port("frames").history_frame(self)
 
     def to_json(self) -> str:
-        """Strategy, settings, columns, and the norm of every tensor at every step (RFC 8259: no NaN, absent is null)."""
+        """Strategy, settings, columns, and the norm of every tensor at every step.
+
+        RFC 8259: absent is null, numbers that are not finite are the words ``core.numbers.number`` gives them.
+        """
+        columns = {name: [number(v) for v in values] for name, values in self.columns.items()}
         return json.dumps(
             {
                 "version": 1,
                 "strategy": self.strategy,
                 "settings": self.settings,
                 "skipped": self.skipped,
-                "columns": self.columns,
+                "notes": self.notes,
+                "tainted": self.tainted,
+                "columns": columns,
+                "input_tokens": [record.input_tokens for record in self],
+                "problems": {str(record.step): record.problem for record in self if record.problem is not None},
                 "tensors": list(self.layout.names),
-                "tensor_norms": [list(record.grad_norms.norms) for record in self],
+                "modules": list(self.layout.modules),
+                "components": list(self.layout.components),
+                "tensor_norms": [[number(n) for n in record.grad_norms.norms] for record in self],
             },
             allow_nan=False,
         )
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """The history that ``to_json`` wrote, number for number."""
+        data = json.loads(text)
+        layout = NormLayout(tuple(data["tensors"]), tuple(data["modules"]), tuple(data["components"]))
+        history = cls(layout, data["strategy"], data["settings"])
+        history.skipped = data["skipped"]
+        history.notes, history.tainted = list(data["notes"]), list(data["tainted"])
+        columns = {name: [read_number(v) for v in values] for name, values in data["columns"].items()}
+        for i, norms in enumerate(data["tensor_norms"]):
+            row: dict[str, Any] = {name: columns[name][i] for name in _ROW}
+            rates = {c.removeprefix("lr/"): v[i] for c, v in columns.items() if c.startswith("lr/")}
+            memory = row["memory_bytes"]
+            history.append(
+                StepRecord(
+                    **{**row, "step": int(row["step"]), "tokens": int(row["tokens"])}
+                    | {"memory_bytes": None if memory is None else int(memory)},
+                    lr={name: value for name, value in rates.items() if value is not None},
+                    grad_norms=ModuleNorms(layout, tuple(read_number(n) for n in norms)),
+                    input_tokens=int(data["input_tokens"][i]),
+                    problem=data["problems"].get(str(int(row["step"]))),
+                )
+            )
+        return history
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""

@@ -1,39 +1,36 @@
 """The burst: a short stretch of real training as a generator of step records. Stopping is not asking for the next one.
 
-What a step does is in ``engine.training_step``, what remains afterwards in ``engine.result``. No thread, no signal, no Jupyter.
+What is alive meanwhile is in ``engine.training_run``, what a step does in ``engine.training_step``, what remains in
+``engine.result``. No signal, no Jupyter.
 
-Long because the public contract stands here, and taking and giving back the model must be read in one piece.
+Long because the public contract stands here, and the loop with all its ends must be read in one piece.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..core.errors import ModelNotTrainable
+from ..core.errors import ModelNotTrainable, VlmFreezeError
 from ..core.history import History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
-from .apply import AppliedModel, apply, plan_for
-from .checkpointing import enable_checkpointing
-from .evidence import Witness
-from .masters import Masters, check_precision
-from .micro_batches import MicroBatches
-from .modes import rest_all
-from .optimizer import autocast, make_optimizer, make_schedule, rates_of
+from .apply import plan_for
+from .masters import computed_precision
+from .micro_batches import MicroBatch, MicroBatches
 from .ownership import check_free
-from .randomness import RandomStream, draws_random_numbers
+from .randomness import RandomStream
 from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
-from .training_step import TrainingStep
+from .training_run import TrainingRun
 from .wrappers import unwrap
 
 
@@ -41,7 +38,8 @@ class Burst:
     """A short training run that leaves the model as it was, unless its result is kept.
 
     Iterating gives a ``StepRecord`` per optimizer step; the model is changed only between the first ``next()`` and
-    ``result()`` (or ``close()``, or the end of a ``with`` block).
+    ``result()`` (or ``close()``, or the end of a ``with`` block). When loss or gradients are not finite the step is not
+    taken and the iteration ends: the last record and ``problem`` say so, and the result is that of the steps before.
 
     Args:
         model: A real model. Its own ``forward`` computes the loss from a batch with labels.
@@ -50,6 +48,11 @@ class Burst:
         lr: Rate of whatever has no rate in the strategy.
         eval_batches: Held-out batches for ``record.eval_loss``.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
+
+    Attributes:
+        history: The records so far.
+        verdicts: The last judgement.
+        problem: What ended the burst, None while it is well.
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
@@ -89,18 +92,22 @@ class Burst:
         self.plan = plan_for(model, strategy)
         self.plan.check()
         check_trainable(model, self.plan)
-        check_precision(model, self.settings.precision)
+        self._precision = computed_precision(model, self.settings.precision, self.plan.trainable)
         config = getattr(model, "config", None)
         self._shifts = not getattr(config, "is_encoder_decoder", False)
-        self.batches = MicroBatches(batches, self._shifts)
-        self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts))
+        self._device = _device_of(model)
+        drawn = RandomStream(self.settings.seed, self._device, with_libraries=True)
+        self.batches = MicroBatches(batches, self._shifts, drawn)
+        unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
+        self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts, unseen))
         self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
         self.verdicts: tuple[Verdict, ...] = ()
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
         self._trained: dict[str, torch.Tensor] = {}
-        self._failed: BaseException | None = None
+        self.problem: VlmFreezeError | None = None
+        self._run: TrainingRun | None = None
         self._generator: Generator[StepRecord, None, None] = self._records()
 
     def __iter__(self) -> Iterator[StepRecord]:
@@ -138,11 +145,16 @@ class Burst:
             The result; the model is as before.
 
         Raises:
-            VlmFreezeError: A step failed; the model is as before here too.
+            VlmFreezeError: A step failed; the model is as before here too, and ``result()`` is that of the steps before.
         """
-        for record in self:
-            if on_record is not None:
-                on_record(record)
+        try:
+            for record in self:
+                if on_record is not None:
+                    on_record(record)
+        finally:
+            self.close()
+        if self.problem is not None:
+            raise self.problem
         return self.result()
 
     def result(self) -> BurstResult:
@@ -156,108 +168,86 @@ class Burst:
                 verdicts=self.verdicts,
                 trained=self._trained,
                 stopped_early=self._stopped_early,
+                problem=self.problem,
             )
         return self._result
 
     def _records(self) -> Generator[StepRecord, None, None]:
-        settings = self.settings
-        device = _device_of(self.model)
-        stream = RandomStream(settings.seed, device)
-        # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
-        with stream.active():
-            applied = apply(self.model, self.plan, owner="a running burst")
+        run: TrainingRun | None = None
         try:
-            in_stream = stream.active if draws_random_numbers(self.model) else nullcontext
-            if settings.checkpointing:
-                enable_checkpointing(self.model)
-                applied.set_training_mode()
-            masters = Masters([t.parameter for t in applied.trainables])
-            optimizer = make_optimizer(applied, masters, settings)
-            schedule = make_schedule(optimizer, settings)
-            optimized = {id(t) for g in optimizer.param_groups for t in g["params"]}
-            held = frozenset(id(p) for p in masters.parameters if id(masters.of(p)) in optimized)
-            witness = Witness(applied, held)
-            self.history.layout = _layout(applied)
-            step = TrainingStep(
-                self.model, masters, optimizer, settings.max_grad_norm, autocast(settings.precision, device), device
-            )
-            yield from self._steps(applied, step, optimizer, schedule, witness, in_stream, device)
-        except BaseException as error:
-            if not isinstance(error, GeneratorExit):
-                self._failed = error
+            self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
+            self.history.layout = run.layout
+            yield from self._steps(run)
+        except KeyboardInterrupt:
+            self._stopped_early = "interrupted"
+            raise
+        except Exception as error:
+            self._stopped_early = f"{type(error).__name__}: {error}"[:300]
+            if isinstance(error, VlmFreezeError):
+                self.problem = error
             raise
         finally:
-            self._trained = applied.revert()
+            self._run = None
+            if run is not None:
+                if run.half_taken and run.taken:
+                    self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
+                self._trained = run.end()
             self.history.skipped = self.batches.skipped
 
-    def _steps(
-        self,
-        applied: AppliedModel,
-        step: TrainingStep,
-        optimizer: torch.optim.Optimizer,
-        schedule: Any,  # noqa: ANN401 - LRScheduler or None
-        witness: Witness,
-        in_stream: Callable[[], AbstractContextManager[Any]],
-        device: torch.device,
-    ) -> Generator[StepRecord, None, None]:
+    def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings
-        record: StepRecord | None = None
+        began = time.monotonic()
+        rates = run.rates
         try:
             for number in range(1, settings.steps + 1):
-                began = time.perf_counter()
+                started = time.perf_counter()
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
                 if not batches:
                     self._stopped_early = "the batches ran out"
                     return
-                rates = rates_of(optimizer)
-                # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
-                with in_stream(), torch.autocast(device.type, enabled=False):
-                    taken = step.take(batches, lambda: self._stop, number)
-                if taken is None:
+                rates = run.rates
+                shown = run.step(batches, lambda: self._stop, number)
+                if shown is None:
                     self._stopped_early = "stopped"
                     return
-                if schedule is not None:
-                    schedule.step()
-                witness.see_step(taken.norms)
-                seconds = time.perf_counter() - began
-                last = number == settings.steps
+                seconds = time.perf_counter() - started
+                over = settings.seconds is not None and time.monotonic() - began >= settings.seconds
+                last = number == settings.steps or over
                 look = self._eval is not None and (number % settings.eval_interval == 0 or number == 1 or last)
                 record = StepRecord(
                     step=number,
-                    loss=taken.loss,
+                    loss=shown.loss,
                     lr=rates,
-                    grad_norm=taken.grad_norm,
-                    grad_norms=ModuleNorms(self.history.layout, taken.norms),
+                    grad_norm=shown.grad_norm,
+                    grad_norms=ModuleNorms(self.history.layout, shown.norms),
                     tokens=sum(b.label_tokens for b in batches),
                     seconds=seconds,
-                    memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
-                    eval_loss=self._evaluate(applied, step) if look else None,
+                    memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
+                    eval_loss=run.evaluate(self._eval or []) if look and shown.error is None else None,
                     input_tokens=sum(b.input_tokens for b in batches),
+                    problem=shown.problem,
                 )
                 self.history.append(record)
+                if shown.interrupt is not None:
+                    raise shown.interrupt
                 if number == settings.verdict_after:
-                    self.verdicts = witness.verdicts(rates)
+                    self.verdicts = run.verdicts(rates)
+                if shown.error is not None:
+                    self.problem = shown.error
+                    self._stopped_early = shown.error.problem
+                    yield record
+                    return
                 yield record
                 if self._stop and not last:
                     self._stopped_early = "stopped"
                     return
+                if over and number < settings.steps:
+                    self._stopped_early = f"{settings.seconds:g} seconds were up"
+                    return
         finally:
             # Judged while the trained weights are still in the model.
-            self.verdicts = witness.verdicts(record.lr if record is not None else rates_of(optimizer))
-
-    def _evaluate(self, applied: AppliedModel, step: TrainingStep) -> float:
-        assert self._eval is not None
-        rest_all(self.model)
-        loss, tokens = 0.0, 0
-        try:
-            with torch.no_grad():
-                for batch in self._eval:
-                    loss += float(step.loss_of(batch)) * batch.label_tokens
-                    tokens += batch.label_tokens
-        finally:
-            applied.set_training_mode()
-        return loss / tokens
+            self.verdicts = run.verdicts(rates)
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:
@@ -268,18 +258,12 @@ def _settings(values: Mapping[str, Any]) -> BurstSettings:
     return BurstSettings(**values)
 
 
-def _layout(applied: AppliedModel) -> NormLayout:
-    return NormLayout(
-        tuple(t.name for t in applied.trainables),
-        tuple(t.module for t in applied.trainables),
-        tuple(t.component for t in applied.trainables),
-    )
-
-
 def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def _all(batches: Iterable[Any], shifts: bool) -> Iterator[Any]:
-    reader = MicroBatches(list(batches), shifts)
+def _all(batches: Iterable[Any], shifts: bool, stream: RandomStream) -> Iterator[MicroBatch]:
+    with nullcontext() if isinstance(batches, list | tuple) else stream.active():
+        kept = list(batches)
+    reader = MicroBatches(kept, shifts)
     yield from reader.take(reader.size)

@@ -45,19 +45,29 @@ class Witness:
             if norm:
                 self._ever[i] = True
 
-    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
+    def start_values(self) -> dict[str, torch.Tensor]:
+        """What everything that trains started from, in host memory, by the names of the plan."""
+        return dict(self._start)
+
+    def verdicts(
+        self, lr: Mapping[str, float], updates: Mapping[str, tuple[int, int]] | None = None
+    ) -> tuple[Verdict, ...]:
         """Judges every component now. Reads each frozen and each trained tensor once.
 
         Args:
             lr: Component -> its current rate.
+            updates: Trainable tensor -> elements that updates moved, elements that had a gradient, over all steps; where
+                weights are stepped in half precision.
         """
         after = fingerprints(list(self._frozen.values()))
         changed = {name for name, a, b in zip(self._frozen, self._before, after, strict=True) if a != b}
         tree = self._applied.plan.tree
         names = [c for c in COMPONENTS if c in tree.components]
-        return tuple(judge(self._evidence(name, lr.get(name), changed)) for name in names)
+        return tuple(judge(self._evidence(name, lr.get(name), changed, updates or {})) for name in names)
 
-    def _evidence(self, component: str, lr: float | None, changed: set[str]) -> Evidence:
+    def _evidence(
+        self, component: str, lr: float | None, changed: set[str], updates: Mapping[str, tuple[int, int]]
+    ) -> Evidence:
         tree = self._applied.plan.tree
         frozen = [name for name in self._frozen if tree.component_of(name) == component]
         selected = [(i, t) for i, t in enumerate(self._applied.trainables) if t.component == component]
@@ -68,6 +78,8 @@ class Witness:
             moved += not torch.equal(now, start)
             squares += float((now.float() - start.float()).norm()) ** 2
             start_squares += float(start.float().norm()) ** 2
+        counted = [updates[t.name] for _, t in selected if t.name in updates]
+        had_gradient = sum(had for _, had in counted)
         norms = [n for i, _ in selected if (n := self._last[i]) is not None]
         gradient = sum(n * n for n in norms) ** 0.5 if norms else None
         return Evidence(
@@ -84,6 +96,7 @@ class Witness:
             changed=tuple(name for name in frozen if name in changed),
             dead=tuple(t.name for i, t in selected if not self._ever[i]),
             steps=self._steps,
+            moved_share=sum(moved for moved, _ in counted) / had_gradient if had_gradient else None,
             is_lora=bool(selected) and all(t.is_adapter for _, t in selected),
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import WrongPhase
+from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.plan import Plan
 from ..core.ports import port
@@ -28,6 +28,7 @@ class BurstResult:
         verdicts: One per component.
         plan: What was applied.
         stopped_early: Why the burst ended before its last step; None when it did not.
+        problem: The error that ended it, such as NonFiniteLoss; the trained values are then those of the step before.
         outcome: "discarded" (the default) or "kept".
     """
 
@@ -39,11 +40,13 @@ class BurstResult:
         verdicts: tuple[Verdict, ...],
         trained: Mapping[str, torch.Tensor],
         stopped_early: str | None,
+        problem: VlmFreezeError | None = None,
     ) -> None:
         self.plan = plan
         self.history = history
         self.verdicts = verdicts
         self.stopped_early = stopped_early
+        self.problem = problem
         self.outcome = "discarded"
         self._model = model
         self._trained = dict(trained)
@@ -131,6 +134,7 @@ class BurstResult:
         about = {
             "verdicts": verdicts,
             "stopped_early": self.stopped_early,
+            "problem": None if self.problem is None else self.problem.to_dict(),
             "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "beside_the_adapter": rest,
         }
@@ -147,8 +151,12 @@ class BurstResult:
                 trainable.parameter.copy_(self._trained[trainable.name])
 
     def __repr__(self) -> str:
-        losses = f"loss {self.history[0].loss:.3g} → {self.history[-1].loss:.3g}" if self.history else "no step taken"
+        last = self.history.last
+        losses = f"loss {self.history[0].loss:.3g} → {last.loss:.3g}" if last is not None else "no step taken"
         lines = [
-            f"{len(self.history)} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"
+            f"{self.history.taken} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"
         ]
+        if self.problem is not None:
+            lines.append(f"  ✗ {self.problem}")
+        lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
