@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 85245c4071dbc7a3b68b2fe4b9c9a6be04857914942edeb3c575e6f0fa8eac63 */
+/* vlmfreeze source-hash: 421bd87185a942571bf76b72e8e4dc65042ca8d626b00c2b14127890a226abc2 */
 var t={initialize:()=>{}},e=t;export{e as default};
