@@ -114,14 +114,36 @@ def test_states_have_the_golden_keys():
 
 def test_a_trees_columns_have_one_entry_per_node():
     tree = tree_state(vf.read_tree(tiny_llava()))
-    nodes = len(tree["names"])
-    sizes = {"parent": 4, "class_index": 2, "params": 8, "own": 8, "bytes": 8, "component": 1, "kind": 1, "lora": 1}
-    assert {k: len(tree[k]) for k in sizes} == {k: nodes * s for k, s in sizes.items()}
+    nodes = len(vf.read_tree(tiny_llava()).nodes)
+    assert {k: len(tree[k]) for k in ("parent", "name", "sort")} == dict.fromkeys(("parent", "name", "sort"), nodes * 4)
+
+
+def column(tree, name, code="I"):
+    return struct.unpack(f"<{len(tree[name]) // 4}{code}", tree[name])
+
+
+def test_names_and_sorts_are_told_once_and_give_back_every_node():
+    source = vf.read_tree(tiny_llava(tie=True))
+    tree = tree_state(source)
+    assert len(set(tree["names"])) == len(tree["names"])
+    assert len({tuple(sort) for sort in tree["sorts"]}) == len(tree["sorts"]) < len(source.nodes) / 2
+    shown = [component["name"] for component in tree["components"]]
+    paths: list[str] = []
+    nodes = zip(source.nodes, column(tree, "name"), column(tree, "sort"), column(tree, "parent", "i"), strict=True)
+    for node, name, sort, above in nodes:
+        prefix = f"{paths[above]}." if above > 0 else ""
+        paths.append(prefix + tree["names"][name])
+        cls, own, size, component, kind, lora = tree["sorts"][sort]
+        assert paths[-1] == node.path
+        assert (tree["classes"][cls], own, size) == (node.class_name, node.own_params, node.own_bytes)
+        assert (shown[component] if component >= 0 else None) == node.component
+        assert (bool(kind), bool(lora)) == (node.kind == "parameter", bool(node.adaptable))
 
 
 def test_a_tree_names_its_alike_blocks_by_their_places():
     tree = tree_state(vf.read_tree(tiny_llava()))
-    names, kind, parent = tree["names"], tree["kind"], struct.unpack(f"<{len(tree['names'])}i", tree["parent"])
+    names = [tree["names"][i] for i in column(tree, "name")]
+    kind, parent = [tree["sorts"][i][4] for i in column(tree, "sort")], column(tree, "parent", "i")
     assert len(tree["folds"]) == 2
     for holder, *numbers in tree["folds"]:
         blocks = [names[i] for i, above in enumerate(parent) if above == holder and not kind[i]]

@@ -20,7 +20,6 @@ from .tree_facts import node_fact, tree_facts
 from .wording import count
 
 TUNING_CODES = {"frozen": 0, "lora": 1, "full": 2, "mixed": 3, "none": 4}
-_NO_COMPONENT = 255
 # What lies at or below a node. Adaptable: some leaf could carry LoRA and does not.
 _FROZEN, _LORA, _FULL, _MIXED, _ADAPTABLE = 1, 2, 4, 8, 16
 _BIT_OF = (_FROZEN, _LORA, _FULL, _MIXED, 0)
@@ -33,10 +32,25 @@ def tree_state(tree: ModuleTree) -> dict[str, Any]:
     nodes = tree.nodes
     index = {node.path: i for i, node in enumerate(nodes)}
     parents = tree.parents
-    classes = list(dict.fromkeys(node.class_name for node in nodes))
-    class_index = {name: i for i, name in enumerate(classes)}
+    classes: dict[str, int] = {}
+    names: dict[str, int] = {}
+    sorts: dict[tuple[int, ...], int] = {}
     shown = [name for name in COMPONENTS if name in tree.components]
     component_index = {name: i for i, name in enumerate(shown)}
+    name_column: list[int] = []
+    sort_column: list[int] = []
+    for i, node in enumerate(nodes):
+        sort = (
+            classes.setdefault(node.class_name, len(classes)),
+            node.own_params,
+            node.own_bytes,
+            component_index.get(node.component or "", -1),
+            int(node.kind == "parameter"),
+            int(bool(node.adaptable)),
+        )
+        sort_column.append(sorts.setdefault(sort, len(sorts)))
+        segment = _segment(node, nodes[parents[i]] if i else None)
+        name_column.append(names.setdefault(segment, len(names)))
     return {
         "v": VERSION,
         "title": tree.title,
@@ -46,22 +60,18 @@ def tree_state(tree: ModuleTree) -> dict[str, Any]:
         "facts": tree_facts(tree),
         "is_guess": tree.is_guess,
         "notes": [[i, fact] for i, node in enumerate(nodes) if (fact := node_fact(node))],
-        "names": [_segment(node, nodes[parents[i]] if parents[i] >= 0 else None) for i, node in enumerate(nodes)],
-        "classes": classes,
+        "names": list(names),
+        "classes": list(classes),
         "components": [_component(tree, name, index) for name in shown],
         "tied": _tied(tree, index),
         "folds": [
             [index[fold.holder], *(number for part in ranges(fold.positions) for number in part)]
             for fold in tree_folds(tree)
         ],
+        "sorts": [list(sort) for sort in sorts],
         "parent": _pack("i", parents),
-        "class_index": _pack("H", [class_index[node.class_name] for node in nodes]),
-        "params": _pack("d", [node.total_params for node in nodes]),
-        "own": _pack("d", [node.own_params for node in nodes]),
-        "bytes": _pack("d", [node.total_bytes for node in nodes]),
-        "component": _pack("B", [component_index.get(node.component or "", _NO_COMPONENT) for node in nodes]),
-        "kind": _pack("B", [int(node.kind == "parameter") for node in nodes]),
-        "lora": _pack("B", [int(bool(node.adaptable)) for node in nodes]),
+        "name": _pack("I", name_column),
+        "sort": _pack("I", sort_column),
     }
 
 
@@ -197,5 +207,5 @@ def _segment(node: Node, parent: Node | None) -> str:
     return node.path.removeprefix(prefix)
 
 
-def _pack(code: str, values: Sequence[float]) -> bytes:
+def _pack(code: str, values: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(values)}{code}", *values)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from .components import LABELS, SHORT_LABELS
 from .plan import Plan, adapter_size
 from .tuning import Lora
-from .wording import count, listed, rate, share
+from .wording import count, listed, printable, rate, share
 
 
 @dataclass(frozen=True)
@@ -161,4 +161,4 @@ def plan_text(plan: Plan) -> str:
             f"{count(row.trainable_params):>10} {lr:>8}  {row.detail}"
         )
     lines += [f"{'✗' if w.severity == 'refusal' else '!'} {w.message} {w.remedy}" for w in plan.warnings]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

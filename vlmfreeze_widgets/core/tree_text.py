@@ -6,7 +6,7 @@ from .components import LABELS
 from .folding import folded_children, signatures, tree_folds
 from .tree import ModuleTree, Node
 from .tree_facts import node_fact, tree_facts
-from .wording import count, share
+from .wording import count, printable, share
 
 
 def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
@@ -42,7 +42,7 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
         lines.append(f"{fold.holder}: {fold.precise} are alike ({fold.representative.class_name})")
     for owner, names in tree.aliases.items():
         lines.append(f"shared: {' = '.join(names)} (counted once, at {owner})")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _class(node: Node) -> str:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: fb2f837d75c15004a63df664a972101cc2bfc11514a50fc22348678a19bac24a */
+/* vlmfreeze source-hash: a1ba2e5b0c6b5731538492541a45012e61d207018d1bfc2804cbfa95b19f3f72 */
 var t={initialize:()=>{}},e=t;export{e as default};
