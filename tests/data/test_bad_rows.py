@@ -201,7 +201,21 @@ def test_what_is_read_again_is_the_same_and_counted_once(tmp_path):
     assert [b["labels"].tolist() for b in other] != [b["labels"].tolist() for b in first]
 
 
-KEYS = ["conversations", "messages", "images", "image", "role", "content", "from", "value", "query", "response", "type", "text", "caption"]
+KEYS = [
+    "conversations",
+    "messages",
+    "images",
+    "image",
+    "role",
+    "content",
+    "from",
+    "value",
+    "query",
+    "response",
+    "type",
+    "text",
+    "caption",
+]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
