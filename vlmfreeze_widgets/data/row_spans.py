@@ -75,6 +75,8 @@ def item_spans(path: Path) -> Iterator[Span]:
                     yield first_line, start, position + mark.start()
                     start = -1
                 if ends and sign == b"]":
+                    line += chunk.count(b"\n", counted, at)
+                    yield from _behind(handle, position + at, line)
                     return
                 if ends:
                     continue
@@ -91,6 +93,20 @@ def item_spans(path: Path) -> Iterator[Span]:
             position += len(chunk)
         if start >= 0:
             yield first_line, start, position
+
+
+def _behind(handle: BinaryIO, end: int, line: int) -> Iterator[Span]:
+    """What stands behind the end of the list, as one row that will be found to be none."""
+    handle.seek(end)
+    position = end
+    while chunk := handle.read(_CHUNK):
+        text = chunk.lstrip(_SPACE)
+        if text:
+            skipped = len(chunk) - len(text)
+            yield line + chunk.count(b"\n", 0, skipped), position + skipped, handle.seek(0, 2)
+            return
+        line += chunk.count(b"\n")
+        position += len(chunk)
 
 
 def _object_end(text: str, start: int) -> int:

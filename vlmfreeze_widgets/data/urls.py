@@ -162,6 +162,8 @@ def _body(url: str, connection: http.client.HTTPSConnection, end: float) -> byte
             raise _bad(url, "takes longer than 10 seconds")
         chunk = answer.read1(_CHUNK)
         if not chunk:
+            if time.monotonic() >= end or answer.length:
+                raise _bad(url, "breaks off or takes longer than 10 seconds")
             return bytes(body)
         body += chunk
         if len(body) > MAX_BYTES:
