@@ -31,6 +31,7 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "find_batch_size": "engine.batch_size",
     "preset": "core.presets",
     "presets": "core.presets",
     "probe": "engine.probe",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from .core.tuning import FROZEN, FULL, Lora
     from .demo import demo
     from .engine.apply import AppliedModel, apply
+    from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
     from .engine.probe import probe
     from .engine.read import read_tree
