@@ -32,6 +32,7 @@ _PUBLIC: dict[str, str] = {
     "catalog": "core.catalog",
     "demo": "demo",
     "load_batches": "data.load",
+    "find_batch_size": "engine.batch_size",
     "preset": "core.presets",
     "presets": "core.presets",
     "probe": "engine.probe",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .data.load import load_batches
     from .demo import demo
     from .engine.apply import AppliedModel, apply
+    from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
     from .engine.probe import probe
     from .engine.read import read_tree

@@ -25,6 +25,7 @@ from ..core.verdict import Verdict
 from .apply import plan_for
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
+from .out_of_memory import is_out_of_memory, let_go, told
 from .ownership import check_free
 from .randomness import RandomStream
 from .result import BurstResult
@@ -114,7 +115,15 @@ class Burst:
         return self
 
     def __next__(self) -> StepRecord:
-        return next(self._generator)
+        try:
+            return next(self._generator)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.problem = shown = told(error, self.batches.position.rows_per_batch, self._device)
+            self._stopped_early = shown.problem
+            let_go(error, self._device)
+        raise shown  # outside the handler: raised within, it would carry the error and all that its frames hold
 
     def __enter__(self) -> Burst:
         return self

@@ -45,9 +45,11 @@ class Witness:
             if norm:
                 self._ever[i] = True
 
-    def start_values(self) -> dict[str, torch.Tensor]:
-        """What everything that trains started from, in host memory, by the names of the plan."""
-        return dict(self._start)
+    def put_start_values(self) -> None:
+        """Gives everything that trains the value it started from."""
+        with torch.no_grad():
+            for trainable in self._applied.trainables:
+                trainable.parameter.copy_(self._start[trainable.name])
 
     def verdicts(
         self, lr: Mapping[str, float], updates: Mapping[str, tuple[int, int]] | None = None

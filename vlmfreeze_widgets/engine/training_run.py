@@ -159,7 +159,7 @@ class TrainingRun:
     def _revert(self) -> None:
         if self._applied is None or not self._applied.is_applied:
             return
-        self._trained = self._applied.revert()
         if self.taken == 0 and hasattr(self, "witness"):
             # An error within the first step may have moved some tensors and not others.
-            self._trained = self.witness.start_values()
+            self.witness.put_start_values()
+        self._trained = self._applied.revert()
