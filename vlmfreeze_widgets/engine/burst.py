@@ -17,12 +17,14 @@ import torch
 from torch import nn
 
 from ..core.errors import ModelNotTrainable, VlmFreezeError
-from ..core.history import History, StepRecord
+from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
+from .answers import Question
 from .apply import plan_for
+from .feature_cache import cacheable
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
 from .out_of_memory import is_out_of_memory, let_go, told
@@ -32,6 +34,7 @@ from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
 from .training_run import TrainingRun
+from .watch import Look, Watch, decoder
 from .wrappers import unwrap
 
 
@@ -48,6 +51,9 @@ class Burst:
         batches: Yields dicts of tensors with ``labels``; read again from the start when it ends.
         lr: Rate of whatever has no rate in the strategy.
         eval_batches: Held-out batches for ``record.eval_loss``.
+        retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
+        questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
+        processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
 
     Attributes:
@@ -73,6 +79,9 @@ class Burst:
         *,
         lr: float | None = None,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
         **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
@@ -100,8 +109,17 @@ class Burst:
         drawn = RandomStream(self.settings.seed, self._device, with_libraries=True)
         self.batches = MicroBatches(batches, self._shifts, drawn)
         unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
-        self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts, unseen))
+        asked = tuple(questions)
+        self._watch = Watch(
+            () if eval_batches is None else tuple(_all(eval_batches, self._shifts, unseen)),
+            () if retention_batches is None else tuple(_all(retention_batches, self._shifts, unseen)),
+            asked,
+            decoder(processor, asked),
+        )
         self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
+        self.history.questions = tuple((question.prompt, question.target) for question in asked)
+        if self.settings.cache_features:
+            cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
         self._stop = False
         self._stopped_early: str | None = None
@@ -207,6 +225,8 @@ class Burst:
         settings = self.settings
         began = time.monotonic()
         rates = run.rates
+        if self._watch:
+            self._see(0, run.begin_watch(self._watch, self._shifts))
         try:
             for number in range(1, settings.steps + 1):
                 started = time.perf_counter()
@@ -216,14 +236,16 @@ class Burst:
                     self._stopped_early = "the batches ran out"
                     return
                 rates = run.rates
-                shown = run.step(batches, lambda: self._stop, number)
+                due = number % settings.eval_interval == 0 or number == 1
+                shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
                 if shown is None:
                     self._stopped_early = "stopped"
                     return
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - began >= settings.seconds
                 last = number == settings.steps or over
-                look = self._eval is not None and (number % settings.eval_interval == 0 or number == 1 or last)
+                looks = self._watch and (due or last) and shown.error is None
+                look = self._see(number, run.look()) if looks else Look()
                 record = StepRecord(
                     step=number,
                     loss=shown.loss,
@@ -233,9 +255,11 @@ class Burst:
                     tokens=sum(b.label_tokens for b in batches),
                     seconds=seconds,
                     memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
-                    eval_loss=run.evaluate(self._eval or []) if look and shown.error is None else None,
+                    eval_loss=look.eval_loss,
                     input_tokens=sum(b.input_tokens for b in batches),
                     problem=shown.problem,
+                    retention=look.retention,
+                    updates=shown.updates,
                 )
                 self.history.append(record)
                 if shown.interrupt is not None:
@@ -257,6 +281,13 @@ class Burst:
         finally:
             # Judged while the trained weights are still in the model.
             self.verdicts = run.verdicts(rates)
+
+    def _see(self, step: int, look: Look) -> Look:
+        if step == 0:
+            self.history.retention_start = look.retention
+        if look.answers is not None:
+            self.history.answers.append(Answers(step, look.answers))
+        return look
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:
