@@ -26,7 +26,7 @@ from .report import BatchCounts, LoadReport
 from .rows import BadRow, Dropped, Place, Remark
 
 _LISTED = 10_000
-_KEPT_BYTES = 256 * 2**20
+_KEPT_BYTES = 128 * 2**20
 
 
 class Batches(ABC):
