@@ -17,6 +17,7 @@ import torch
 from ..core.errors import BadData
 from ..engine.micro_batches import IGNORED
 from .collate import Tensors, collate
+from .json_files import JsonRows
 from .picture_folders import Rows
 from .pictures import thumbnail
 from .prepare import Prepared, Preparer
@@ -25,7 +26,7 @@ from .report import BatchCounts, LoadReport
 from .rows import BadRow, Dropped, Place, Remark
 
 _LISTED = 10_000
-_KEPT_BYTES = 256 * 2**20
+_KEPT_BYTES = 128 * 2**20
 
 
 class Batches(ABC):
@@ -204,7 +205,9 @@ class RowBatches(Batches):
         return batch
 
     def _look(self, at_most: int) -> None:
-        small = sum(1 for _ in islice(self._raw(), at_most + 1)) <= at_most
+        # A file is not read to its end for its length; a table is not read at all, for that would decode its pictures.
+        counted = not isinstance(self._rows, JsonRows)
+        small = (self._total() if counted else sum(1 for _ in islice(self._raw(), at_most + 1))) <= at_most
         if small:
             for _ in self:
                 pass

@@ -118,7 +118,8 @@ def load_batches(
 
 def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - whatever was given
     """The source in a form that can be read again, and its first item."""
-    if isinstance(source, Mapping) or not isinstance(source, Iterable):
+    by_number = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    if isinstance(source, Mapping) or not (by_number or isinstance(source, Iterable)):
         splits = (
             isinstance(source, Mapping) and bool(source) and all(hasattr(v, "column_names") for v in source.values())
         )
@@ -128,7 +129,7 @@ def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - 
             f"one {type(source).__name__}",
             f'Choose a split: data["{next(iter(source))}"].' if splits else "Put it into a list: [row].",
         )
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+    if by_number:
         try:
             return source, source[0] if len(source) else None
         except Exception:  # noqa: BLE001 - the first row is bad: the report will say so

@@ -26,7 +26,7 @@ class Prepared:
         tensors: Of this row alone, with labels.
         pictures: How many pictures it has.
         cut: Tokens cut from the end of its answer.
-        remarks: What was done to its pictures.
+        remarks: What was done to its pictures, and what is odd about its text.
     """
 
     place: Place
@@ -105,8 +105,15 @@ class Preparer:
             tensors = self._tokens.of(prompt, [p.image for p in pictures], self.prompts.placeholder)
         check_placeholders(tensors, len(pictures), self.image_token, self.processor, self._config)
         tensors, cut = fit(tensors, self._longest, self.image_token)
-        remarks = tuple(f"{p.name} {remark}" for p in pictures for remark in p.remarks)
-        return Prepared(place, tensors, len(pictures), cut, remarks), prompt, pictures
+        remarks = [f"{p.name} {remark}" for p in pictures for remark in p.remarks]
+        said = "".join(m.text for m in row.messages)
+        remarks += [
+            f"the text has {token} in it, which the tokenizer reads as a control token" for token in self._control(said)
+        ]
+        return Prepared(place, tensors, len(pictures), cut, tuple(remarks)), prompt, pictures
+
+    def _control(self, text: str) -> list[str]:
+        return [token for token in self.prompts.specials if token in text]
 
     def notes(self) -> tuple[str, ...]:
         """How the processor is used, for the report."""
