@@ -11,17 +11,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import nn
 
-from ..core.errors import ModelNotTrainable, VlmFreezeError
+from ..core.errors import ModelNotTrainable, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
+from . import burst_state
 from .answers import Question
 from .apply import plan_for
 from .feature_cache import cacheable
@@ -127,6 +131,9 @@ class Burst:
         self._trained: dict[str, torch.Tensor] = {}
         self.problem: VlmFreezeError | None = None
         self._run: TrainingRun | None = None
+        self._saved: burst_state.SavedBurst | None = None
+        self._id = uuid4().hex
+        self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
 
     def __iter__(self) -> Iterator[StepRecord]:
@@ -199,11 +206,104 @@ class Burst:
             )
         return self._result
 
+    def save_state(self, folder: str | Path) -> Path:
+        """Writes all that is needed to go on later, bit for bit, in another process too: between two steps, or while paused.
+
+        Args:
+            folder: Gets a folder per state; the last two of this burst stay. A state is there whole or not at all.
+
+        Returns:
+            The folder of this state.
+
+        Raises:
+            WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
+            CannotSave: Disk full, no permission; what was saved before is intact, and the burst can go on.
+        """
+        run = self._run
+        if run is None or self._generator.gi_running:
+            raise WrongPhase(
+                "The burst cannot be saved now.",
+                expected="a burst between two steps",
+                found="one in the middle of a step"
+                if self._generator.gi_running
+                else "one that has not begun, or is over",
+                remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
+            )
+        return burst_state.save(Path(folder), self._id, run, self.batches, self.history, time.monotonic() - self._began)
+
+    @staticmethod
+    def saved_states(folder: str | Path) -> list[Path]:
+        """The whole, unspoilt states in a folder, the newest last."""
+        return burst_state.saved_states(folder)
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | Path,
+        model: nn.Module,
+        batches: Iterable[Any],
+        *,
+        eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        **changes: Any,  # noqa: ANN401 - fields of BurstSettings
+    ) -> Burst:
+        """A burst that goes on where it was saved, with the same numbers that it would have had.
+
+        Args:
+            folder: What was given to ``save_state``, or one of the states in it.
+            model: As it was before the burst.
+            batches: The same source. Its last pass is read again up to the place, so a shuffled one costs that time. With another
+                batch size the rows that were seen are passed over, and ``history.notes`` says so.
+            eval_batches: As before.
+            retention_batches: As before.
+            questions: As before.
+            processor: As before.
+            changes: Settings that may be otherwise than before: ``steps``, ``seconds``, ``accumulation``, ...
+
+        Raises:
+            BadState: Nothing whole is there, or it is of another model; the model is untouched.
+        """
+        saved = burst_state.load(folder)
+        for name in changes:
+            if name not in burst_state.MAY_CHANGE:
+                raise TypeError(
+                    f"{name!r} cannot change when a burst goes on; {', '.join(burst_state.MAY_CHANGE)} can."
+                )
+        before = BurstSettings.from_dict(saved.history.settings)
+        settings = replace(before, **changes)
+        burst = cls(
+            model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings,
+            retention_batches=retention_batches, questions=questions, processor=processor,
+        )  # fmt: skip
+        saved.history.settings = dict(settings.to_dict())
+        saved.history.notes += [
+            f"{name} is {value!r} from step {saved.number + 1} on; it was {getattr(before, name)!r}."
+            for name, value in changes.items()
+            if value != getattr(before, name)
+        ]
+        burst.history = saved.history
+        burst._saved = saved
+        burst._id = str(saved.data["burst"])
+        return burst
+
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
         try:
             self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
             self.history.layout = run.layout
+            self._began = time.monotonic()
+            saved, self._saved = self._saved, None
+            if self._watch:
+                # Before a saved state is put on: retention is measured against the model without the burst.
+                look = run.begin_watch(self._watch, self._shifts)
+                if saved is None:
+                    self._see(0, look)
+            if saved is not None:
+                self._began = time.monotonic() - saved.data["spent"]
+                self.history.notes += burst_state.restore(saved, run, self.batches)
+                saved = None
             yield from self._steps(run)
         except KeyboardInterrupt:
             self._stopped_early = "interrupted"
@@ -223,12 +323,11 @@ class Burst:
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings
-        began = time.monotonic()
         rates = run.rates
-        if self._watch:
-            self._see(0, run.begin_watch(self._watch, self._shifts))
+        if (last_taken := self.history.last) is not None:
+            rates = dict(last_taken.lr)
         try:
-            for number in range(1, settings.steps + 1):
+            for number in range(len(self.history) + 1, settings.steps + 1):
                 started = time.perf_counter()
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
@@ -242,7 +341,7 @@ class Burst:
                     self._stopped_early = "stopped"
                     return
                 seconds = time.perf_counter() - started
-                over = settings.seconds is not None and time.monotonic() - began >= settings.seconds
+                over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
                 last = number == settings.steps or over
                 looks = self._watch and (due or last) and shown.error is None
                 look = self._see(number, run.look()) if looks else Look()

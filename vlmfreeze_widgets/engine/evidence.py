@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..core.components import COMPONENTS
+from ..core.history import StepRecord
 from ..core.plan import Plan
 from ..core.verdict import Evidence, Verdict, judge
 from .apply import AppliedModel
@@ -44,6 +45,23 @@ class Witness:
         for i, norm in enumerate(norms):
             if norm:
                 self._ever[i] = True
+
+    @property
+    def with_gradient(self) -> list[bool]:
+        """Per trainable tensor, whether a gradient that was not zero came at some step."""
+        return list(self._ever)
+
+    def go_on(self, with_gradient: Sequence[bool], steps: int, last: StepRecord | None) -> None:
+        """Takes over what another witness of the same burst had seen."""
+        self._ever, self._steps = list(with_gradient), steps
+        if last is not None:
+            self._last = last.grad_norms.norms
+
+    def start_digests(self) -> dict[str, str]:
+        """Name -> digest of every base weight and frozen buffer as it was before the burst."""
+        full = {t.name: self._start[t.name] for t in self._applied.trainables if not t.is_adapter}
+        digests = dict(zip(self._frozen, map(str, self._before), strict=True))
+        return digests | dict(zip(full, map(str, fingerprints(list(full.values()))), strict=True))
 
     def put_start_values(self) -> None:
         """Gives everything that trains the value it started from."""

@@ -18,6 +18,7 @@ from ..core.ports import port
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .randomness import RandomStream
+from .saved_folder import Writer, write_into
 
 
 class BurstResult:
@@ -116,30 +117,36 @@ class BurstResult:
 
         Raises:
             FileExistsError: The folder holds something already; nothing is overwritten.
+            CannotSave: Disk full, no permission; nothing half written stays, and the result is still in memory.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
-        self.plan.strategy.save(folder / "strategy.yaml")
-        (folder / "history.json").write_text(self.history.to_json(), encoding="utf-8")
-        rest: list[str] = []
+        beside: list[str] = []
+        files: dict[str, Writer] = {
+            "strategy.yaml": self.plan.strategy.save,
+            "history.json": lambda path: _write(path, self.history.to_json()),
+        }
         if self._trained and self.plan.lora_targets:
-            rest = port("lora").save(folder, self._model, self.plan, self._trained)
+            # PEFT writes two files or three, by names of its own, into the folder where they belong.
+            files["adapter_config.json"] = lambda path: beside.extend(
+                port("lora").save(path.parent, self._model, self.plan, self._trained)
+            )
         elif self._trained:
-            port("lora").save_tensors(folder / "trained.safetensors", self._trained)
-        verdicts = [
-            {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)} for v in self.verdicts
-        ]
-        about = {
-            "verdicts": verdicts,
+            files["trained.safetensors"] = lambda path: port("tensor_files").save(path, self._trained)
+        files["verdicts.json"] = lambda path: _write(path, json.dumps(self._about(beside), indent=2) + "\n")
+        write_into(folder, files)
+        return folder
+
+    def _about(self, beside: list[str]) -> dict[str, Any]:
+        return {
+            "verdicts": [
+                {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)}
+                for v in self.verdicts
+            ],
             "stopped_early": self.stopped_early,
             "problem": None if self.problem is None else self.problem.to_dict(),
             "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "beside_the_adapter": rest,
+            "beside_the_adapter": beside,
         }
-        (folder / "verdicts.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        return folder
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
@@ -160,3 +167,7 @@ class BurstResult:
             lines.append(f"  ✗ {self.problem}")
         lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
