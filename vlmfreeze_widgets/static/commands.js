@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a1ba2e5b0c6b5731538492541a45012e61d207018d1bfc2804cbfa95b19f3f72 */
+/* vlmfreeze source-hash: 62d3a6bd5c787346d15e6844a1f5be47ee6d0e94819fbd192e624b0312b46a5c */
 var t={initialize:()=>{}},e=t;export{e as default};
