@@ -24,6 +24,7 @@ _PUBLIC: dict[str, str] = {
     "Lora": "core.tuning",
     "ModuleTree": "core.tree",
     "Plan": "core.plan",
+    "Question": "engine.answers",
     "Session": "session",
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
@@ -31,6 +32,8 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "find_batch_size": "engine.batch_size",
+    "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
     "probe": "engine.probe",
@@ -64,8 +67,11 @@ if TYPE_CHECKING:
     from .core.strategy import Strategy
     from .core.tree import ModuleTree
     from .core.tuning import FROZEN, FULL, Lora
+    from .data.load import load_batches
     from .demo import demo
+    from .engine.answers import Question
     from .engine.apply import AppliedModel, apply
+    from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
     from .engine.probe import probe
     from .engine.read import read_tree

@@ -304,7 +304,7 @@ def _trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
         raise typer.BadParameter("A burst on your own model needs --data, a folder of batches (*.safetensors).")
     from safetensors.torch import load_file
 
-    from .adapters.transformers_models import load
+    from .adapters.transformers_weights import load
 
     files = sorted(data.glob("*.safetensors"))
     return load(source), [load_file(f) for f in files], None

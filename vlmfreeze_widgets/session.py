@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from .core import edits
@@ -21,6 +23,7 @@ from .core.errors import VlmFreezeError, WrongPhase
 from .core.history import History, StepRecord
 from .core.norms import NormLayout
 from .core.plan import Plan
+from .core.ports import port
 from .core.probe_report import ProbeReport
 from .core.protocol import error_to_dict
 from .core.run_status import BUSY, Phase, RunStatus
@@ -33,7 +36,7 @@ from .engine.result import BurstResult
 from .engine.settings import BurstSettings
 from .engine.turns import short_turns
 
-Change = Literal["plan", "run", "record", "probe"]
+Change = Literal["tree", "plan", "run", "record", "probe"]
 _PROBED = (
     "precision",
     "checkpointing",
@@ -79,6 +82,8 @@ class Session:
     ) -> None:
         self.tree: ModuleTree = read_tree(source)
         self._model = source if hasattr(source, "named_parameters") and self.tree.device != "meta" else None
+        # A config alone has no weights to load; a folder or an id may have.
+        self._source = source if self._model is None and _may_have_weights(source) else None
         self._batches = batches
         self._eval_batches = eval_batches
         self.settings = settings or BurstSettings()
@@ -86,7 +91,7 @@ class Session:
         if strategy is None:
             strategy = edits.default_strategy(self.tree)
         self._edits = EditHistory(self.tree, strategy if isinstance(strategy, Strategy) else Strategy(strategy))
-        self._status = RunStatus(phase="idle" if self._can_train else "plan_only", default_steps=self.settings.steps)
+        self._status = RunStatus(phase=self._rest, default_steps=self.settings.steps)
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
         self.history = History(NormLayout((), (), ()))
@@ -125,7 +130,10 @@ class Session:
     def status(self) -> RunStatus:
         """Where the session stands."""
         with self._lock:
-            return replace(self._status, why_not=self._why_not(), rows=len(self.history), skipped=self.history.skipped)
+            return replace(
+                self._status, why_not=self._why_not(), rows=len(self.history), skipped=self.history.skipped,
+                can_load=self._source is not None and self._status.phase not in BUSY,
+            )  # fmt: skip
 
     @property
     def phase(self) -> str:
@@ -143,7 +151,7 @@ class Session:
         return self._edits.can_redo
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Calls ``listener`` with "plan", "run", "record" or "probe" after each change, on the thread that made it.
+        """Calls ``listener`` with "tree", "plan", "run", "record" or "probe" after each change, on the thread that made it.
 
         Returns:
             A function that ends the subscription.
@@ -205,16 +213,30 @@ class Session:
     def _can_train(self) -> bool:
         return self._model is not None and self._batches is not None
 
+    @property
+    def _rest(self) -> Phase:
+        return "idle" if self._can_train else "plan_only"
+
     def _why_not(self) -> str | None:
         return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
 
     def _why_idle(self) -> str | None:
         if self._model is None:
-            return "There are no weights: this tree was read from a config."
+            return (
+                "The weights are not loaded."
+                if self._source
+                else "There are no weights: this tree was read from a config."
+            )
         if self._batches is None:
             return "There are no batches: Workbench(model, batches) can run."
         if self._status.phase in BUSY:
-            return "A probe is running." if self._status.phase == "probing" else "A burst is running."
+            return (
+                "The weights are being loaded."
+                if self._status.phase == "loading"
+                else "A probe is running."
+                if self._status.phase == "probing"
+                else "A burst is running."
+            )
         return None
 
     def run(self, steps: int | None = None) -> int:
@@ -253,6 +275,29 @@ class Session:
             self._post(lambda: self._work(plan, settings))
         self._tell("run")
         return number
+
+    def load(self, dtype: str = "auto", device: str | None = None) -> None:
+        """Starts to bring the weights of the source, on the worker thread; the map and the plan stay in use meanwhile.
+
+        Args:
+            dtype: "auto" (as stored), "bfloat16", "float16", "float32", or "4bit" (QLoRA: the language model in NF4).
+            device: Such as "cuda:0"; "auto" spreads over what there is. By default the first GPU, else the CPU.
+
+        Raises:
+            WrongPhase: There is nothing to load, or the session is busy.
+        """
+        with self._lock:
+            if self._source is None or self._status.phase in BUSY:
+                raise WrongPhase(
+                    "No weights can be loaded now.",
+                    expected="a session that was opened on a folder or a Hub id, and is not busy",
+                    found=self._status.phase if self._source else "weights that are here already, or a config alone",
+                    remedy="Open the folder: Workbench('path/to/model').",
+                )
+            source = self._source
+            self._settled.clear()
+            self._set(phase="loading", step=0, steps=0, error=None)
+            self._post(lambda: self._load(source, dtype, device))
 
     def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
         """Starts a probe of the present strategy on the worker thread; ``probed`` holds it when it is done.
@@ -389,14 +434,38 @@ class Session:
         with self._lock:
             self.result = result
             early = (
-                f"Ended after {len(result.history)} of {settings.steps} steps: {result.stopped_early}."
+                f"Ended after {result.history.taken} of {settings.steps} steps: {result.stopped_early}"
+                + ("." if not result.stopped_early.endswith(".") else "")
                 if result.stopped_early
                 else None
             )
+            taken = result.history.taken
+            problem = result.problem
             self._set(
-                phase="deciding" if len(result.history) else "idle", verdicts=result.verdicts, message=early,
-                verdict_after=len(result.history), eta_seconds=None,
+                phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
+                message=early, verdict_after=taken, eta_seconds=None,
+                error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
+
+    def _load(self, source: str | Path, dtype: str, device: str | None) -> None:
+        began = time.monotonic()
+
+        def told(done: int, total: int) -> None:
+            left = (time.monotonic() - began) / done * (total - done) if done else None
+            self._set(step=done, steps=total, eta_seconds=left)
+
+        try:
+            model = port("weights").load(source, dtype, device=device, on_progress=told)
+            tree = read_tree(model, title=self.tree.title)
+            self._edits.move_to(tree)
+        except Exception as error:
+            self._fail(error, "plan_only")
+            return
+        with self._lock:
+            self.tree, self._model, self._source = tree, model, None
+        self._tell("tree")
+        self._tell("plan")
+        self._set(phase=self._rest, step=0, steps=0, eta_seconds=None)
 
     def _probe(self, plan: Plan, rev: int, phase: Phase, steps: int, open_all: bool) -> None:
         assert self._model is not None
@@ -466,3 +535,7 @@ class Session:
                 found=repr(self._status.phase),
                 remedy="Look at what the session is doing first.",
             )
+
+
+def _may_have_weights(source: object) -> bool:
+    return isinstance(source, str | Path) and Path(source).suffix != ".json"

@@ -85,6 +85,22 @@ describe("a component's row", () => {
   });
 });
 
+describe("weights", () => {
+  test("are loaded from the page where there are some to load, in the dtype that one chooses", async () => {
+    run({ phase: "plan_only", can_load: true, can_run: false, why_not: "The weights are not loaded." });
+    const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Load weights");
+    expect(button?.hidden).toBe(false);
+    expect([...page.el.querySelectorAll("button")].find((b) => b.textContent === "Run")?.hidden).toBe(true);
+    page.find<HTMLSelectElement>("[aria-label='Load weights as']").value = "4bit";
+    button?.click();
+    await settle();
+    expect(page.wishes("load")[0]?.args).toEqual({ dtype: "4bit" });
+    run({ phase: "loading", can_load: false, step: 34, steps: 80, eta_seconds: 12, can_run: false });
+    expect(page.find(".vf-status").textContent).toBe("loading weights · 34 / 80 tensors · 12 s left");
+    expect(button?.hidden).toBe(true);
+  });
+});
+
 describe("a probe", () => {
   test("is asked for by a button, and shows findings with remedies and the four links", async () => {
     const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Probe");

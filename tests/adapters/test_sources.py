@@ -9,7 +9,7 @@ from torch import nn
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from vlmfreeze_widgets.adapters import hub_cache, timm_towers, transformers_models
+from vlmfreeze_widgets.adapters import hub_cache, timm_towers, transformers_weights
 from vlmfreeze_widgets.adapters.safetensors_headers import read_checkpoint
 from vlmfreeze_widgets.adapters.transformers_configs import find_config
 from vlmfreeze_widgets.core.errors import BadSource, RemoteCode, UnknownTarget
@@ -91,7 +91,7 @@ def test_pickled_weights_are_never_opened(folder):
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch canary'\ntR.")
     assert vf.read_tree(folder).checkpoint is None
     with pytest.raises(BadSource, match="cannot be loaded"):
-        transformers_models.load(folder)
+        transformers_weights.load(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\ufeff", '{"model_type": 7}', '{"no": "type"}', '{"a":' * 3000])

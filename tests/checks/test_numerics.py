@@ -134,7 +134,7 @@ def test_a_step_over_a_stale_gradient_changes_a_frozen_tensor_and_is_seen():
 @strategies
 @subjects
 def test_the_optimizer_holds_what_trains_and_nothing_else(subject, rules, monkeypatch, figure):
-    from vlmfreeze_widgets.engine import burst as module
+    from vlmfreeze_widgets.engine import training_run as module
 
     made = []
     original = module.make_optimizer

@@ -141,9 +141,23 @@ def test_a_second_run_while_one_runs_is_refused(session):
     assert session.wait(5)
 
 
-def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
+def test_a_burst_that_meets_nan_shows_the_error_and_offers_what_was_learnt_before():
     data = [batch(0), {**batch(1), "pixel_values": batch(1)["pixel_values"] * float("nan")}]
     session = Session(tiny_llava(), data)
+    session.run(5)
+    assert session.wait(10)
+    assert session.phase == "deciding"
+    assert session.status.error["code"] == "non-finite"
+    assert "after 1 of 5 steps" in session.status.message
+    assert (len(session.history), session.status.verdict_after) == (2, 1)
+    session.keep()
+    assert session.wait(10)
+    assert session.status.outcome == "kept"
+    session.close()
+
+
+def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
+    session = Session(tiny_llava(), [{**batch(0), "pixel_values": batch(0)["pixel_values"] * float("nan")}])
     before = fingerprint(session._model)
     session.run(5)
     assert session.wait(10)
@@ -285,4 +299,73 @@ def test_a_probe_that_fails_is_told_and_the_next_one_works():
     session.probe()
     session.wait(30)
     assert session.status.error is not None or not session.probed.report.ok
+    session.close()
+
+
+# --- weights -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_llava().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_is_planned_at_once_and_its_weights_come_when_asked_for(folder):
+    session = Session(str(folder), batches(), vf.Strategy({"head": "full"}))
+    told, looks = [], []
+    session.subscribe(told.append)
+    session.subscribe(lambda change: looks.append((session.phase, session.status.step, session.status.steps)))
+    assert (session.phase, session.status.can_load) == ("plan_only", True)
+    with pytest.raises(WrongPhase, match="not loaded"):
+        session.run(2)
+    session.load()
+    with pytest.raises(WrongPhase):
+        session.load()
+    session.wait(60)
+    assert (session.phase, session.status.can_load, session.tree.device) == ("idle", False, "cpu")
+    assert ("loading", 80, 80) in looks, "the progress is told"
+    assert "tree" in told
+    session.run(2)
+    session.wait(30)
+    assert session.phase == "deciding"
+    session.close()
+
+
+def test_weights_that_are_not_all_there_are_refused_and_planning_goes_on(folder):
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors.pop("model.multi_modal_projector.linear_1.weight", None) or tensors.pop(
+        "multi_modal_projector.linear_1.weight"
+    )
+    save_file(tensors, file, metadata={"format": "pt"})
+    session = Session(str(folder), batches())
+    session.load()
+    session.wait(60)
+    assert session.phase == "plan_only"
+    assert "would hold random numbers" in session.status.error["message"]
+    assert session.status.can_load, "the files can be mended and loaded again"
+    session.set_tuning(["language_model"], "lora")
+    session.close()
+
+
+def test_weights_without_room_leave_a_working_page(folder, monkeypatch):
+    from transformers import AutoModelForImageTextToText
+
+    def no_room(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", no_room)
+    session = Session(str(folder), batches())
+    session.load("bfloat16")
+    session.wait(60)
+    assert session.phase == "plan_only"
+    assert "do not fit" in session.status.error["message"]
+    monkeypatch.undo()
+    session.load("bfloat16")
+    session.wait(60)
+    assert session.phase == "idle"
+    assert session.tree.dtype == "bfloat16"
     session.close()

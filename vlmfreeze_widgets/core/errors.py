@@ -78,6 +78,12 @@ class BadBatch(VlmFreezeError):
     code = "bad-batch"
 
 
+class BadData(VlmFreezeError):
+    """No batch can be made of the rows that were given, or answers cannot be told from prompts."""
+
+    code = "bad-data"
+
+
 class NoGradientPath(VlmFreezeError):
     """The loss depends on nothing that trains."""
 
@@ -88,6 +94,30 @@ class NonFiniteLoss(VlmFreezeError):
     """The loss or a gradient became NaN or infinite; the step was not taken."""
 
     code = "non-finite"
+
+
+class OutOfMemory(VlmFreezeError):
+    """The device has no room for a step; the model is as before, and what the step held is freed."""
+
+    code = "out-of-memory"
+
+
+class CannotSave(VlmFreezeError):
+    """A file cannot be written: disk full, no permission, a name that the file system refuses. What was there is intact."""
+
+    code = "cannot-save"
+
+
+class BadState(VlmFreezeError):
+    """A saved burst cannot be continued: torn, of another model or of another strategy."""
+
+    code = "bad-state"
+
+
+class MissingLibrary(VlmFreezeError):
+    """A choice needs a library that is not installed."""
+
+    code = "missing-library"
 
 
 class BadSource(VlmFreezeError):

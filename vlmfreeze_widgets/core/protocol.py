@@ -13,6 +13,8 @@ from typing import Any
 
 from .errors import BadWish, StaleWish, VlmFreezeError
 from .history import StepRecord
+from .numbers import number as number  # noqa: PLC0414 - part of the wire
+from .numbers import read_number as read_number  # noqa: PLC0414
 
 VERSION = 1
 
@@ -39,6 +41,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stop": {},
     "keep": {},
     "discard": {},
+    "load": {"dtype": str},
     "probe": {"open": bool},
     "series": {"burst": int, "node": int},
 }
@@ -156,18 +159,6 @@ def error_to_dict(error: BaseException) -> dict[str, str]:
         "found": type(error).__name__,
         "remedy": "The traceback below says where.",
     }
-
-
-def number(value: float | None) -> Any:  # noqa: ANN401 - float, None or {"f": name}
-    """A number for JSON; non-finite ones are spelled out, since ipywidgets would make them strings."""
-    if value is None or math.isfinite(value):
-        return value
-    return {"f": "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
-
-
-def read_number(value: Any) -> float | None:  # noqa: ANN401 - what ``number`` wrote
-    """The inverse of ``number``."""
-    return float(value["f"]) if isinstance(value, Mapping) else None if value is None else float(value)
 
 
 def row_values(record: StepRecord, lr_names: Sequence[str], norm_names: Sequence[str]) -> list[float]:

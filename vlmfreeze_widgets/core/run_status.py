@@ -10,9 +10,19 @@ from .protocol import VERSION, number
 from .verdict import Verdict
 
 Phase = Literal[
-    "plan_only", "idle", "probing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"
+    "plan_only",
+    "loading",
+    "idle",
+    "probing",
+    "preparing",
+    "running",
+    "paused",
+    "stopping",
+    "deciding",
+    "restoring",
+    "failed",
 ]
-BUSY: frozenset[str] = frozenset({"probing", "preparing", "running", "paused", "stopping", "restoring"})
+BUSY: frozenset[str] = frozenset({"loading", "probing", "preparing", "running", "paused", "stopping", "restoring"})
 """Phases in which the worker has the model."""
 
 
@@ -23,8 +33,8 @@ class RunStatus:
     Attributes:
         phase: What it is doing.
         burst: Number of the burst, from 1; 0 before the first.
-        steps: Asked for.
-        step: Taken.
+        steps: Asked for; while loading, tensors in all.
+        step: Taken; while loading, tensors loaded.
         rows: Records held.
         seconds_per_step: Mean of the last steps.
         eta_seconds: Until the last step.
@@ -39,6 +49,7 @@ class RunStatus:
         message: For the person, such as why it ended early.
         error: The three parts and the traceback of a failed burst.
         why_not: Why Run is not possible now; None when it is.
+        can_load: Whether there are weights to load.
         outcome: "kept" or "discarded" once decided.
         default_steps: What Run offers.
     """
@@ -61,6 +72,7 @@ class RunStatus:
     message: str | None = None
     error: Mapping[str, str] | None = None
     why_not: str | None = None
+    can_load: bool = False
     outcome: str | None = None
     default_steps: int = 50
 
@@ -99,6 +111,7 @@ class RunStatus:
             "error": None if self.error is None else dict(self.error),
             "can_run": self.why_not is None,
             "why_not": self.why_not,
+            "can_load": self.can_load,
             "outcome": self.outcome,
             "default_steps": self.default_steps,
         }

@@ -11,6 +11,8 @@ from typing import Literal
 from .components import LABELS
 from .wording import rate
 
+_MOSTLY = 0.5  # an update that moves less than half of the elements is worth a warning
+
 Status = Literal["ok", "warning", "failure", "pending"]
 
 
@@ -33,6 +35,7 @@ class Evidence:
         changed: Names of the frozen tensors whose bits changed.
         steps: Optimizer steps so far.
         is_lora: Whether all that is selected are adapters.
+        moved_share: Of the elements that had a gradient, those that an update moved; None where every update is held.
     """
 
     component: str
@@ -49,6 +52,7 @@ class Evidence:
     steps: int
     is_lora: bool
     changed: tuple[str, ...] = ()
+    moved_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -125,11 +129,14 @@ def judge(evidence: Evidence) -> Verdict:
     moved = f"moved {_ratio(e.update_ratio)}"
     reach = f"A and B: gradient on {e.with_gradient} of {e.selected}" if e.is_lora else gradient
     parts = [lr, reach, moved]
+    if e.moved_share is not None:
+        parts.append(f"an update moves {e.moved_share:.0%} of the elements, the rest rounds to nothing in bfloat16")
     if e.with_gradient < e.selected:
         missing = e.selected - e.with_gradient
         parts.append(f"{missing} of {e.selected} tensors get no gradient")
         return Verdict(e.component, "warning", " · ".join(parts), **known)  # type: ignore[arg-type]
-    return Verdict(e.component, "ok", " · ".join(parts), **known)  # type: ignore[arg-type]
+    stuck = e.moved_share is not None and e.moved_share < _MOSTLY
+    return Verdict(e.component, "warning" if stuck else "ok", " · ".join(parts), **known)  # type: ignore[arg-type]
 
 
 def _ratio(value: float | None) -> str:

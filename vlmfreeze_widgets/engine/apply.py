@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from ..core.errors import InvalidStrategy
-from ..core.norms import with_ancestors
 from ..core.plan import Plan
 from ..core.ports import port
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
+from .modes import train_what_trains
 from .ownership import check_free, claim, release
 from .read import read_tree
 from .snapshot import StructureSnapshot, ValueSnapshot
@@ -118,22 +118,8 @@ class AppliedModel:
         self.set_training_mode()
 
     def set_training_mode(self) -> None:
-        """Training mode where something trains; whatever is frozen rests: its dropout is off, its statistics do not drift.
-
-        A frozen layer that recomputes its activations stays in training mode, since transformers recomputes only there.
-        """
-        self.model.train()
-        trained = {""}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                trained.update(with_ancestors(name.rpartition(".")[0]))
-        resting: set[str] = set()
-        for path, module in self.model.named_modules():
-            own = next(module.parameters(), None) is not None or any(b is not None for b in module._buffers.values())
-            # A module without tensors (dropout, an activation) goes with the module that it belongs to.
-            if path not in trained and (own or path.rpartition(".")[0] in resting):
-                resting.add(path)
-                module.training = bool(getattr(module, "gradient_checkpointing", False))
+        """Training mode where something trains, rest elsewhere; see ``engine.modes``."""
+        train_what_trains(self.model)
 
     def _list_trainables(self) -> tuple[Trainable, ...]:
         tree = self.plan.tree

@@ -1,38 +1,44 @@
 """The burst: a short stretch of real training as a generator of step records. Stopping is not asking for the next one.
 
-What a step does is in ``engine.training_step``, what remains afterwards in ``engine.result``. No thread, no signal, no Jupyter.
+What is alive meanwhile is in ``engine.training_run``, what a step does in ``engine.training_step``, what remains in
+``engine.result``. No signal, no Jupyter.
 
-Long because the public contract stands here, and taking and giving back the model must be read in one piece.
+Long because the public contract stands here, and the loop with all its ends must be read in one piece.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import nn
 
-from ..core.errors import ModelNotTrainable
-from ..core.history import History, StepRecord
+from ..core.errors import ModelNotTrainable, VlmFreezeError, WrongPhase
+from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
-from .apply import AppliedModel, apply, plan_for
-from .checkpointing import enable_checkpointing
-from .evidence import Witness
-from .masters import Masters, check_precision
-from .micro_batches import MicroBatches
-from .optimizer import autocast, make_optimizer, make_schedule, rates_of
+from . import burst_state
+from .answers import Question
+from .apply import plan_for
+from .feature_cache import cacheable
+from .masters import computed_precision
+from .micro_batches import MicroBatch, MicroBatches
+from .out_of_memory import is_out_of_memory, let_go, told
 from .ownership import check_free
-from .randomness import RandomStream, draws_random_numbers
+from .randomness import RandomStream
 from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
-from .training_step import TrainingStep
+from .training_run import TrainingRun
+from .watch import Look, Watch, decoder
 from .wrappers import unwrap
 
 
@@ -40,7 +46,8 @@ class Burst:
     """A short training run that leaves the model as it was, unless its result is kept.
 
     Iterating gives a ``StepRecord`` per optimizer step; the model is changed only between the first ``next()`` and
-    ``result()`` (or ``close()``, or the end of a ``with`` block).
+    ``result()`` (or ``close()``, or the end of a ``with`` block). When loss or gradients are not finite the step is not
+    taken and the iteration ends: the last record and ``problem`` say so, and the result is that of the steps before.
 
     Args:
         model: A real model. Its own ``forward`` computes the loss from a batch with labels.
@@ -48,7 +55,15 @@ class Burst:
         batches: Yields dicts of tensors with ``labels``; read again from the start when it ends.
         lr: Rate of whatever has no rate in the strategy.
         eval_batches: Held-out batches for ``record.eval_loss``.
+        retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
+        questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
+        processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
+
+    Attributes:
+        history: The records so far.
+        verdicts: The last judgement.
+        problem: What ended the burst, None while it is well.
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
@@ -68,6 +83,9 @@ class Burst:
         *,
         lr: float | None = None,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
         **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
@@ -88,25 +106,49 @@ class Burst:
         self.plan = plan_for(model, strategy)
         self.plan.check()
         check_trainable(model, self.plan)
-        check_precision(model, self.settings.precision)
+        self._precision = computed_precision(model, self.settings.precision, self.plan.trainable)
         config = getattr(model, "config", None)
         self._shifts = not getattr(config, "is_encoder_decoder", False)
-        self.batches = MicroBatches(batches, self._shifts)
-        self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts))
+        self._device = _device_of(model)
+        drawn = RandomStream(self.settings.seed, self._device, with_libraries=True)
+        self.batches = MicroBatches(batches, self._shifts, drawn)
+        unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
+        asked = tuple(questions)
+        self._watch = Watch(
+            () if eval_batches is None else tuple(_all(eval_batches, self._shifts, unseen)),
+            () if retention_batches is None else tuple(_all(retention_batches, self._shifts, unseen)),
+            asked,
+            decoder(processor, asked),
+        )
         self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
+        self.history.questions = tuple((question.prompt, question.target) for question in asked)
+        if self.settings.cache_features:
+            cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
         self._trained: dict[str, torch.Tensor] = {}
-        self._failed: BaseException | None = None
+        self.problem: VlmFreezeError | None = None
+        self._run: TrainingRun | None = None
+        self._saved: burst_state.SavedBurst | None = None
+        self._id = uuid4().hex
+        self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
 
     def __iter__(self) -> Iterator[StepRecord]:
         return self
 
     def __next__(self) -> StepRecord:
-        return next(self._generator)
+        try:
+            return next(self._generator)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.problem = shown = told(error, self.batches.position.rows_per_batch, self._device)
+            self._stopped_early = shown.problem
+            let_go(error, self._device)
+        raise shown  # outside the handler: raised within, it would carry the error and all that its frames hold
 
     def __enter__(self) -> Burst:
         return self
@@ -137,11 +179,16 @@ class Burst:
             The result; the model is as before.
 
         Raises:
-            VlmFreezeError: A step failed; the model is as before here too.
+            VlmFreezeError: A step failed; the model is as before here too, and ``result()`` is that of the steps before.
         """
-        for record in self:
-            if on_record is not None:
-                on_record(record)
+        try:
+            for record in self:
+                if on_record is not None:
+                    on_record(record)
+        finally:
+            self.close()
+        if self.problem is not None:
+            raise self.problem
         return self.result()
 
     def result(self) -> BurstResult:
@@ -155,108 +202,191 @@ class Burst:
                 verdicts=self.verdicts,
                 trained=self._trained,
                 stopped_early=self._stopped_early,
+                problem=self.problem,
             )
         return self._result
 
-    def _records(self) -> Generator[StepRecord, None, None]:
-        settings = self.settings
-        device = _device_of(self.model)
-        stream = RandomStream(settings.seed, device)
-        # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
-        with stream.active():
-            applied = apply(self.model, self.plan, owner="a running burst")
-        try:
-            in_stream = stream.active if draws_random_numbers(self.model) else nullcontext
-            if settings.checkpointing:
-                enable_checkpointing(self.model)
-                applied.set_training_mode()
-            masters = Masters([t.parameter for t in applied.trainables])
-            optimizer = make_optimizer(applied, masters, settings)
-            schedule = make_schedule(optimizer, settings)
-            optimized = {id(t) for g in optimizer.param_groups for t in g["params"]}
-            held = frozenset(id(p) for p in masters.parameters if id(masters.of(p)) in optimized)
-            witness = Witness(applied, held)
-            self.history.layout = _layout(applied)
-            step = TrainingStep(
-                self.model, masters, optimizer, settings.max_grad_norm, autocast(settings.precision, device), device
+    def save_state(self, folder: str | Path) -> Path:
+        """Writes all that is needed to go on later, bit for bit, in another process too: between two steps, or while paused.
+
+        Args:
+            folder: Gets a folder per state; the last two of this burst stay. A state is there whole or not at all.
+
+        Returns:
+            The folder of this state.
+
+        Raises:
+            WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
+            CannotSave: Disk full, no permission; what was saved before is intact, and the burst can go on.
+        """
+        run = self._run
+        if run is None or self._generator.gi_running:
+            raise WrongPhase(
+                "The burst cannot be saved now.",
+                expected="a burst between two steps",
+                found="one in the middle of a step"
+                if self._generator.gi_running
+                else "one that has not begun, or is over",
+                remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )
-            yield from self._steps(applied, step, optimizer, schedule, witness, in_stream, device)
-        except BaseException as error:
-            if not isinstance(error, GeneratorExit):
-                self._failed = error
+        return burst_state.save(Path(folder), self._id, run, self.batches, self.history, time.monotonic() - self._began)
+
+    @staticmethod
+    def saved_states(folder: str | Path) -> list[Path]:
+        """The whole, unspoilt states in a folder, the newest last."""
+        return burst_state.saved_states(folder)
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | Path,
+        model: nn.Module,
+        batches: Iterable[Any],
+        *,
+        eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        **changes: Any,  # noqa: ANN401 - fields of BurstSettings
+    ) -> Burst:
+        """A burst that goes on where it was saved, with the same numbers that it would have had.
+
+        Args:
+            folder: What was given to ``save_state``, or one of the states in it.
+            model: As it was before the burst.
+            batches: The same source. Its last pass is read again up to the place, so a shuffled one costs that time. With another
+                batch size the rows that were seen are passed over, and ``history.notes`` says so.
+            eval_batches: As before.
+            retention_batches: As before.
+            questions: As before.
+            processor: As before.
+            changes: Settings that may be otherwise than before: ``steps``, ``seconds``, ``accumulation``, ...
+
+        Raises:
+            BadState: Nothing whole is there, or it is of another model; the model is untouched.
+        """
+        saved = burst_state.load(folder)
+        for name in changes:
+            if name not in burst_state.MAY_CHANGE:
+                raise TypeError(
+                    f"{name!r} cannot change when a burst goes on; {', '.join(burst_state.MAY_CHANGE)} can."
+                )
+        before = BurstSettings.from_dict(saved.history.settings)
+        settings = replace(before, **changes)
+        burst = cls(
+            model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings,
+            retention_batches=retention_batches, questions=questions, processor=processor,
+        )  # fmt: skip
+        saved.history.settings = dict(settings.to_dict())
+        saved.history.notes += [
+            f"{name} is {value!r} from step {saved.number + 1} on; it was {getattr(before, name)!r}."
+            for name, value in changes.items()
+            if value != getattr(before, name)
+        ]
+        burst.history = saved.history
+        burst._saved = saved
+        burst._id = str(saved.data["burst"])
+        return burst
+
+    def _records(self) -> Generator[StepRecord, None, None]:
+        run: TrainingRun | None = None
+        try:
+            self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
+            self.history.layout = run.layout
+            self._began = time.monotonic()
+            saved, self._saved = self._saved, None
+            if self._watch:
+                # Before a saved state is put on: retention is measured against the model without the burst.
+                look = run.begin_watch(self._watch, self._shifts)
+                if saved is None:
+                    self._see(0, look)
+            if saved is not None:
+                self._began = time.monotonic() - saved.data["spent"]
+                self.history.notes += burst_state.restore(saved, run, self.batches)
+                saved = None
+            yield from self._steps(run)
+        except KeyboardInterrupt:
+            self._stopped_early = "interrupted"
+            raise
+        except Exception as error:
+            self._stopped_early = f"{type(error).__name__}: {error}"[:300]
+            if isinstance(error, VlmFreezeError):
+                self.problem = error
             raise
         finally:
-            self._trained = applied.revert()
+            self._run = None
+            if run is not None:
+                if run.half_taken and run.taken:
+                    self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
+                self._trained = run.end()
             self.history.skipped = self.batches.skipped
 
-    def _steps(
-        self,
-        applied: AppliedModel,
-        step: TrainingStep,
-        optimizer: torch.optim.Optimizer,
-        schedule: Any,  # noqa: ANN401 - LRScheduler or None
-        witness: Witness,
-        in_stream: Callable[[], AbstractContextManager[Any]],
-        device: torch.device,
-    ) -> Generator[StepRecord, None, None]:
+    def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings
-        record: StepRecord | None = None
+        rates = run.rates
+        if (last_taken := self.history.last) is not None:
+            rates = dict(last_taken.lr)
         try:
-            for number in range(1, settings.steps + 1):
-                began = time.perf_counter()
+            for number in range(len(self.history) + 1, settings.steps + 1):
+                started = time.perf_counter()
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
                 if not batches:
                     self._stopped_early = "the batches ran out"
                     return
-                rates = rates_of(optimizer)
-                # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
-                with in_stream(), torch.autocast(device.type, enabled=False):
-                    taken = step.take(batches, lambda: self._stop, number)
-                if taken is None:
+                rates = run.rates
+                due = number % settings.eval_interval == 0 or number == 1
+                shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
+                if shown is None:
                     self._stopped_early = "stopped"
                     return
-                if schedule is not None:
-                    schedule.step()
-                witness.see_step(taken.norms)
-                seconds = time.perf_counter() - began
-                last = number == settings.steps
-                look = self._eval is not None and (number % settings.eval_interval == 0 or number == 1 or last)
+                seconds = time.perf_counter() - started
+                over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
+                last = number == settings.steps or over
+                looks = self._watch and (due or last) and shown.error is None
+                look = self._see(number, run.look()) if looks else Look()
                 record = StepRecord(
                     step=number,
-                    loss=taken.loss,
+                    loss=shown.loss,
                     lr=rates,
-                    grad_norm=taken.grad_norm,
-                    grad_norms=ModuleNorms(self.history.layout, taken.norms),
+                    grad_norm=shown.grad_norm,
+                    grad_norms=ModuleNorms(self.history.layout, shown.norms),
                     tokens=sum(b.label_tokens for b in batches),
                     seconds=seconds,
-                    memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
-                    eval_loss=self._evaluate(applied, step) if look else None,
+                    memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
+                    eval_loss=look.eval_loss,
                     input_tokens=sum(b.input_tokens for b in batches),
+                    problem=shown.problem,
+                    retention=look.retention,
+                    updates=shown.updates,
                 )
                 self.history.append(record)
+                if shown.interrupt is not None:
+                    raise shown.interrupt
                 if number == settings.verdict_after:
-                    self.verdicts = witness.verdicts(rates)
+                    self.verdicts = run.verdicts(rates)
+                if shown.error is not None:
+                    self.problem = shown.error
+                    self._stopped_early = shown.error.problem
+                    yield record
+                    return
                 yield record
                 if self._stop and not last:
                     self._stopped_early = "stopped"
                     return
+                if over and number < settings.steps:
+                    self._stopped_early = f"{settings.seconds:g} seconds were up"
+                    return
         finally:
             # Judged while the trained weights are still in the model.
-            self.verdicts = witness.verdicts(record.lr if record is not None else rates_of(optimizer))
+            self.verdicts = run.verdicts(rates)
 
-    def _evaluate(self, applied: AppliedModel, step: TrainingStep) -> float:
-        assert self._eval is not None
-        self.model.eval()
-        loss, tokens = 0.0, 0
-        try:
-            with torch.no_grad():
-                for batch in self._eval:
-                    loss += float(step.loss_of(batch)) * batch.label_tokens
-                    tokens += batch.label_tokens
-        finally:
-            applied.set_training_mode()
-        return loss / tokens
+    def _see(self, step: int, look: Look) -> Look:
+        if step == 0:
+            self.history.retention_start = look.retention
+        if look.answers is not None:
+            self.history.answers.append(Answers(step, look.answers))
+        return look
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:
@@ -267,18 +397,12 @@ def _settings(values: Mapping[str, Any]) -> BurstSettings:
     return BurstSettings(**values)
 
 
-def _layout(applied: AppliedModel) -> NormLayout:
-    return NormLayout(
-        tuple(t.name for t in applied.trainables),
-        tuple(t.module for t in applied.trainables),
-        tuple(t.component for t in applied.trainables),
-    )
-
-
 def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def _all(batches: Iterable[Any], shifts: bool) -> Iterator[Any]:
-    reader = MicroBatches(list(batches), shifts)
+def _all(batches: Iterable[Any], shifts: bool, stream: RandomStream) -> Iterator[MicroBatch]:
+    with nullcontext() if isinstance(batches, list | tuple) else stream.active():
+        kept = list(batches)
+    reader = MicroBatches(kept, shifts)
     yield from reader.take(reader.size)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..core.components import COMPONENTS
+from ..core.history import StepRecord
 from ..core.plan import Plan
 from ..core.verdict import Evidence, Verdict, judge
 from .apply import AppliedModel
@@ -45,19 +46,48 @@ class Witness:
             if norm:
                 self._ever[i] = True
 
-    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
+    @property
+    def with_gradient(self) -> list[bool]:
+        """Per trainable tensor, whether a gradient that was not zero came at some step."""
+        return list(self._ever)
+
+    def go_on(self, with_gradient: Sequence[bool], steps: int, last: StepRecord | None) -> None:
+        """Takes over what another witness of the same burst had seen."""
+        self._ever, self._steps = list(with_gradient), steps
+        if last is not None:
+            self._last = last.grad_norms.norms
+
+    def start_digests(self) -> dict[str, str]:
+        """Name -> digest of every base weight and frozen buffer as it was before the burst."""
+        full = {t.name: self._start[t.name] for t in self._applied.trainables if not t.is_adapter}
+        digests = dict(zip(self._frozen, map(str, self._before), strict=True))
+        return digests | dict(zip(full, map(str, fingerprints(list(full.values()))), strict=True))
+
+    def put_start_values(self) -> None:
+        """Gives everything that trains the value it started from."""
+        with torch.no_grad():
+            for trainable in self._applied.trainables:
+                trainable.parameter.copy_(self._start[trainable.name])
+
+    def verdicts(
+        self, lr: Mapping[str, float], updates: Mapping[str, tuple[int, int]] | None = None
+    ) -> tuple[Verdict, ...]:
         """Judges every component now. Reads each frozen and each trained tensor once.
 
         Args:
             lr: Component -> its current rate.
+            updates: Trainable tensor -> elements that updates moved, elements that had a gradient, over all steps; where
+                weights are stepped in half precision.
         """
         after = fingerprints(list(self._frozen.values()))
         changed = {name for name, a, b in zip(self._frozen, self._before, after, strict=True) if a != b}
         tree = self._applied.plan.tree
         names = [c for c in COMPONENTS if c in tree.components]
-        return tuple(judge(self._evidence(name, lr.get(name), changed)) for name in names)
+        return tuple(judge(self._evidence(name, lr.get(name), changed, updates or {})) for name in names)
 
-    def _evidence(self, component: str, lr: float | None, changed: set[str]) -> Evidence:
+    def _evidence(
+        self, component: str, lr: float | None, changed: set[str], updates: Mapping[str, tuple[int, int]]
+    ) -> Evidence:
         tree = self._applied.plan.tree
         frozen = [name for name in self._frozen if tree.component_of(name) == component]
         selected = [(i, t) for i, t in enumerate(self._applied.trainables) if t.component == component]
@@ -68,6 +98,8 @@ class Witness:
             moved += not torch.equal(now, start)
             squares += float((now.float() - start.float()).norm()) ** 2
             start_squares += float(start.float().norm()) ** 2
+        counted = [updates[t.name] for _, t in selected if t.name in updates]
+        had_gradient = sum(had for _, had in counted)
         norms = [n for i, _ in selected if (n := self._last[i]) is not None]
         gradient = sum(n * n for n in norms) ** 0.5 if norms else None
         return Evidence(
@@ -84,6 +116,7 @@ class Witness:
             changed=tuple(name for name in frozen if name in changed),
             dead=tuple(t.name for i, t in selected if not self._ever[i]),
             steps=self._steps,
+            moved_share=sum(moved for moved, _ in counted) / had_gradient if had_gradient else None,
             is_lora=bool(selected) and all(t.is_adapter for _, t in selected),
         )
 

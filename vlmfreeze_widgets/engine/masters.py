@@ -5,7 +5,7 @@ AdamW on bfloat16 weights at lr 1e-5 moves nothing in 200 steps (every update ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -20,23 +20,14 @@ class Masters:
 
     Args:
         parameters: Trainable parameters of the model.
-
-    Raises:
-        ModelNotTrainable: A float16 parameter, whose gradients would underflow without loss scaling.
+        pure: Give none to bfloat16 parameters; they are stepped as they are.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
-        halves = [p for p in parameters if p.dtype == torch.float16]
-        if halves:
-            raise ModelNotTrainable(
-                f"{len(halves)} trainable tensors are float16.",
-                expected="float32 or bfloat16 where weights train",
-                found="float16, whose small gradients become zero without loss scaling",
-                remedy="Load the model with dtype='bfloat16', or use LoRA (adapters are float32).",
-            )
+    def __init__(self, parameters: Sequence[nn.Parameter], pure: bool = False) -> None:
         self.parameters = list(parameters)
+        mastered = (torch.float16,) if pure else _HALF
         self.tensors: list[torch.Tensor] = [
-            nn.Parameter(p.detach().float()) if p.dtype in _HALF else p for p in parameters
+            nn.Parameter(p.detach().float()) if p.dtype in mastered else p for p in parameters
         ]
         self._of = {id(p): t for p, t in zip(self.parameters, self.tensors, strict=True)}
         self._pairs = [(p, t) for p, t in zip(self.parameters, self.tensors, strict=True) if t is not p]
@@ -65,13 +56,24 @@ class Masters:
             parameter.grad = None
 
 
-def check_precision(model: nn.Module, precision: str) -> None:
-    """Raises when "fp32" is asked of a model whose weights are not.
+def computed_precision(model: nn.Module, precision: str, trained: Iterable[str]) -> str:
+    """What "auto" means for this model; any other precision as it is, when the weights allow it.
+
+    Args:
+        model: Before anything is applied.
+        precision: Of the settings.
+        trained: Names of the base parameters that train in full.
+
+    Returns:
+        "fp16" for "auto" where the model has float16 weights, since their small gradients need a loss scale.
 
     Raises:
-        ModelNotTrainable: Names a half-precision tensor.
+        ModelNotTrainable: "fp32" is asked of half-precision weights, or "bf16-pure" of others than bfloat16.
     """
-    half = [n for n, p in model.named_parameters() if p.dtype in _HALF] if precision == "fp32" else []
+    dtypes = {name: p.dtype for name, p in model.named_parameters() if p.is_floating_point()}
+    if precision == "auto":
+        return "fp16" if torch.float16 in dtypes.values() else "auto"
+    half = [name for name, dtype in dtypes.items() if dtype in _HALF] if precision == "fp32" else []
     if half:
         raise ModelNotTrainable(
             "The model's weights are in half precision.",
@@ -79,3 +81,14 @@ def check_precision(model: nn.Module, precision: str) -> None:
             found=f"{len(half)} half-precision tensors, such as {half[0]}",
             remedy="Use precision='auto', or model.float() first.",
         )
+    if precision == "bf16-pure":
+        wanted = [name for name in trained if name in dtypes] or list(dtypes)
+        others = [name for name in wanted if dtypes[name] != torch.bfloat16]
+        if len(others) == len(wanted) or any(dtypes[name] == torch.float16 for name in others):
+            raise ModelNotTrainable(
+                "These weights are not bfloat16.",
+                expected="bfloat16 weights for precision='bf16-pure'",
+                found=f"{str(dtypes[others[0]]).removeprefix('torch.')}, such as {others[0]}" if others else "none",
+                remedy="Use precision='bf16-mixed', or model.bfloat16() first.",
+            )
+    return precision

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from ..core.errors import BadBatch
+from .randomness import RandomStream, State
 
 IGNORED = -100
 """The label that no loss is computed for (PyTorch's ``ignore_index``)."""
@@ -39,21 +41,47 @@ class MicroBatch:
         }
 
 
+@dataclass(frozen=True)
+class Position:
+    """How far a source of micro-batches was read.
+
+    Attributes:
+        read: Micro-batches in all.
+        read_of_pass: Since the source last began.
+        rows_of_pass: The rows of those.
+        rows_per_batch: Of the first micro-batch ever; 0 before.
+    """
+
+    read: int = 0
+    read_of_pass: int = 0
+    rows_of_pass: int = 0
+    rows_per_batch: int = 0
+
+
+def _rows(raw: Any) -> int:  # noqa: ANN401 - whatever a source yields
+    labels = raw.get("labels") if isinstance(raw, Mapping) else None
+    return int(labels.shape[0]) if isinstance(labels, torch.Tensor) and labels.dim() else 1
+
+
 class MicroBatches:
     """Reads micro-batches one after another, from the start again when a re-iterable source ends.
 
     Args:
         source: Anything that yields mappings of tensors with ``labels``.
         shifts_labels: Whether the model predicts the next token, so that the first label of a row is never used.
+        stream: What shuffling and augmentation draw from; None: the default generators as they are.
 
     Attributes:
         skipped: Micro-batches without a label token so far; they are left out.
+        position: How far the source was read.
+        stream: As given; None where the source is a list.
+        pass_began: Where the stream stood when the source last began.
 
     Raises:
         BadBatch: The source is no iterable.
     """
 
-    def __init__(self, source: Iterable[Any], shifts_labels: bool = True) -> None:
+    def __init__(self, source: Iterable[Any], shifts_labels: bool = True, stream: RandomStream | None = None) -> None:
         if isinstance(source, Mapping) or not isinstance(source, Iterable):
             raise BadBatch(
                 "There are no micro-batches to read.",
@@ -64,9 +92,12 @@ class MicroBatches:
         self.skipped = 0
         self._source = source
         self._shifts = shifts_labels
-        self._iterator: Iterator[Any] = iter(source)
-        self._one_shot = self._iterator is source
-        self._index = -1
+        self._iterator: Iterator[Any] | None = None
+        self._one_shot = isinstance(source, Iterator)
+        # The default generators are everybody's: a plain list draws nothing, so they are left alone.
+        self.stream = None if isinstance(source, list | tuple) else stream
+        self.pass_began: State | None = None
+        self.position = Position()
         self._patience = max(len(source), 1) if hasattr(source, "__len__") else _PATIENCE
 
     @property
@@ -80,6 +111,10 @@ class MicroBatches:
         Raises:
             BadBatch: A micro-batch cannot be trained on, or a whole pass has no label token.
         """
+        with nullcontext() if self.stream is None else self.stream.active():
+            return self._take(number)
+
+    def _take(self, number: int) -> list[MicroBatch]:
         taken: list[MicroBatch] = []
         in_a_row = 0
         while len(taken) < number:
@@ -104,18 +139,68 @@ class MicroBatches:
 
     def _next(self) -> Any | None:  # noqa: ANN401 - whatever the source yields
         for attempt in range(2):
+            if self._iterator is None:
+                self._begin_pass()
+            assert self._iterator is not None
             try:
                 raw = next(self._iterator)
             except StopIteration:
                 if self._one_shot or attempt:
-                    if self._index < 0:
+                    if self.position.read == 0:
                         raise self._empty() from None
                     return None
-                self._iterator = iter(self._source)
+                self._iterator = None
                 continue
-            self._index += 1
+            self._count(raw)
             return raw
         return None
+
+    def _begin_pass(self) -> None:
+        self.pass_began = None if self.stream is None else self.stream.now()
+        self._iterator = iter(self._source)
+        self.position = replace(self.position, read_of_pass=0, rows_of_pass=0)
+
+    def _count(self, raw: Any) -> None:  # noqa: ANN401 - whatever the source yields
+        rows = _rows(raw)
+        at = self.position
+        self.position = Position(at.read + 1, at.read_of_pass + 1, at.rows_of_pass + rows, at.rows_per_batch or rows)
+
+    def go_to(self, position: Position, pass_began: State | None, skipped: int) -> str | None:
+        """Goes on where another reader of the same source stood, by reading the pass again up to there.
+
+        Args:
+            position: Of the other reader.
+            pass_began: Its ``pass_began``, so that shuffling and augmentation are drawn again as they were.
+            skipped: Its ``skipped``.
+
+        Returns:
+            What the person must know: the batch size is another, or the source is shorter; None when all is as it was.
+        """
+        told: str | None = None
+        by_rows = False
+        if self.stream is not None and pass_began is not None:
+            self.stream.state = pass_began
+        with nullcontext() if self.stream is None else self.stream.active():
+            while (
+                self.position.rows_of_pass < position.rows_of_pass
+                if by_rows
+                else self.position.read_of_pass < position.read_of_pass
+            ):
+                seen = self.position.read_of_pass
+                if self._next() is None or self.position.read_of_pass <= seen:
+                    self._iterator = None
+                    told = "The batches are fewer than when the burst was saved; it goes on where they begin again."
+                    break
+                rows = self.position.rows_per_batch
+                if rows != position.rows_per_batch and not by_rows:
+                    by_rows = True
+                    told = (
+                        f"The micro-batches have {rows} rows, and had {position.rows_per_batch} when the burst was saved: "
+                        f"it goes on with {rows}, after the {position.rows_of_pass} rows of this pass that were seen."
+                    )
+        self.position = replace(self.position, read=position.read)
+        self.skipped = skipped
+        return told
 
     def _empty(self) -> BadBatch:
         return BadBatch(
@@ -138,11 +223,13 @@ class MicroBatches:
             raise self._bad(f"labels of the shape of input_ids, {tuple(ids.shape)}", str(tuple(labels.shape)))
         used = labels[..., 1:] if self._shifts and labels.dim() > 1 else labels
         tokens = int((used != IGNORED).sum())
-        return MicroBatch(self._index, raw, tokens, ids.numel() if isinstance(ids, torch.Tensor) else labels.numel())
+        return MicroBatch(
+            self.position.read - 1, raw, tokens, ids.numel() if isinstance(ids, torch.Tensor) else labels.numel()
+        )
 
     def _bad(self, expected: str, found: str) -> BadBatch:
         return BadBatch(
-            f"Micro-batch {self._index} cannot be trained on.",
+            f"Micro-batch {self.position.read - 1} cannot be trained on.",
             expected=expected,
             found=found,
             remedy="A batch holds the model's keyword arguments and labels, with -100 where no loss is wanted.",

@@ -1,4 +1,4 @@
-"""AdamW with one group per component, its schedule, and the precision that a step computes in. Stepping is elsewhere."""
+"""The optimizer with one group per component, its schedule, and the precision that a step computes in. Stepping is elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ from .settings import BurstSettings
 
 
 def make_optimizer(applied: AppliedModel, masters: Masters, settings: BurstSettings) -> torch.optim.Optimizer:
-    """A fresh AdamW that holds exactly what trains; old momentum would move weights that were frozen since."""
+    """A fresh optimizer that holds exactly what trains; old momentum would move weights that were frozen since.
+
+    Raises:
+        MissingLibrary: "adamw8bit" without bitsandbytes.
+    """
     groups = applied.optimizer_groups
     for group in groups:
         group["params"] = [masters.of(p) for p in group["params"]]
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=groups[0]["lr"], momentum=settings.momentum)
+    if settings.optimizer == "adafactor":
+        return torch.optim.Adafactor(groups)
+    if settings.optimizer == "adamw8bit":
+        eight_bit: torch.optim.Optimizer = port("optimizers").adamw8bit(groups, settings.betas, settings.eps)
+        return eight_bit
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps)
 
 
@@ -29,6 +40,11 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: BurstSettings) -> 
     return port("schedules").make_schedule(settings.scheduler, optimizer, settings.warmup_steps, settings.steps)
 
 
+def make_scaler(precision: str, settings: BurstSettings, device: torch.device) -> torch.amp.GradScaler | None:
+    """Scales the loss of a float16 step so that small gradients do not become zero; None for the other precisions."""
+    return torch.amp.GradScaler(device.type, init_scale=settings.loss_scale) if precision == "fp16" else None
+
+
 def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     """Component -> learning rate; the highest where a component has several groups."""
     rates: dict[str, float] = {}
@@ -37,6 +53,10 @@ def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:
     return rates
 
 
+_AUTOCAST = {"bf16-mixed": torch.bfloat16, "fp16": torch.float16}
+
+
 def autocast(precision: str, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
     """Makes the context of a forward pass."""
-    return nullcontext if precision != "bf16-mixed" else lambda: torch.autocast(device.type, torch.bfloat16)
+    dtype = _AUTOCAST.get(precision)
+    return nullcontext if dtype is None else lambda: torch.autocast(device.type, dtype)

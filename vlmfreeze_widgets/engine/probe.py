@@ -105,11 +105,11 @@ def _run(
         links,
         plan.warnings,
         batch,
-        stepped=bool(len(result.history)),
+        stepped=bool(result.history.taken),
         frozen_changed=changed,
         error=error,
     )
-    return facts, len(result.history), result.verdicts
+    return facts, result.history.taken, result.verdicts
 
 
 def _links(burst: Burst, base: Mapping[str, torch.Tensor]) -> list[Link]:
@@ -118,7 +118,7 @@ def _links(burst: Burst, base: Mapping[str, torch.Tensor]) -> list[Link]:
     trained = burst.trained_values
     rates = {name: group.lr for group in plan.optimizer_groups for name in group.params}
     seen: list[float | None] = [None] * len(layout.names)
-    for record in history:
+    for record in (r for r in history if r.taken):
         for i, norm in enumerate(record.grad_norms.norms):
             if norm is not None:
                 seen[i] = max(norm, seen[i] or 0.0)
@@ -139,7 +139,7 @@ def _links(burst: Burst, base: Mapping[str, torch.Tensor]) -> list[Link]:
                 lr=lr,
                 in_optimizer=name in rates or name.endswith("lora_magnitude_vector"),
                 gradient=seen[i],
-                moved=_moved(start, now, name) if len(history) else None,
+                moved=_moved(start, now, name) if history.taken else None,
                 # With float32 masters small updates add up; only weights that are stepped in half precision are stuck.
                 stuck=stuck_share(start, lr)
                 if start is not None and masters and lr and burst.settings.precision == "bf16-pure"

@@ -1,48 +1,91 @@
-"""A burst's own random stream: it neither disturbs nor is disturbed by other cells. Not a replacement for seeds of data."""
+"""A burst's own random streams: they neither disturb nor are disturbed by other cells. Not a replacement for seeds of data.
+
+Two of them: one for the model (LoRA's start values, dropout), one for whoever makes the batches (shuffling, augmentation).
+Apart, a pass over the data can be gone through again, to the same place, without computing the model.
+"""
 
 from __future__ import annotations
 
+import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
+State = dict[str, Any]
+"""Name of a generator -> its state: "torch", "cuda" or "mps" a byte tensor; "python" and "numpy" plain data."""
+
 
 class RandomStream:
-    """A state of torch's default generators that is swapped in while the burst computes.
+    """A state of the default generators that is swapped in while the burst draws.
 
     Args:
         seed: Of the stream.
         device: An accelerator whose generator is swapped too.
+        with_libraries: Swap the generators of Python's ``random`` and of numpy (if it is loaded) too.
     """
 
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self._device = device if device.type == "cuda" else None
-        found = self._read()
-        torch.manual_seed(seed)
-        self._own = self._read()
-        self._write(found)
+    def __init__(self, seed: int, device: torch.device, with_libraries: bool = False) -> None:
+        self._device = device if device.type in ("cuda", "mps") else None
+        self._own: State = {"torch": torch.Generator().manual_seed(seed).get_state()}
+        if self._device is not None:
+            self._own[self._device.type] = torch.Generator(self._device).manual_seed(seed).get_state()
+        if with_libraries:
+            self._own["python"] = random.Random(seed).getstate()
+            if (numpy := sys.modules.get("numpy")) is not None:
+                self._own["numpy"] = numpy.random.RandomState(seed % 2**32).get_state()
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Within the block torch draws from this stream; afterwards everybody finds their own as they left it."""
+        """Within the block everybody draws from this stream; afterwards they find their own as they left it."""
         found = self._read()
-        self._write(self._own)
         try:
+            self._write(self._own)
             yield
         finally:
-            self._own = self._read()
-            self._write(found)
+            try:
+                self._own = self._read()
+            finally:
+                self._write(found)
 
-    def _read(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        on_device = torch.cuda.get_rng_state(self._device) if self._device is not None else None
-        return torch.get_rng_state(), on_device
+    @property
+    def state(self) -> State:
+        """Where the stream stands, while it is not active. Can be set."""
+        return dict(self._own)
 
-    def _write(self, state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
-        torch.set_rng_state(state[0])
-        if self._device is not None and state[1] is not None:
-            torch.cuda.set_rng_state(state[1], self._device)
+    @state.setter
+    def state(self, state: State) -> None:
+        # A stream saved where numpy was not loaded, or on another device, keeps its own seed there.
+        self._own = {**self._own, **{name: value for name, value in state.items() if name in self._own}}
+
+    def now(self) -> State:
+        """Where the stream stands, while it is active."""
+        return self._read()
+
+    def _read(self) -> State:
+        state: State = {"torch": torch.get_rng_state()}
+        if self._device is not None:
+            cuda = self._device.type == "cuda"
+            state[self._device.type] = torch.cuda.get_rng_state(self._device) if cuda else torch.mps.get_rng_state()
+        if "python" in self._own:
+            state["python"] = random.getstate()
+        if "numpy" in self._own:
+            state["numpy"] = sys.modules["numpy"].random.get_state()
+        return state
+
+    def _write(self, state: State) -> None:
+        torch.set_rng_state(state["torch"])
+        if "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self._device or "cuda")
+        if "mps" in state:
+            torch.mps.set_rng_state(state["mps"])
+        if "python" in state:
+            random.setstate(state["python"])
+        if "numpy" in state:
+            sys.modules["numpy"].random.set_state(state["numpy"])
 
 
 def draws_random_numbers(model: nn.Module) -> bool:

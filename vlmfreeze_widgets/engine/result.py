@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import WrongPhase
+from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.plan import Plan
 from ..core.ports import port
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .randomness import RandomStream
+from .saved_folder import Writer, write_into
 
 
 class BurstResult:
@@ -28,6 +29,7 @@ class BurstResult:
         verdicts: One per component.
         plan: What was applied.
         stopped_early: Why the burst ended before its last step; None when it did not.
+        problem: The error that ended it, such as NonFiniteLoss; the trained values are then those of the step before.
         outcome: "discarded" (the default) or "kept".
     """
 
@@ -39,11 +41,13 @@ class BurstResult:
         verdicts: tuple[Verdict, ...],
         trained: Mapping[str, torch.Tensor],
         stopped_early: str | None,
+        problem: VlmFreezeError | None = None,
     ) -> None:
         self.plan = plan
         self.history = history
         self.verdicts = verdicts
         self.stopped_early = stopped_early
+        self.problem = problem
         self.outcome = "discarded"
         self._model = model
         self._trained = dict(trained)
@@ -113,29 +117,36 @@ class BurstResult:
 
         Raises:
             FileExistsError: The folder holds something already; nothing is overwritten.
+            CannotSave: Disk full, no permission; nothing half written stays, and the result is still in memory.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
-        self.plan.strategy.save(folder / "strategy.yaml")
-        (folder / "history.json").write_text(self.history.to_json(), encoding="utf-8")
-        rest: list[str] = []
-        if self._trained and self.plan.lora_targets:
-            rest = port("lora").save(folder, self._model, self.plan, self._trained)
-        elif self._trained:
-            port("lora").save_tensors(folder / "trained.safetensors", self._trained)
-        verdicts = [
-            {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)} for v in self.verdicts
-        ]
-        about = {
-            "verdicts": verdicts,
-            "stopped_early": self.stopped_early,
-            "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "beside_the_adapter": rest,
+        beside: list[str] = []
+        files: dict[str, Writer] = {
+            "strategy.yaml": self.plan.strategy.save,
+            "history.json": lambda path: _write(path, self.history.to_json()),
         }
-        (folder / "verdicts.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+        if self._trained and self.plan.lora_targets:
+            # PEFT writes two files or three, by names of its own, into the folder where they belong.
+            files["adapter_config.json"] = lambda path: beside.extend(
+                port("lora").save(path.parent, self._model, self.plan, self._trained)
+            )
+        elif self._trained:
+            files["trained.safetensors"] = lambda path: port("tensor_files").save(path, self._trained)
+        files["verdicts.json"] = lambda path: _write(path, json.dumps(self._about(beside), indent=2) + "\n")
+        write_into(folder, files)
         return folder
+
+    def _about(self, beside: list[str]) -> dict[str, Any]:
+        return {
+            "verdicts": [
+                {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)}
+                for v in self.verdicts
+            ],
+            "stopped_early": self.stopped_early,
+            "problem": None if self.problem is None else self.problem.to_dict(),
+            "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "beside_the_adapter": beside,
+        }
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
@@ -147,8 +158,16 @@ class BurstResult:
                 trainable.parameter.copy_(self._trained[trainable.name])
 
     def __repr__(self) -> str:
-        losses = f"loss {self.history[0].loss:.3g} → {self.history[-1].loss:.3g}" if self.history else "no step taken"
+        last = self.history.last
+        losses = f"loss {self.history[0].loss:.3g} → {last.loss:.3g}" if last is not None else "no step taken"
         lines = [
-            f"{len(self.history)} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"
+            f"{self.history.taken} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"
         ]
+        if self.problem is not None:
+            lines.append(f"  ✗ {self.problem}")
+        lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -9,17 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from ..core.errors import NoGradientPath, NonFiniteLoss
+from ..core.update_norms import UpdateNorms
 from .masters import Masters
 from .micro_batches import MicroBatch, non_finite_inputs
 from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
+from .precision import UpdateMeter
+from .uninterrupted import uninterrupted
+from .update_ratio import UpdateRatio
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,21 @@ class StepResult:
 
     Attributes:
         loss: Mean over the label tokens.
-        norms: Pre-clip gradient norm per trainable tensor; None where no gradient came.
+        norms: Pre-clip gradient norm per trainable tensor, without the loss scale; None where no gradient came.
         grad_norm: Their total.
+        problem: Why the weights did not move; None when they did.
+        error: Set where no further step makes sense.
+        interrupt: Ctrl-C came while the weights moved; they are at the end of this step.
+        updates: How far each tensor moved; None where that was not measured.
     """
 
     loss: float
     norms: tuple[float | None, ...]
     grad_norm: float
+    problem: str | None = None
+    error: NonFiniteLoss | None = None
+    interrupt: KeyboardInterrupt | None = None
+    updates: UpdateNorms | None = None
 
 
 class TrainingStep:
@@ -47,6 +59,8 @@ class TrainingStep:
         max_grad_norm: Clipping threshold or None.
         autocast: Makes the context of each forward pass.
         device: Where the batches go.
+        scaler: Scales the loss of a float16 step.
+        meter: Measures what updates move; None where every update is held.
     """
 
     def __init__(
@@ -57,6 +71,8 @@ class TrainingStep:
         max_grad_norm: float | None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         device: torch.device | None = None,
+        scaler: torch.amp.GradScaler | None = None,
+        meter: UpdateMeter | None = None,
     ) -> None:
         self._model = model
         self._masters = masters
@@ -64,15 +80,30 @@ class TrainingStep:
         self._max_grad_norm = max_grad_norm
         self._autocast = autocast
         self._device = device or torch.device("cpu")
+        self._scaler = scaler
+        self._meter = meter
+        self.ratio: UpdateRatio | None = None
+        """Measures the next step when it is set."""
+        self._updates: UpdateNorms | None = None
+        self.moving = False
+        """Whether weights are being moved right now; stays True when an error came meanwhile."""
 
     def take(self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int) -> StepResult | None:
         """One step over its micro-batches; None when it was stopped between two of them (then nothing changed).
 
+        Where loss or gradients are NaN or infinite the weights stay those of the step before, and the result says so.
+
         Raises:
             NoGradientPath: The loss depends on nothing that trains.
-            NonFiniteLoss: Loss or gradients are NaN or infinite; the weights are those of the step before.
             BadBatch: The model cannot compute a loss from a batch.
         """
+        try:
+            return self._take(batches, stopped, number)
+        except BaseException:
+            self._masters.clear_gradients()
+            raise
+
+    def _take(self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int) -> StepResult | None:
         tokens = sum(batch.label_tokens for batch in batches)
         self._masters.clear_gradients()
         total = torch.zeros((), device=self._device)
@@ -85,11 +116,10 @@ class TrainingStep:
                 with self._autocast():
                     loss = self.loss_of(batch)
                 if not loss.requires_grad:
-                    self._masters.clear_gradients()
                     raise _no_path(batch)
                 # A share of 1 is left out, so that one micro-batch per step is bit-identical to a plain loop.
                 part = loss if share == 1 else loss * share
-                part.backward()
+                (part if self._scaler is None else self._scaler.scale(part)).backward()
             total = total + part.detach().float()
         if stopped():
             self._masters.clear_gradients()
@@ -97,18 +127,47 @@ class TrainingStep:
         self._masters.take_gradients()
         with_gradient = [i for i, t in enumerate(self._masters.tensors) if t.grad is not None]
         grads = [g for i in with_gradient if (g := self._masters.tensors[i].grad) is not None]
+        if self._scaler is not None and grads:
+            self._scaler.unscale_(self._optimizer)
         read, (loss_value,) = read_norms(grads, total)
         grad_norm = math.hypot(*read)
-        if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
-            self._masters.clear_gradients()
-            raise _non_finite(number, loss_value, grad_norm, batches)
-        clip_by_total(grads, grad_norm, self._max_grad_norm)
-        self._optimizer.step()
-        self._masters.give_values()
         norms: list[float | None] = [None] * len(self._masters.tensors)
         for i, norm in zip(with_gradient, read, strict=True):
             norms[i] = norm
-        return StepResult(loss_value, tuple(norms), grad_norm)
+        shown = StepResult(loss_value, tuple(norms), grad_norm)
+        if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
+            return self._not_taken(shown, number, batches)
+        clip_by_total(grads, grad_norm, self._max_grad_norm)
+        interrupt = uninterrupted(self._move, self._device)
+        return replace(shown, interrupt=interrupt, updates=self._updates)
+
+    def _move(self) -> None:
+        self.moving = True
+        if self._meter is not None:
+            self._meter.before()
+        if self.ratio is not None:
+            self.ratio.before()
+        self._optimizer.step()
+        self._updates = self.ratio.after() if self.ratio is not None else None
+        self._masters.give_values()
+        if self._meter is not None:
+            self._meter.after()
+        if self._scaler is not None:
+            self._scaler.update()
+        self.moving = False
+
+    def _not_taken(self, shown: StepResult, number: int, batches: Sequence[MicroBatch]) -> StepResult:
+        self._masters.clear_gradients()
+        if self._scaler is not None and math.isfinite(shown.loss):
+            # Gradients too large for float16 at this scale: half of it may do. Below 1 the scale is not to blame.
+            scale = self._scaler.get_scale()
+            self._scaler.update()
+            if scale > 1:
+                return replace(
+                    shown, problem=f"skipped: gradients overflow float16 at loss scale {scale:g}; it is halved"
+                )
+        error = _non_finite(number, shown.loss, shown.grad_norm, batches)
+        return replace(shown, problem=f"{error.problem} Found {error.found}.", error=error)
 
     def loss_of(self, batch: MicroBatch) -> torch.Tensor:
         """The model's own loss on one micro-batch: the mean over its label tokens; see ``engine.model_loss``."""
@@ -125,7 +184,7 @@ def _non_finite(number: int, loss: float, grad_norm: float, batches: Sequence[Mi
         remedy=(
             "Mend that batch."
             if culprits
-            else "Lower the learning rate, or compute in fp32. The model is as before the burst."
+            else "Lower the learning rate, or compute in fp32. The weights are those of the step before."
         ),
     )
 

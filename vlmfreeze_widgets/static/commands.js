@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 3799c8b05d54eab3c783a8c4921b38c22f097e8900679a07502ac57c45673ba7 */
+/* vlmfreeze source-hash: 1de000ba6601bcb277fd64e01c57476719bef7658665face9520652c4ea7a30f */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -40,6 +40,10 @@ def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _load(session: Session, args: Mapping[str, Any]) -> None:
+    session.load(args["dtype"])
+
+
 def _probe(session: Session, args: Mapping[str, Any]) -> None:
     session.probe(open_all=args["open"])
 
@@ -73,6 +77,7 @@ GRANTS: Mapping[str, _Grant] = {
     "stop": _plain("stop"),
     "keep": _plain("keep"),
     "discard": _plain("discard"),
+    "load": _load,
     "probe": _probe,
     "series": _series,
 }

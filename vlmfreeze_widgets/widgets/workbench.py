@@ -68,6 +68,15 @@ class Workbench(SessionPage):
         """Starts a burst, as the button does; returns at once. ``wait`` waits for it."""
         return self.session.run(steps)
 
+    def load(self, dtype: str = "auto", device: str | None = None) -> None:
+        """Starts to bring the weights, as the button does; returns at once. ``wait`` waits for them.
+
+        Args:
+            dtype: "auto" (as stored), "bfloat16", "float16", "float32", or "4bit" (QLoRA: the language model in NF4).
+            device: Such as "cuda:0"; "auto" spreads over what there is. By default the first GPU, else the CPU.
+        """
+        self.session.load(dtype, device)
+
     def probe(self, *, open_all: bool = False) -> None:
         """Starts a probe, as the button does; returns at once. ``wait`` waits for it, ``report`` holds it."""
         self.session.probe(open_all=open_all)

@@ -2,7 +2,7 @@
 import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "./loose";
 import { readNumberOrNull } from "./numbers";
 
-export const PHASES = ["plan_only", "idle", "probing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"] as const;
+export const PHASES = ["plan_only", "loading", "idle", "probing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** What went wrong, in the three parts that every error of this package has. */
@@ -46,6 +46,8 @@ export interface RunState {
   error: ErrorParts | null;
   can_run: boolean;
   why_not: string | null;
+  /** Whether there are weights to load. */
+  can_load: boolean;
   outcome: "kept" | "discarded" | null;
   default_steps: number;
 }
@@ -76,6 +78,7 @@ export function readRun(value: unknown): RunState {
     error: state.error ? readError(state.error) : null,
     can_run: state.can_run === true,
     why_not: textOrNull(state.why_not),
+    can_load: state.can_load === true,
     outcome: state.outcome === "kept" || state.outcome === "discarded" ? state.outcome : null,
     default_steps: finite(state.default_steps, 50),
   };

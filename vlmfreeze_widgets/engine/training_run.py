@@ -1,0 +1,185 @@
+"""What is alive while a burst runs: the plan on the model, optimizer, schedule, random stream, witness. ``engine.burst`` loops.
+
+Taking and giving back the model is never cut in two by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import nn
+
+from ..core.norms import NormLayout
+from ..core.plan import Plan
+from ..core.verdict import Verdict
+from .apply import AppliedModel, apply
+from .checkpointing import enable_checkpointing
+from .evidence import Witness
+from .feature_cache import FeatureCache, cacheable
+from .masters import Masters
+from .micro_batches import MicroBatch
+from .modes import rest_all
+from .optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
+from .precision import UpdateMeter
+from .randomness import RandomStream, draws_random_numbers
+from .settings import BurstSettings
+from .training_step import StepResult, TrainingStep
+from .uninterrupted import uninterrupted
+from .update_ratio import UpdateRatio
+from .watch import Look, Watch, Watcher
+
+
+class TrainingRun:
+    """Puts the plan on the model and makes everything that steps need; ``end`` takes it off.
+
+    Args:
+        model: Free.
+        plan: For this model.
+        settings: Of the burst.
+        precision: What ``masters.computed_precision`` made of the settings.
+        device: Of the model.
+
+    Attributes:
+        taken: Steps so far that moved the weights.
+        half_taken: Whether an error came while the weights were moving.
+    """
+
+    def __init__(
+        self, model: nn.Module, plan: Plan, settings: BurstSettings, precision: str, device: torch.device
+    ) -> None:
+        self.device = device
+        self.taken = 0
+        self.stream = RandomStream(settings.seed, device)
+        self._model, self._plan = model, plan
+        self._applied: AppliedModel | None = None
+        self._watcher: Watcher | None = None
+        self._features: FeatureCache | None = None
+        self._trained: dict[str, torch.Tensor] = {}
+        try:
+            interrupt = uninterrupted(self._apply, device)
+            if interrupt is not None:
+                raise interrupt
+            self._prepare(settings, precision)
+        except BaseException:
+            self.end()
+            raise
+
+    def _apply(self) -> None:
+        # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
+        with self.stream.active():
+            self._applied = apply(self._model, self._plan, owner="a running burst")
+
+    def _prepare(self, settings: BurstSettings, precision: str) -> None:
+        applied = self.applied
+        self._in_stream = self.stream.active if draws_random_numbers(self._model) else nullcontext
+        if settings.checkpointing:
+            enable_checkpointing(self._model, settings.checkpointing)
+            applied.set_training_mode()
+        if settings.cache_features:
+            self._features = FeatureCache(self._model, cacheable(self._plan, self._model))
+        pure = precision == "bf16-pure"
+        if pure:
+            for trainable in applied.trainables:
+                if trainable.is_adapter:
+                    trainable.parameter.data = trainable.parameter.data.bfloat16()
+        self.masters = Masters([t.parameter for t in applied.trainables], pure)
+        self.optimizer = make_optimizer(applied, self.masters, settings)
+        self.schedule = make_schedule(self.optimizer, settings)
+        self.scaler = make_scaler(precision, settings, self.device)
+        self.meter = UpdateMeter(self.masters.tensors) if pure else None
+        optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
+        held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
+        self.witness = Witness(applied, held)
+        self.layout = NormLayout(
+            tuple(t.name for t in applied.trainables),
+            tuple(t.module for t in applied.trainables),
+            tuple(t.component for t in applied.trainables),
+        )
+        self._step = TrainingStep(
+            self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
+            self.device, self.scaler, self.meter,
+        )  # fmt: skip
+
+    @property
+    def applied(self) -> AppliedModel:
+        """The model with its plan on."""
+        assert self._applied is not None
+        return self._applied
+
+    @property
+    def half_taken(self) -> bool:
+        """Whether an error came while the weights were moving."""
+        return self._step.moving
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Component -> learning rate of the next step."""
+        return rates_of(self.optimizer)
+
+    def step(
+        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, measure: bool = False
+    ) -> StepResult | None:
+        """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
+        self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
+        # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
+        with self._in_stream(), torch.autocast(self.device.type, enabled=False):
+            shown = self._step.take(batches, stopped, number)
+        if shown is not None and shown.problem is None:
+            self.taken += 1
+            if self.schedule is not None:
+                self.schedule.step()
+            self.witness.see_step(shown.norms)
+        return shown
+
+    def begin_watch(self, watch: Watch, shifts: bool) -> Look:
+        """Takes the first look, before anything has trained."""
+        with self._at_rest():
+            self._watcher = Watcher(watch, self._model, self.device, self._step.loss_of, shifts)
+            return self._watcher.look()
+
+    def look(self) -> Look:
+        """Takes another look, at what was asked for in ``begin_watch``."""
+        assert self._watcher is not None
+        with self._at_rest():
+            return self._watcher.look()
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        rest_all(self._model)
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            self.applied.set_training_mode()
+
+    def verdicts(self, lr: dict[str, float]) -> tuple[Verdict, ...]:
+        """Judges every component now.
+
+        Args:
+            lr: Component -> rate of the last step.
+        """
+        moved = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
+        return self.witness.verdicts(lr, moved)
+
+    def end(self) -> dict[str, torch.Tensor]:
+        """Gives the model back as it was found.
+
+        Returns:
+            What had been trained, in host memory, by the names of the plan; the start values when no step was taken.
+        """
+        interrupt = uninterrupted(self._revert, self.device)
+        if interrupt is not None:
+            raise interrupt
+        return self._trained
+
+    def _revert(self) -> None:
+        if self._features is not None:
+            self._features.close()
+        if self._applied is None or not self._applied.is_applied:
+            return
+        if self.taken == 0 and hasattr(self, "witness"):
+            # An error within the first step may have moved some tensors and not others.
+            self.witness.put_start_values()
+        self._trained = self._applied.revert()
