@@ -26,9 +26,10 @@ from typing import Any
 
 import torch
 import transformers
-from scale_tree import scale_model
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import vlmfreeze_widgets as vf
+from benchmarks.scale_tree import scale_model
 from vlmfreeze_widgets.core.page_state import plan_state, tree_state
 from vlmfreeze_widgets.core.tree import ModuleTree
 from vlmfreeze_widgets.session import Session
@@ -68,7 +69,7 @@ def main() -> None:
         )
     pages = None
     if not args.no_browser:
-        from tree_in_browser import measure
+        from benchmarks.tree_in_browser import measure
 
         pages = measure({name: vf.read_tree(model_of(name)) for name in subjects}, args.plotly_up_to)
         for name in subjects:

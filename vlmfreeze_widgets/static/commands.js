@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 62d3a6bd5c787346d15e6844a1f5be47ee6d0e94819fbd192e624b0312b46a5c */
+/* vlmfreeze source-hash: b01e55ce87c59a12e1d9de649189e113feadf6e87bcea810e4d132aa61311e56 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -27,6 +27,9 @@ export interface Palette {
   font: string;
 }
 
+/** How strong counts and letters on a tile are beside its name. */
+export const SECOND_LINE = 0.9;
+
 const TUNING_NAMES = ["frozen", "lora", "full", "mixed", "none"];
 
 export function readPalette(root: HTMLElement): Palette {
@@ -69,4 +72,10 @@ export function ramp(dark: boolean): string[] {
 export function inkOn(colour: string): string {
   const [r = 0, g = 0, b = 0] = (/\(([^)]+)\)/.exec(colour)?.[1] ?? "").split(",").map(Number);
   return 0.299 * r + 0.587 * g + 0.114 * b > 130 ? "#10131a" : "#ffffff";
+}
+
+/** Whether a colour from the style sheet is nearer to white than to black. */
+export function isLight(colour: string): boolean {
+  const [r = 0, g = 0, b = 0] = /^#[0-9a-f]{6}/i.test(colour) ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : [];
+  return 0.299 * r + 0.587 * g + 0.114 * b > 130;
 }
