@@ -19,7 +19,7 @@ from uuid import uuid4
 import torch
 from torch import nn
 
-from ..core.errors import ModelNotTrainable, VlmFreezeError, WrongPhase
+from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
 from ..core.history import History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
@@ -286,9 +286,14 @@ class Burst:
         finally:
             self._run = None
             if run is not None:
+                try:
+                    run.end()
+                finally:
+                    self._trained = run.trained
                 if run.half_taken and run.taken:
                     self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
-                self._trained = run.end()
+                if run.taken > self.history.taken:
+                    self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
             self.history.skipped = self.batches.skipped
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
@@ -322,30 +327,51 @@ class Burst:
                     tokens=sum(b.label_tokens for b in batches),
                     seconds=seconds,
                     memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
-                    eval_loss=run.evaluate(self._eval or []) if look and shown.error is None else None,
                     input_tokens=sum(b.input_tokens for b in batches),
                     problem=shown.problem,
                 )
-                self.history.append(record)
-                if shown.interrupt is not None:
-                    raise shown.interrupt
+                try:
+                    if shown.interrupt is not None:
+                        raise shown.interrupt
+                    if look and shown.error is None:
+                        record = replace(record, eval_loss=run.evaluate(self._eval or []))
+                finally:
+                    self.history.append(record)
                 if number == settings.verdict_after:
                     self.verdicts = run.verdicts(rates)
                 if shown.error is not None:
                     self.problem = shown.error
                     self._stopped_early = shown.error.problem
-                    yield record
-                    return
+                run.watch.leave(number)
                 yield record
-                if self._stop and not last:
-                    self._stopped_early = "stopped"
-                    return
-                if over and number < settings.steps:
-                    self._stopped_early = f"{settings.seconds:g} seconds were up"
+                run.watch.look()
+                if self.problem is not None or number == settings.steps or self._is_over(run, over):
                     return
         finally:
             # Judged while the trained weights are still in the model.
             self.verdicts = run.verdicts(rates)
+            run.watch.finish([name for verdict in self.verdicts for name in verdict.changed])
+            self.history.tainted += run.watch.reasons
+
+    def _is_over(self, run: TrainingRun, over: bool) -> bool:
+        """Whether no further step is taken, and why."""
+        if run.watch.is_broken:
+            self.problem = _broken(run.watch.reasons[-1])
+            self._stopped_early = self.problem.problem
+        elif over:
+            self._stopped_early = f"{self.settings.seconds:g} seconds were up"
+        elif self._stop:
+            self._stopped_early = "stopped"
+        return self._stopped_early is not None
+
+
+def _broken(reason: str) -> ModelBusy:
+    return ModelBusy(
+        "The model was moved or cast while the burst had it. It has its own weights again.",
+        expected="a model that nobody else touches until the burst is over",
+        found=reason,
+        remedy="Call .to(), .half() and the like before the burst, or after it.",
+    )
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:
