@@ -92,12 +92,22 @@ def token_spans(
     kept = [i for i in range(len(ids)) if mask is None or int(mask[i])]
     found: list[TokenSpan] = []
     run = 0
+    before: list[int] = []
     for i in kept:
         token, learned = int(ids[i]), int(labels[i]) != IGNORED
-        text = texts[i] if texts else tokenizer.decode([token]) if tokenizer is not None else f"{token} "
+        text = texts[i] if texts else _text(tokenizer, before, token)
+        before = [token]
         run = run + 1 if token == image_token else 0
         if run > 1:
             found[-1] = TokenSpan(f"{found[-1].text.partition('×')[0]}×{run}", learned)
         else:
             found.append(TokenSpan(text, learned))
     return tuple(found)
+
+
+def _text(tokenizer: Any, before: list[int], token: int) -> str:  # noqa: ANN401
+    """What a token adds to the text; many tokenizers write the space only between two."""
+    if tokenizer is None:
+        return f"{token} "
+    alone, together = str(tokenizer.decode(before)) if before else "", str(tokenizer.decode([*before, token]))
+    return together[len(alone) :] if together.startswith(alone) else str(tokenizer.decode([token]))

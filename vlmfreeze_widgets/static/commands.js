@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: b01e55ce87c59a12e1d9de649189e113feadf6e87bcea810e4d132aa61311e56 */
+/* vlmfreeze source-hash: 6fcb2660f13251a6566f934e93340072dd71d1fef59a7e316830c441bd7b5a2a */
 var t={initialize:()=>{}},e=t;export{e as default};
