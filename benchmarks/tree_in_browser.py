@@ -97,7 +97,7 @@ def _ours(page: Page, tree: ModuleTree, plans: list[vf.Plan]) -> dict[str, Any]:
         "first_paint_ms": page.evaluate("painted"),
     }
     # The same where the processor is four times slower, as anywidget's two seconds must hold there too.
-    slow = page.context.new_page()
+    slow = page.context.browser.new_page(viewport={"width": 1180, "height": 1000})
     slow.context.new_cdp_session(slow).send("Emulation.setCPUThrottlingRate", {"rate": 4})
     mount(slow, "freezemap", first)
     result["first_paint_4x_slower_ms"] = slow.evaluate("painted")
