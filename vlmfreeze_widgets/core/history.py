@@ -10,6 +10,7 @@ from typing import Any
 from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
 from .ports import port
+from .run_state import RunState
 
 _ROW = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
 
@@ -65,7 +66,10 @@ class History(Sequence[StepRecord]):
         settings: The burst's settings as plain data.
         notes: What a reader of the numbers must know, such as a batch size that changed when the burst was resumed.
         tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
+        run: Where the process stands that writes this history, when it is another one (``vf.follow``); else None.
     """
+
+    run: RunState | None = None
 
     def __init__(
         self,
@@ -85,7 +89,11 @@ class History(Sequence[StepRecord]):
     def append(self, record: StepRecord) -> None:
         """Adds the next step."""
         self._records.append(record)
-        for listener in self._listeners:
+        self.tell()
+
+    def tell(self) -> None:
+        """Calls those who subscribed; for whoever changes more than the records."""
+        for listener in tuple(self._listeners):
             listener()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:
