@@ -24,6 +24,7 @@ _PUBLIC: dict[str, str] = {
     "Lora": "core.tuning",
     "ModuleTree": "core.tree",
     "Plan": "core.plan",
+    "Recipe": "launch.recipe",
     "Session": "session",
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
@@ -31,6 +32,7 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "follow": "launch.follow",
     "load_batches": "data.load",
     "find_batch_size": "engine.batch_size",
     "preset": "core.presets",
@@ -38,6 +40,7 @@ _PUBLIC: dict[str, str] = {
     "probe": "engine.probe",
     "read_tree": "engine.read",
     "resolve": "core.resolve",
+    "write_recipe": "launch.recipe",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
@@ -75,6 +78,8 @@ if TYPE_CHECKING:
     from .engine.read import read_tree
     from .engine.result import BurstResult
     from .engine.settings import BurstSettings
+    from .launch.follow import follow
+    from .launch.recipe import Recipe, write_recipe
     from .session import Session
     from .widgets.freeze_map import FreezeMap
     from .widgets.monitor import BurstMonitor

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import InvalidStrategy
+from ..core.errors import InvalidStrategy, ModelNotTrainable
 
 
 class Processes:
@@ -76,6 +76,7 @@ class Processes:
             self._shard_blocks(model)
             trained = [p for p in model.parameters() if p.requires_grad]
             wrapped, _ = self._accelerator.prepare(model, torch.optim.SGD(trained, lr=0.0))
+            _check_sharded(wrapped)
         else:
             from accelerate.utils import DistributedDataParallelKwargs
 
@@ -115,6 +116,19 @@ class Processes:
             torch.distributed.destroy_process_group()
 
 
+def _check_sharded(model: nn.Module) -> None:
+    from torch.distributed.tensor import DTensor
+
+    whole = [name for name, p in model.named_parameters() if p.requires_grad and not isinstance(p, DTensor)]
+    if whole:
+        raise ModelNotTrainable(
+            "FSDP has not sharded what trains.",
+            expected="a shard of each trainable tensor in every process",
+            found=f"{len(whole)} whole tensors, such as {whole[0]}",
+            remedy="Launch without --fsdp.",
+        )
+
+
 def own_part(tensor: torch.Tensor) -> torch.Tensor:
     """What this process holds of a tensor; all of it, where it is no shard. In-place changes reach the tensor."""
     from torch.distributed.tensor import DTensor
@@ -140,7 +154,7 @@ def gathered(tensors: Sequence[torch.Tensor], keep: bool) -> list[torch.Tensor]:
 
 
 def _accelerator(cpu: bool, sharded: bool) -> Any:  # noqa: ANN401 - accelerate.Accelerator
-    from accelerate import Accelerator, FullyShardedDataParallelPlugin
+    from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
     from accelerate.utils import DistributedType
 
     # Precision, clipping and accumulation are the step's own: a launcher's defaults must not come in between.
@@ -153,6 +167,7 @@ def _accelerator(cpu: bool, sharded: bool) -> Any:  # noqa: ANN401 - accelerate.
     made = Accelerator(cpu=cpu, mixed_precision="no", gradient_accumulation_steps=1, fsdp_plugin=plugin)
     if made.distributed_type == DistributedType.MULTI_CPU:
         # accelerate passes the plugin over on CPUs, without a word, and would train copies. torch's fully_shard has no such limit.
-        made.state.distributed_type = DistributedType.FSDP
+        # In both states: each AcceleratorState() that anybody makes copies the other one's type over its own.
+        PartialState().distributed_type = made.state.distributed_type = DistributedType.FSDP
         made.state.fsdp_plugin = plugin
     return made

@@ -20,6 +20,8 @@ from ..core.history import StepRecord
 from .recipe import Recipe
 from .run_folder import RunFolder
 
+_PATIENCE_SECONDS = 5.0
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a recipe as one of the processes that were started for it."""
@@ -86,9 +88,15 @@ def _run(recipe: Recipe, folder: RunFolder, cpu: bool, sharded: bool) -> int:
 
 
 def _stopper(stop: threading.Event) -> Callable[[int, object], None]:
+    asked_at = time.monotonic()
+
     def handle(number: int, _frame: object) -> None:
-        if stop.is_set():  # asked twice: no more patience
+        nonlocal asked_at
+        # A terminal and torchrun both pass one Ctrl-C on; whoever asks again later has no more patience.
+        if stop.is_set() and time.monotonic() - asked_at > _PATIENCE_SECONDS:
             raise KeyboardInterrupt(signal.Signals(number).name)
+        if not stop.is_set():
+            asked_at = time.monotonic()
         stop.set()
 
     return handle

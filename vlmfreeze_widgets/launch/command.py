@@ -1,10 +1,15 @@
-"""The command line that starts a recipe on several processes of this machine through ``accelerate launch``. It starts nothing."""
+"""The command line that starts a recipe on several processes of this machine through ``accelerate launch``, and running it."""
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from .run_folder import ask_to_stop
 
 
 def launch_command(
@@ -31,3 +36,45 @@ def launch_command(
     ]  # fmt: skip
     arguments += (["--cpu"] if cpu else []) + (["--fsdp"] if fsdp else [])
     return arguments, {"ACCELERATE_USE_CPU": "true"} if cpu else {}
+
+
+def launch(recipe: str | Path, output: str | Path, processes: int = 1, cpu: bool = False, fsdp: bool = False) -> int:
+    """Runs a recipe on several processes and waits; what they print goes through.
+
+    The first Ctrl-C asks the run to stop after its step and to save, however long that takes (torchrun itself would kill it
+    after 30 seconds); at the second that is what it does.
+
+    Args:
+        recipe: The file.
+        output: Its run folder.
+        processes: How many, one per GPU.
+        cpu: Use no GPU.
+        fsdp: Split weights, gradients and optimizer over the processes.
+
+    Returns:
+        The exit code of accelerate.
+    """
+    arguments, more = launch_command(recipe, processes, cpu, fsdp)
+    # A session of its own: Ctrl-C in the terminal reaches only this process.
+    child = subprocess.Popen(arguments, env={**os.environ, **more}, start_new_session=True)
+    ends = [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+    before = {number: signal.signal(number, lambda *_: child.terminate()) for number in ends}
+    try:
+        return _waited(child, Path(output))
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            child.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _waited(child: subprocess.Popen[bytes], output: Path) -> int:
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        if output.is_dir():
+            ask_to_stop(output)
+            print("Stopping after this step; Ctrl-C again ends it within half a minute.", flush=True)
+            return child.wait()
+        raise

@@ -13,7 +13,7 @@ from ..core.history import History
 from ..core.history_lines import HistoryLines
 from ..core.norms import NormLayout
 from ..core.run_state import RunState
-from .run_folder import HISTORY, is_gone, read_state
+from .run_folder import HISTORY, ask_to_stop, is_gone, read_state
 
 POLLS_PER_SECOND = 4.0
 
@@ -53,6 +53,10 @@ class FollowedHistory(History):
         self._closed.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+
+    def stop(self) -> None:
+        """Asks the run to stop after its present step; what has trained is saved."""
+        ask_to_stop(self.folder)
 
     def wait(self, seconds: float | None = None) -> RunState:
         """Waits until the run has ended (or the time is up) and gives its last state."""

@@ -94,7 +94,8 @@ class Run:
             self._rates = model.rates
             # One clock decides for all.
             over = processes.is_main and settings.seconds is not None and time.monotonic() - began >= settings.seconds
-            shown = model.step(taken, number, self._stopped() or over)
+            asked = self._stopped() or (processes.is_main and self._folder.stop_asked())
+            shown = model.step(taken, number, asked or over)
             record = self._record(number, shown, taken, time.perf_counter() - started)
             self.history.append(record)
             if processes.is_main:

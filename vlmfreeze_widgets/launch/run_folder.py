@@ -20,6 +20,7 @@ from ..core.run_state import RunState
 HISTORY = "history.jsonl"
 STATUS = "status.json"
 RESULT = "result"
+STOP = "stop"
 
 
 class RunFolder:
@@ -57,6 +58,7 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / STOP).unlink(missing_ok=True)
         except OSError as error:
             raise self._refused(error) from error
         self.show(phase="preparing")
@@ -80,6 +82,10 @@ class RunFolder:
         """Says that the run failed. What another process said before stays: the first failure is the cause of the others."""
         if read_state(self.path).phase != "failed":
             self.show(phase="failed", error=dict(error))
+
+    def stop_asked(self) -> bool:
+        """Whether somebody asked the run to stop by ``ask_to_stop``."""
+        return (self.path / STOP).exists()
 
     def begin(self, history: History) -> None:
         """Writes the header of the history."""
@@ -121,6 +127,11 @@ def read_state(path: Path) -> RunState:
         return RunState.from_dict(json.loads((path / STATUS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError):
         return RunState()
+
+
+def ask_to_stop(path: Path) -> None:
+    """Asks a run to stop after its present step and to save what it has; by a file, since the run may be anybody's child."""
+    (path / STOP).touch()
 
 
 def birth_of(pid: int) -> str | None:
