@@ -174,6 +174,7 @@ def test_a_real_cache_is_read(folder, tmp_path, monkeypatch):
     assert tree.checkpoint.stored_params == tree.total_params
 
 
+@pytest.mark.check("F19")
 def test_an_id_that_nobody_has_names_its_neighbours_in_the_catalogue():
     with pytest.raises(BadSource, match="Neither the local cache nor the network") as caught:
         vf.read_tree("Qwen/Qwen2.5-VL-8B-Instruct")
