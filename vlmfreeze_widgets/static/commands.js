@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 1de000ba6601bcb277fd64e01c57476719bef7658665face9520652c4ea7a30f */
+/* vlmfreeze source-hash: ea490f5f82a1555b3504c8edf795ce5ad70a8434f2caca517f94603591242723 */
 var t={initialize:()=>{}},e=t;export{e as default};
