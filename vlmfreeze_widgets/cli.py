@@ -1,4 +1,4 @@
-"""The command ``vlmfreeze``: tree, catalog, plan, probe, burst and lab. It says what the library says; no rule lives here.
+"""The command ``vlmfreeze``: tree, catalog, plan, probe, burst, launch and lab. It says what the library says; no rule lives here.
 
 Long because typer reads each command's options from its signature.
 
@@ -247,6 +247,21 @@ def probe(
     print(json.dumps(report.to_dict()) if as_json else report)
     if any(finding.severity == "failure" for finding in report.findings):
         raise typer.Exit(3)
+
+
+@app.command()
+@_mendable
+def launch(
+    recipe: Annotated[Path, typer.Argument(help="A recipe that vf.write_recipe wrote.", exists=True, dir_okay=False)],
+    processes: Annotated[int, typer.Option(min=1, help="How many, one per GPU.")] = 1,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Use no GPU.")] = False,
+    fsdp: Annotated[bool, typer.Option("--fsdp", help="Split weights, gradients and optimizer over them.")] = False,
+) -> None:
+    """Train a recipe on several processes of this machine; a page can follow its run folder."""
+    from .launch.command import launch as run
+    from .launch.recipe import Recipe
+
+    raise typer.Exit(run(recipe, Recipe.load(recipe).output, processes, cpu, fsdp))
 
 
 @app.command()

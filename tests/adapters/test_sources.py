@@ -257,6 +257,7 @@ def test_a_wrapped_model_has_the_names_of_the_model_inside(wrap):
     assert [n.path for n in vf.read_tree(wrap(model)).nodes] == [n.path for n in vf.read_tree(model).nodes]
 
 
+@pytest.mark.check("N26")
 def test_a_4_bit_weight_counts_its_real_elements_and_its_packed_bytes():
     layer = nn.Linear(8, 6, bias=False)
     packed = nn.Parameter(torch.zeros(24, 1, dtype=torch.uint8), requires_grad=False)

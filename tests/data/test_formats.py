@@ -247,6 +247,16 @@ def test_a_ready_batch_that_cannot_be_trained_on_is_listed(reason):
             vf.load_batches([BAD_BATCHES[reason]])
 
 
+def test_a_source_without_an_end_is_refused_unless_it_has_a_limit():
+    def endless():
+        while True:
+            yield {"query": "a", "response": "b"}
+
+    with pytest.raises(vf.VlmFreezeError, match="limit"):
+        vf.load_batches(endless(), make_processor("llava"))
+    assert len(vf.load_batches(endless(), make_processor("llava"), limit=3, batch_size=1)) == 3
+
+
 def test_a_limit_holds_for_rows_and_for_batches(folder):
     rows = [SAME["LLaVA"]] * 9
     assert len(list(vf.load_batches(rows, make_processor("qwen2_vl"), image_root=folder, limit=5))) == 3

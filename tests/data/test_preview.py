@@ -37,6 +37,19 @@ def test_a_preview_shows_what_is_read_and_what_is_learned(family, folder):
     assert "[" in str(first) and str(first.place) in str(first)
 
 
+def test_the_tokens_of_a_preview_are_the_text_that_was_tokenized(folder):
+    demo = vf.demo()
+    rows = [{"image": "0.png", "caption": "a red circle in the top left"}]
+    (row,) = vf.load_batches(rows, demo.processor, image_root=folder, caption_prompt="describe :").preview()
+    assert row.learned == " a red circle in the top left</s>"
+    assert "".join(s.text for s in row.spans) == "<s> <image>×16 describe : a red circle in the top left</s>"
+    processor = make_processor("qwen2_vl", bytes_level=True)
+    (row,) = vf.load_batches(
+        [llava_row("0.png", "Wie viele?", "Drei größere 中.")], processor, image_root=folder
+    ).preview()
+    assert row.learned == "Drei größere 中.<|im_end|>"
+
+
 def test_previews_and_reports_are_frozen_values(folder):
     batches = vf.load_batches([llava_row("0.png", "How?", "So.")], make_processor("llava"), image_root=folder)
     for value in (batches.preview(1)[0], batches.preview(1)[0].spans[0], batches.report, batches.report.batches[0]):

@@ -11,6 +11,7 @@ from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
 from .ports import port
 from .retention_look import RetentionLook
+from .run_state import RunState
 from .update_norms import UpdateNorms
 
 _ROW = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
@@ -92,7 +93,10 @@ class History(Sequence[StepRecord]):
         answers: What the model said to them, from before the first step on.
         retention_start: The text-only probes before the first step.
         tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
+        run: Where the process stands that writes this history, when it is another one (``vf.follow``); else None.
     """
+
+    run: RunState | None = None
 
     def __init__(
         self,
@@ -115,7 +119,11 @@ class History(Sequence[StepRecord]):
     def append(self, record: StepRecord) -> None:
         """Adds the next step."""
         self._records.append(record)
-        for listener in self._listeners:
+        self.tell()
+
+    def tell(self) -> None:
+        """Calls those who subscribed; for whoever changes more than the records."""
+        for listener in tuple(self._listeners):
             listener()
 
     def subscribe(self, listener: Callable[[], None]) -> Callable[[], None]:

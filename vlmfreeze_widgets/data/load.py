@@ -21,6 +21,7 @@ from .tables import TableRows
 from .urls import fetch
 
 LOOK_AT = 256
+MOST_KEPT = 10_000
 
 
 def load_batches(
@@ -138,7 +139,14 @@ def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - 
         first = next(iter(source), None)
         if is_ready(first):
             return source, first
-    read = list(islice(source, limit))
+    read = list(islice(source, MOST_KEPT + 1 if limit is None else limit))
+    if limit is None and len(read) > MOST_KEPT:
+        raise _bad(
+            "The source does not end within what can be kept in memory.",
+            f"at most {MOST_KEPT:,} rows or batches from a source without a length",
+            "more",
+            "Give limit=..., or a file, a list or a data set that can be read by number.",
+        )
     return read, read[0] if read else None
 
 

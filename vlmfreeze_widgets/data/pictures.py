@@ -11,10 +11,10 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .image_root import MAX_FILE_BYTES, open_inside
 from .rows import BadRow, PictureRef
@@ -92,7 +92,7 @@ class PictureLoader:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadRow("picture", f"{shown} has more than {self.max_pixels:,} pixels") from None
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise BadRow("picture", f"{shown} is none of {', '.join(FORMATS)}") from None
         except MemoryError:
             raise BadRow("picture", f"{shown} does not fit into memory") from None
@@ -154,6 +154,6 @@ def _data_uri(text: str) -> bytes:
 
 def thumbnail(image: Image.Image, side: int = 96) -> Image.Image:
     """A copy of at most ``side`` pixels each way."""
-    small: Any = image.copy()
+    small: Image.Image = image.copy()
     small.thumbnail((side, side))
     return small

@@ -41,6 +41,15 @@ class Prepared:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a preview needs beside the tensors: the prompt, the text of each token, the pictures."""
+
+    prompt: Prompt
+    texts: tuple[str, ...]
+    pictures: list[Picture] = field(repr=False)
+
+
 class Preparer:
     """Prepares rows for one processor; may be called from several threads.
 
@@ -90,8 +99,8 @@ class Preparer:
         """
         return self.prepare_in_full(place, raw)[0]
 
-    def prepare_in_full(self, place: Place, raw: Any) -> tuple[Prepared, Prompt, list[Picture]]:  # noqa: ANN401
-        """The row's tensors with the prompt and the pictures that they are of.
+    def prepare_in_full(self, place: Place, raw: Any) -> tuple[Prepared, Shown]:  # noqa: ANN401
+        """The row's tensors with the prompt, the texts and the pictures that they are of.
 
         Raises:
             BadRow: It cannot be used, and why.
@@ -102,15 +111,15 @@ class Preparer:
         prompt = self.prompts.of(row)
         pictures = [self._pictures.load(ref) for ref in row.pictures]
         with self._lock:
-            tensors = self._tokens.of(prompt, [p.image for p in pictures], self.prompts.placeholder)
-        check_placeholders(tensors, len(pictures), self.image_token, self.processor, self._config)
-        tensors, cut = fit(tensors, self._longest, self.image_token)
+            made = self._tokens.of(prompt, [p.image for p in pictures], self.prompts.placeholder)
+        check_placeholders(made.tensors, len(pictures), self.image_token, self.processor, self._config)
+        tensors, cut = fit(made.tensors, self._longest, self.image_token)
         remarks = [f"{p.name} {remark}" for p in pictures for remark in p.remarks]
         said = "".join(m.text for m in row.messages)
         remarks += [
             f"the text has {token} in it, which the tokenizer reads as a control token" for token in self._control(said)
         ]
-        return Prepared(place, tensors, len(pictures), cut, tuple(remarks)), prompt, pictures
+        return Prepared(place, tensors, len(pictures), cut, tuple(remarks)), Shown(prompt, made.texts, pictures)
 
     def _control(self, text: str) -> list[str]:
         return [token for token in self.prompts.specials if token in text]

@@ -19,7 +19,7 @@ from uuid import uuid4
 import torch
 from torch import nn
 
-from ..core.errors import ModelNotTrainable, VlmFreezeError, WrongPhase
+from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
@@ -38,7 +38,7 @@ from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
 from .training_run import TrainingRun
-from .watch import Look, Watch, decoder
+from .watch import Look, Watched, decoder
 from .wrappers import unwrap
 
 
@@ -114,7 +114,7 @@ class Burst:
         self.batches = MicroBatches(batches, self._shifts, drawn)
         unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
         asked = tuple(questions)
-        self._watch = Watch(
+        self._watched = Watched(
             () if eval_batches is None else tuple(_all(eval_batches, self._shifts, unseen)),
             () if retention_batches is None else tuple(_all(retention_batches, self._shifts, unseen)),
             asked,
@@ -295,9 +295,9 @@ class Burst:
             self.history.layout = run.layout
             self._began = time.monotonic()
             saved, self._saved = self._saved, None
-            if self._watch:
+            if self._watched:
                 # Before a saved state is put on: retention is measured against the model without the burst.
-                look = run.begin_watch(self._watch, self._shifts)
+                look = run.begin_watch(self._watched, self._shifts)
                 if saved is None:
                     self._see(0, look)
             if saved is not None:
@@ -316,9 +316,14 @@ class Burst:
         finally:
             self._run = None
             if run is not None:
+                try:
+                    run.end()
+                finally:
+                    self._trained = run.trained
                 if run.half_taken and run.taken:
                     self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
-                self._trained = run.end()
+                if run.taken > self.history.taken:
+                    self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
             self.history.skipped = self.batches.skipped
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
@@ -343,8 +348,7 @@ class Burst:
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
                 last = number == settings.steps or over
-                looks = self._watch and (due or last) and shown.error is None
-                look = self._see(number, run.look()) if looks else Look()
+                looks = self._watched and (due or last) and shown.error is None
                 record = StepRecord(
                     step=number,
                     loss=shown.loss,
@@ -354,32 +358,33 @@ class Burst:
                     tokens=sum(b.label_tokens for b in batches),
                     seconds=seconds,
                     memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
-                    eval_loss=look.eval_loss,
                     input_tokens=sum(b.input_tokens for b in batches),
                     problem=shown.problem,
-                    retention=look.retention,
                     updates=shown.updates,
                 )
-                self.history.append(record)
-                if shown.interrupt is not None:
-                    raise shown.interrupt
+                try:
+                    if shown.interrupt is not None:
+                        raise shown.interrupt
+                    if looks:
+                        look = self._see(number, run.look())
+                        record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
+                finally:
+                    self.history.append(record)
                 if number == settings.verdict_after:
                     self.verdicts = run.verdicts(rates)
                 if shown.error is not None:
                     self.problem = shown.error
                     self._stopped_early = shown.error.problem
-                    yield record
-                    return
+                run.watch.leave(number)
                 yield record
-                if self._stop and not last:
-                    self._stopped_early = "stopped"
-                    return
-                if over and number < settings.steps:
-                    self._stopped_early = f"{settings.seconds:g} seconds were up"
+                run.watch.look()
+                if self.problem is not None or number == settings.steps or self._is_over(run, over):
                     return
         finally:
             # Judged while the trained weights are still in the model.
             self.verdicts = run.verdicts(rates)
+            run.watch.finish([name for verdict in self.verdicts for name in verdict.changed])
+            self.history.tainted += run.watch.reasons
 
     def _see(self, step: int, look: Look) -> Look:
         if step == 0:
@@ -387,6 +392,26 @@ class Burst:
         if look.answers is not None:
             self.history.answers.append(Answers(step, look.answers))
         return look
+
+    def _is_over(self, run: TrainingRun, over: bool) -> bool:
+        """Whether no further step is taken, and why."""
+        if run.watch.is_broken:
+            self.problem = _broken(run.watch.reasons[-1])
+            self._stopped_early = self.problem.problem
+        elif over:
+            self._stopped_early = f"{self.settings.seconds:g} seconds were up"
+        elif self._stop:
+            self._stopped_early = "stopped"
+        return self._stopped_early is not None
+
+
+def _broken(reason: str) -> ModelBusy:
+    return ModelBusy(
+        "The model was moved or cast while the burst had it. It has its own weights again.",
+        expected="a model that nobody else touches until the burst is over",
+        found=reason,
+        remedy="Call .to(), .half() and the like before the burst, or after it.",
+    )
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:

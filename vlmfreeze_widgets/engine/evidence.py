@@ -28,7 +28,7 @@ class Witness:
     def __init__(self, applied: AppliedModel, optimized: frozenset[int]) -> None:
         self._applied = applied
         self._optimized = optimized
-        self._frozen = _frozen_tensors(applied.model, applied.plan)
+        self._frozen = frozen_tensors(applied.model, applied.plan)
         self._before = fingerprints(list(self._frozen.values()))
         self._start = applied.start_values()
         for trainable in applied.trainables:
@@ -121,7 +121,7 @@ class Witness:
         )
 
 
-def _frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
+def frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
     """Base parameters that do not train, and buffers of modules in which nothing trains, by their name in the tree."""
     found: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():

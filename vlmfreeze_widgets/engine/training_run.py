@@ -25,10 +25,11 @@ from .optimizer import autocast, make_optimizer, make_scaler, make_schedule, rat
 from .precision import UpdateMeter
 from .randomness import RandomStream, draws_random_numbers
 from .settings import BurstSettings
+from .tampering import Watch
 from .training_step import StepResult, TrainingStep
 from .uninterrupted import uninterrupted
 from .update_ratio import UpdateRatio
-from .watch import Look, Watch, Watcher
+from .watch import Look, Watched, Watcher
 
 
 class TrainingRun:
@@ -43,7 +44,8 @@ class TrainingRun:
 
     Attributes:
         taken: Steps so far that moved the weights.
-        half_taken: Whether an error came while the weights were moving.
+        trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
+            step was taken.
     """
 
     def __init__(
@@ -56,7 +58,7 @@ class TrainingRun:
         self._applied: AppliedModel | None = None
         self._watcher: Watcher | None = None
         self._features: FeatureCache | None = None
-        self._trained: dict[str, torch.Tensor] = {}
+        self.trained: dict[str, torch.Tensor] = {}
         try:
             interrupt = uninterrupted(self._apply, device)
             if interrupt is not None:
@@ -84,6 +86,8 @@ class TrainingRun:
             for trainable in applied.trainables:
                 if trainable.is_adapter:
                     trainable.parameter.data = trainable.parameter.data.bfloat16()
+        # A cast or a move in mid-burst gives parameters other storages; what had trained until then lies in these.
+        self._storages = [(t.parameter, t.parameter.data) for t in applied.trainables]
         self.masters = Masters([t.parameter for t in applied.trainables], pure)
         self.optimizer = make_optimizer(applied, self.masters, settings)
         self.schedule = make_schedule(self.optimizer, settings)
@@ -92,6 +96,7 @@ class TrainingRun:
         optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
         held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
         self.witness = Witness(applied, held)
+        self.watch = Watch(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),
             tuple(t.module for t in applied.trainables),
@@ -133,10 +138,10 @@ class TrainingRun:
             self.witness.see_step(shown.norms)
         return shown
 
-    def begin_watch(self, watch: Watch, shifts: bool) -> Look:
+    def begin_watch(self, watched: Watched, shifts: bool) -> Look:
         """Takes the first look, before anything has trained."""
         with self._at_rest():
-            self._watcher = Watcher(watch, self._model, self.device, self._step.loss_of, shifts)
+            self._watcher = Watcher(watched, self._model, self.device, self._step.loss_of, shifts)
             return self._watcher.look()
 
     def look(self) -> Look:
@@ -160,26 +165,24 @@ class TrainingRun:
         Args:
             lr: Component -> rate of the last step.
         """
-        moved = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
-        return self.witness.verdicts(lr, moved)
+        updates = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
+        return self.witness.verdicts(lr, updates)
 
-    def end(self) -> dict[str, torch.Tensor]:
-        """Gives the model back as it was found.
-
-        Returns:
-            What had been trained, in host memory, by the names of the plan; the start values when no step was taken.
-        """
+    def end(self) -> None:
+        """Gives the model back as it was found; ``trained`` is there then."""
         interrupt = uninterrupted(self._revert, self.device)
         if interrupt is not None:
             raise interrupt
-        return self._trained
 
     def _revert(self) -> None:
         if self._features is not None:
             self._features.close()
         if self._applied is None or not self._applied.is_applied:
             return
+        for parameter, data in getattr(self, "_storages", ()):
+            if (parameter.data_ptr(), parameter.dtype) != (data.data_ptr(), data.dtype):
+                parameter.data = data
         if self.taken == 0 and hasattr(self, "witness"):
             # An error within the first step may have moved some tensors and not others.
             self.witness.put_start_values()
-        self._trained = self._applied.revert()
+        self.trained = self._applied.revert()

@@ -28,7 +28,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Watched:
     """What is asked for.
 
     Attributes:
@@ -51,7 +51,7 @@ class Watcher:
     """Looks at one model; everything must be at rest meanwhile.
 
     Args:
-        watch: What at.
+        watched: What at.
         model: With its plan applied and nothing trained yet.
         device: Of the model.
         loss_of: The mean loss over a micro-batch's label tokens.
@@ -60,22 +60,24 @@ class Watcher:
 
     def __init__(
         self,
-        watch: Watch,
+        watched: Watched,
         model: nn.Module,
         device: torch.device,
         loss_of: Callable[[MicroBatch], torch.Tensor],
         shifts: bool,
     ) -> None:
-        self._watch, self._model, self._device, self._loss_of = watch, model, device, loss_of
-        kept = watch.retention_batches
+        self._watched, self._model, self._device, self._loss_of = watched, model, device, loss_of
+        kept = watched.retention_batches
         self._retention = Retention(model, kept, device, shifts) if kept else None
 
     def look(self) -> Look:
         """Takes one look."""
-        watch = self._watch
-        answers = ask(self._model, watch.questions, watch.decode or str, self._device) if watch.questions else None
+        watched = self._watched
+        answers = (
+            ask(self._model, watched.questions, watched.decode or str, self._device) if watched.questions else None
+        )
         return Look(
-            eval_loss=self._eval_loss() if watch.eval_batches else None,
+            eval_loss=self._eval_loss() if watched.eval_batches else None,
             retention=self._retention.look() if self._retention is not None else None,
             answers=answers,
         )
@@ -83,7 +85,7 @@ class Watcher:
     def _eval_loss(self) -> float:
         loss, tokens = 0.0, 0
         with torch.no_grad():
-            for batch in self._watch.eval_batches:
+            for batch in self._watched.eval_batches:
                 loss += float(self._loss_of(batch)) * batch.label_tokens
                 tokens += batch.label_tokens
         return loss / tokens

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: ea490f5f82a1555b3504c8edf795ce5ad70a8434f2caca517f94603591242723 */
+/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -22,6 +22,7 @@ export interface Palette {
   accent: string;
   focus: string;
   grid: string;
+  failure: string;
   series: string[];
   font: string;
 }
@@ -46,6 +47,7 @@ export function readPalette(root: HTMLElement): Palette {
     accent: get("accent", "#2f5fd0"),
     focus: get("focus", "#2f5fd0"),
     grid: get("grid", "#e3e7ee"),
+    failure: get("failure", "#b3261e"),
     series: [1, 2, 3, 4, 5, 6, 7, 8].map((n) => get(`series-${n}`, "#2f5fd0")),
     font: get("font", "system-ui, sans-serif"),
   };

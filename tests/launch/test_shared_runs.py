@@ -1,0 +1,152 @@
+"""Several processes train as a burst does that takes all their micro-batches: step by step, and in what they save."""
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.launch.processes import accelerated, finished
+from tests.tiny import batch, batches, tiny_llava
+from vlmfreeze_widgets import Burst, follow, write_recipe
+
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(200)]
+STRATEGIES = {
+    "projector": {"projector": "full"},
+    "projector-and-lora": {"projector": "full", "language_model": "lora"},
+    "tower": {"vision_tower": "full"},  # with layers behind the one that is read: some gradients never come
+}
+SETTINGS = {"lr": 1e-3, "steps": 6, "scheduler": "cosine", "max_grad_norm": 0.5}
+
+
+def text_only(seed):
+    made = batch(seed)
+    del made["pixel_values"]
+    made["input_ids"] = made["input_ids"].clamp(max=59)
+    return made
+
+
+def data(name):
+    return [text_only(i) if name == "mixed" and i % 2 else b for i, b in enumerate(batches(6))]
+
+
+def strategy(name):
+    return STRATEGIES.get(name, STRATEGIES["projector-and-lora"])
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("model")
+    tiny_llava().save_pretrained(made)
+    return made
+
+
+def launched(root: Path, model_folder, names, *flags):
+    recipes = [str(write_recipe(root / n, model_folder, strategy(n), data(n), **SETTINGS)) for n in names]
+    script = str(Path(__file__).with_name("several.py"))
+    code = finished(accelerated([script, *flags, *recipes], 2), root / "log.txt")
+    assert code == 0, (root / "log.txt").read_text()[-3000:]
+    return {name: root / name / "run" for name in names}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, model_folder):
+    """(kind, strategy) -> run folder; one launch for each kind, two processes."""
+    made = {}
+    for kind, names, flags in (
+        ("ddp", [*STRATEGIES, "mixed"], []),
+        ("fsdp", [*STRATEGIES], ["--fsdp"]),
+    ):
+        folders = launched(tmp_path_factory.mktemp(kind), model_folder, names, *flags)
+        made |= {(kind, name): folder for name, folder in folders.items()}
+    return made
+
+
+@pytest.fixture(scope="module")
+def bursts():
+    """Strategy -> the burst with twice the accumulation in this process."""
+    made = {}
+    for name in (*STRATEGIES, "mixed"):
+        made[name] = Burst(tiny_llava(), strategy(name), data(name), **SETTINGS, accumulation=2)
+        made[name].run()
+    return made
+
+
+def off(history, burst):
+    """The largest relative difference of losses, totals and norms of single tensors."""
+    pairs = []
+    for there, here in zip(history, burst.history, strict=True):
+        pairs += [(there.loss, here.loss), (there.grad_norm, here.grad_norm)]
+        assert (there.step, there.tokens, there.input_tokens) == (here.step, here.tokens, here.input_tokens)
+        assert there.lr == pytest.approx(here.lr)
+        for a, b in zip(there.grad_norms.norms, here.grad_norms.norms, strict=True):
+            assert (a is None) == (b is None)
+            if a is not None and here.grad_norm:
+                pairs.append((here.grad_norm + a - b, here.grad_norm))
+    return max(abs(a - b) / max(abs(b), 1e-12) for a, b in pairs)
+
+
+CASES = [*((kind, name) for kind in ("ddp", "fsdp") for name in STRATEGIES), ("ddp", "mixed")]
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_losses_and_norms_of_two_processes_are_those_of_a_burst_with_twice_the_accumulation(runs, bursts, kind, name):
+    history = follow(runs[kind, name])
+    assert len(history) == 6
+    assert history.run.phase == "finished"
+    assert off(history, bursts[name]) < 1e-5
+
+
+def test_a_mean_of_means_over_the_processes_would_be_noticed(tmp_path, model_folder, bursts):
+    run = launched(tmp_path, model_folder, ["projector"], "--mean-of-means")["projector"]
+    assert off(follow(run), bursts["projector"]) > 1e-3
+
+
+@pytest.mark.parametrize(("kind", "name"), CASES)
+def test_what_they_save_is_what_the_burst_has_trained(runs, bursts, kind, name):
+    result, trained = runs[kind, name] / "result", bursts[name].trained_values
+    tensors = {}
+    for file in result.glob("*.safetensors"):
+        tensors |= {n.removeprefix("base_model.model."): t for n, t in load_file(file).items()}
+    tensors = {
+        n.replace(".lora_A.weight", ".lora_A").replace(".lora_B.weight", ".lora_B"): t for n, t in tensors.items()
+    }
+    assert trained.keys() <= tensors.keys()
+    assert max(float((tensors[n] - t).abs().max()) for n, t in trained.items()) < 1e-5
+    verdicts = json.loads((result / "verdicts.json").read_text())["verdicts"]
+    assert [(v["component"], v["text"], v["status"]) for v in verdicts] == [
+        (v.component, v.text, v.status) for v in bursts[name].verdicts
+    ]
+
+
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_plain_peft_loads_what_they_save(runs, bursts, kind):
+    from peft import PeftModel
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = PeftModel.from_pretrained(tiny_llava(), runs[kind, "projector-and-lora"] / "result").eval()
+    seen = {k: v for k, v in batch(9).items() if k != "labels"}
+    with bursts["projector-and-lora"].result().applied() as applied, torch.no_grad():
+        expected = applied.model.eval()(**seen).logits
+    with torch.no_grad():
+        found, base = loaded(**seen).logits, tiny_llava().eval()(**seen).logits
+    assert float((found - expected).abs().max()) < 1e-4
+    assert float((base - expected).abs().max()) > 1e-2
+
+
+def test_shards_are_shards_and_copies_are_copies(runs):
+    def held(kind):
+        return [sum(json.loads((runs[kind, "tower"] / f"held{rank}.json").read_text())) for rank in (0, 1)]
+
+    whole, again = held("ddp")
+    assert whole == again
+    assert sum(held("fsdp")) == whole
+    assert max(held("fsdp")) < 0.6 * whole
+
+
+def test_the_run_leaves_no_scratch_files(runs):
+    names = {p.name for p in runs["ddp", "tower"].iterdir()}
+    assert names == {"history.jsonl", "status.json", "result", "held0.json", "held1.json"}
