@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 6fcb2660f13251a6566f934e93340072dd71d1fef59a7e316830c441bd7b5a2a */
+/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
 var t={initialize:()=>{}},e=t;export{e as default};
