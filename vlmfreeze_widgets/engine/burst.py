@@ -8,6 +8,7 @@ Long because the public contract stands here, and the loop with all its ends mus
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPha
 from ..core.history import History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
+from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
 from . import burst_state
@@ -37,6 +40,16 @@ from .settings import BurstSettings
 from .trainable import check_trainable
 from .training_run import TrainingRun
 from .wrappers import unwrap
+
+_open: WeakSet[Burst] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A burst that is still open when Python ends would be taken apart in any order, and torch abort the process."""
+    for burst in list(_open):
+        if not burst._generator.gi_running:
+            burst.close()
 
 
 class Burst:
@@ -57,6 +70,7 @@ class Burst:
     Attributes:
         history: The records so far.
         verdicts: The last judgement.
+        proof: That frozen tensors did not change; None before the end.
         problem: What ended the burst, None while it is well.
 
     Raises:
@@ -107,6 +121,7 @@ class Burst:
         self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts, unseen))
         self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
         self.verdicts: tuple[Verdict, ...] = ()
+        self.proof: Proof | None = None
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
@@ -117,6 +132,7 @@ class Burst:
         self._id = uuid4().hex
         self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
+        _open.add(self)
 
     def __iter__(self) -> Iterator[StepRecord]:
         return self
@@ -185,6 +201,7 @@ class Burst:
                 trained=self._trained,
                 stopped_early=self._stopped_early,
                 problem=self.problem,
+                proof=self.proof,
             )
         return self._result
 
@@ -350,7 +367,8 @@ class Burst:
         finally:
             # Judged while the trained weights are still in the model.
             self.verdicts = run.verdicts(rates)
-            run.watch.finish([name for verdict in self.verdicts for name in verdict.changed])
+            self.proof = run.witness.proof
+            run.watch.finish(self.proof.changed if self.proof is not None else ())
             self.history.tainted += run.watch.reasons
 
     def _is_over(self, run: TrainingRun, over: bool) -> bool:

@@ -25,7 +25,7 @@ from .randomness import RandomStream, draws_random_numbers
 from .settings import BurstSettings
 from .tampering import Watch
 from .training_step import StepResult, TrainingStep
-from .uninterrupted import uninterrupted
+from .uninterrupted import SteadyHand
 
 
 class TrainingRun:
@@ -51,10 +51,11 @@ class TrainingRun:
         self.taken = 0
         self.stream = RandomStream(settings.seed, device)
         self._model, self._plan = model, plan
+        self._hand = SteadyHand(device)
         self._applied: AppliedModel | None = None
         self.trained: dict[str, torch.Tensor] = {}
         try:
-            interrupt = uninterrupted(self._apply, device)
+            interrupt = self._hand.do(self._apply)
             if interrupt is not None:
                 raise interrupt
             self._prepare(settings, precision)
@@ -86,7 +87,7 @@ class TrainingRun:
         self.meter = UpdateMeter(self.masters.tensors) if pure else None
         optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
         held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
-        self.witness = Witness(applied, held)
+        self.witness = Witness(applied, held, settings.proof)
         self.watch = Watch(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),
@@ -95,7 +96,7 @@ class TrainingRun:
         )
         self._step = TrainingStep(
             self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter,
+            self.device, self.scaler, self.meter, self._hand,
         )  # fmt: skip
 
     @property
@@ -150,7 +151,8 @@ class TrainingRun:
 
     def end(self) -> None:
         """Gives the model back as it was found; ``trained`` is there then."""
-        interrupt = uninterrupted(self._revert, self.device)
+        interrupt = self._hand.do(self._revert)
+        self._hand.close()
         if interrupt is not None:
             raise interrupt
 

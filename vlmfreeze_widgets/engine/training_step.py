@@ -21,7 +21,7 @@ from .micro_batches import MicroBatch, non_finite_inputs
 from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
 from .precision import UpdateMeter
-from .uninterrupted import uninterrupted
+from .uninterrupted import SteadyHand
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class TrainingStep:
         device: Where the batches go.
         scaler: Scales the loss of a float16 step.
         meter: Measures what updates move; None where every update is held.
+        hand: Moves the weights.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class TrainingStep:
         device: torch.device | None = None,
         scaler: torch.amp.GradScaler | None = None,
         meter: UpdateMeter | None = None,
+        hand: SteadyHand | None = None,
     ) -> None:
         self._model = model
         self._masters = masters
@@ -78,6 +80,7 @@ class TrainingStep:
         self._device = device or torch.device("cpu")
         self._scaler = scaler
         self._meter = meter
+        self._hand = hand or SteadyHand(self._device)
         self.moving = False
         """Whether weights are being moved right now; stays True when an error came meanwhile."""
 
@@ -131,7 +134,7 @@ class TrainingStep:
         if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
             return self._not_taken(shown, number, batches)
         clip_by_total(grads, grad_norm, self._max_grad_norm)
-        return replace(shown, interrupt=uninterrupted(self._move, self._device))
+        return replace(shown, interrupt=self._hand.do(self._move))
 
     def _move(self) -> None:
         self.moving = True
