@@ -366,10 +366,15 @@ class Burst:
                     return
         finally:
             # Judged while the trained weights are still in the model.
-            self.verdicts = run.verdicts(rates)
-            self.proof = run.witness.proof
-            run.watch.finish(self.proof.changed if self.proof is not None else ())
-            self.history.tainted += run.watch.reasons
+            interrupt = run.hand.do(lambda: self._judge(run, rates))
+            if interrupt is not None:
+                raise interrupt
+
+    def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
+        self.verdicts = run.verdicts(rates)
+        self.proof = run.witness.proof
+        run.watch.finish(self.proof.changed if self.proof is not None else ())
+        self.history.tainted += run.watch.reasons
 
     def _is_over(self, run: TrainingRun, over: bool) -> bool:
         """Whether no further step is taken, and why."""

@@ -57,7 +57,7 @@ class Watch:
 
     def leave(self, step: int) -> None:
         """Takes note of everything before the control goes elsewhere."""
-        self._step, self._is_away = step, True
+        self._step = step
         if self._attributes is None:
             # Some models keep what they learnt about themselves at the first forward pass, or hook themselves then.
             self._structure = {path: _structure(m) for path, m in zip(self._paths, self._modules, strict=True)}
@@ -65,6 +65,7 @@ class Watch:
             self._config = _config(self._model)
         self._versions = [p._version for p in self._counted]
         self._sums = [_bits(p) for p in self._trained]
+        self._is_away = True  # last, should Ctrl-C come in here
 
     def look(self) -> None:
         """Compares with that, when the control is back."""

@@ -5,7 +5,7 @@ Taking and giving back the model is never cut in two by Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -40,6 +40,7 @@ class TrainingRun:
 
     Attributes:
         taken: Steps so far that moved the weights.
+        hand: Does what Ctrl-C may not cut in two.
         trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
             step was taken.
     """
@@ -51,11 +52,11 @@ class TrainingRun:
         self.taken = 0
         self.stream = RandomStream(settings.seed, device)
         self._model, self._plan = model, plan
-        self._hand = SteadyHand(device)
+        self.hand = SteadyHand(device)
         self._applied: AppliedModel | None = None
         self.trained: dict[str, torch.Tensor] = {}
         try:
-            interrupt = self._hand.do(self._apply)
+            interrupt = self.hand.do(self._apply)
             if interrupt is not None:
                 raise interrupt
             self._prepare(settings, precision)
@@ -96,7 +97,7 @@ class TrainingRun:
         )
         self._step = TrainingStep(
             self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter, self._hand,
+            self.device, self.scaler, self.meter, self.hand,
         )  # fmt: skip
 
     @property
@@ -140,7 +141,7 @@ class TrainingRun:
             self.applied.set_training_mode()
         return loss / tokens
 
-    def verdicts(self, lr: dict[str, float]) -> tuple[Verdict, ...]:
+    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
         """Judges every component now.
 
         Args:
@@ -151,8 +152,8 @@ class TrainingRun:
 
     def end(self) -> None:
         """Gives the model back as it was found; ``trained`` is there then."""
-        interrupt = self._hand.do(self._revert)
-        self._hand.close()
+        interrupt = self.hand.do(self._revert)
+        self.hand.close()
         if interrupt is not None:
             raise interrupt
 
