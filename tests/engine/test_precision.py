@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 
 import pytest
 import torch
@@ -167,17 +168,59 @@ def test_sgd_is_torchs_sgd():
         assert torch.allclose(mine, theirs, atol=1e-6), name
 
 
-def test_an_optimizer_whose_library_is_missing_is_told_before_a_step():
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        model = tiny_llava()
-        before = fingerprint(model)
-        with pytest.raises(MissingLibrary, match="bitsandbytes"):
-            vf.Burst(model, PROJECTOR, batches(), optimizer="adamw8bit").run()
-        assert fingerprint(model) == before
-    else:
-        pytest.skip("bitsandbytes is there")
+def test_an_optimizer_whose_library_is_missing_is_told_before_a_step(monkeypatch):
+    model = tiny_llava()
+    before = fingerprint(model)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(MissingLibrary, match="bitsandbytes"):
+        vf.Burst(model, PROJECTOR, batches(), optimizer="adamw8bit").run()
+    assert fingerprint(model) == before
+
+
+class Wide(nn.Module):
+    """Large enough for bitsandbytes to keep its moments in 8 bits (4,096 elements and more)."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.inner = nn.Linear(128, 128)
+
+    def forward(self, x, labels):
+        return {"loss": (self.inner(x) - x.roll(1, -1)).square().mean()}
+
+
+def wide_batches():
+    draw = torch.Generator().manual_seed(0)
+    return [{"x": torch.randn(4, 128, generator=draw), "labels": torch.ones(4, 3, dtype=torch.long)} for _ in range(3)]
+
+
+def test_adamw_in_eight_bits_trains_like_adamw_and_goes_on_after_a_pause(tmp_path):
+    pytest.importorskip("bitsandbytes")
+
+    def burst(optimizer):
+        return vf.Burst(Wide(), {"inner": "full"}, wide_batches(), steps=20, lr=3e-3, optimizer=optimizer)
+
+    plain, small, paused = burst("adamw"), burst("adamw8bit"), burst("adamw8bit")
+    plain.run(), small.run()
+    for _ in range(9):
+        next(paused)
+    held = {t.dtype for s in paused._run.optimizer.state.values() for t in tensors_in(s)}
+    assert torch.uint8 in held
+    paused.save_state(tmp_path)
+    paused.close()
+    resumed = vf.Burst.resume(tmp_path, Wide(), wide_batches())
+    resumed.run()
+    assert [r.loss for r in resumed.history] == [r.loss for r in small.history]
+    assert all(torch.equal(v, small.trained_values[n]) for n, v in resumed.trained_values.items())
+    assert small.history[-1].loss == pytest.approx(plain.history[-1].loss, rel=0.05)
+    assert small.history[-1].loss < 0.9 * small.history[0].loss
+
+
+def tensors_in(value):
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [t for inner in value.values() for t in tensors_in(inner)] if isinstance(value, dict) else []
 
 
 def test_weight_decay_is_each_components_own():

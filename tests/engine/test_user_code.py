@@ -3,8 +3,11 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +17,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import ModelBusy
 
+ROOT = Path(__file__).resolve().parents[2]
 STRATEGY = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4)}, {"": 1e-2})
 
 
@@ -302,3 +306,14 @@ def test_a_model_that_was_cast_ends_the_burst_with_a_reason_and_gets_its_own_wei
     assert result.history.taken == 2
     assert fingerprint(model) == before
     assert_at_a_step_boundary(burst)
+
+
+def test_a_burst_that_is_left_open_when_python_ends_does_not_abort_the_process():
+    program = (
+        "import vlmfreeze_widgets as vf\n"
+        "from tests.tiny import batches, tiny_llava\n"
+        "burst = vf.Burst(tiny_llava(), {'projector': 'full'}, batches(), steps=5)\n"
+        "next(burst)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")

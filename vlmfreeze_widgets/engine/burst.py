@@ -8,6 +8,7 @@ Long because the public contract stands here, and the loop with all its ends mus
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -23,6 +25,7 @@ from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPha
 from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
+from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
 from . import burst_state
@@ -40,6 +43,16 @@ from .trainable import check_trainable
 from .training_run import TrainingRun
 from .watch import Look, Watched, decoder
 from .wrappers import unwrap
+
+_open: WeakSet[Burst] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A burst that is still open when Python ends would be taken apart in any order, and torch abort the process."""
+    for burst in list(_open):
+        if not burst._generator.gi_running:
+            burst.close()
 
 
 class Burst:
@@ -63,6 +76,7 @@ class Burst:
     Attributes:
         history: The records so far.
         verdicts: The last judgement.
+        proof: That frozen tensors did not change; None before the end.
         problem: What ended the burst, None while it is well.
 
     Raises:
@@ -125,6 +139,7 @@ class Burst:
         if self.settings.cache_features:
             cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
+        self.proof: Proof | None = None
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
@@ -135,6 +150,7 @@ class Burst:
         self._id = uuid4().hex
         self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
+        _open.add(self)
 
     def __iter__(self) -> Iterator[StepRecord]:
         return self
@@ -203,6 +219,7 @@ class Burst:
                 trained=self._trained,
                 stopped_early=self._stopped_early,
                 problem=self.problem,
+                proof=self.proof,
             )
         return self._result
 
@@ -382,9 +399,15 @@ class Burst:
                     return
         finally:
             # Judged while the trained weights are still in the model.
-            self.verdicts = run.verdicts(rates)
-            run.watch.finish([name for verdict in self.verdicts for name in verdict.changed])
-            self.history.tainted += run.watch.reasons
+            interrupt = run.hand.do(lambda: self._judge(run, rates))
+            if interrupt is not None:
+                raise interrupt
+
+    def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
+        self.verdicts = run.verdicts(rates)
+        self.proof = run.witness.proof
+        run.watch.finish(self.proof.changed if self.proof is not None else ())
+        self.history.tainted += run.watch.reasons
 
     def _see(self, step: int, look: Look) -> Look:
         if step == 0:

@@ -64,13 +64,7 @@ def save(folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, h
     """
     tensors: dict[str, torch.Tensor] = {f"weights.{i}": t for i, t in enumerate(run.masters.tensors)}
     optimizer = run.optimizer.state_dict()
-    plain: dict[str, dict[str, Any]] = {}
-    for i, entries in optimizer["state"].items():
-        for key, value in entries.items():
-            if isinstance(value, torch.Tensor):
-                tensors[f"optimizer.{i}.{key}"] = value
-            else:
-                plain.setdefault(str(i), {})[key] = value
+    plain = {str(i): _part(entries, f"optimizer.{i}", tensors) for i, entries in optimizer["state"].items()}
     data: dict[str, Any] = {
         "version": _VERSION,
         "burst": burst_id,
@@ -159,12 +153,7 @@ def restore(saved: SavedBurst, run: TrainingRun, batches: MicroBatches) -> list[
             tensor.copy_(tensors[f"weights.{i}"])
     run.masters.give_values()
     state = run.optimizer.state_dict()
-    entries: dict[int, dict[str, Any]] = {int(i): dict(values) for i, values in data["optimizer"].items()}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, i, key = name.split(".", 2)
-            entries.setdefault(int(i), {})[key] = value
-    state["state"] = entries
+    state["state"] = {int(i): _join(plain, tensors) for i, plain in data["optimizer"].items()}
     for group, rates in zip(state["param_groups"], data["rates"], strict=True):
         group.update(rates)
     run.optimizer.load_state_dict(state)
@@ -203,6 +192,27 @@ def _check_same(same: bool, found: str) -> None:
             found=f"one of which {found}",
             remedy="Load the same weights in the same dtype, and discard what was kept on them since.",
         )
+
+
+_TENSOR = "$tensor"
+
+
+def _part(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:  # noqa: ANN401 - of an optimizer's state
+    """Plain data in which each tensor is named instead, and lies in ``tensors``. bitsandbytes nests dictionaries."""
+    if isinstance(value, torch.Tensor):
+        tensors[name] = value
+        return {_TENSOR: name}
+    if isinstance(value, Mapping):
+        return {str(key): _part(inner, f"{name}.{key}", tensors) for key, inner in value.items()}
+    return value
+
+
+def _join(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:  # noqa: ANN401 - what ``_part`` made
+    if isinstance(value, Mapping):
+        if set(value) == {_TENSOR}:
+            return tensors[value[_TENSOR]]
+        return {key: _join(inner, tensors) for key, inner in value.items()}
+    return value
 
 
 def _plain_state(state: State, name: str, tensors: dict[str, torch.Tensor]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.plan import Plan
 from ..core.ports import port
+from ..core.proof import Proof
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .randomness import RandomStream
@@ -30,6 +31,7 @@ class BurstResult:
         plan: What was applied.
         stopped_early: Why the burst ended before its last step; None when it did not.
         problem: The error that ended it, such as NonFiniteLoss; the trained values are then those of the step before.
+        proof: Which frozen tensors changed (none, it is to be hoped), and how that was found; None of a burst that never began.
         outcome: "discarded" (the default) or "kept".
     """
 
@@ -42,12 +44,14 @@ class BurstResult:
         trained: Mapping[str, torch.Tensor],
         stopped_early: str | None,
         problem: VlmFreezeError | None = None,
+        proof: Proof | None = None,
     ) -> None:
         self.plan = plan
         self.history = history
         self.verdicts = verdicts
         self.stopped_early = stopped_early
         self.problem = problem
+        self.proof = proof
         self.outcome = "discarded"
         self._model = model
         self._trained = dict(trained)
@@ -144,6 +148,8 @@ class BurstResult:
             ],
             "stopped_early": self.stopped_early,
             "problem": None if self.problem is None else self.problem.to_dict(),
+            "proof": None if self.proof is None else self.proof.to_dict(),
+            "tainted": self.history.tainted,
             "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "beside_the_adapter": beside,
         }
@@ -165,6 +171,8 @@ class BurstResult:
         ]
         if self.problem is not None:
             lines.append(f"  ✗ {self.problem}")
+        if self.proof is not None and self.proof.frozen:
+            lines.append(f"  {'✓' if self.proof.holds else '✗'} {self.proof}")
         lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
 

@@ -78,7 +78,7 @@ class ValueSnapshot:
     """
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._kept = [(t, t.detach().to("cpu", copy=True)) for t in tensors]
+        self._kept = [(t, _host_copy(t)) for t in tensors]
 
     def swap(self) -> None:
         """Exchanges values: the tensors get the kept ones, the copies get what was in the tensors."""
@@ -92,6 +92,16 @@ class ValueSnapshot:
     def copies(self) -> list[torch.Tensor]:
         """The kept values, in the order given."""
         return [kept for _, kept in self._kept]
+
+
+def _host_copy(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy in host memory; pinned for a CUDA tensor, so that giving it back takes the fast way over the bus."""
+    if tensor.device.type == "cuda":
+        try:
+            return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor.detach())
+        except RuntimeError:  # pinned memory is scarcer than memory
+            pass
+    return tensor.detach().to("cpu", copy=True)
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -34,15 +34,22 @@ class Watch:
         self.is_broken = False
         self._model = model
         self._trained = list(trained)
-        self._parameters = list(model.named_parameters())
-        self._trained_ids = {id(p) for p in trained}
-        self._places = {id(p): _place(p) for _, p in self._parameters}
-        self._flags = [(name, p, p.requires_grad, _hooks_of(p)) for name, p in self._parameters]
-        self._modules = [(path, m, m.training) for path, m in model.named_modules()]
+        named = list(model.named_parameters())
+        self._names = [name for name, _ in named]
+        self._parameters = [p for _, p in named]
+        self._name_of = {id(p): name for name, p in named}
+        # A parameter made in inference mode keeps no version counter.
+        self._counted = [p for p in self._parameters if not p.is_inference()]
+        self._places = _places(self._parameters)
+        self._flags = [p.requires_grad for p in self._parameters]
+        self._hooks = [_hooks_of(p) for p in self._parameters]
+        self._paths, modules = zip(*model.named_modules(), strict=True)
+        self._modules: list[nn.Module] = list(modules)
+        self._modes = [m.training for m in self._modules]
         self._structure: dict[str, tuple[object, ...]] = {}
         self._attributes: dict[str, dict[str, object]] | None = None
         self._global_hooks = _global_hooks()
-        self._versions: dict[int, int] = {}
+        self._versions: list[int] = []
         self._sums: list[torch.Tensor] = []
         self._differs: list[torch.Tensor] = []
         self._step = 0
@@ -50,28 +57,38 @@ class Watch:
 
     def leave(self, step: int) -> None:
         """Takes note of everything before the control goes elsewhere."""
-        self._step, self._is_away = step, True
+        self._step = step
         if self._attributes is None:
             # Some models keep what they learnt about themselves at the first forward pass, or hook themselves then.
-            self._structure = {path: _structure(m) for path, m, _ in self._modules}
-            self._attributes = {path: _simple(m) for path, m, _ in self._modules}
+            self._structure = {path: _structure(m) for path, m in zip(self._paths, self._modules, strict=True)}
+            self._attributes = {path: _simple(m) for path, m in zip(self._paths, self._modules, strict=True)}
             self._config = _config(self._model)
-        self._versions = {id(p): _version(p) for _, p in self._parameters}
+        self._versions = [p._version for p in self._counted]
         self._sums = [_bits(p) for p in self._trained]
+        self._is_away = True  # last, should Ctrl-C come in here
 
     def look(self) -> None:
         """Compares with that, when the control is back."""
         self._is_away = False
-        moved = [n for n, p in self._parameters if _place(p) != self._places[id(p)]]
-        if moved:
+        places = _places(self._parameters)
+        if places != self._places:
             self.is_broken = True
-            self._add(moved, "moved to another place, dtype or shape")
+            self._add(_unlike(self._names, places, self._places), "moved to another place or dtype")
             return
-        changed = [n for n, p in self._parameters if _version(p) != self._versions.get(id(p))]
-        self._add(changed, "changed in place")
-        self._add([n for n, p, flag, _ in self._flags if p.requires_grad != flag], "given another requires_grad")
-        self._add([n for n, p, _, hooks in self._flags if _hooks_of(p) != hooks], "given a hook")
-        self._add([path or "the model" for path, m, mode in self._modules if m.training != mode], "set to another mode")
+        versions = [p._version for p in self._counted]
+        changed = versions != self._versions
+        if changed:
+            names = [self._name_of[id(p)] for p in self._counted]
+            self._add(_unlike(names, versions, self._versions), "changed in place")
+        flags = [p.requires_grad for p in self._parameters]
+        if flags != self._flags:
+            self._add(_unlike(self._names, flags, self._flags), "given another requires_grad")
+        hooks = [_hooks_of(p) for p in self._parameters]
+        if hooks != self._hooks:
+            self._add(_unlike(self._names, hooks, self._hooks), "given a hook")
+        modes = [m.training for m in self._modules]
+        if modes != self._modes:
+            self._add([path or "the model" for path in _unlike(self._paths, modes, self._modes)], "set to another mode")
         if not changed:
             # Kept where the tensors are, read at the end: nothing here waits for an accelerator.
             same = [a != _bits(p) for a, p in zip(self._sums, self._trained, strict=True)]
@@ -88,19 +105,23 @@ class Watch:
         if self._is_away:
             self.look()
         now = dict(self._model.named_modules())
-        if list(now) != [path for path, _, _ in self._modules]:
-            before = {path for path, _, _ in self._modules}
+        if tuple(now) != self._paths:
+            before = set(self._paths)
             strange = sorted(now.keys() ^ before) or ["the order of modules"]
             self._add(strange, "added or removed")
         if self._attributes is not None:
             self._add(
-                [path or "the model" for path, m, _ in self._modules if _structure(m) != self._structure[path]],
+                [
+                    path or "the model"
+                    for path, m in zip(self._paths, self._modules, strict=True)
+                    if _structure(m) != self._structure[path]
+                ],
                 "given other modules, parameters, hooks or another forward",
             )
             self._add(
                 [
                     f"{path}.{key}".lstrip(".")
-                    for path, m, _ in self._modules
+                    for path, m in zip(self._paths, self._modules, strict=True)
                     for key in _different(self._attributes[path], _simple(m))
                 ],
                 "set to another value",
@@ -109,8 +130,7 @@ class Watch:
         if _global_hooks() != self._global_hooks:
             self._add(["torch's global module hooks"], "changed")
         for differs in self._differs:
-            names = {id(p): n for n, p in self._parameters}
-            found = [names[id(p)] for p, d in zip(self._trained, differs.tolist(), strict=True) if d]
+            found = [self._name_of[id(p)] for p, d in zip(self._trained, differs.tolist(), strict=True) if d]
             self._add(found, "changed in place, past torch's counters")
         self._differs = []
         self._add(list(frozen_changed), "changed although frozen")
@@ -124,16 +144,17 @@ class Watch:
             self.reasons.append(reason)
 
 
-def _place(p: torch.Tensor) -> tuple[object, ...]:
-    return (p.data_ptr() if not p.is_meta else None, p.dtype, p.device, p.shape)
+def _places(parameters: Sequence[torch.Tensor]) -> list[tuple[int, torch.dtype]]:
+    return [(0 if p.is_meta else p.data_ptr(), p.dtype) for p in parameters]
 
 
-def _version(p: torch.Tensor) -> int:
-    return -1 if p.is_inference() else p._version
+def _unlike(names: Sequence[str], now: Sequence[object], before: Sequence[object]) -> list[str]:
+    return [name for name, a, b in zip(names, now, before, strict=True) if a != b]
 
 
-def _hooks_of(p: torch.Tensor) -> tuple[int, int]:
-    return len(p._backward_hooks or ()), len(getattr(p, "_post_accumulate_grad_hooks", None) or ())
+def _hooks_of(p: torch.Tensor) -> int:
+    post = getattr(p, "_post_accumulate_grad_hooks", None)
+    return len(p._backward_hooks or ()) + len(post or ())
 
 
 def _bits(p: torch.Tensor) -> torch.Tensor:

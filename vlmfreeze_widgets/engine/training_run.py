@@ -5,7 +5,7 @@ Taking and giving back the model is never cut in two by Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -27,7 +27,7 @@ from .randomness import RandomStream, draws_random_numbers
 from .settings import BurstSettings
 from .tampering import Watch
 from .training_step import StepResult, TrainingStep
-from .uninterrupted import uninterrupted
+from .uninterrupted import SteadyHand
 from .update_ratio import UpdateRatio
 from .watch import Look, Watched, Watcher
 
@@ -44,6 +44,7 @@ class TrainingRun:
 
     Attributes:
         taken: Steps so far that moved the weights.
+        hand: Does what Ctrl-C may not cut in two.
         trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
             step was taken.
     """
@@ -55,12 +56,13 @@ class TrainingRun:
         self.taken = 0
         self.stream = RandomStream(settings.seed, device)
         self._model, self._plan = model, plan
+        self.hand = SteadyHand(device)
         self._applied: AppliedModel | None = None
         self._watcher: Watcher | None = None
         self._features: FeatureCache | None = None
         self.trained: dict[str, torch.Tensor] = {}
         try:
-            interrupt = uninterrupted(self._apply, device)
+            interrupt = self.hand.do(self._apply)
             if interrupt is not None:
                 raise interrupt
             self._prepare(settings, precision)
@@ -95,7 +97,7 @@ class TrainingRun:
         self.meter = UpdateMeter(self.masters.tensors) if pure else None
         optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
         held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
-        self.witness = Witness(applied, held)
+        self.witness = Witness(applied, held, settings.proof)
         self.watch = Watch(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),
@@ -104,7 +106,7 @@ class TrainingRun:
         )
         self._step = TrainingStep(
             self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter,
+            self.device, self.scaler, self.meter, self.hand,
         )  # fmt: skip
 
     @property
@@ -159,7 +161,7 @@ class TrainingRun:
         finally:
             self.applied.set_training_mode()
 
-    def verdicts(self, lr: dict[str, float]) -> tuple[Verdict, ...]:
+    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
         """Judges every component now.
 
         Args:
@@ -170,7 +172,8 @@ class TrainingRun:
 
     def end(self) -> None:
         """Gives the model back as it was found; ``trained`` is there then."""
-        interrupt = uninterrupted(self._revert, self.device)
+        interrupt = self.hand.do(self._revert)
+        self.hand.close()
         if interrupt is not None:
             raise interrupt
 

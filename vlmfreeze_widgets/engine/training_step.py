@@ -22,7 +22,7 @@ from .micro_batches import MicroBatch, non_finite_inputs
 from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
 from .precision import UpdateMeter
-from .uninterrupted import uninterrupted
+from .uninterrupted import SteadyHand
 from .update_ratio import UpdateRatio
 
 
@@ -61,6 +61,7 @@ class TrainingStep:
         device: Where the batches go.
         scaler: Scales the loss of a float16 step.
         meter: Measures what updates move; None where every update is held.
+        hand: Moves the weights.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TrainingStep:
         device: torch.device | None = None,
         scaler: torch.amp.GradScaler | None = None,
         meter: UpdateMeter | None = None,
+        hand: SteadyHand | None = None,
     ) -> None:
         self._model = model
         self._masters = masters
@@ -85,6 +87,7 @@ class TrainingStep:
         self.ratio: UpdateRatio | None = None
         """Measures the next step when it is set."""
         self._updates: UpdateNorms | None = None
+        self._hand = hand or SteadyHand(self._device)
         self.moving = False
         """Whether weights are being moved right now; stays True when an error came meanwhile."""
 
@@ -138,7 +141,7 @@ class TrainingStep:
         if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
             return self._not_taken(shown, number, batches)
         clip_by_total(grads, grad_norm, self._max_grad_norm)
-        interrupt = uninterrupted(self._move, self._device)
+        interrupt = self._hand.do(self._move)
         return replace(shown, interrupt=interrupt, updates=self._updates)
 
     def _move(self) -> None:
