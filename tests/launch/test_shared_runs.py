@@ -67,17 +67,21 @@ def launched(root: Path, models, names, *flags):
     return {name: root / name / "run" for name in names}
 
 
+LAUNCHES = {"ddp": ([*NAMES, "mixed", "half"], []), "fsdp": ([*NAMES, "half"], ["--fsdp"])}
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, models):
-    """(kind, strategy) -> run folder; one launch for each kind, two processes."""
-    made = {}
-    for kind, names, flags in (
-        ("ddp", [*NAMES, "mixed", "half"], []),
-        ("fsdp", [*NAMES, "half"], ["--fsdp"]),
-    ):
-        folders = launched(tmp_path_factory.mktemp(kind), models, names, *flags)
-        made |= {(kind, name): folder for name, folder in folders.items()}
-    return made
+    """(kind, name) -> run folder; one launch of two processes for each kind, when its first run is asked for."""
+
+    class Runs(dict):
+        def __missing__(self, key):
+            names, flags = LAUNCHES[key[0]]
+            folders = launched(tmp_path_factory.mktemp(key[0]), models, names, *flags)
+            self.update({(key[0], name): folder for name, folder in folders.items()})
+            return self[key]
+
+    return Runs()
 
 
 @pytest.fixture(scope="module")
