@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+import uuid
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,51 +33,51 @@ def accelerated(target: list[str], processes: int) -> list[str]:
 
 @contextmanager
 def started(arguments: list[str], log: Path):
-    """The process, in a group of its own; whatever is left of the group at the end is killed."""
+    """The process; whatever it started that is still there at the end is killed, each by its number."""
+    mark = f"LAUNCH_TEST={uuid.uuid4()}"
+    name, value = mark.split("=")
     with log.open("wb") as out:
         child = subprocess.Popen(
             arguments,
             cwd=ROOT,
-            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT), name: value},
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    child.mark = mark.encode()
     try:
         yield child
     finally:
-        try:
-            os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        for pid in _marked(child.mark):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         child.wait()
 
 
 def finished(arguments: list[str], log: Path, seconds: float = 100) -> int:
-    """Runs to the end; the exit code. Fails when a process of the group outlives it."""
+    """Runs to the end; the exit code. Fails when a process outlives it."""
     with started(arguments, log) as child:
         code = child.wait(seconds)
-        assert left_of(child.pid) == [], "processes were left behind"
+        assert left_of(child) == [], "processes were left behind"
     return code
 
 
-def left_of(group: int, seconds: float = 10) -> list[int]:
-    """The processes of a group that are still there after a while, zombies not counted."""
+def left_of(child, seconds: float = 10) -> list[int]:
+    """The processes that a child has started, and theirs, that are still there after a while; zombies not counted."""
     until = time.monotonic() + seconds
-    while (found := _members(group)) and time.monotonic() < until:
+    while (found := _marked(child.mark)) and time.monotonic() < until:
         time.sleep(0.05)
     return found
 
 
-def _members(group: int) -> list[int]:
+def _marked(mark: bytes) -> list[int]:
+    # By a variable that children inherit: launchers put their children into groups and sessions of their own.
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] not in "ZX":
-            found.append(int(stat.parent.name))
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it ended meanwhile, or is a zombie, or somebody else's
+            if mark in environment.read_bytes().split(b"\0"):
+                found.append(int(environment.parent.name))
     return found
 
 

@@ -18,7 +18,9 @@ STRATEGIES = {
     "projector-and-lora": {"projector": "full", "language_model": "lora"},
     "tower": {"vision_tower": "full"},  # with layers behind the one that is read: some gradients never come
 }
+NAMES = [*STRATEGIES, "accumulated", "tied"]
 SETTINGS = {"lr": 1e-3, "steps": 6, "scheduler": "cosine", "max_grad_norm": 0.5}
+MORE = {"accumulated": {"accumulation": 2}, "half": {"dtype": "bfloat16"}}
 
 
 def text_only(seed):
@@ -33,43 +35,62 @@ def data(name):
 
 
 def strategy(name):
-    return STRATEGIES.get(name, STRATEGIES["projector-and-lora"])
+    # Tied: embeddings and head are one tensor, which no two groups of shards may both hold.
+    return {"embeddings": "full"} if name == "tied" else STRATEGIES.get(name, STRATEGIES["projector-and-lora"])
+
+
+def model(name):
+    made = tiny_llava(tie=name == "tied")
+    return made.bfloat16() if name == "half" else made
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("model")
-    tiny_llava().save_pretrained(made)
+def models(tmp_path_factory):
+    made = {name: tmp_path_factory.mktemp(name) for name in ("plain", "tied")}
+    for name, folder in made.items():
+        model(name).save_pretrained(folder)
     return made
 
 
-def launched(root: Path, model_folder, names, *flags):
-    recipes = [str(write_recipe(root / n, model_folder, strategy(n), data(n), **SETTINGS)) for n in names]
+def launched(root: Path, models, names, *flags):
+    recipes = [
+        str(
+            write_recipe(
+                root / n, models.get(n, models["plain"]), strategy(n), data(n), **{**SETTINGS, **MORE.get(n, {})}
+            )
+        )
+        for n in names
+    ]
     script = str(Path(__file__).with_name("several.py"))
     code = finished(accelerated([script, *flags, *recipes], 2), root / "log.txt")
     assert code == 0, (root / "log.txt").read_text()[-3000:]
     return {name: root / name / "run" for name in names}
 
 
+LAUNCHES = {"ddp": ([*NAMES, "mixed", "half"], []), "fsdp": ([*NAMES, "half"], ["--fsdp"])}
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, model_folder):
-    """(kind, strategy) -> run folder; one launch for each kind, two processes."""
-    made = {}
-    for kind, names, flags in (
-        ("ddp", [*STRATEGIES, "mixed"], []),
-        ("fsdp", [*STRATEGIES], ["--fsdp"]),
-    ):
-        folders = launched(tmp_path_factory.mktemp(kind), model_folder, names, *flags)
-        made |= {(kind, name): folder for name, folder in folders.items()}
-    return made
+def runs(tmp_path_factory, models):
+    """(kind, name) -> run folder; one launch of two processes for each kind, when its first run is asked for."""
+
+    class Runs(dict):
+        def __missing__(self, key):
+            names, flags = LAUNCHES[key[0]]
+            folders = launched(tmp_path_factory.mktemp(key[0]), models, names, *flags)
+            self.update({(key[0], name): folder for name, folder in folders.items()})
+            return self[key]
+
+    return Runs()
 
 
 @pytest.fixture(scope="module")
 def bursts():
     """Strategy -> the burst with twice the accumulation in this process."""
     made = {}
-    for name in (*STRATEGIES, "mixed"):
-        made[name] = Burst(tiny_llava(), strategy(name), data(name), **SETTINGS, accumulation=2)
+    for name in (*NAMES, "mixed", "half"):
+        each = MORE.get(name, {}).get("accumulation", 1)
+        made[name] = Burst(model(name), strategy(name), data(name), **SETTINGS, accumulation=2 * each)
         made[name].run()
     return made
 
@@ -88,7 +109,7 @@ def off(history, burst):
     return max(abs(a - b) / max(abs(b), 1e-12) for a, b in pairs)
 
 
-CASES = [*((kind, name) for kind in ("ddp", "fsdp") for name in STRATEGIES), ("ddp", "mixed")]
+CASES = [*((kind, name) for kind in ("ddp", "fsdp") for name in NAMES), ("ddp", "mixed")]
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
@@ -99,8 +120,17 @@ def test_losses_and_norms_of_two_processes_are_those_of_a_burst_with_twice_the_a
     assert off(history, bursts[name]) < 1e-5
 
 
-def test_a_mean_of_means_over_the_processes_would_be_noticed(tmp_path, model_folder, bursts):
-    run = launched(tmp_path, model_folder, ["projector"], "--mean-of-means")["projector"]
+@pytest.mark.parametrize("kind", ["ddp", "fsdp"])
+def test_half_precision_weights_train_over_float32_masters_as_in_a_burst(runs, bursts, kind):
+    history, burst = follow(runs[kind, "half"]), bursts["half"]
+    # Gradients are summed between the processes in bfloat16, which has 8 bits.
+    assert off(history, burst) < 2e-2
+    whole = [load_file(path) for path in (runs[kind, "half"] / "result").glob("adapter_model.safetensors")]
+    assert {t.dtype for n, t in whole[0].items() if "lora" in n} == {torch.float32}
+
+
+def test_a_mean_of_means_over_the_processes_would_be_noticed(tmp_path, models, bursts):
+    run = launched(tmp_path, models, ["projector"], "--mean-of-means")["projector"]
     assert off(follow(run), bursts["projector"]) > 1e-3
 
 

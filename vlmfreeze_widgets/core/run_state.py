@@ -48,6 +48,19 @@ class RunState:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunState:
-        """What ``to_dict`` wrote; fields of a newer release are left out, since the file is only looked at."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in data.items() if name in known})
+        """What ``to_dict`` wrote; fields of a newer release are left out, since the file is only looked at.
+
+        Raises:
+            ValueError: A phase that no run has, or a value of another kind.
+        """
+        known = {field.name: type(getattr(_KINDS, field.name)) for field in fields(cls)}
+        values = {name: value for name, value in data.items() if name in known and value is not None}
+        for name, value in values.items():
+            if not isinstance(value, known[name]):
+                raise ValueError(f"{name} is a {type(value).__name__}")
+        if values.get("phase", "") not in (*WORKING, *ENDED):
+            raise ValueError(f"no phase {values.get('phase')!r}")
+        return cls(**values)
+
+
+_KINDS = RunState(born="", message="", error={})

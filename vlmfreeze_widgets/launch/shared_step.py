@@ -116,12 +116,19 @@ class SharedStep:
         if self._meter is not None:
             self._meter.before()
         self._optimizer.step()
-        self._masters.give_values()
+        self._give_values()
         if self._meter is not None:
             self._meter.after()
         if self._scaler is not None:
             self._scaler.update()
         return shown
+
+    def _give_values(self) -> None:
+        """As ``Masters.give_values``, part by part: torch copies no lists of shards."""
+        pairs = [(p, t) for p, t in zip(self._masters.parameters, self._masters.tensors, strict=True) if t is not p]
+        if pairs:
+            with torch.no_grad():
+                torch._foreach_copy_([own_part(p) for p, _ in pairs], [own_part(t) for _, t in pairs])
 
     def _read(
         self, grads: Sequence[torch.Tensor | None], loss: torch.Tensor, stop: bool
