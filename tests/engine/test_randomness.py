@@ -138,3 +138,18 @@ def test_adapters_start_from_the_same_values_as_with_a_swapped_generator_and_nob
     assert all(torch.equal(value, swapped[name]) for name, value in led.items())
     other = start(RandomStream(4, torch.device("cpu")).led())
     assert any(not torch.equal(value, other[name]) for name, value in led.items())
+
+
+@pytest.mark.parametrize("precision", ["auto", "bf16-mixed", "fp16"])
+def test_what_another_cell_set_for_itself_does_not_reach_the_burst(precision):
+    wanted = losses(tiny_llava(), precision=precision)
+    model = tiny_llava()
+    data = batches()
+    try:
+        torch.set_default_dtype(torch.float64)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), torch.device("meta"):
+            burst = vf.Burst(model, LORA, data, steps=25, seed=1, precision=precision)
+            found = [r.loss for r in burst.run().history]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found == wanted

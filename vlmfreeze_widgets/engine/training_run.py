@@ -139,7 +139,7 @@ class TrainingRun:
         self._model.eval()
         loss, tokens = 0.0, 0
         try:
-            with torch.no_grad():
+            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
                 for batch in batches:
                     loss += float(self._step.loss_of(batch)) * batch.label_tokens
                     tokens += batch.label_tokens
