@@ -6,7 +6,7 @@ VENV := .venv/bin
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test lint build lock clean
+.PHONY: help lab test checks lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
@@ -19,6 +19,10 @@ lab:    ## JupyterLab on the quickstart (VLMFREEZE_LAB_ARGS="--no-browser --port
 test:   ## everything: lint, types, the page, Python, notebooks, browser
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py all
+
+checks: ## every promise of the engine with what was measured of it, in report.json
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py checks
 
 lint:   ## ruff, mypy, ESLint and tsc only
 	@$(PYTHON) .ci/environment.py dev

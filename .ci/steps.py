@@ -129,6 +129,18 @@ def browser_tests() -> bool | str:
     return pytest("browser or lab", "tests", CHROMIUM=browser)
 
 
+def checks() -> bool | str:
+    """The promises of tests/checks with what was measured of each; those in a browser too, where there is one."""
+    marks = "check or control"
+    browser = chromium()
+    if browser is None:
+        print("No Chromium: the promises about the page are not run.")
+        marks = f"({marks}) and not browser and not lab"
+    report = ROOT / "report.json"
+    env = environment(**({"CHROMIUM": browser} if browser else {}))
+    return call(PYTHON, "-m", "pytest", "-m", marks, f"--checks-report={report}", "tests", env=env)
+
+
 # The steps --------------------------------------------------------------------------------------
 
 
@@ -153,6 +165,7 @@ STEPS = (
     Step("pytest", ("all",), lambda: pytest("not browser and not lab and not notebook", "tests")),
     Step("notebooks", ("all",), lambda: pytest("notebook", "tests/notebooks")),
     Step("browser", ("all",), browser_tests),
+    Step("checks", ("checks",), checks),
 )
 
 

@@ -11,3 +11,5 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 
 torch.set_num_threads(1)
+
+pytest_plugins = ["tests.checks.report"]

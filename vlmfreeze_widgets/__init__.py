@@ -24,6 +24,8 @@ _PUBLIC: dict[str, str] = {
     "Lora": "core.tuning",
     "ModuleTree": "core.tree",
     "Plan": "core.plan",
+    "Question": "engine.answers",
+    "Recipe": "launch.recipe",
     "Session": "session",
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
@@ -32,11 +34,14 @@ _PUBLIC: dict[str, str] = {
     "catalog": "core.catalog",
     "demo": "demo",
     "find_batch_size": "engine.batch_size",
+    "follow": "launch.follow",
+    "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
     "probe": "engine.probe",
     "read_tree": "engine.read",
     "resolve": "core.resolve",
+    "write_recipe": "launch.recipe",
 }
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
@@ -65,7 +70,9 @@ if TYPE_CHECKING:
     from .core.strategy import Strategy
     from .core.tree import ModuleTree
     from .core.tuning import FROZEN, FULL, Lora
+    from .data.load import load_batches
     from .demo import demo
+    from .engine.answers import Question
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
@@ -73,6 +80,8 @@ if TYPE_CHECKING:
     from .engine.read import read_tree
     from .engine.result import BurstResult
     from .engine.settings import BurstSettings
+    from .launch.follow import follow
+    from .launch.recipe import Recipe, write_recipe
     from .session import Session
     from .widgets.freeze_map import FreezeMap
     from .widgets.monitor import BurstMonitor

@@ -1,8 +1,8 @@
-"""The command ``vlmfreeze``: tree, catalog, plan, burst and lab in the terminal. It says what the library says; no rule lives here.
+"""The command ``vlmfreeze``: tree, catalog, plan, probe, burst, launch and lab. It says what the library says; no rule lives here.
 
 Long because typer reads each command's options from its signature.
 
-Exit codes: 0 done, 1 an error a person can mend (shown in its three parts), 2 a wrong command line, 3 a verdict "failure".
+Exit codes: 0 done, 1 an error a person can mend (shown in its three parts), 2 a wrong command line, 3 a part that does not train.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ Rules = Annotated[
 ]
 Rates = Annotated[list[str] | None, typer.Option("--lr", help="A rate: 1e-3 for all, or projector=1e-3. Repeatable.")]
 File = Annotated[Path | None, typer.Option("--strategy", help="A strategy file (YAML or JSON).", exists=True)]
+Data = Annotated[Path | None, typer.Option(help="A folder of batches, one *.safetensors file each.")]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
 
 
@@ -170,9 +171,7 @@ def burst(
     strategy: File = None,
     preset: PresetName = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 50,
-    data: Annotated[
-        Path | None, typer.Option(help="A torch file's safetensors batches: one batch per file in a folder.")
-    ] = None,
+    data: Data = None,
     save: Annotated[Path | None, typer.Option(help="A new folder for the result.")] = None,
     seed: int = 0,
     as_json: AsJson = False,
@@ -220,6 +219,49 @@ def burst(
         print(repr(result))
     if any(v.status == "failure" for v in result.verdicts):
         raise typer.Exit(3)
+
+
+@app.command()
+@_mendable
+def probe(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 3,
+    data: Data = None,
+    open_all: Annotated[
+        bool, typer.Option("--open", help="Also ask what gradient the frozen parts would get.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove in a few steps that each part trains, and name the cause where one does not."""
+    from .engine.probe import probe as prove
+    from .engine.read import read_tree
+
+    model, batches, _ = _trainable(source, data)
+    wanted = _strategy(read_tree(model), rules, lr, strategy, preset)
+    with err.status(f"{steps} steps"):
+        report = prove(model, wanted, batches, steps=steps, open_all=open_all)
+    print(json.dumps(report.to_dict()) if as_json else report)
+    if any(finding.severity == "failure" for finding in report.findings):
+        raise typer.Exit(3)
+
+
+@app.command()
+@_mendable
+def launch(
+    recipe: Annotated[Path, typer.Argument(help="A recipe that vf.write_recipe wrote.", exists=True, dir_okay=False)],
+    processes: Annotated[int, typer.Option(min=1, help="How many, one per GPU.")] = 1,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Use no GPU.")] = False,
+    fsdp: Annotated[bool, typer.Option("--fsdp", help="Split weights, gradients and optimizer over them.")] = False,
+) -> None:
+    """Train a recipe on several processes of this machine; a page can follow its run folder."""
+    from .launch.command import launch as run
+    from .launch.recipe import Recipe
+
+    raise typer.Exit(run(recipe, Recipe.load(recipe).output, processes, cpu, fsdp))
 
 
 @app.command()
@@ -277,7 +319,7 @@ def _trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
         raise typer.BadParameter("A burst on your own model needs --data, a folder of batches (*.safetensors).")
     from safetensors.torch import load_file
 
-    from .adapters.transformers_models import load
+    from .adapters.transformers_weights import load
 
     files = sorted(data.glob("*.safetensors"))
     return load(source), [load_file(f) for f in files], None

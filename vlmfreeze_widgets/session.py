@@ -10,29 +10,68 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from .core import edits
 from .core.edit_history import EditHistory
 from .core.errors import VlmFreezeError, WrongPhase
-from .core.history import History, StepRecord
+from .core.history import Answers, History, StepRecord
 from .core.norms import NormLayout
 from .core.plan import Plan
+from .core.ports import port
+from .core.probe_report import ProbeReport
 from .core.protocol import error_to_dict
-from .core.run_status import BUSY, RunStatus
+from .core.run_status import BUSY, Phase, RunStatus
 from .core.strategy import Strategy
 from .core.tree import ModuleTree
+from .engine.answers import Question
 from .engine.burst import Burst
+from .engine.probe import probe
 from .engine.read import read_tree
 from .engine.result import BurstResult
 from .engine.settings import BurstSettings
 from .engine.turns import short_turns
 
-Change = Literal["plan", "run", "record"]
+Change = Literal["tree", "plan", "run", "record", "probe", "preview"]
+_PROBED = (
+    "precision",
+    "checkpointing",
+    "accumulation",
+    "max_grad_norm",
+    "seed",
+)  # settings that a probe shares with the burst
 _RECENT = 10  # steps that speed and ETA are taken from
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe that was made: its number from 1, the revision of the strategy that was probed, and what it found."""
+
+    number: int
+    rev: int
+    report: ProbeReport
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Rows of the data as the model gets them.
+
+    Attributes:
+        number: Of the preview, from 1.
+        first: Place of the first row.
+        rows: ``data.preview.RowPreview`` values.
+        report: What was read and left out, in words; "" where the batches came ready.
+    """
+
+    number: int
+    first: int
+    rows: tuple[Any, ...]
+    report: str
 
 
 class Session:
@@ -43,6 +82,9 @@ class Session:
         batches: Micro-batches; without them nothing can run.
         strategy: Where to start; by default the projector alone.
         eval_batches: Held-out micro-batches.
+        retention_batches: Text-only micro-batches with labels: how much of other abilities is left.
+        questions: Asked before, during and after each burst.
+        processor: The model's; reads the answers, and the tokens of a preview.
         settings: Of every burst; the number of steps can be given at each run.
         lr: Rate of whatever has none in the strategy.
 
@@ -57,21 +99,33 @@ class Session:
         strategy: Strategy | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
     ) -> None:
         self.tree: ModuleTree = read_tree(source)
         self._model = source if hasattr(source, "named_parameters") and self.tree.device != "meta" else None
+        # A config alone has no weights to load; a folder or an id may have.
+        self._source = source if self._model is None and _may_have_weights(source) else None
         self._batches = batches
-        self._eval_batches = eval_batches
+        self.questions = tuple(questions)
+        self._processor = processor
+        self._watched: dict[str, Any] = {
+            "eval_batches": eval_batches, "retention_batches": retention_batches, "questions": self.questions,
+            "processor": processor,
+        }  # fmt: skip
+        self.preview: Preview | None = None
         self.settings = settings or BurstSettings()
         self._lock = threading.RLock()
         if strategy is None:
             strategy = edits.default_strategy(self.tree)
         self._edits = EditHistory(self.tree, strategy if isinstance(strategy, Strategy) else Strategy(strategy))
-        self._status = RunStatus(phase="idle" if self._can_train else "plan_only", default_steps=self.settings.steps)
+        self._status = RunStatus(phase=self._rest, default_steps=self.settings.steps)
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
         self.history = History(NormLayout((), (), ()))
+        self.probed: Probed | None = None
         self._listeners: list[Callable[[Change], None]] = []
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
@@ -106,7 +160,10 @@ class Session:
     def status(self) -> RunStatus:
         """Where the session stands."""
         with self._lock:
-            return replace(self._status, why_not=self._why_not(), rows=len(self.history), skipped=self.history.skipped)
+            return replace(
+                self._status, why_not=self._why_not(), rows=len(self.history), skipped=self.history.skipped,
+                can_load=self._source is not None and self._status.phase not in BUSY,
+            )  # fmt: skip
 
     @property
     def phase(self) -> str:
@@ -124,7 +181,7 @@ class Session:
         return self._edits.can_redo
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Calls ``listener`` with "plan", "run" or "record" after each change, on the thread that made it.
+        """Calls ``listener`` with the name of what changed (a ``Change``) after each change, on the thread that made it.
 
         Returns:
             A function that ends the subscription.
@@ -186,14 +243,31 @@ class Session:
     def _can_train(self) -> bool:
         return self._model is not None and self._batches is not None
 
+    @property
+    def _rest(self) -> Phase:
+        return "idle" if self._can_train else "plan_only"
+
     def _why_not(self) -> str | None:
+        return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
+
+    def _why_idle(self) -> str | None:
         if self._model is None:
-            return "There are no weights: this tree was read from a config."
+            return (
+                "The weights are not loaded."
+                if self._source
+                else "There are no weights: this tree was read from a config."
+            )
         if self._batches is None:
             return "There are no batches: Workbench(model, batches) can run."
         if self._status.phase in BUSY:
-            return "A burst is running."
-        return next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
+            return (
+                "The weights are being loaded."
+                if self._status.phase == "loading"
+                else "A probe is running."
+                if self._status.phase == "probing"
+                else "A burst is running."
+            )
+        return None
 
     def run(self, steps: int | None = None) -> int:
         """Starts a burst on the worker thread and returns at once. An undecided result before it is discarded.
@@ -231,6 +305,79 @@ class Session:
             self._post(lambda: self._work(plan, settings))
         self._tell("run")
         return number
+
+    def load(self, dtype: str = "auto", device: str | None = None) -> None:
+        """Starts to bring the weights of the source, on the worker thread; the map and the plan stay in use meanwhile.
+
+        Args:
+            dtype: "auto" (as stored), "bfloat16", "float16", "float32", or "4bit" (QLoRA: the language model in NF4).
+            device: Such as "cuda:0"; "auto" spreads over what there is. By default the first GPU, else the CPU.
+
+        Raises:
+            WrongPhase: There is nothing to load, or the session is busy.
+        """
+        with self._lock:
+            if self._source is None or self._status.phase in BUSY:
+                raise WrongPhase(
+                    "No weights can be loaded now.",
+                    expected="a session that was opened on a folder or a Hub id, and is not busy",
+                    found=self._status.phase if self._source else "weights that are here already, or a config alone",
+                    remedy="Open the folder: Workbench('path/to/model').",
+                )
+            source = self._source
+            self._settled.clear()
+            self._set(phase="loading", step=0, steps=0, error=None)
+            self._post(lambda: self._load(source, dtype, device))
+
+    @property
+    def can_preview(self) -> bool:
+        """Whether rows of the data can be shown as text."""
+        return hasattr(self._batches, "preview") or (self._batches is not None and self._processor is not None)
+
+    def look_at_data(self, first: int = 0, count: int = 4) -> None:
+        """Starts to prepare a few rows of the data as the model gets them, on the worker thread; ``preview`` holds them.
+
+        Raises:
+            WrongPhase: There are no batches, or nobody who can read their tokens.
+        """
+        with self._lock:
+            readable = self.can_preview
+            if not readable or self._status.phase in BUSY:
+                raise WrongPhase(
+                    "The data cannot be shown now.",
+                    expected="batches of vf.load_batches, or batches and processor=..., while nothing runs",
+                    found=self._status.phase if readable else "batches whose tokens nobody can read",
+                    remedy="Give the processor: Workbench(model, batches, processor=processor).",
+                )
+            self._settled.clear()
+            self._post(lambda: self._preview(first, count))
+
+    def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
+        """Starts a probe of the present strategy on the worker thread; ``probed`` holds it when it is done.
+
+        A strategy that a burst would refuse is probed all the same: to name the cause is what a probe is for. An undecided
+        result stays undecided.
+
+        Args:
+            steps: Optimizer steps; the model is as before afterwards.
+            open_all: Also ask what gradient the frozen parts would receive.
+
+        Raises:
+            WrongPhase: There is nothing to probe, or the model is busy.
+        """
+        with self._lock:
+            why = self._why_idle()
+            if why is not None:
+                raise WrongPhase(
+                    "No probe can start now.",
+                    expected="a free model and batches",
+                    found=why,
+                    remedy="Change that first.",
+                )
+            plan, rev, phase = self.plan, self.rev, self._status.phase
+            self._settled.clear()
+            self._set(phase="probing", error=None)
+            self._post(lambda: self._probe(plan, rev, phase, steps, open_all))
 
     def pause(self) -> None:
         """Holds the burst after the step that is being taken.
@@ -320,7 +467,7 @@ class Session:
     def _work(self, plan: Plan, settings: BurstSettings) -> None:
         assert self._model is not None
         assert self._batches is not None
-        burst = Burst(self._model, plan, self._batches, eval_batches=self._eval_batches, settings=settings)
+        burst = Burst(self._model, plan, self._batches, settings=settings, **self._watched)
         with self._lock:
             self._burst = burst
             if self._stop.is_set():
@@ -357,6 +504,52 @@ class Session:
                 error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
 
+    def _load(self, source: str | Path, dtype: str, device: str | None) -> None:
+        began = time.monotonic()
+
+        def told(done: int, total: int) -> None:
+            left = (time.monotonic() - began) / done * (total - done) if done else None
+            self._set(step=done, steps=total, eta_seconds=left)
+
+        try:
+            model = port("weights").load(source, dtype, device=device, on_progress=told)
+            tree = read_tree(model, title=self.tree.title)
+            self._edits.move_to(tree)
+        except Exception as error:
+            self._fail(error, "plan_only")
+            return
+        with self._lock:
+            self.tree, self._model, self._source = tree, model, None
+        self._tell("tree")
+        self._tell("plan")
+        self._set(phase=self._rest, step=0, steps=0, eta_seconds=None)
+
+    def _preview(self, first: int, count: int) -> None:
+        try:
+            batches: Any = self._batches
+            if not hasattr(batches, "preview"):
+                batches = port("data").load_batches(batches, self._processor)
+            rows = batches.preview(first + count)[first:]
+            number = self.preview.number + 1 if self.preview else 1
+            self.preview = Preview(number, first, rows, str(getattr(batches, "report", "")))
+        except Exception as error:
+            self._fail(error, self._status.phase)
+            return
+        self._tell("preview")
+
+    def _probe(self, plan: Plan, rev: int, phase: Phase, steps: int, open_all: bool) -> None:
+        assert self._model is not None
+        assert self._batches is not None
+        settings = {name: getattr(self.settings, name) for name in _PROBED}
+        try:
+            report = probe(self._model, plan, self._batches, steps=steps, open_all=open_all, **settings)
+        except Exception as error:
+            self._fail(error, "failed" if phase == "idle" else phase)
+            return
+        self.probed = Probed(self.probed.number + 1 if self.probed else 1, rev, report)
+        self._tell("probe")
+        self._set(phase=phase)
+
     def _see(self, record: StepRecord, burst: Burst) -> None:
         recent = burst.history[-_RECENT:]
         spent = sum(r.seconds for r in recent)
@@ -369,6 +562,7 @@ class Session:
                 "tokens_per_second": sum(r.input_tokens for r in recent) / spent if spent else None,
                 "memory_bytes": record.memory_bytes,
                 "rates": record.lr,
+                "answers": _answers(burst.history),
             }
             if burst.verdicts and not self._status.verdicts:
                 changes |= {"verdicts": burst.verdicts, "verdict_after": record.step}
@@ -393,11 +587,11 @@ class Session:
             result.discard()
         self._set(phase="idle", outcome=outcome)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException, phase: Phase = "failed") -> None:
         text = "".join(traceback.format_exception(error)) if not isinstance(error, VlmFreezeError) else ""
         # Frames hold tensors; what is shown is text, so let the frames go.
         traceback.clear_frames(error.__traceback__)
-        self._set(phase="failed", error={**error_to_dict(error), "traceback": text}, eta_seconds=None)
+        self._set(phase=phase, error={**error_to_dict(error), "traceback": text}, eta_seconds=None)
 
     def _set(self, **changes: Any) -> None:  # noqa: ANN401 - fields of RunStatus
         with self._lock:
@@ -412,3 +606,11 @@ class Session:
                 found=repr(self._status.phase),
                 remedy="Look at what the session is doing first.",
             )
+
+
+def _may_have_weights(source: object) -> bool:
+    return isinstance(source, str | Path) and Path(source).suffix != ".json"
+
+
+def _answers(history: History) -> tuple[Answers, Answers] | None:
+    return (history.answers[0], history.answers[-1]) if history.answers else None

@@ -72,24 +72,22 @@ export function treeState(root: Spec, title = "llava-1.5-7b"): Record<string, un
     cls.push(classes.indexOf(spec.cls));
     parent.push(above);
     own.push(spec.own ?? 0);
-    component.push(mine ? ORDER.indexOf(mine) : 255);
+    component.push(mine ? ORDER.indexOf(mine) : -1);
     kind.push(spec.cls === "Parameter" ? 1 : 0);
     lora.push(spec.lora ? 1 : 0);
     for (const child of spec.children ?? []) visit(child, id, mine);
   };
   visit(root, -1, undefined);
-  const params = [...own];
-  for (let i = params.length - 1; i > 0; i--) params[parent[i] as number] = (params[parent[i] as number] as number) + (params[i] as number);
   const ownedBy = (name: string): number => own.reduce((sum, value, i) => sum + (component[i] === ORDER.indexOf(name) ? value : 0), 0);
   const view = (array: ArrayBufferView): DataView => new DataView(array.buffer);
   return {
-    v: 1, title, dtype: "bfloat16", device: "cuda:0", total_params: params[0], names, classes, tied: [],
+    v: 1, title, dtype: "bfloat16", device: "cuda:0", total_params: own.reduce((sum, value) => sum + value, 0), names, classes, tied: [],
     folds: names.flatMap((name, i) => (name === "layers" ? [[i, 0, parent.filter((p) => p === i).length, 1]] : [])),
     components: ORDER.filter((name) => tops.has(name)).map((name) => ({
       name, label: name.replace("_", " "), nodes: tops.get(name), params: ownedBy(name),
       blocks: name in layersOf ? { node: layersOf[name], count: parent.filter((p) => p === layersOf[name]).length } : null,
     })),
-    parent: view(Int32Array.from(parent)), class_index: view(Uint16Array.from(cls)), params: view(Float64Array.from(params)), own: view(Float64Array.from(own)),
-    bytes: view(Float64Array.from(params.map((p) => 2 * p))), component: view(Uint8Array.from(component)), kind: view(Uint8Array.from(kind)), lora: view(Uint8Array.from(lora)),
+    sorts: own.map((params, i) => [cls[i], params, 2 * params, component[i], kind[i], lora[i]]),
+    parent: view(Int32Array.from(parent)), name: view(Uint32Array.from(names.keys())), sort: view(Uint32Array.from(names.keys())),
   };
 }

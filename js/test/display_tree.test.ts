@@ -20,10 +20,9 @@ function nested(): DisplayTree {
       { name: "language_model", label: "language model", nodes: [5], params: 900, blocks: null },
     ],
     parent: new DataView(Int32Array.from([-1, 0, 1, 2, 1, 0, 0]).buffer),
-    params: new DataView(Float64Array.from([1007, 100, 60, 60, 40, 900, 7]).buffer),
-    own: new DataView(Float64Array.from([0, 0, 0, 60, 40, 900, 7]).buffer),
-    bytes: new DataView(Float64Array.from([2014, 200, 120, 120, 80, 1800, 14]).buffer),
-    component: new DataView(Uint8Array.from([255, 255, 0, 0, 1, 2, 255]).buffer),
+    name: new DataView(Uint32Array.from([0, 1, 2, 3, 4, 5, 6]).buffer),
+    sort: new DataView(Uint32Array.from([0, 0, 1, 2, 3, 4, 5]).buffer),
+    sorts: [[0, 0, 0, -1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 60, 120, 0, 0, 0], [0, 40, 80, 1, 0, 0], [0, 900, 1800, 2, 0, 0], [0, 7, 14, -1, 0, 0]],
   });
 }
 

@@ -161,9 +161,8 @@ describe("the list", () => {
   test("makes elements only of the rows in sight", async () => {
     const many = 3000;
     const parent = Int32Array.from({ length: many + 1 }, (_, i) => i - 1 < 0 ? -1 : 0);
-    const ones = Float64Array.from({ length: many + 1 }, (_, i) => (i ? 1 : many));
     const view = (array: ArrayBufferView): DataView => new DataView(array.buffer);
-    page.model.set("tree_state", { v: 1, title: "wide", names: ["", ...Array.from({ length: many }, (_, i) => `m${i}`)], classes: ["M"], components: [], tied: [], parent: view(parent), params: view(ones), own: view(ones), bytes: view(ones), component: view(new Uint8Array(many + 1).fill(255)) });
+    page.model.set("tree_state", { v: 1, title: "wide", names: ["", ...Array.from({ length: many }, (_, i) => `m${i}`)], classes: ["M"], components: [], tied: [], parent: view(parent), name: view(Uint32Array.from({ length: many + 1 }, (_, i) => i)), sort: view(new Uint32Array(many + 1)), sorts: [[0, 1, 1, -1, 0, 0]] });
     page.find("[aria-label=List]").click();
     await settle();
     expect(page.find("[role=treegrid]").getAttribute("aria-rowcount")).toBe("3001");
@@ -179,7 +178,7 @@ describe("names from a stranger's notebook", () => {
     const tree = golden("state_tree") as { names: string[]; components: object[] };
     const plan = golden("state_plan") as { components: object[]; warnings: object[] };
     page = await mount(freezemap, {
-      tree_state: { ...tree, title: evil, dtype: evil, names: tree.names.map((name) => name && evil), classes: Array(6).fill(evil), components: tree.components.map((c) => ({ ...c, label: evil })) },
+      tree_state: { ...tree, title: evil, dtype: evil, facts: [evil], notes: [[2, evil]], names: tree.names.map((name) => name && evil), classes: Array(6).fill(evil), components: tree.components.map((c) => ({ ...c, label: evil })) },
       plan_state: { ...plan, sentence: evil, warnings: plan.warnings.map((w) => ({ ...w, message: evil, remedy: evil, paths: [evil] })), presets: [{ name: evil, label: evil, source: evil }] },
     });
     page.find("[aria-label=List]").click();

@@ -2,6 +2,8 @@ import { describe, expect, test } from "vitest";
 import { count } from "../src/format";
 import { readNumber, writeNumber } from "../src/wire/numbers";
 import { readEvent, readReply, wish } from "../src/wire/messages";
+import { readData } from "../src/wire/data_state";
+import { readProbe } from "../src/wire/probe_state";
 import { readPlan } from "../src/wire/plan_state";
 import { readRun } from "../src/wire/run_state";
 import { readTree } from "../src/wire/tree_state";
@@ -34,6 +36,8 @@ describe("golden messages", () => {
   test("the tree's columns come out of buffers at any offset", () => {
     const tree = readTree(golden("state_tree"));
     expect(tree.names).toHaveLength(11);
+    expect(tree.facts).toEqual(["buffers apart: 16 elements, 64 B"]);
+    expect([...tree.notes]).toEqual([[3, "cross-attention"]]);
     expect([...tree.parent]).toEqual([-1, 0, 1, 2, 3, 3, 1, 6, 1, 8, 0]);
     expect([...tree.params]).toEqual([408, 358, 208, 200, 100, 100, 40, 40, 110, 50, 50]);
     expect([...tree.component]).toEqual([255, 255, 0, 0, 0, 0, 1, 1, 2, 3, 4]);
@@ -51,6 +55,24 @@ describe("golden messages", () => {
     expect(plan.cost?.total_bytes).toBe(1808);
     expect(plan.warnings[0]).toMatchObject({ severity: "warning", count: 2 });
     expect(plan.presets[0]?.label).toBe("LLaVA-1.5 pretrain");
+  });
+
+  test("the data reads whole", () => {
+    const data = readData(golden("state_data"));
+    expect(data.questions[0]).toMatchObject({ prompt: "describe:", target: "a red cross" });
+    expect([...(data.questions[0]?.picture.slice(1, 4) ?? [])].map((c) => String.fromCharCode(c)).join("")).toBe("PNG");
+    expect(data.preview?.rows[0]?.spans).toEqual([["<s><image>×16 describe:", false], ["a red cross</s>", true]]);
+    for (const value of [null, 7, { questions: 3, preview: 4 }, { preview: { rows: [7, { spans: [[], 3] }] } }]) expect(readData(value).questions).toEqual([]);
+  });
+
+  test("a probe reads whole, and the garbled one reads as none", () => {
+    const probe = readProbe(golden("state_probe"));
+    expect(probe).toMatchObject({ probe: 2, rev: 4, steps: 3, batches: { count: 3, label_tokens: 1768, with_pictures: 0 } });
+    expect(probe.components[0]).toMatchObject({ label: "vision tower", tensors: 0, in_optimizer: null, moved: null, open_norm: 3 });
+    expect(probe.components[1]).toMatchObject({ intent: "full", in_optimizer: 4, gradient: 2, moved: 2, measured: 4, rates: [1e-3] });
+    expect(probe.findings[0]).toMatchObject({ code: "no-pictures", severity: "failure", count: 4 });
+    expect([...probe.open.slice(0, 6)]).toEqual([5, 5, 3, 3, 2, NaN]);
+    for (const value of [null, 7, { components: 3, findings: {}, batches: 5, open: "x" }]) expect(readProbe(value).probe).toBe(0);
   });
 
   test("the run reads whole", () => {

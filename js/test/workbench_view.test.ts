@@ -85,7 +85,113 @@ describe("a component's row", () => {
   });
 });
 
+describe("weights", () => {
+  test("are loaded from the page where there are some to load, in the dtype that one chooses", async () => {
+    run({ phase: "plan_only", can_load: true, can_run: false, why_not: "The weights are not loaded." });
+    const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Load weights");
+    expect(button?.hidden).toBe(false);
+    expect([...page.el.querySelectorAll("button")].find((b) => b.textContent === "Run")?.hidden).toBe(true);
+    page.find<HTMLSelectElement>("[aria-label='Load weights as']").value = "4bit";
+    button?.click();
+    await settle();
+    expect(page.wishes("load")[0]?.args).toEqual({ dtype: "4bit" });
+    run({ phase: "loading", can_load: false, step: 34, steps: 80, eta_seconds: 12, can_run: false });
+    expect(page.find(".vf-status").textContent).toBe("loading weights · 34 / 80 tensors · 12 s left");
+    expect(button?.hidden).toBe(true);
+  });
+});
+
+describe("answers", () => {
+  test("show picture, before, now and wanted, and mark what is right", async () => {
+    vi.stubGlobal("URL", { createObjectURL: () => "blob:picture", revokeObjectURL: () => undefined });
+    const watched = await mount(workbench, { data_state: golden("state_data"), run_state: golden("state_run") });
+    const card = watched.find(".vf-answers");
+    expect(card.hidden).toBe(false);
+    expect([...card.querySelectorAll("dd")].map((d) => d.textContent)).toEqual(["describe:", "a red", "a red cross", "a red cross"]);
+    expect(card.querySelector("[data-right]")?.getAttribute("data-right")).toBe("true");
+    expect(card.querySelector("img")?.getAttribute("src")).toBe("blob:picture");
+    expect(card.querySelector("h3")?.textContent).toBe("answers at step 30");
+    watched.end.abort();
+  });
+
+  test("are absent where nothing was asked", () => {
+    expect(page.find(".vf-answers").hidden).toBe(true);
+  });
+});
+
+describe("the data", () => {
+  test("is shown with pictures, and what is learned is marked", async () => {
+    vi.stubGlobal("URL", { createObjectURL: () => "blob:picture", revokeObjectURL: () => undefined });
+    const state = golden("state_data");
+    const shown = await mount(workbench, { data_state: { ...state, preview: null } });
+    const button = [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Show data");
+    button?.click();
+    await settle();
+    expect(shown.wishes("preview")[0]?.args).toEqual({ first: 0 });
+    shown.model.set("data_state", state);
+    expect([...shown.el.querySelectorAll(".vf-datarow mark")].map((m) => m.textContent)).toEqual(["a red cross</s>"]);
+    expect(shown.find(".vf-datarow p").textContent).toBe("<s><image>×16 describe:a red cross</s>");
+    expect(shown.el.querySelectorAll(".vf-datarow img")).toHaveLength(1);
+    expect(shown.find(".vf-report").textContent).toContain("16 used");
+    [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Later rows")?.click();
+    await settle();
+    expect(shown.wishes("preview")[1]?.args).toEqual({ first: 4 });
+    [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Hide")?.click();
+    expect(shown.find(".vf-rows").hidden).toBe(true);
+    shown.end.abort();
+  });
+
+  test("cannot be asked for where nobody can read its tokens", () => {
+    expect(page.find(".vf-data").hidden).toBe(true);
+  });
+});
+
+describe("a probe", () => {
+  test("is asked for by a button, and shows findings with remedies and the four links", async () => {
+    const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Probe");
+    button?.click();
+    await settle();
+    expect(page.wishes("probe")[0]?.args).toEqual({ open: false });
+    page.model.set("probe_state", { ...golden("state_probe"), open: null });
+    const card = page.find(".vf-probe");
+    expect(card.hidden).toBe(false);
+    expect(card.querySelector(".vf-probe-verdict")?.textContent).toBe("1 finding.");
+    expect(card.querySelector(".vf-warning")?.textContent).toContain("the batches hold no pictures. Give batches with pixel_values");
+    expect([...card.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))).toEqual([
+      ["vision tower", "frozen", "–", "–", "–", "–", "–"],
+      ["projector", "full", "4 of 4", "4 of 4", "2 of 4", "2 of 4", "1e-3"],
+    ]);
+  });
+
+  test("where a finding lies is selected on the map with a click", () => {
+    page.model.set("probe_state", golden("state_probe"));
+    page.find(".vf-probe .vf-where").click();
+    expect(page.find(".vf-selection").textContent).toContain("linear_1");
+  });
+
+  test("of what frozen parts would receive turns the map to those colours, and says when the strategy has changed since", async () => {
+    page.model.set("probe_state", { ...golden("state_probe"), probe: 1, open: null });
+    const ask = page.find(".vf-probe-head button");
+    ask.click();
+    await settle();
+    expect(page.wishes("probe")[0]?.args).toEqual({ open: true });
+    page.model.set("probe_state", golden("state_probe"));
+    expect(page.find("option[value=open_norm]").closest("select")?.value).toBe("open_norm");
+    expect([...page.el.querySelectorAll(".vf-links tbody td:last-child")].map((cell) => cell.textContent)).toEqual(["3", "4"]);
+    expect(page.find(".vf-probe h3").textContent).not.toContain("changed since");
+    page.model.set("plan_state", { ...golden("state_plan"), rev: 5 });
+    expect(page.find(".vf-probe h3").textContent).toContain("The strategy has changed since.");
+  });
+});
+
 describe("the header", () => {
+  test("tells what is counted apart, and marks components that were guessed", async () => {
+    expect(page.find(".vf-remarks").textContent).toBe("buffers apart: 16 elements, 64 B");
+    const guess = await mount(workbench, { tree_state: { ...golden("state_tree"), is_guess: true, facts: [] } });
+    expect(guess.find(".vf-remarks .vf-guess").textContent).toBe("guessed components");
+    guess.end.abort();
+  });
+
   test("says how much trains, in the strategy's own sentence", () => {
     expect(page.find(".vf-facts").textContent).toBe("408 parameters · 72 train (23 %) · ");
     expect(page.find(".vf-sentence").textContent).toBe(golden("state_plan").sentence);
@@ -127,7 +233,8 @@ describe("the burst", () => {
     expect(offered("paused")).toEqual(["Resume", "Stop"]);
     expect(offered("preparing")).toEqual(["Stop"]);
     expect(offered("stopping")).toEqual([]);
-    expect(offered("deciding")).toEqual(["Keep", "Discard (restore)"]);
+    expect(offered("probing")).toEqual([]);
+    expect(offered("deciding")).toEqual(["Probe", "Keep", "Discard (restore)"]);
     expect(offered("restoring")).toEqual([]);
   });
 

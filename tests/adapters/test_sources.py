@@ -9,7 +9,7 @@ from torch import nn
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from vlmfreeze_widgets.adapters import hub_cache, timm_towers, transformers_models
+from vlmfreeze_widgets.adapters import hub_cache, timm_towers, transformers_weights
 from vlmfreeze_widgets.adapters.safetensors_headers import read_checkpoint
 from vlmfreeze_widgets.adapters.transformers_configs import find_config
 from vlmfreeze_widgets.core.errors import BadSource, RemoteCode, UnknownTarget
@@ -91,7 +91,7 @@ def test_pickled_weights_are_never_opened(folder):
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch canary'\ntR.")
     assert vf.read_tree(folder).checkpoint is None
     with pytest.raises(BadSource, match="cannot be loaded"):
-        transformers_models.load(folder)
+        transformers_weights.load(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", "\ufeff", '{"model_type": 7}', '{"no": "type"}', '{"a":' * 3000])
@@ -174,6 +174,7 @@ def test_a_real_cache_is_read(folder, tmp_path, monkeypatch):
     assert tree.checkpoint.stored_params == tree.total_params
 
 
+@pytest.mark.check("F19")
 def test_an_id_that_nobody_has_names_its_neighbours_in_the_catalogue():
     with pytest.raises(BadSource, match="Neither the local cache nor the network") as caught:
         vf.read_tree("Qwen/Qwen2.5-VL-8B-Instruct")
@@ -257,6 +258,7 @@ def test_a_wrapped_model_has_the_names_of_the_model_inside(wrap):
     assert [n.path for n in vf.read_tree(wrap(model)).nodes] == [n.path for n in vf.read_tree(model).nodes]
 
 
+@pytest.mark.check("N26")
 def test_a_4_bit_weight_counts_its_real_elements_and_its_packed_bytes():
     layer = nn.Linear(8, 6, bias=False)
     packed = nn.Parameter(torch.zeros(24, 1, dtype=torch.uint8), requires_grad=False)

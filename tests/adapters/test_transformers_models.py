@@ -5,9 +5,10 @@ import importlib.util
 import pytest
 import torch
 
-from tests.tiny import tiny_llava
-from vlmfreeze_widgets.adapters import transformers_models
-from vlmfreeze_widgets.core.errors import BadSource
+import vlmfreeze_widgets as vf
+from tests.tiny import batches, fingerprint, tiny_llava
+from vlmfreeze_widgets.adapters import transformers_models, transformers_weights
+from vlmfreeze_widgets.core.errors import BadSource, InvalidStrategy, PlanRefused
 from vlmfreeze_widgets.demo.bundle import load_demo
 
 
@@ -36,11 +37,52 @@ def test_without_torchvision_nothing_is_said():
 def test_a_folder_is_loaded_with_its_weights(tmp_path):
     model = tiny_llava()
     model.save_pretrained(tmp_path)
-    loaded = transformers_models.load(tmp_path)
+    loaded = transformers_weights.load(tmp_path)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters(), strict=True))
 
 
 def test_a_folder_without_weights_is_told(tmp_path):
     tiny_llava().config.save_pretrained(tmp_path)
     with pytest.raises(BadSource, match="cannot be loaded"):
-        transformers_models.load(tmp_path)
+        transformers_weights.load(tmp_path)
+
+
+def test_a_dtype_that_is_none_is_refused(tmp_path):
+    with pytest.raises(InvalidStrategy, match="4bit"):
+        transformers_weights.load(tmp_path, "int3")
+
+
+def test_the_bar_of_transformers_is_told_and_put_back(tmp_path):
+    from transformers.utils import logging
+
+    tiny_llava().save_pretrained(tmp_path)
+    told = []
+    transformers_weights.load(tmp_path, on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (80, 80)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert logging.set_tqdm_hook(None) is None
+
+
+def test_in_four_bits_the_language_model_is_packed_and_the_projector_still_trains_in_full(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    tiny_llava().save_pretrained(tmp_path)
+    model = transformers_weights.load(tmp_path, "4bit")
+    tree = vf.read_tree(model)
+    packed = {p.component for p in tree.parameters if p.is_packed}
+    assert packed == {"language_model"}
+    assert tree.total_params == vf.read_tree(tiny_llava()).total_params
+    with pytest.raises(PlanRefused, match="quantized"):
+        vf.resolve({"language_model": "full"}, tree).check()
+    data = [{**b, "pixel_values": b["pixel_values"].bfloat16()} for b in batches()]
+    strategy = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4)}, lr={"": 1e-2})
+    before = fingerprint(model)
+    result = vf.Burst(model, strategy, data, steps=4).run()
+    assert all(v.status == "ok" for v in result.verdicts)
+    assert fingerprint(model) == before
+
+
+def test_without_bitsandbytes_four_bits_are_refused_with_the_way_out(tmp_path, monkeypatch):
+    tiny_llava().save_pretrained(tmp_path)
+    monkeypatch.setattr(transformers_weights.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(BadSource, match="pip install bitsandbytes"):
+        transformers_weights.load(tmp_path, "4bit")

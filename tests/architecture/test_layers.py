@@ -32,6 +32,7 @@ LAYERS = {
     "data": Room({"core", "engine", "adapters"}, {"torch", "PIL", "numpy"}),
     "demo": Room({"core", "engine", "adapters", "data"}, {"torch", "transformers", "tokenizers", "PIL", "numpy"}),
     "session": Room({"core", "engine"}, {"torch"}),
+    "launch": Room({"core", "engine", "adapters"}, {"torch", "safetensors"}),
     "pictures": Room({"core"}),
     "figures": Room({"core"}, {"plotly"}),
     "report": Room({"core", "pictures", "figures"}, {"plotly", "jinja2"}),

@@ -128,28 +128,24 @@ class Tree:
 
     def state(self) -> dict[str, Any]:
         """The trait ``tree_state``."""
-        params = list(self.own)
-        for node in range(len(params) - 1, 0, -1):
-            params[self.parent[node]] += params[node]
-        n = len(params)
+        n = len(self.own)
         return {
             "v": 1,
             "title": "llava-like",
             "dtype": "bfloat16",
             "device": "cpu",
-            "total_params": params[0],
+            "total_params": sum(self.own),
             "names": self.names,
             "classes": ["Module"],
             "tied": [],
             "components": [{**self.named(c), "nodes": [self.tops[c]], "blocks": None} for c in ORDER],
             "parent": pack("i", self.parent),
-            "class_index": pack("H", [0] * n),
-            "params": pack("d", params),
-            "own": pack("d", self.own),
-            "bytes": pack("d", [2 * p for p in params]),
-            "component": pack("B", self.owner),
-            "kind": pack("B", [0] * n),
-            "lora": pack("B", self.lora),
+            "name": pack("I", list(range(n))),
+            "sort": pack("I", list(range(n))),
+            "sorts": [
+                [0, own, 2 * own, owner if owner < len(ORDER) else -1, 0, lora]
+                for own, owner, lora in zip(self.own, self.owner, self.lora, strict=True)
+            ],
         }
 
     def plan(self, rev: int = 1, **tunings: str) -> dict[str, Any]:

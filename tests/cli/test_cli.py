@@ -114,3 +114,13 @@ def test_the_catalogue_is_listed_and_one_of_its_checkpoints_planned():
     assert found["total_params"] == 31_070_754_032
     assert 3.8e9 < found["active_params"] < 4e9
     assert sum(c["active_params"] for c in found["components"].values()) == found["active_params"]
+
+
+def test_a_probe_prints_the_four_links_and_names_what_does_not_train(folder):
+    shown = run("probe", folder, "--data", folder / "data", "-s", "projector=full", "--open")
+    assert shown.exit_code == 0
+    assert re.search(r"projector +full +4/4 +4/4 +4/4 +4/4 +1e-3", shown.output)
+    assert "gradient if everything were open: vision tower" in shown.output
+    broken = run("probe", folder, "--data", folder / "data", "-s", "projector=full", "--lr", "0", "--json")
+    assert broken.exit_code == 3
+    assert [f["code"] for f in json.loads(broken.stdout)["findings"]] == ["lr-zero"]

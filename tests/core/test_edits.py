@@ -1,5 +1,7 @@
 """A click on folded blocks is one readable rule that reaches all of them, whatever was set inside them before."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,6 +60,31 @@ def test_the_last_blocks_take_themselves_out_of_a_finer_rule_for_all_blocks():
 def test_a_rule_that_lies_inside_gives_way():
     strategy = vf.Strategy({"layers[2:4]": "full", "layers.3.attn": "lora", "layers[0:8].experts[0].up": "full"})
     assert list(set_tuning(strategy, TREE, ["layers"], "frozen").rules) == ["layers"]
+
+
+def test_a_pattern_gives_way_to_several_targets_that_cover_all_of_it_and_to_no_fewer():
+    strategy = vf.Strategy({"*.attn": "lora"})
+    layers = [f"layers.{i}" for i in range(8)]
+    some = set_tuning(strategy, TREE, layers[:7], "full")
+    assert "*.attn" in some.rules
+    every = set_tuning(strategy, TREE, layers, "full")
+    assert list(every.rules) == layers
+    assert set(tunings(every).values()) == {"full"}
+
+
+def test_thousands_of_modules_are_set_in_one_click_without_waiting():
+    model = nn.Module()
+    model.experts = nn.ModuleList(nn.ModuleDict({"up": nn.Linear(2, 2, device="meta")}) for _ in range(4096))
+    tree = vf.read_tree(model)
+    ups = [f"experts.{i}.up" for i in range(4096)]
+    strategy = set_tuning(vf.Strategy(), tree, ups, "lora")
+    began = time.perf_counter()
+    strategy = set_tuning(strategy, tree, ups, "full")
+    plan = vf.resolve(set_tuning(strategy, tree, ups[:2048], "lora"), tree)
+    # A pass over all rules for each target took half a minute here.
+    assert time.perf_counter() - began < 4
+    assert len(plan.lora_targets) == 2048
+    assert len(plan.trainable) == 2 * 2048
 
 
 targets = st.sampled_from(

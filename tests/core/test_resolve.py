@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, UnknownTarget
+from vlmfreeze_widgets.core.selectors import find_target
 
 TREE = vf.read_tree(tiny_llava())
 TIED = vf.read_tree(tiny_llava(tie=True))
@@ -180,3 +181,38 @@ def test_every_parameter_has_exactly_one_place(rules):
         rule = plan.decided_by.get(name)
         if rule is not None and rules[rule] == "frozen":
             assert plan.tuning_of(name) == "frozen"
+
+
+def slowly(rules, tree, path):
+    """The definition of precedence, read off from the docstring of ``resolve``: no table, no memory of what was asked."""
+    targets = [(order, find_target(text, tree)) for order, text in enumerate(rules)]
+    rank = ("component", "regex", "glob", "slice", "path")
+    component = tree.component_of(path)
+    place = path
+    while True:
+        here = [
+            (rank.index(target.kind), order, target.text)
+            for order, target in targets
+            if place in target.places and (target.kind != "component" or target.text == component)
+        ]
+        if here or not place:
+            return max(here)[2] if here else None
+        place = place.rpartition(".")[0]
+
+
+names = st.sampled_from(
+    [
+        "vision_tower", "projector", "language_model", "head", "model", "model.vision_tower", "model.language_model.layers.1",
+        "model.language_model.layers[0:2].mlp", "vision_tower[-1:]", "*.q_proj", "*.mlp*", "re:.*fc1.*", "re:.*bias",
+        "model.vision_tower.encoder.layers.0.mlp.fc1.weight", "lm_head",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(names, st.sampled_from(["frozen", "full", "lora"])), max_size=6))
+def test_the_rule_that_decides_is_the_one_of_the_definition(chosen):
+    rules = dict(chosen)
+    plan = vf.resolve(rules, TREE)
+    for parameter in TREE.parameters:
+        assert plan.decided_by.get(parameter.name) == slowly(rules, TREE, parameter.name), parameter.name

@@ -41,6 +41,7 @@ def test_the_five_components_are_found(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.check("N2", "S1")
 def test_frozen_tensors_and_buffers_are_bit_identical_and_discarding_gives_all_back(family):
     model = tiny(family)
     tree = vf.read_tree(model)
@@ -62,6 +63,7 @@ def test_frozen_tensors_and_buffers_are_bit_identical_and_discarding_gives_all_b
         assert fingerprint(model) == found
 
 
+@pytest.mark.control("N2", "S1")
 def test_a_loop_that_forgets_to_clear_a_stale_gradient_moves_a_frozen_weight():
     """The control: what the test above looks for does happen to a careless loop."""
     model = tiny("llava")
@@ -73,6 +75,7 @@ def test_a_loop_that_forgets_to_clear_a_stale_gradient_moves_a_frozen_weight():
 
 
 @pytest.mark.parametrize("family", ["qwen2_vl", "blip-2", "gemma3"])
+@pytest.mark.check("S7")
 def test_an_adapter_that_we_write_loads_with_plain_peft_and_gives_the_same_logits(family, tmp_path):
     from peft import PeftModel
     from safetensors.torch import load_file

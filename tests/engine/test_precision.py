@@ -21,6 +21,7 @@ def verdict(result, component="projector"):
 
 
 @pytest.mark.parametrize("strategy", [PROJECTOR, LORA], ids=["full", "lora"])
+@pytest.mark.check("N11")
 def test_norms_shown_do_not_depend_on_the_loss_scale(strategy):
     still = vf.Strategy(strategy.rules, {"": 0.0})
     low, high, plain = (
@@ -44,6 +45,7 @@ def test_the_control_norms_with_the_scale_in_them_differ_by_256():
     assert norms[1] == pytest.approx(256 * norms[0], rel=1e-3)
 
 
+@pytest.mark.check("N11")
 def test_a_step_that_overflows_is_skipped_marked_and_counted_and_the_burst_goes_on():
     model = tiny_llava().half()
     before = fingerprint(model)
@@ -61,6 +63,7 @@ def test_a_step_that_overflows_is_skipped_marked_and_counted_and_the_burst_goes_
 @pytest.mark.parametrize(
     "strategy", [PROJECTOR, LORA, {"vision_tower": "full"}, {"head": "full", "embeddings": "lora"}]
 )
+@pytest.mark.check("N16")
 def test_float16_weights_train_through_float32_masters_and_a_loss_scale(strategy):
     model = tiny_llava().half()
     before = fingerprint(model)
@@ -88,6 +91,7 @@ def test_nan_in_the_loss_ends_a_float16_burst_too():
     assert burst.result().history.taken == 1
 
 
+@pytest.mark.check("N15")
 def test_weights_stepped_in_bfloat16_tell_how_few_of_their_elements_move():
     slow = vf.Burst(
         tiny_llava().bfloat16(), {"projector": "full"}, half_batches(), steps=8, lr=1e-6, precision="bf16-pure"

@@ -72,6 +72,7 @@ def disturb():
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 6, STEPS], ids=lambda k: f"step{k}")
+@pytest.mark.check("S8")
 def test_the_burst_goes_on_as_if_it_had_never_stopped(k, tmp_path):
     whole = new_burst()
     wanted = whole.run()
@@ -98,6 +99,7 @@ def test_the_passes_end_where_the_test_above_says():
 
 
 @pytest.mark.parametrize("stream", ["model", "data", "pass"])
+@pytest.mark.control("S8")
 def test_the_control_a_burst_whose_random_stream_is_not_restored_differs(stream, tmp_path, monkeypatch):
     wanted = new_burst().run()
     stopped_at(4, tmp_path)
@@ -157,6 +159,7 @@ def test_a_source_that_can_be_read_once_is_read_up_to_the_place(tmp_path):
     assert numbers(found.history) == numbers(wanted.history)
 
 
+@pytest.mark.check("S9")
 def test_another_batch_size_is_taken_and_told(tmp_path):
     burst = new_burst(source=[batch(i, rows=2) for i in range(6)])
     for _ in range(4):
@@ -275,6 +278,7 @@ def test_a_spoilt_state_is_never_listed_and_the_one_before_is_taken(file, harm, 
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.check("F8")
 def test_a_process_killed_while_saving_leaves_only_whole_states(tmp_path):
     draw = random.Random(0)
     burst = new_burst()
@@ -306,6 +310,7 @@ def test_a_process_killed_while_saving_leaves_only_whole_states(tmp_path):
     assert vf.Burst.resume(tmp_path, tiny_llava(dropout=0.3), loader(), steps=2).run().history.taken == 2
 
 
+@pytest.mark.control("F8")
 def test_the_control_files_written_in_place_are_torn_when_the_process_is_killed(tmp_path):
     target = tmp_path / "tensors"
     child = os.fork()
@@ -320,6 +325,7 @@ def test_the_control_files_written_in_place_are_torn_when_the_process_is_killed(
     assert target.stat().st_size > 0
 
 
+@pytest.mark.check("F9")
 def test_a_disk_that_is_full_at_any_write_leaves_what_was_saved_and_says_where(tmp_path, monkeypatch):
     burst = new_burst()
     next(burst)
@@ -370,6 +376,7 @@ def limited(size, work):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("size", [0, 100, 2_000, 20_000, 60_000])
+@pytest.mark.check("F9")
 def test_a_file_system_that_really_refuses_is_told(size, tmp_path):
     burst = new_burst()
     next(burst)
@@ -396,6 +403,7 @@ ODD = ["ünï ✓ 模型", "a\nb", "-rf", "x" * 5000, "..name", "con", "%s{}", "
 
 
 @pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
+@pytest.mark.check("F11")
 def test_odd_names_work_or_are_told(name, tmp_path):
     burst = new_burst(steps=1)
     next(burst)
@@ -408,6 +416,7 @@ def test_odd_names_work_or_are_told(name, tmp_path):
             assert path.is_dir()
 
 
+@pytest.mark.check("F11")
 def test_places_that_cannot_be_written_are_told_and_nothing_is_overwritten(tmp_path):
     burst = new_burst(steps=1)
     next(burst)

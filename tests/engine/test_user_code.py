@@ -70,6 +70,7 @@ def interrupt_in(monkeypatch):
     ("place", "at", "steps"),
     [("forward", 1, 0), ("forward", 3, 2), ("optimizer", 1, 1), ("optimizer", 3, 3), ("revert", 1, 5)],
 )
+@pytest.mark.check("F5", "F6")
 def test_an_interrupt_anywhere_leaves_whole_steps_and_gives_the_model_back(place, at, steps, interrupt_in):
     model = tiny_llava()
     interrupt_in(model, place, at)
@@ -113,6 +114,7 @@ def test_the_control_an_interrupt_within_adamws_own_loop_cuts_a_step_in_two():
     assert not all(moved)
 
 
+@pytest.mark.check("F5")
 def test_interrupts_at_random_moments_always_leave_whole_steps():
     draw = random.Random(1)
     model = tiny_llava()
@@ -134,6 +136,7 @@ def test_interrupts_at_random_moments_always_leave_whole_steps():
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3)])
+@pytest.mark.check("F7")
 def test_an_error_in_the_callback_is_the_persons_own_and_gives_the_model_back(error):
     model = tiny_llava()
     before = fingerprint(model)
@@ -153,6 +156,7 @@ def test_an_error_in_the_callback_is_the_persons_own_and_gives_the_model_back(er
     assert threading.active_count() == threads
 
 
+@pytest.mark.check("F7")
 def test_an_error_in_the_batches_is_the_persons_own_and_gives_the_model_back():
     def source():
         yield batch(0)
@@ -234,6 +238,7 @@ IN_PLACE = {"data of a frozen tensor", "in place, frozen"}  # no copy of what is
 
 @pytest.mark.parametrize(("when", "leave"), [(1, False), (3, False), (2, True)], ids=["early", "last", "then left"])
 @pytest.mark.parametrize("kind", list(EDITS))
+@pytest.mark.check("F14")
 def test_an_edit_in_the_middle_of_a_burst_is_never_missed_and_undone_where_it_can_be(kind, when, leave):
     model = tiny_llava()
     before = fingerprint(model)

@@ -281,3 +281,114 @@ def test_threads_take_turns_often_while_bursts_run_and_as_before_afterwards():
             assert sys.getswitchinterval() <= 0.001
         assert sys.getswitchinterval() <= 0.001, "the inner one left, the outer one is still at work"
     assert sys.getswitchinterval() == pytest.approx(found)
+
+
+def test_a_probe_runs_on_the_worker_leaves_the_model_and_goes_back_to_where_the_session_stood(session):
+    before = fingerprint(session._model)
+    told = []
+    session.subscribe(told.append)
+    session.set_tuning(["projector"], "frozen")
+    session.set_tuning(["head"], "full")
+    session.probe(open_all=True)
+    with pytest.raises(WrongPhase, match=r"probe is running|No probe"):
+        session.probe()
+    assert session.wait(30)
+    assert session.phase == "idle"
+    assert (session.probed.number, session.probed.rev) == (1, session.rev)
+    assert session.probed.report.ok
+    assert session.probed.report.open_norms["model.multi_modal_projector.linear_1.weight"] > 0
+    assert "probe" in told
+    assert fingerprint(session._model) == before
+
+
+def test_a_plan_that_cannot_run_is_probed_to_name_the_cause_and_an_undecided_result_stays(session):
+    session.run(2)
+    session.wait(30)
+    session.set_tuning(["projector"], "frozen")
+    assert session.status.why_not is not None
+    session.probe()
+    session.wait(30)
+    assert session.phase == "deciding"
+    assert not session.probed.report.ok
+    session.keep()
+    session.wait(30)
+    assert session.status.outcome == "kept"
+
+
+def test_a_probe_that_fails_is_told_and_the_next_one_works():
+    model = tiny_llava()
+    data = [{"input_ids": torch.zeros(1, 4, dtype=torch.long)}]
+    session = Session(model, data)
+    session.probe()
+    session.wait(30)
+    assert session.status.error is not None or not session.probed.report.ok
+    session.close()
+
+
+# --- weights -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    tiny_llava().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_folder_is_planned_at_once_and_its_weights_come_when_asked_for(folder):
+    session = Session(str(folder), batches(), vf.Strategy({"head": "full"}))
+    told, looks = [], []
+    session.subscribe(told.append)
+    session.subscribe(lambda change: looks.append((session.phase, session.status.step, session.status.steps)))
+    assert (session.phase, session.status.can_load) == ("plan_only", True)
+    with pytest.raises(WrongPhase, match="not loaded"):
+        session.run(2)
+    session.load()
+    with pytest.raises(WrongPhase):
+        session.load()
+    session.wait(60)
+    assert (session.phase, session.status.can_load, session.tree.device) == ("idle", False, "cpu")
+    assert ("loading", 80, 80) in looks, "the progress is told"
+    assert "tree" in told
+    session.run(2)
+    session.wait(30)
+    assert session.phase == "deciding"
+    session.close()
+
+
+def test_weights_that_are_not_all_there_are_refused_and_planning_goes_on(folder):
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors.pop("model.multi_modal_projector.linear_1.weight", None) or tensors.pop(
+        "multi_modal_projector.linear_1.weight"
+    )
+    save_file(tensors, file, metadata={"format": "pt"})
+    session = Session(str(folder), batches())
+    session.load()
+    session.wait(60)
+    assert session.phase == "plan_only"
+    assert "would hold random numbers" in session.status.error["message"]
+    assert session.status.can_load, "the files can be mended and loaded again"
+    session.set_tuning(["language_model"], "lora")
+    session.close()
+
+
+def test_weights_without_room_leave_a_working_page(folder, monkeypatch):
+    from transformers import AutoModelForImageTextToText
+
+    def no_room(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.00 GiB.")
+
+    monkeypatch.setattr(AutoModelForImageTextToText, "from_pretrained", no_room)
+    session = Session(str(folder), batches())
+    session.load("bfloat16")
+    session.wait(60)
+    assert session.phase == "plan_only"
+    assert "do not fit" in session.status.error["message"]
+    monkeypatch.undo()
+    session.load("bfloat16")
+    session.wait(60)
+    assert session.phase == "idle"
+    assert session.tree.dtype == "bfloat16"
+    session.close()

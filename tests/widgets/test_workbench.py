@@ -141,3 +141,14 @@ def test_closing_lets_go_of_the_session():
     assert len(session._listeners) == 1
     bench.close()
     assert session._listeners == []
+
+
+def test_a_probe_is_asked_for_and_its_state_carries_what_frozen_parts_would_receive(bench):
+    assert bench.probe_state == {}
+    assert bench.commands.answer(wish("probe", open="yes"))["ok"] is False
+    assert bench.commands.answer(wish("probe", open=True))["ok"] is True
+    assert bench.wait(60)
+    wait_for(lambda: bench.probe_state.get("probe") == 1)
+    assert len(bench.probe_state["open"]) == 4 * len(bench.tree.nodes)
+    assert bench.report.ok
+    assert bench.run_state["phase"] == "idle"

@@ -11,11 +11,16 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core import protocol
+from vlmfreeze_widgets.core.data_state import data_state
 from vlmfreeze_widgets.core.errors import BadWish
 from vlmfreeze_widgets.core.page_state import plan_state, tree_state
+from vlmfreeze_widgets.core.probe_report import BatchFacts, Finding, Link, ProbeReport
+from vlmfreeze_widgets.core.probe_state import probe_state
 from vlmfreeze_widgets.core.run_status import RunStatus
 from vlmfreeze_widgets.core.verdict import Verdict
-from vlmfreeze_widgets.session import Session
+from vlmfreeze_widgets.data.preview import RowPreview, TokenSpan
+from vlmfreeze_widgets.data.rows import Place
+from vlmfreeze_widgets.session import Preview, Session
 
 HERE = Path(__file__).parent
 
@@ -24,7 +29,9 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_snapshot"])
+@pytest.mark.parametrize(
+    "name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot"]
+)
 def test_wishes_are_read_and_written_as_golden(name):
     assert protocol.read_wish(golden(name)).to_dict() == golden(name)
 
@@ -34,6 +41,7 @@ def test_replies_are_golden():
     assert protocol.error_reply("p7-12", 5, protocol.stale(4, 5)) == golden("reply_error")
 
 
+@pytest.mark.check("F18")
 def test_numbers_are_golden():
     for case in golden("numbers"):
         value = float(case["value"])
@@ -46,7 +54,7 @@ def test_numbers_are_golden():
 def test_rows_are_golden_to_the_byte():
     case = golden("event_rows")
     rows = [[protocol.read_number(v) for v in row] for row in case["rows"]]
-    message, buffer = protocol.rows_message(2, 3, rows, 11)
+    message, buffer = protocol.rows_message(2, 3, rows, len(rows[0]))
     assert message == case["message"]
     assert buffer == base64.b64decode(case["buffer_base64"])
 
@@ -64,6 +72,42 @@ def shape(value):
 
 def keys(value):
     return {k: keys(v) for k, v in value.items()} if isinstance(value, dict) else "value"
+
+
+def test_the_state_of_a_probe_is_golden_to_the_byte():
+    tree = vf.read_tree(tiny_llava())
+    links = (
+        Link("a", "a", "projector", "full", False, True, 1e-3, True, 0.5, 1.0),
+        Link("b", "b", "projector", "full", False, True, 1e-3, True, None, 0.0),
+    )
+    finding = Finding("no-pictures", "failure", "projector", "It gets no gradient.", "Give pictures.", ("a",) * 9)
+    projector = "model.multi_modal_projector.linear_1"
+    norms = {f"{projector}.weight": 3.0, f"{projector}.bias": 4.0}
+    report = ProbeReport(3, (), (finding,), links, BatchFacts(2, 10, 0, 2, 8), norms, {"projector": 5.0})
+    state = probe_state(report, 2, 4, tree)
+    wanted = golden("state_probe")
+    assert shape(state) == shape(wanted | {"components": wanted["components"][1:]})
+    assert state["components"][0] == {
+        "name": "projector", "label": "projector", "intent": "full", "tensors": 2, "selected": 2, "in_optimizer": 2, "gradient": 1,
+        "moved": 1, "measured": 2, "rates": [1e-3], "open_norm": 5.0,
+    }  # fmt: skip
+    assert state["findings"][0]["count"] == 9
+    assert len(state["findings"][0]["paths"]) == 8
+    column = struct.unpack(f"<{len(tree.nodes)}f", state["open"])
+    told = {node.path: value for node, value in zip(tree.nodes, column, strict=True) if not math.isnan(value)}
+    assert told == {"": 5.0, "model": 5.0, "model.multi_modal_projector": 5.0, projector: 5.0}
+
+
+def test_the_state_of_the_data_is_golden():
+    question = vf.Question({}, "describe:", "a red cross", picture=object())
+    row = RowPreview(
+        Place("train.json", 1, 1), "", (TokenSpan("a", False), TokenSpan("b", False), TokenSpan("c", True)), (1,)
+    )
+    preview = Preview(1, 0, (row,), "")
+    state = data_state([question], preview, lambda picture: b"png", can_preview=True)
+    assert shape(state) == shape(golden("state_data"))
+    assert state["preview"]["rows"][0]["spans"] == [["ab", False], ["c", True]]
+    assert data_state([], None, bytes, can_preview=False)["preview"] is None
 
 
 def test_states_have_the_golden_keys():
@@ -85,14 +129,36 @@ def test_states_have_the_golden_keys():
 
 def test_a_trees_columns_have_one_entry_per_node():
     tree = tree_state(vf.read_tree(tiny_llava()))
-    nodes = len(tree["names"])
-    sizes = {"parent": 4, "class_index": 2, "params": 8, "own": 8, "bytes": 8, "component": 1, "kind": 1, "lora": 1}
-    assert {k: len(tree[k]) for k in sizes} == {k: nodes * s for k, s in sizes.items()}
+    nodes = len(vf.read_tree(tiny_llava()).nodes)
+    assert {k: len(tree[k]) for k in ("parent", "name", "sort")} == dict.fromkeys(("parent", "name", "sort"), nodes * 4)
+
+
+def column(tree, name, code="I"):
+    return struct.unpack(f"<{len(tree[name]) // 4}{code}", tree[name])
+
+
+def test_names_and_sorts_are_told_once_and_give_back_every_node():
+    source = vf.read_tree(tiny_llava(tie=True))
+    tree = tree_state(source)
+    assert len(set(tree["names"])) == len(tree["names"])
+    assert len({tuple(sort) for sort in tree["sorts"]}) == len(tree["sorts"]) < len(source.nodes) / 2
+    shown = [component["name"] for component in tree["components"]]
+    paths: list[str] = []
+    nodes = zip(source.nodes, column(tree, "name"), column(tree, "sort"), column(tree, "parent", "i"), strict=True)
+    for node, name, sort, above in nodes:
+        prefix = f"{paths[above]}." if above > 0 else ""
+        paths.append(prefix + tree["names"][name])
+        cls, own, size, component, kind, lora = tree["sorts"][sort]
+        assert paths[-1] == node.path
+        assert (tree["classes"][cls], own, size) == (node.class_name, node.own_params, node.own_bytes)
+        assert (shown[component] if component >= 0 else None) == node.component
+        assert (bool(kind), bool(lora)) == (node.kind == "parameter", bool(node.adaptable))
 
 
 def test_a_tree_names_its_alike_blocks_by_their_places():
     tree = tree_state(vf.read_tree(tiny_llava()))
-    names, kind, parent = tree["names"], tree["kind"], struct.unpack(f"<{len(tree['names'])}i", tree["parent"])
+    names = [tree["names"][i] for i in column(tree, "name")]
+    kind, parent = [tree["sorts"][i][4] for i in column(tree, "sort")], column(tree, "parent", "i")
     assert len(tree["folds"]) == 2
     for holder, *numbers in tree["folds"]:
         blocks = [names[i] for i, above in enumerate(parent) if above == holder and not kind[i]]

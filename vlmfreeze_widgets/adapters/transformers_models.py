@@ -1,4 +1,6 @@
-"""Models from configs, folders and Hub ids through transformers: on meta for looking, in memory for training."""
+"""Models without weights from configs, folders and Hub ids, and the processors beside them, through transformers. Weights are
+loaded by ``transformers_weights``.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path
     floating = isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
     try:
         with torch.device("meta"), skeletons_for_timm():
-            model = _auto_class(found.config).from_config(
+            model = auto_class(found.config).from_config(
                 found.config, trust_remote_code=False, **({"dtype": dtype} if floating else {})
             )
     except BadSource:
@@ -69,32 +71,6 @@ def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path
         ) from error
     note = found.entry.agreement if found.entry is not None and found.entry.agreement != "as published" else ""
     return Built(model, found.title or type(model).__name__, found.checkpoint, note)
-
-
-def load(folder: str | Path, dtype: str | None = None) -> nn.Module:
-    """A model with its weights from a local folder or the Hub, on the CPU. Remote code and pickles are never run.
-
-    Raises:
-        BadSource: It cannot be loaded.
-    """
-    check_torchvision()
-    found = find_config(folder)
-    try:
-        model: nn.Module = _auto_class(found.config).from_pretrained(
-            str(found.folder or folder),
-            config=found.config,
-            dtype=dtype or "auto",
-            trust_remote_code=False,
-            use_safetensors=True,
-        )
-    except Exception as error:
-        raise BadSource(
-            f"The weights in {folder} cannot be loaded.",
-            expected="a folder with config.json and safetensors",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
-            remedy="Save the model with save_pretrained, or give only the config to look at it.",
-        ) from error
-    return model
 
 
 def load_processor(folder: str | Path) -> Any:  # noqa: ANN401 - a transformers processor
@@ -136,7 +112,8 @@ def check_torchvision() -> None:
         ) from error
 
 
-def _auto_class(config: Any) -> Any:  # noqa: ANN401 - one of transformers' auto classes
+def auto_class(config: Any) -> Any:  # noqa: ANN401 - one of transformers' auto classes
+    """The auto class that makes models of a config's type."""
     import transformers
 
     for name in ("AutoModelForImageTextToText", "AutoModelForMultimodalLM", "AutoModelForCausalLM", "AutoModel"):

@@ -66,6 +66,16 @@ class EditHistory:
         self._put(wanted, plan)
         return True
 
+    def move_to(self, tree: ModuleTree) -> None:
+        """Goes on with another tree of the same model, such as the one with weights; the past stays.
+
+        Raises:
+            VlmFreezeError: The strategy does not fit it; nothing is changed.
+        """
+        plan = resolve(self.strategy, tree)
+        self.tree = tree
+        self._put(self.strategy, plan)
+
     def undo(self) -> None:
         """Takes the last edit back.
 

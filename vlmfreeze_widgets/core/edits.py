@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from .errors import InvalidStrategy
 from .presets import preset
-from .selectors import find_target
+from .selectors import Target, find_target
 from .slices import narrowed
 from .strategy import Strategy
 from .tree import ModuleTree
@@ -36,21 +36,22 @@ def set_tuning(strategy: Strategy, tree: ModuleTree, targets: Iterable[str], tun
         UnknownTarget: A target names nothing.
         InvalidStrategy: Not a tuning.
     """
-    for target in targets:
-        found = find_target(target, tree)
-        before = strategy.rules.get(target)
-        strategy = _make_room(strategy, tree, target, _inside(tree, target, found.places))
+    wanted = {target: find_target(target, tree) for target in targets}
+    before = strategy.rules
+    rules, rates = _make_room(strategy, tree, wanted)
+    for target in wanted:
         if tuning == "inherit":
-            strategy = strategy.without_rule(target)
+            rules.pop(target, None)
+            rates.pop(target, None)
             continue
-        wanted: Tuning = as_tuning(tuning)
-        if isinstance(wanted, Lora) and isinstance(before, Lora):
-            wanted = before
-        if before is not None and before.kind != wanted.kind:
+        chosen, old = as_tuning(tuning), before.get(target)
+        if isinstance(chosen, Lora) and isinstance(old, Lora):
+            chosen = old
+        if old is not None and old.kind != chosen.kind:
             # A rate for full training is 10 to 100 times off for LoRA: let the default of the new kind show.
-            strategy = strategy.with_lr(target, None)
-        strategy = strategy.with_rule(target, wanted)
-    return strategy
+            rates.pop(target, None)
+        rules[target] = chosen
+    return Strategy(rules, rates, strategy.weight_decay, strategy.name)
 
 
 def set_lora(strategy: Strategy, tree: ModuleTree, target: str, rank: int, alpha: float) -> Strategy:
@@ -128,36 +129,38 @@ def _rule_in_force(strategy: Strategy, tree: ModuleTree, target: str) -> tuple[s
     return target, strategy.rules.get(target, FROZEN) if places else FROZEN
 
 
-def _make_room(strategy: Strategy, tree: ModuleTree, target: str, inside: Callable[[str], bool]) -> Strategy:
-    """Without the other rules that lie inside a target; a component's rule never gives way."""
+def _make_room(
+    strategy: Strategy, tree: ModuleTree, targets: Mapping[str, Target]
+) -> tuple[dict[str, Tuning], dict[str, float]]:
+    """Rules and rates without the other rules that lie inside the targets; a component's rule never gives way.
+
+    All targets are looked at together: a pattern that reaches into several of them gives way when they cover all of it.
+    """
+    inside = _inside(tree, targets)
     renamed: dict[str, list[str]] = {}
     for text in strategy.rules:
         found = find_target(text, tree)
-        if text == target or found.kind == "component":
+        if text in targets or found.kind == "component":
             continue
         within = [inside(place) for place in found.places]
         if all(within):
             renamed[text] = []
         elif any(within) and found.kind == "slice":
             renamed[text] = narrowed(text, lambda place: not inside(place), tree)
-    if not renamed:
-        return strategy
     rules = {new: tuning for text, tuning in strategy.rules.items() for new in renamed.get(text, [text])}
     rates = {new: lr for text, lr in strategy.lr.items() for new in renamed.get(text, [text])}
-    return Strategy(rules, rates, strategy.weight_decay, strategy.name)
+    return rules, rates
 
 
-def _inside(tree: ModuleTree, target: str, places: tuple[str, ...]) -> Callable[[str], bool]:
-    """Whether a path lies in a target: a component's own paths, or at and below the places."""
-    if target in tree.components:
-        return lambda path: tree.component_of(path) == target
-    tops = frozenset(places)
+def _inside(tree: ModuleTree, targets: Mapping[str, Target]) -> Callable[[str], bool]:
+    """Whether a path lies in one of the targets: among a component's own paths, or at and below their places."""
+    whole = {text for text, found in targets.items() if found.kind == "component"}
+    tops = {place for text, found in targets.items() if text not in whole for place in found.places}
+    known = dict.fromkeys(tops, True) | ({} if "" in tops else {"": False})
 
     def at_or_below(path: str) -> bool:
-        while path not in tops:
-            if not path:
-                return False
-            path = path.rpartition(".")[0]
-        return True
+        if path not in known:
+            known[path] = at_or_below(path.rpartition(".")[0])
+        return known[path]
 
-    return at_or_below
+    return lambda path: (bool(whole) and tree.component_of(path) in whole) or (bool(tops) and at_or_below(path))

@@ -78,6 +78,12 @@ class BadBatch(VlmFreezeError):
     code = "bad-batch"
 
 
+class BadData(VlmFreezeError):
+    """No batch can be made of the rows that were given, or answers cannot be told from prompts."""
+
+    code = "bad-data"
+
+
 class NoGradientPath(VlmFreezeError):
     """The loss depends on nothing that trains."""
 

@@ -51,9 +51,10 @@ class Node:
         kind: "module" or "parameter".
         component: Owning component; None where a node spans several.
         parameters: Tensors which the node itself holds.
-        own_params: Elements of those, a shared tensor only at its first name.
+        own_params: Elements that count here and at no other node: a shared tensor only at its first name, and nothing where
+            each tensor has a node of its own below (a bare parameter beside child modules). They sum to the total.
         total_params: The same with everything below.
-        own_bytes: Bytes of the node's own tensors.
+        own_bytes: Bytes of what counts here.
         total_bytes: Bytes of the subtree.
         children: Nodes below, in the model's order.
         adaptable: How LoRA can adapt it: "linear", "embedding", "conv", "experts" (a stacked three-dimensional parameter,
@@ -66,6 +67,8 @@ class Node:
         active_experts: How many of those one token passes.
         own_buffers: Elements of buffers (statistics, position tables) which the node itself holds; never trained.
         own_buffer_bytes: Bytes of those.
+        same_as: Path of the module that this one is a further name of; "" for any other. LoRA adapts a module where it is
+            named first, so that a further name is not adaptable.
         is_cross_attention: Whether it is a block that attends from the text to the picture's features.
     """
 
@@ -88,6 +91,7 @@ class Node:
     own_buffers: int = 0
     own_buffer_bytes: int = 0
     is_cross_attention: bool = False
+    same_as: str = ""
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ class NormLayout:
 
     @cached_property
     def _ancestors(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(_with_ancestors(path) for path in self.modules)
+        return tuple(with_ancestors(path) for path in self.modules)
 
     @cached_property
     def component_names(self) -> tuple[str, ...]:
@@ -83,7 +83,8 @@ class ModuleNorms(Mapping[str, float]):
         return self.layout.by_component(self.norms)
 
 
-def _with_ancestors(path: str) -> tuple[str, ...]:
+def with_ancestors(path: str) -> tuple[str, ...]:
+    """The path and all above it; "" is the model."""
     paths = [path]
     while path:
         path = path.rpartition(".")[0]

@@ -16,10 +16,14 @@ from .presets import PRESETS
 from .protocol import VERSION, number
 from .slices import ranges
 from .tree import ModuleTree, Node
+from .tree_facts import node_fact, tree_facts
 from .wording import count
 
 TUNING_CODES = {"frozen": 0, "lora": 1, "full": 2, "mixed": 3, "none": 4}
-_NO_COMPONENT = 255
+# What lies at or below a node. Adaptable: some leaf could carry LoRA and does not.
+_FROZEN, _LORA, _FULL, _MIXED, _ADAPTABLE = 1, 2, 4, 8, 16
+_BIT_OF = (_FROZEN, _LORA, _FULL, _MIXED, 0)
+_CODE_OF = {bit: code for code, bit in enumerate(_BIT_OF)}
 _PATHS_SHOWN = 8  # of one warning
 
 
@@ -27,36 +31,47 @@ def tree_state(tree: ModuleTree) -> dict[str, Any]:
     """The trait ``tree_state``."""
     nodes = tree.nodes
     index = {node.path: i for i, node in enumerate(nodes)}
-    parents = [-1] * len(nodes)
-    for i, node in enumerate(nodes):
-        for child in node.children:
-            parents[index[child.path]] = i
-    classes = list(dict.fromkeys(node.class_name for node in nodes))
-    class_index = {name: i for i, name in enumerate(classes)}
+    parents = tree.parents
+    classes: dict[str, int] = {}
+    names: dict[str, int] = {}
+    sorts: dict[tuple[int, ...], int] = {}
     shown = [name for name in COMPONENTS if name in tree.components]
     component_index = {name: i for i, name in enumerate(shown)}
+    name_column: list[int] = []
+    sort_column: list[int] = []
+    for i, node in enumerate(nodes):
+        sort = (
+            classes.setdefault(node.class_name, len(classes)),
+            node.own_params,
+            node.own_bytes,
+            component_index.get(node.component or "", -1),
+            int(node.kind == "parameter"),
+            int(bool(node.adaptable)),
+        )
+        sort_column.append(sorts.setdefault(sort, len(sorts)))
+        segment = _segment(node, nodes[parents[i]] if i else None)
+        name_column.append(names.setdefault(segment, len(names)))
     return {
         "v": VERSION,
         "title": tree.title,
         "dtype": tree.dtype,
         "device": tree.device,
         "total_params": tree.total_params,
-        "names": [_segment(node, nodes[parents[i]] if parents[i] >= 0 else None) for i, node in enumerate(nodes)],
-        "classes": classes,
+        "facts": tree_facts(tree),
+        "is_guess": tree.is_guess,
+        "notes": [[i, fact] for i, node in enumerate(nodes) if (fact := node_fact(node))],
+        "names": list(names),
+        "classes": list(classes),
         "components": [_component(tree, name, index) for name in shown],
         "tied": _tied(tree, index),
         "folds": [
             [index[fold.holder], *(number for part in ranges(fold.positions) for number in part)]
             for fold in tree_folds(tree)
         ],
+        "sorts": [list(sort) for sort in sorts],
         "parent": _pack("i", parents),
-        "class_index": _pack("H", [class_index[node.class_name] for node in nodes]),
-        "params": _pack("d", [node.total_params for node in nodes]),
-        "own": _pack("d", [node.own_params for node in nodes]),
-        "bytes": _pack("d", [node.total_bytes for node in nodes]),
-        "component": _pack("B", [component_index.get(node.component or "", _NO_COMPONENT) for node in nodes]),
-        "kind": _pack("B", [int(node.kind == "parameter") for node in nodes]),
-        "lora": _pack("B", [int(bool(node.adaptable)) for node in nodes]),
+        "name": _pack("I", name_column),
+        "sort": _pack("I", sort_column),
     }
 
 
@@ -66,7 +81,7 @@ def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[
     return {
         "v": VERSION,
         "rev": rev,
-        "sentence": sentence(plan),
+        "sentence": sentence(plan, rows),
         "strategy_name": plan.strategy.name,
         "trainable_params": plan.trainable_params,
         "total_params": plan.total_params,
@@ -103,34 +118,30 @@ def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[
 
 
 def node_tunings(plan: Plan) -> list[int]:
-    """One code per node: how everything at or below it trains."""
-    codes: dict[str, int] = {}
-
-    def visit(node: Node) -> int:
-        seen = {visit(child) for child in node.children} - {TUNING_CODES["none"]}
+    """One code per node: how everything at or below it trains. The page foresees the same (js/src/model/preview.ts)."""
+    tree, targets, trainable = plan.tree, plan.lora_targets, plan.trainable
+    heads = frozenset(tree.head_paths)
+    codes = [TUNING_CODES["none"]] * len(tree.nodes)
+    seen = [0] * len(tree.nodes)
+    # Children come after their parents, so from the end each node has heard of all below it.
+    for i in range(len(codes) - 1, -1, -1):
+        node, bits = tree.nodes[i], seen[i]
         if not (node.children and node.kind == "module"):
-            seen |= {TUNING_CODES[plan.tuning_of(p.name)] for p in node.parameters}
-        if node.path in plan.lora_targets:
+            for p in node.parameters:
+                lora = p.name in targets or p.name.rpartition(".")[0] in targets
+                bits |= _FULL if p.owner in trainable else _LORA if lora else _FROZEN
+        if node.path in targets:
             # The bias beside an adapter stays frozen; the module is a LoRA module all the same.
-            seen = {TUNING_CODES["lora"]} | (seen & {TUNING_CODES["full"]})
-        elif TUNING_CODES["lora"] in seen and node.children:
+            bits = _LORA | (bits & (_FULL | _ADAPTABLE))
+        elif bits & _LORA and node.children and not bits & _ADAPTABLE:
             # Norms among LoRA layers carry no adapter: a block of LoRA layers still reads as LoRA.
-            seen -= {c for c in seen if c == TUNING_CODES["frozen"] and _only_norms_frozen(plan, node)}
-        code = TUNING_CODES["none"] if not seen else seen.pop() if len(seen) == 1 else TUNING_CODES["mixed"]
-        codes[node.path] = code
-        return code
-
-    visit(plan.tree.root)
-    return [codes[node.path] for node in plan.tree.nodes]
-
-
-def _only_norms_frozen(plan: Plan, node: Node) -> bool:
-    """Whether each frozen leaf at or below a node could not carry LoRA anyway."""
-    return all(
-        not leaf.adaptable or leaf.path in plan.lora_targets or leaf.path in plan.tree.head_paths
-        for leaf in node.walk()
-        if not leaf.children
-    )
+            bits &= ~_FROZEN
+        codes[i] = code = _CODE_OF.get(bits & ~_ADAPTABLE, TUNING_CODES["mixed"])
+        if not node.children and node.adaptable and node.path not in targets and node.path not in heads:
+            bits |= _ADAPTABLE
+        if i:
+            seen[tree.parents[i]] |= _BIT_OF[code] | (bits & _ADAPTABLE)
+    return codes
 
 
 def _component(tree: ModuleTree, name: str, index: dict[str, int]) -> dict[str, Any]:
@@ -196,5 +207,5 @@ def _segment(node: Node, parent: Node | None) -> str:
     return node.path.removeprefix(prefix)
 
 
-def _pack(code: str, values: Sequence[float]) -> bytes:
+def _pack(code: str, values: Sequence[int]) -> bytes:
     return struct.pack(f"<{len(values)}{code}", *values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from .errors import PlanRefused
@@ -92,7 +93,7 @@ class Plan:
         """Parameters of the model without adapters."""
         return self.tree.total_params
 
-    @property
+    @cached_property
     def full_params(self) -> int:
         """Base parameters trained in full."""
         return sum(self.tree.by_name[name].params for name in self.trainable)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .components import LABELS, SHORT_LABELS
 from .plan import Plan, adapter_size
-from .wording import count, listed, rate, share
+from .tuning import Lora
+from .wording import count, listed, printable, rate, share
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,23 @@ class ComponentRow:
 
 def component_rows(plan: Plan) -> list[ComponentRow]:
     """One row per component of the tree, in the tree's order."""
-    return [_row(plan, name) for name in plan.tree.components]
+    targets: dict[str, dict[str, Lora]] = {}
+    for path, lora in plan.lora_targets.items():
+        targets.setdefault(plan.tree.component_of(path), {})[path] = lora
+    return [_row(plan, name, targets.get(name, {})) for name in plan.tree.components]
 
 
-def _row(plan: Plan, component: str) -> ComponentRow:
+def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRow:
     tree = plan.tree
-    own = [p for p in tree.parameters if p.component == component]
-    counted = [p for p in own if not p.is_alias]
+    own = tree.parameters_of[component]
     full = [p for p in own if p.owner in plan.trainable]
-    targets = {path: lora for path, lora in plan.lora_targets.items() if tree.component_of(path) == component}
     adapters = sum(adapter_size(tree.by_path[path], lora) for path, lora in targets.items())
     highest = max(targets.values(), key=lambda lora: lora.rank, default=None)
     moved = {p.name for p in full} | set(targets)
     holder = tree.blocks(component)
     blocks = [child.path for child in holder.children] if holder is not None else []
-    trained = [b for b in blocks if any(name == b or name.startswith(b + ".") for name in moved)]
+    tops = _tops(moved, holder.path if holder is not None else "")
+    trained = [b for b in blocks if b in tops]
     rates = [g.lr for g in plan.optimizer_groups if g.component == component]
     if not moved:
         tuning = "frozen"
@@ -85,7 +89,7 @@ def _row(plan: Plan, component: str) -> ComponentRow:
     return ComponentRow(
         name=component,
         tuning=tuning,
-        params=sum(p.params for p in counted),
+        params=tree.component_params(component),
         full_params=sum(p.params for p in full if not p.is_alias),
         adapter_params=adapters,
         lr=max(rates, default=None),
@@ -97,9 +101,20 @@ def _row(plan: Plan, component: str) -> ComponentRow:
     )
 
 
-def sentence(plan: Plan) -> str:
-    """ "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen"."""
-    rows = component_rows(plan)
+def _tops(names: Iterable[str], holder: str) -> set[str]:
+    """The children of a holder at or below which the names lie."""
+    prefix = f"{holder}." if holder else ""
+    return {prefix + name[len(prefix) :].partition(".")[0] for name in names if not prefix or name.startswith(prefix)}
+
+
+def sentence(plan: Plan, rows: Sequence[ComponentRow] | None = None) -> str:
+    """ "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen".
+
+    Args:
+        plan: What is said.
+        rows: Its ``component_rows``, where they are at hand.
+    """
+    rows = component_rows(plan) if rows is None else rows
     parts: list[str] = []
     tail_frozen = [
         r for r in rows if r.tuning == "frozen" and r.name not in ("vision_tower", "projector", "language_model")
@@ -146,4 +161,4 @@ def plan_text(plan: Plan) -> str:
             f"{count(row.trainable_params):>10} {lr:>8}  {row.detail}"
         )
     lines += [f"{'✗' if w.severity == 'refusal' else '!'} {w.message} {w.remedy}" for w in plan.warnings]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -13,6 +13,9 @@ from typing import Any
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
+    "weights": "vlmfreeze_widgets.adapters.transformers_weights",
+    "data": "vlmfreeze_widgets.data.load",
+    "thumbnails": "vlmfreeze_widgets.adapters.pillow_thumbnails",
     "schedules": "vlmfreeze_widgets.adapters.transformers_schedules",
     "optimizers": "vlmfreeze_widgets.adapters.bitsandbytes_optimizers",
     "tensor_files": "vlmfreeze_widgets.adapters.safetensors_files",
@@ -24,5 +27,5 @@ _PLAYERS: dict[str, str] = {
 
 
 def port(role: str) -> Any:  # noqa: ANN401 - a module; its functions are typed where they are written
-    """The module that plays ``role``: lora, models, schedules, optimizers, tensor_files, yaml, frames, figures or pictures."""
+    """The module that plays ``role``: lora, models, weights, schedules and so on."""
     return import_module(_PLAYERS[role])

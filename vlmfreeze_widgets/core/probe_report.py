@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from .components import COMPONENTS, LABELS
@@ -92,6 +92,48 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class LinkCount:
+    """The four links of one component, counted over its tensors.
+
+    Attributes:
+        component: Its name.
+        intent: "frozen", "full", "lora" or "full/lora".
+        tensors: How many were meant to train, or do.
+        selected: How many of them train at all.
+        in_optimizer: How many an optimizer group holds; None when there was no optimizer to ask.
+        gradient: How many got a gradient different from zero.
+        moved: How many moved, of ``measured``; None when no step was taken.
+        measured: How many were compared before and after.
+        rates: Their learning rates, rising.
+        open_norm: Gradient norm of the whole component if everything were open; None when that was not asked.
+    """
+
+    component: str
+    intent: str
+    tensors: int
+    selected: int
+    in_optimizer: int | None
+    gradient: int
+    moved: int | None
+    measured: int
+    rates: tuple[float, ...]
+    open_norm: float | None = None
+
+    @property
+    def label(self) -> str:
+        """The component's name for people."""
+        return LABELS.get(self.component, self.component)
+
+    def __str__(self) -> str:
+        held = "-" if self.in_optimizer is None else f"{self.in_optimizer}/{self.tensors}"
+        moved = "-" if self.moved is None else f"{self.moved}/{self.measured}"
+        return (
+            f"{self.label:<18} {self.intent:<8} {f'{self.selected}/{self.tensors}':>9} {held:>13} "
+            f"{f'{self.gradient}/{self.tensors}':>9} {moved:>7}  {', '.join(rate(r) for r in self.rates)}"
+        )
+
+
+@dataclass(frozen=True)
 class ProbeReport:
     """The proof, part by part, that a strategy trains what it says.
 
@@ -123,30 +165,31 @@ class ProbeReport:
 
     _open_components: Mapping[str, float] = field(default_factory=dict, repr=False)
 
+    @property
+    def counts(self) -> tuple[LinkCount, ...]:
+        """The links of each component, in the order of the data's flow; also of what is frozen, where gradients were asked."""
+        shown = [c for c in COMPONENTS if c in self._open_components or any(k.component == c for k in self.links)]
+        return tuple(
+            _count([k for k in self.links if k.component == c], c, self._open_components.get(c)) for c in shown
+        )
+
     def to_dict(self) -> dict[str, object]:
-        """Plain data for ``--json`` and the page."""
+        """Plain data for ``--json``."""
         return {
             "ok": self.ok,
             "steps": self.steps,
-            "findings": [
-                {
-                    "code": f.code, "severity": f.severity, "component": f.component, "message": f.message,
-                    "remedy": f.remedy, "paths": list(f.paths[:8]), "count": len(f.paths),
-                }
-                for f in self.findings
-            ],
+            "components": [asdict(count) for count in self.counts],
+            "findings": [asdict(finding) for finding in self.findings],
             "verdicts": [{"component": v.component, "status": v.status, "text": v.text} for v in self.verdicts],
-            "open": self.open_components,
-        }  # fmt: skip
+            "batches": None if self.batches is None else asdict(self.batches),
+        }
 
     def __str__(self) -> str:
         lines = [
             f"{'component':<18} {'wanted':<8} {'selected':>9} {'in optimizer':>13} {'gradient':>9} {'moved':>7}  lr",
+            *(str(count) for count in self.counts if count.tensors),
+            *(str(v) for v in self.verdicts),
         ]
-        for component in [c for c in COMPONENTS if any(link.component == c for link in self.links)]:
-            links = [link for link in self.links if link.component == component]
-            lines.append(_row(component, links))
-        lines += [str(v) for v in self.verdicts]
         if self.batches is not None:
             lines.append(
                 f"{self.batches.count} micro-batches: {self.batches.label_tokens:,} label tokens, "
@@ -161,16 +204,18 @@ class ProbeReport:
     __repr__ = __str__
 
 
-def _row(component: str, links: list[Link]) -> str:
-    wanted = "/".join(sorted({link.intent for link in links if link.intent != "frozen"})) or "frozen"
-    total = len(links)
-    selected = sum(link.selected for link in links)
+def _count(links: list[Link], component: str, open_norm: float | None) -> LinkCount:
     asked = [link for link in links if link.in_optimizer is not None]
-    held = f"{sum(bool(link.in_optimizer) for link in asked)}/{len(asked)}" if asked else "-"
-    gradient = f"{sum(bool(link.gradient) for link in links)}/{total}"
     moved = [link.moved for link in links if link.moved is not None]
-    rates = sorted({link.lr for link in links if link.lr is not None})
-    return (
-        f"{LABELS.get(component, component):<18} {wanted:<8} {f'{selected}/{total}':>9} {held:>13} {gradient:>9} "
-        f"{f'{sum(m > 0 for m in moved)}/{len(moved)}' if moved else '-':>7}  {', '.join(rate(r) for r in rates)}"
+    return LinkCount(
+        component=component,
+        intent="/".join(sorted({link.intent for link in links if link.intent != "frozen"})) or "frozen",
+        tensors=len(links),
+        selected=sum(link.selected for link in links),
+        in_optimizer=sum(bool(link.in_optimizer) for link in asked) if asked else None,
+        gradient=sum(bool(link.gradient) for link in links),
+        moved=sum(m > 0 for m in moved) if moved else None,
+        measured=len(moved),
+        rates=tuple(sorted({link.lr for link in links if link.lr is not None})),
+        open_norm=open_norm,
     )

@@ -79,6 +79,7 @@ class Lookup:
         self._tree = tree
         self.targets: dict[str, Target] = {text: find_target(text, tree) for text in entries if text}
         self._at: dict[str, list[_Hit]] = {}
+        self._known: dict[str, dict[str, tuple[str, Target] | None]] = {}
         for order, target in enumerate(self.targets.values()):
             for place in target.places:
                 self._at.setdefault(place, []).append(_Hit(target, order))
@@ -86,29 +87,41 @@ class Lookup:
     def decide(self, path: str) -> str | None:
         """The key that rules over a parameter or module path, or None."""
         hit = self._nearest(path)
-        return None if hit is None else hit.text
+        return None if hit is None else hit[1].text
 
     def place_of(self, path: str) -> str | None:
         """The place through which the winning key reaches ``path``."""
-        return next((place for place, _ in self._hits(path)), None)
+        hit = self._nearest(path)
+        return None if hit is None else hit[0]
 
-    def _nearest(self, path: str) -> Target | None:
-        return next((target for _, target in self._hits(path)), None)
-
-    def _hits(self, path: str) -> Iterator[tuple[str, Target]]:
+    def _nearest(self, path: str) -> tuple[str, Target] | None:
+        """The winning key and its place. Whatever was found on the way up is kept: brothers ask for the same again."""
+        if not self._at:
+            return None
         component = self._tree.component_of(path)
-        place = path
+        known = self._known.setdefault(component, {})
+        passed: list[str] = []
+        place, found = path, None
         while True:
-            # A component's rule stops where another component begins inside it (a merger inside the vision tower).
-            hits = [
-                hit for hit in self._at.get(place, ()) if hit.target.kind != "component" or hit.target.text == component
-            ]
-            if hits:
-                best = max(hits, key=lambda hit: (hit.target.specificity(place), hit.order))
-                yield place, best.target
+            if place in known:
+                found = known[place]
+                break
+            passed.append(place)
+            if place in self._at and (found := self._best(place, component)) is not None:
+                break
             if not place:
-                return
+                break
             place = place.rpartition(".")[0]
+        for place in passed:
+            known[place] = found
+        return found
+
+    def _best(self, place: str, component: str) -> tuple[str, Target] | None:
+        # A component's rule stops where another component begins inside it (a merger inside the vision tower).
+        hits = [hit for hit in self._at[place] if hit.target.kind != "component" or hit.target.text == component]
+        if not hits:
+            return None
+        return place, max(hits, key=lambda hit: (hit.target.specificity(place), hit.order)).target
 
 
 def _lora_targets(tree: ModuleTree, rules: Lookup, tunings: Mapping[str, Tuning]) -> Iterator[tuple[Node, Lora]]:

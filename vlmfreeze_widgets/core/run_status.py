@@ -6,11 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .history import Answers
 from .protocol import VERSION, number
 from .verdict import Verdict
 
-Phase = Literal["plan_only", "idle", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"]
-BUSY: frozenset[str] = frozenset({"preparing", "running", "paused", "stopping", "restoring"})
+Phase = Literal[
+    "plan_only",
+    "loading",
+    "idle",
+    "probing",
+    "preparing",
+    "running",
+    "paused",
+    "stopping",
+    "deciding",
+    "restoring",
+    "failed",
+]
+BUSY: frozenset[str] = frozenset({"loading", "probing", "preparing", "running", "paused", "stopping", "restoring"})
 """Phases in which the worker has the model."""
 
 
@@ -21,8 +34,8 @@ class RunStatus:
     Attributes:
         phase: What it is doing.
         burst: Number of the burst, from 1; 0 before the first.
-        steps: Asked for.
-        step: Taken.
+        steps: Asked for; while loading, tensors in all.
+        step: Taken; while loading, tensors loaded.
         rows: Records held.
         seconds_per_step: Mean of the last steps.
         eta_seconds: Until the last step.
@@ -37,6 +50,8 @@ class RunStatus:
         message: For the person, such as why it ended early.
         error: The three parts and the traceback of a failed burst.
         why_not: Why Run is not possible now; None when it is.
+        answers: What the model said before, and says now, to the questions; None where nothing was asked.
+        can_load: Whether there are weights to load.
         outcome: "kept" or "discarded" once decided.
         default_steps: What Run offers.
     """
@@ -59,6 +74,8 @@ class RunStatus:
     message: str | None = None
     error: Mapping[str, str] | None = None
     why_not: str | None = None
+    answers: tuple[Answers, Answers] | None = None
+    can_load: bool = False
     outcome: str | None = None
     default_steps: int = 50
 
@@ -97,6 +114,14 @@ class RunStatus:
             "error": None if self.error is None else dict(self.error),
             "can_run": self.why_not is None,
             "why_not": self.why_not,
+            "answers": None
+            if self.answers is None
+            else {
+                "before": list(self.answers[0].texts),
+                "now": list(self.answers[1].texts),
+                "step": self.answers[1].step,
+            },
+            "can_load": self.can_load,
             "outcome": self.outcome,
             "default_steps": self.default_steps,
         }

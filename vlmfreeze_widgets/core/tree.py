@@ -109,13 +109,43 @@ class ModuleTree:
             names.setdefault(p.owner, []).append(p.name)
         return MappingProxyType({k: tuple(v) for k, v in names.items() if len(v) > 1})
 
+    @cached_property
+    def parents(self) -> tuple[int, ...]:
+        """Per node the place in ``nodes`` of the one above it; -1 for the root."""
+        above = [-1] * len(self.nodes)
+        at = {node.path: i for i, node in enumerate(self.nodes)}
+        for i, node in enumerate(self.nodes):
+            for child in node.children:
+                above[at[child.path]] = i
+        return tuple(above)
+
+    @cached_property
+    def _owners(self) -> Mapping[str, str]:
+        """Path of each node and parameter -> the component that owns it."""
+        owners: dict[str, str] = {}
+        for path in (*self.by_path, *self.by_name):
+            owners[path] = owner_of(path, self.owned_paths) or "other"
+        return owners
+
     def component_of(self, path: str) -> str:
         """The component that owns a path; "other" where none does."""
-        return owner_of(path, self.owned_paths) or "other"
+        return self._owners.get(path) or owner_of(path, self.owned_paths) or "other"
+
+    @cached_property
+    def parameters_of(self) -> Mapping[str, tuple[Parameter, ...]]:
+        """Component -> its parameters, further names of shared tensors too."""
+        held: dict[str, list[Parameter]] = {name: [] for name in self.components}
+        for p in self.parameters:
+            held.setdefault(p.component, []).append(p)
+        return MappingProxyType({name: tuple(parameters) for name, parameters in held.items()})
+
+    @cached_property
+    def _component_params(self) -> Mapping[str, int]:
+        return {name: sum(p.params for p in held if not p.is_alias) for name, held in self.parameters_of.items()}
 
     def component_params(self, component: str) -> int:
         """Parameters that a component owns; a shared tensor counts where it is named first."""
-        return sum(p.params for p in self.parameters if p.component == component and not p.is_alias)
+        return self._component_params.get(component, 0)
 
     def component_active(self, component: str) -> int:
         """The same, of a mixture's routed experts only those that one token passes."""
@@ -126,11 +156,24 @@ class ModuleTree:
                 idle += total - total // node.experts * node.active_experts
         return self.component_params(component) - idle
 
+    @cached_property
+    def _blocks(self) -> Mapping[str, Node]:
+        largest: dict[str, Node] = {}
+        for node in self.nodes:
+            if (
+                node.component is None
+                or len(node.children) < 2
+                or not (node.is_list or node.class_name == "ModuleList")
+            ):
+                continue
+            before = largest.get(node.component)
+            if before is None or node.total_params > before.total_params:
+                largest[node.component] = node
+        return largest
+
     def blocks(self, component: str) -> Node | None:
         """The list of repeated blocks of a component: the one that holds most of its parameters."""
-        held = [node for node in self.nodes if node.component == component and len(node.children) > 1]
-        lists = [node for node in held if node.is_list or node.class_name == "ModuleList"]
-        return max(lists, key=lambda node: node.total_params, default=None)
+        return self._blocks.get(component)
 
     def __getitem__(self, path: str) -> Node:
         node = self.by_path.get(path)

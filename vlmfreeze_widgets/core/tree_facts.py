@@ -1,8 +1,8 @@
-"""What is said of a whole tree, in a few short sentences, the same in text, HTML, terminal and page."""
+"""What is said of a tree and of single modules, in a few short phrases, the same in text, HTML, terminal and page."""
 
 from __future__ import annotations
 
-from .tree import ModuleTree
+from .tree import ModuleTree, Node
 from .wording import count, size
 
 
@@ -26,6 +26,15 @@ def tree_facts(tree: ModuleTree) -> list[str]:
     if tree.note:
         facts.append(tree.note)
     return facts
+
+
+def node_fact(node: Node) -> str:
+    """What is remarkable about one module, or ""."""
+    if node.is_cross_attention:
+        return "cross-attention"
+    if node.experts:
+        return f"{node.active_experts} of {node.experts} experts per token"
+    return ""
 
 
 def _stored(tree: ModuleTree) -> list[str]:

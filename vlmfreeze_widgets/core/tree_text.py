@@ -5,8 +5,8 @@ from __future__ import annotations
 from .components import LABELS
 from .folding import folded_children, signatures, tree_folds
 from .tree import ModuleTree, Node
-from .tree_facts import tree_facts
-from .wording import count, share
+from .tree_facts import node_fact, tree_facts
+from .wording import count, printable, share
 
 
 def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
@@ -42,15 +42,12 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
         lines.append(f"{fold.holder}: {fold.precise} are alike ({fold.representative.class_name})")
     for owner, names in tree.aliases.items():
         lines.append(f"shared: {' = '.join(names)} (counted once, at {owner})")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _class(node: Node) -> str:
-    if node.is_cross_attention:
-        return f"{node.class_name} (cross-attention)"
-    if node.experts:
-        return f"{node.class_name} ({node.active_experts} of {node.experts} experts per token)"
-    return node.class_name
+    fact = node_fact(node)
+    return f"{node.class_name} ({fact})" if fact else node.class_name
 
 
 def _rows(

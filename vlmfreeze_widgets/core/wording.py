@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+_JOINER = "\u200d"
+
 
 def count(number: float) -> str:
     """Parameters in three significant digits: 7.06 B, 61.0 M, 131.3 M, 1.25 K, 12."""
@@ -47,6 +49,15 @@ def seconds(value: float) -> str:
     if value < 60:
         return f"{value:.0f} s"
     return f"{int(value // 60)} min {int(value % 60)} s"
+
+
+def printable(line: str) -> str:
+    """A line with what is no letter in it spelled out (``\\n``, ``\\x1b``, ``\\u202e``): a name from a stranger's model can
+    neither begin a line of its own, nor colour a terminal, nor turn the text around."""
+    if line.isprintable():
+        return line
+    # The joiner holds letters and emoji together; it moves nothing.
+    return "".join(c if c.isprintable() or c == _JOINER else c.encode("unicode_escape").decode() for c in line)
 
 
 def listed(words: list[str]) -> str:

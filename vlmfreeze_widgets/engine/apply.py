@@ -15,6 +15,7 @@ from ..core.plan import Plan
 from ..core.ports import port
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
+from .modes import train_what_trains
 from .ownership import check_free, claim, release
 from .read import read_tree
 from .snapshot import StructureSnapshot, ValueSnapshot
@@ -135,12 +136,8 @@ class AppliedModel:
         self.set_training_mode()
 
     def set_training_mode(self) -> None:
-        """Training mode, except where a module holds buffers and nothing of it trains: its statistics must not drift."""
-        self.model.train()
-        for module in self.model.modules():
-            holds_buffers = any(b is not None for b in module._buffers.values())
-            if holds_buffers and not any(p.requires_grad for p in module.parameters()):
-                module.eval()
+        """Training mode where something trains, rest elsewhere; see ``engine.modes``."""
+        train_what_trains(self.model)
 
     def _list_trainables(self) -> tuple[Trainable, ...]:
         tree = self.plan.tree

@@ -22,14 +22,16 @@ import torch
 from torch import nn
 
 from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
-from ..core.history import History, StepRecord
+from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
 from . import burst_state
+from .answers import Question
 from .apply import plan_for
+from .feature_cache import cacheable
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
 from .out_of_memory import is_out_of_memory, let_go, told
@@ -39,6 +41,7 @@ from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
 from .training_run import TrainingRun
+from .watch import Look, Watched, decoder
 from .wrappers import unwrap
 
 _open: WeakSet[Burst] = WeakSet()
@@ -65,6 +68,9 @@ class Burst:
         batches: Yields dicts of tensors with ``labels``; read again from the start when it ends.
         lr: Rate of whatever has no rate in the strategy.
         eval_batches: Held-out batches for ``record.eval_loss``.
+        retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
+        questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
+        processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
 
     Attributes:
@@ -91,6 +97,9 @@ class Burst:
         *,
         lr: float | None = None,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
         **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
@@ -118,8 +127,17 @@ class Burst:
         drawn = RandomStream(self.settings.seed, self._device, with_libraries=True)
         self.batches = MicroBatches(batches, self._shifts, drawn)
         unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
-        self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts, unseen))
+        asked = tuple(questions)
+        self._watched = Watched(
+            () if eval_batches is None else tuple(_all(eval_batches, self._shifts, unseen)),
+            () if retention_batches is None else tuple(_all(retention_batches, self._shifts, unseen)),
+            asked,
+            decoder(processor, asked),
+        )
         self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
+        self.history.questions = tuple((question.prompt, question.target) for question in asked)
+        if self.settings.cache_features:
+            cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
         self.proof: Proof | None = None
         self._stop = False
@@ -243,6 +261,9 @@ class Burst:
         batches: Iterable[Any],
         *,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         **changes: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> Burst:
         """A burst that goes on where it was saved, with the same numbers that it would have had.
@@ -253,6 +274,9 @@ class Burst:
             batches: The same source. Its last pass is read again up to the place, so a shuffled one costs that time. With another
                 batch size the rows that were seen are passed over, and ``history.notes`` says so.
             eval_batches: As before.
+            retention_batches: As before.
+            questions: As before.
+            processor: As before.
             changes: Settings that may be otherwise than before: ``steps``, ``seconds``, ``accumulation``, ...
 
         Raises:
@@ -267,8 +291,9 @@ class Burst:
         before = BurstSettings.from_dict(saved.history.settings)
         settings = replace(before, **changes)
         burst = cls(
-            model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings
-        )
+            model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings,
+            retention_batches=retention_batches, questions=questions, processor=processor,
+        )  # fmt: skip
         saved.history.settings = dict(settings.to_dict())
         saved.history.notes += [
             f"{name} is {value!r} from step {saved.number + 1} on; it was {getattr(before, name)!r}."
@@ -287,6 +312,11 @@ class Burst:
             self.history.layout = run.layout
             self._began = time.monotonic()
             saved, self._saved = self._saved, None
+            if self._watched:
+                # Before a saved state is put on: retention is measured against the model without the burst.
+                look = run.begin_watch(self._watched, self._shifts)
+                if saved is None:
+                    self._see(0, look)
             if saved is not None:
                 self._began = time.monotonic() - saved.data["spent"]
                 self.history.notes += burst_state.restore(saved, run, self.batches)
@@ -327,14 +357,15 @@ class Burst:
                     self._stopped_early = "the batches ran out"
                     return
                 rates = run.rates
-                shown = run.step(batches, lambda: self._stop, number)
+                due = number % settings.eval_interval == 0 or number == 1
+                shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
                 if shown is None:
                     self._stopped_early = "stopped"
                     return
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
                 last = number == settings.steps or over
-                look = self._eval is not None and (number % settings.eval_interval == 0 or number == 1 or last)
+                looks = self._watched and (due or last) and shown.error is None
                 record = StepRecord(
                     step=number,
                     loss=shown.loss,
@@ -346,12 +377,14 @@ class Burst:
                     memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
                     input_tokens=sum(b.input_tokens for b in batches),
                     problem=shown.problem,
+                    updates=shown.updates,
                 )
                 try:
                     if shown.interrupt is not None:
                         raise shown.interrupt
-                    if look and shown.error is None:
-                        record = replace(record, eval_loss=run.evaluate(self._eval or []))
+                    if looks:
+                        look = self._see(number, run.look())
+                        record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
                 finally:
                     self.history.append(record)
                 if number == settings.verdict_after:
@@ -375,6 +408,13 @@ class Burst:
         self.proof = run.witness.proof
         run.watch.finish(self.proof.changed if self.proof is not None else ())
         self.history.tainted += run.watch.reasons
+
+    def _see(self, step: int, look: Look) -> Look:
+        if step == 0:
+            self.history.retention_start = look.retention
+        if look.answers is not None:
+            self.history.answers.append(Answers(step, look.answers))
+        return look
 
     def _is_over(self, run: TrainingRun, over: bool) -> bool:
         """Whether no further step is taken, and why."""

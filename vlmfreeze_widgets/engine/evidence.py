@@ -32,7 +32,7 @@ class Witness:
     def __init__(self, applied: AppliedModel, optimized: frozenset[int], proof: str = "auto") -> None:
         self._applied = applied
         self._optimized = optimized
-        self._frozen = _frozen_tensors(applied.model, applied.plan)
+        self._frozen = frozen_tensors(applied.model, applied.plan)
         began = time.perf_counter()
         self._algorithm = algorithm_for(list(self._frozen.values()), proof)
         self._before = digests(list(self._frozen.values()), self._algorithm)
@@ -134,7 +134,7 @@ class Witness:
         )
 
 
-def _frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
+def frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
     """Base parameters that do not train, and buffers of modules in which nothing trains, by their name in the tree."""
     found: dict[str, torch.Tensor] = {}
     for name, parameter in model.named_parameters():

@@ -10,6 +10,7 @@ from torch import nn
 
 from .micro_batches import MicroBatch
 from .model_loss import model_loss
+from .modes import rest_all
 from .norms import read_norms
 from .ownership import check_free, claim, release
 from .randomness import RandomStream
@@ -36,7 +37,7 @@ def open_gradients(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, floa
         for parameter in model.parameters():
             parameter.grad = None
             parameter.requires_grad_(parameter.is_floating_point() and parameter.element_size() > 1)
-        model.eval()  # no dropout, no statistics: the question is about the weights
+        rest_all(model)  # no dropout, no statistics: the question is about the weights
         with RandomStream(0, device).active(), torch.enable_grad(), torch.autocast(device.type, enabled=False):
             model_loss(model, MicroBatch(0, batch, 1, 1), device).backward()
         named = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]

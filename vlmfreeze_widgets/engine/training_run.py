@@ -5,8 +5,8 @@ Taking and giving back the model is never cut in two by Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -17,8 +17,10 @@ from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .checkpointing import enable_checkpointing
 from .evidence import Witness
+from .feature_cache import FeatureCache, cacheable
 from .masters import Masters
 from .micro_batches import MicroBatch
+from .modes import rest_all
 from .optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
 from .own_dropout import draws_random_numbers, lead
 from .precision import UpdateMeter
@@ -27,6 +29,8 @@ from .settings import BurstSettings
 from .tampering import Watch
 from .training_step import StepResult, TrainingStep
 from .uninterrupted import SteadyHand
+from .update_ratio import UpdateRatio
+from .watch import Look, Watched, Watcher
 
 
 class TrainingRun:
@@ -55,6 +59,8 @@ class TrainingRun:
         self._model, self._plan = model, plan
         self.hand = SteadyHand(device)
         self._applied: AppliedModel | None = None
+        self._watcher: Watcher | None = None
+        self._features: FeatureCache | None = None
         self.trained: dict[str, torch.Tensor] = {}
         try:
             interrupt = self.hand.do(self._apply)
@@ -80,6 +86,9 @@ class TrainingRun:
         self._in_stream = self.stream.active if draws else nullcontext
         if settings.checkpointing:
             enable_checkpointing(self._model, settings.checkpointing)
+            applied.set_training_mode()
+        if settings.cache_features:
+            self._features = FeatureCache(self._model, cacheable(self._plan, self._model))
         pure = precision == "bf16-pure"
         if pure:
             for trainable in applied.trainables:
@@ -122,8 +131,11 @@ class TrainingRun:
         """Component -> learning rate of the next step."""
         return rates_of(self.optimizer)
 
-    def step(self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int) -> StepResult | None:
-        """Takes one step; see ``TrainingStep.take``."""
+    def step(
+        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, measure: bool = False
+    ) -> StepResult | None:
+        """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
+        self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
         # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
         with self._in_stream(), torch.autocast(self.device.type, enabled=False):
             shown = self._step.take(batches, stopped, number)
@@ -134,18 +146,26 @@ class TrainingRun:
             self.witness.see_step(shown.norms)
         return shown
 
-    def evaluate(self, batches: Sequence[MicroBatch]) -> float:
-        """Mean loss over the label tokens of held-out batches, in eval mode."""
-        self._model.eval()
-        loss, tokens = 0.0, 0
+    def begin_watch(self, watched: Watched, shifts: bool) -> Look:
+        """Takes the first look, before anything has trained."""
+        with self._at_rest():
+            self._watcher = Watcher(watched, self._model, self.device, self._step.loss_of, shifts)
+            return self._watcher.look()
+
+    def look(self) -> Look:
+        """Takes another look, at what was asked for in ``begin_watch``."""
+        assert self._watcher is not None
+        with self._at_rest():
+            return self._watcher.look()
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        rest_all(self._model)
         try:
-            with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-                for batch in batches:
-                    loss += float(self._step.loss_of(batch)) * batch.label_tokens
-                    tokens += batch.label_tokens
+            with torch.autocast(self.device.type, enabled=False):
+                yield
         finally:
             self.applied.set_training_mode()
-        return loss / tokens
 
     def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
         """Judges every component now.
@@ -164,6 +184,8 @@ class TrainingRun:
             raise interrupt
 
     def _revert(self) -> None:
+        if self._features is not None:
+            self._features.close()
         if self._applied is None or not self._applied.is_applied:
             return
         for parameter, data in getattr(self, "_storages", ()):

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: bfc8fd49b136ed3c9ebfa776c71aa0a7644c60bff59f6c7e51615fa51b0ee1ec */
+/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -40,6 +40,18 @@ def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _preview(session: Session, args: Mapping[str, Any]) -> None:
+    session.look_at_data(max(0, args["first"]))
+
+
+def _load(session: Session, args: Mapping[str, Any]) -> None:
+    session.load(args["dtype"])
+
+
+def _probe(session: Session, args: Mapping[str, Any]) -> None:
+    session.probe(open_all=args["open"])
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -69,6 +81,9 @@ GRANTS: Mapping[str, _Grant] = {
     "stop": _plain("stop"),
     "keep": _plain("keep"),
     "discard": _plain("discard"),
+    "preview": _preview,
+    "load": _load,
+    "probe": _probe,
     "series": _series,
 }
 

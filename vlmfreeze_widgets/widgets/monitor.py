@@ -12,12 +12,21 @@ import traitlets
 from ..core.errors import BadWish
 from ..core.history import History, StepRecord
 from ..core.protocol import Wish
-from ..core.run_status import RunStatus
+from ..core.run_status import Phase, RunStatus
 from .assets import asset
 from .channel import CommandChannel
 from .outbox import Outbox
 from .row_feed import RowFeed
 
+_PHASES: dict[str, Phase] = {  # of a run in another process -> what the page calls it
+    "waiting": "preparing",
+    "preparing": "preparing",
+    "running": "running",
+    "saving": "running",
+    "finished": "idle",
+    "stopped": "idle",
+    "failed": "failed",
+}
 log = logging.getLogger("vlmfreeze_widgets")
 
 
@@ -25,7 +34,8 @@ class BurstMonitor(anywidget.AnyWidget):
     """Loss and gradient norms of a history, live while it grows.
 
     Args:
-        history: Of a burst (``burst.history``, ``result.history``), or one that your own loop appends to.
+        history: Of a burst (``burst.history``, ``result.history``), one that your own loop appends to, or that of a run in
+            another process (``vf.follow(folder)``).
         steps: How many are expected; by default those of the history's settings.
         height: Of the plots, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
@@ -43,7 +53,7 @@ class BurstMonitor(anywidget.AnyWidget):
 
     def __init__(self, history: History, *, steps: int | None = None, height: int = 170, theme: str = "auto") -> None:
         self.history = history
-        self._steps = steps or int(history.settings.get("steps", 0)) or len(history)
+        self._asked = steps
         self._feed = RowFeed(self.send)
         super().__init__(
             _esm=asset("monitor.js").read_text(encoding="utf-8"),
@@ -68,11 +78,14 @@ class BurstMonitor(anywidget.AnyWidget):
         history = self.history
         last: StepRecord | None = history[-1] if len(history) else None
         components = history.layout.component_names
-        done = last is not None and last.step >= self._steps
+        # A followed run tells its settings, and so its steps, only when it has begun.
+        steps = self._asked or int(history.settings.get("steps", 0)) or len(history)
+        done = last is not None and last.step >= steps
+        run = history.run
         return RunStatus(
-            phase="idle" if done or last is None else "running",
+            phase=("idle" if done or last is None else "running") if run is None else _PHASES[run.phase],
             burst=1,
-            steps=self._steps,
+            steps=steps if run is None else self._asked or run.steps or steps,
             step=last.step if last else 0,
             rows=len(history),
             seconds_per_step=last.seconds if last else None,
@@ -80,6 +93,9 @@ class BurstMonitor(anywidget.AnyWidget):
             lr_columns=components,
             norm_columns=components,
             memory_bytes=last.memory_bytes if last else None,
+            skipped=history.skipped,
+            message=None if run is None else "Saving the result" if run.phase == "saving" else run.message,
+            error=None if run is None else run.error,
             why_not="This page only watches.",
         )
 

@@ -43,6 +43,7 @@ class SessionPage(anywidget.AnyWidget):
     def __init__(self, session: Session, bundle: str, options: Mapping[str, Any], **state: Any) -> None:  # noqa: ANN401
         self.session = session
         self._shown_rev = session.rev
+        self._shown_tree = session.tree
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
@@ -102,6 +103,9 @@ class SessionPage(anywidget.AnyWidget):
 
     def _flush(self) -> None:
         """Publishes what changed; on the outbox's thread, under its lock."""
+        if self.session.tree is not self._shown_tree:
+            self._shown_tree = self.session.tree
+            self.tree_state = tree_state(self.session.tree)
         if self.session.rev != self._shown_rev:
             self._shown_rev = self.session.rev
             self.plan_state = self._plan_state()

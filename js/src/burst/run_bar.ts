@@ -6,6 +6,7 @@ import type { WishName } from "../wire/messages";
 import type { Phase } from "../wire/run_state";
 import { statusLine } from "./status_line";
 
+const DTYPES = [["auto", "as stored"], ["bfloat16", "bfloat16"], ["float32", "float32"], ["4bit", "4 bits"]] as const;
 const BUSY: readonly Phase[] = ["preparing", "running", "paused", "stopping"];
 
 export function runBar(view: View, watching: boolean): HTMLElement {
@@ -17,13 +18,16 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     if (event.key === "Enter") go();
   } });
   const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => go() }, icon("run", true), "Run");
+  const probe = h("button.vf-button", { type: "button", title: "Takes 3 steps, shows which parts really train, and puts the model back", onclick: () => void page.wish("probe", { open: false }) }, "Probe");
+  const dtype = h("select.vf-select", { "aria-label": "Load weights as", title: "4 bits: QLoRA, the language model in NF4; needs bitsandbytes", "data-lm-suppress-shortcuts": "true" }, ...DTYPES.map(([value, words]) => h("option", { value }, words)));
+  const load = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.wish("load", { dtype: dtype.value }) }, "Load weights");
   const stepsLabel = h("label.vf-stepslabel", {}, steps, "steps");
   const [pause, resume, stop] = [button("pause", "pause", "Pause"), button("resume", "run", "Resume"), button("stop", "stop", "Stop")];
   const bar = h("span");
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": "Burst", "aria-valuemin": "0" }, bar);
   const line = h("span.vf-status");
   const note = h("p.vf-note");
-  const element = h("div.vf-runbar", {}, run, stepsLabel, pause, resume, stop, progress, line);
+  const element = h("div.vf-runbar", {}, load, dtype, run, stepsLabel, probe, pause, resume, stop, progress, line);
 
   function wanted(): number {
     const value = Number(steps.value);
@@ -43,19 +47,23 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     if (!touched) steps.value = String(state.default_steps);
     // Running again while a result is undecided discards it, as the session does.
     const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only" || phase === "deciding");
-    run.hidden = stepsLabel.hidden = !startable;
+    load.hidden = dtype.hidden = watching || !state.can_load;
+    load.disabled = !page.alive;
+    run.hidden = stepsLabel.hidden = !startable || state.can_load;
     run.disabled = !page.alive || !state.can_run || !!refusal || !wanted();
+    probe.hidden = watching || state.can_load || (!startable && phase !== "probing");
+    probe.disabled = !page.alive || phase === "probing" || phase === "plan_only";
     steps.disabled = phase === "plan_only";
     pause.hidden = watching || phase !== "running";
     resume.hidden = watching || phase !== "paused";
     stop.hidden = watching || !busy;
     stop.disabled = !page.alive || phase === "stopping";
     pause.disabled = resume.disabled = !page.alive;
-    progress.hidden = !busy && state.burst === 0;
+    progress.hidden = !busy && phase !== "loading" && state.burst === 0;
     set(progress, { "aria-valuemax": state.steps, "aria-valuenow": state.step, "data-phase": phase });
     bar.style.width = `${state.steps ? Math.min(100, (100 * state.step) / state.steps) : 0}%`;
     say(line, statusLine(state));
-    const why = startable && !state.can_run ? (state.why_not ?? refusal?.message ?? "") : startable && refusal ? refusal.message : "";
+    const why = state.can_load ? "" : startable && !state.can_run ? (state.why_not ?? refusal?.message ?? "") : startable && refusal ? refusal.message : "";
     const slow = busy && page.subshell === null && page.alive && !watching ? "Stop acts when the running cell ends." : "";
     say(note, [why, slow, state.message ?? ""].filter(Boolean).join(" "));
     note.hidden = !note.textContent;

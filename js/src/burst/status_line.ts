@@ -6,8 +6,10 @@ const SHORT: Partial<Record<RunState["phase"], string>> = { preparing: "preparin
 
 /** The sentence; "" before the first burst. */
 export function statusLine(run: RunState): string {
-  if (run.burst === 0 && run.phase !== "preparing") return "";
   const known = (value: number | null): value is number => value !== null && Number.isFinite(value);
+  if (run.phase === "loading") return ["loading weights", run.steps ? `${run.step} / ${run.steps} tensors` : "", known(run.eta_seconds) && run.step > 1 ? `${left(run.eta_seconds)} left` : ""].filter(Boolean).join(" · ");
+  if (run.phase === "probing") return "probing";
+  if (run.burst === 0 && run.phase !== "preparing") return "";
   const running = run.phase === "running" || run.phase === "paused";
   const parts = [SHORT[run.phase] ?? "", `step ${run.step} / ${run.steps}`];
   if (known(run.seconds_per_step)) parts.push(`${seconds(run.seconds_per_step)}/step`);

@@ -1,8 +1,9 @@
 /** The top of the page: which model, how much of it trains, undo and redo, presets, and the strategy as one sentence. */
 import { count, share } from "../format";
-import { h, say } from "../parts/dom";
+import { fill, h, say } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
+import type { ModelTree } from "../tree/model_tree";
 import type { WishName } from "../wire/messages";
 import { presetMenu } from "./preset_menu";
 
@@ -11,10 +12,12 @@ export function header(view: View): HTMLElement {
   const title = h("h2.vf-title");
   const facts = h("span.vf-facts");
   const device = h("span.vf-device");
+  const remarks = h("ul.vf-remarks", { "aria-label": "About this model" });
   const sentence = h("p.vf-sentence");
   const button = (name: WishName, glyph: IconName, words: string): HTMLButtonElement =>
     h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.wish(name) }, icon(glyph));
   const [undo, redo] = [button("undo", "undo", "Undo"), button("redo", "redo", "Redo")];
+  let drawn: ModelTree | null = null;
   const draw = (): void => {
     const { plan, tree } = page;
     if (!tree) return;
@@ -23,6 +26,12 @@ export function header(view: View): HTMLElement {
     const trains = plan ? ` · ${count(plan.trainable_params)} train (${share(plan.trainable_params, plan.total_params || total_params)})` : "";
     say(facts, `${count(total_params)} parameters${trains}${dtype ? " · " : ""}`);
     say(device, [dtype, place].filter(Boolean).join(" on "));
+    if (drawn !== tree) {
+      drawn = tree;
+      const words = tree.state.facts.map((fact) => h("li", {}, fact));
+      fill(remarks, ...(tree.state.is_guess ? [h("li.vf-guess", {}, "guessed components"), ...words] : words));
+      remarks.hidden = !remarks.childElementCount;
+    }
     say(sentence, plan?.sentence ?? "");
     sentence.dataset.waiting = String(page.edits.waiting);
     undo.disabled = !page.alive || !plan?.can_undo;
@@ -30,5 +39,5 @@ export function header(view: View): HTMLElement {
   };
   draw();
   page.on(["tree", "plan", "connection"], draw, view.signal);
-  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view))), sentence);
+  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view))), remarks, sentence);
 }

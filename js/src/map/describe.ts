@@ -31,7 +31,8 @@ export function describe(view: View, state: MapState, id: number): Description {
   const several = item.members?.length ?? item.fold?.blocks.length ?? 1;
   // Of a list of nothing but alike blocks one wants to know the blocks.
   const block = item.fold ? display.base.item(item.fold.blocks[0] as number).node : item.node;
-  const parts = block < 0 ? `${item.children.length} modules` : tree.className(block);
+  const fact = tree.state.notes.get(block);
+  const parts = block < 0 ? `${item.children.length} modules` : tree.className(block) + (fact ? ` (${fact})` : "");
   const each = several > 1 ? `, ${count(item.params / several)} each` : "";
   return {
     path: display.pathOf(id),

@@ -6,7 +6,7 @@ import { AREAS, COLOURS, type Area, type Colour, type MapState } from "./map_sta
 import { search, tops } from "./search";
 
 const AREA_LABELS: Record<Area, string> = { linear: "linear", sqrt: "√", log: "log" };
-const COLOUR_LABELS: Record<Colour, string> = { tuning: "tuning", grad_norm: "gradient norm", bytes: "bytes" };
+const COLOUR_LABELS: Record<Colour, string> = { tuning: "tuning", grad_norm: "gradient norm", update_ratio: "update ratio", open_norm: "gradient if open", bytes: "bytes" };
 
 export function toolbar(view: View, state: MapState): HTMLElement {
   return h(
@@ -14,7 +14,7 @@ export function toolbar(view: View, state: MapState): HTMLElement {
     { role: "toolbar", "aria-label": "Map" },
     searchBox(view, state),
     choice("area", AREAS, AREA_LABELS, state.area, (area) => state.style({ area })),
-    choice("colour", COLOURS, COLOUR_LABELS, state.colour, (colour) => state.style({ colour })),
+    colourChoice(view, state),
     h("div.vf-switches", {}, foldSwitch(view, state), modeSwitch(view, state)),
   );
 }
@@ -55,6 +55,14 @@ function choice<T extends string>(name: string, values: readonly T[], labels: Re
   const select = h("select.vf-select", { "data-lm-suppress-shortcuts": "true", onchange: () => change(select.value as T) });
   for (const value of values) select.append(h("option", { value, selected: value === now }, labels[value]));
   return h("label.vf-choice", {}, h("span", {}, name), select);
+}
+
+/** What the colours show; a probe may choose as well as the person. */
+function colourChoice(view: View, state: MapState): HTMLElement {
+  const element = choice("colour", COLOURS, COLOUR_LABELS, state.colour, (colour) => state.style({ colour }));
+  const select = element.querySelector("select");
+  state.on(["style"], () => select && (select.value = state.colour), view.signal);
+  return element;
 }
 
 /** Repeated layers as one tile each, or every layer by itself; absent where nothing repeats. */

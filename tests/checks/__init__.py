@@ -1,0 +1,1 @@
+"""The invariants that the project promises, by their ids, and the report of what was measured of each."""

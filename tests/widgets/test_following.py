@@ -1,0 +1,56 @@
+"""The plots of a run in another process: the page sees its phase, its steps and its error as it does those of a burst."""
+
+import time
+
+import pytest
+
+from tests.launch.test_follow import history, record
+from vlmfreeze_widgets import BurstMonitor, follow
+from vlmfreeze_widgets.launch.run_folder import RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run", 8, 2)
+
+
+def until(check, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not check() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert check()
+
+
+def test_a_monitor_shows_a_run_from_before_its_begin_to_its_end(folder):
+    with follow(folder.path) as followed:
+        sent = []
+        monitor = BurstMonitor(followed)
+        monitor._feed._send = lambda message, buffers: sent.append(message)
+        until(lambda: monitor.run_state["phase"] == "preparing")
+        folder.open()
+        made = history()
+        folder.begin(made)
+        folder.show(phase="running")
+        for step in range(1, 4):
+            folder.add(record(step))
+        until(lambda: monitor.run_state["step"] == 3)
+        state = monitor.run_state
+        assert (state["phase"], state["steps"], state["rows"]) == ("running", 8, 3)
+        assert state["columns"]["grad_norm"] == ["projector", "language_model"]
+        folder.show(phase="saving")
+        until(lambda: monitor.run_state["message"] == "Saving the result")
+        folder.show(phase="finished", step=3, message="2 seconds were up")
+        until(lambda: monitor.run_state["phase"] == "idle")
+        assert monitor.run_state["message"] == "2 seconds were up"
+        rows = [range(m["first"], m["first"] + m["count"]) for m in sent if m["kind"] == "rows"]
+        assert [i for piece in rows for i in piece] == [0, 1, 2]
+        monitor.close()
+
+
+def test_a_failed_run_is_shown_with_its_three_parts(folder):
+    folder.open()
+    folder.fail({"code": "bad-batch", "message": "m", "expected": "e", "found": "f", "remedy": "r"})
+    monitor = BurstMonitor(follow(folder.path))
+    until(lambda: monitor.run_state["phase"] == "failed")
+    assert monitor.run_state["error"]["remedy"] == "r"
+    monitor.close()

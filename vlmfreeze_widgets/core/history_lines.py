@@ -1,0 +1,129 @@
+"""A history as lines of JSON that grow with the run: a header, one line per step, a last line. Its file is kept in ``launch``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import BadState
+from .history import History, StepRecord
+from .norms import ModuleNorms, NormLayout
+from .numbers import number, read_number
+
+VERSION = 1
+_NUMBERS = ("loss", "eval_loss", "grad_norm", "seconds")
+_COUNTS = ("step", "tokens", "input_tokens", "memory_bytes")
+
+
+def header_line(history: History, processes: int) -> bytes:
+    """The first line: version, strategy, settings, and what the columns of the following lines are.
+
+    Args:
+        history: Still without records.
+        processes: How many train together.
+    """
+    layout = history.layout
+    return _line(
+        {
+            "kind": "header",
+            "version": VERSION,
+            "processes": processes,
+            "strategy": history.strategy,
+            "settings": history.settings,
+            "columns": [*_COUNTS, *_NUMBERS, "problem", "lr", "norms"],
+            "tensors": list(layout.names),
+            "modules": list(layout.modules),
+            "components": list(layout.components),
+        }
+    )
+
+
+def record_line(record: StepRecord) -> bytes:
+    """The line of one step; "norms" are in the order of the header's tensors."""
+    return _line(
+        {
+            "kind": "step",
+            **{name: getattr(record, name) for name in _COUNTS},
+            **{name: number(getattr(record, name)) for name in _NUMBERS},
+            "problem": record.problem,
+            "lr": {name: number(lr) for name, lr in record.lr.items()},
+            "norms": [number(n) for n in record.grad_norms.norms],
+        }
+    )
+
+
+def end_line(history: History, phase: str, message: str | None) -> bytes:
+    """The last line: how the run ended.
+
+    Args:
+        history: With all records.
+        phase: "finished", "stopped" or "failed".
+        message: Why it ended early.
+    """
+    return _line(
+        {"kind": "end", "phase": phase, "steps": len(history), "skipped": history.skipped,
+         "notes": history.notes, "message": message}
+    )  # fmt: skip
+
+
+class HistoryLines:
+    """Reads the lines into a history as they come. What is not yet a whole line waits for its rest, or for ever.
+
+    Args:
+        history: Gets the header's layout, strategy and settings, and one record per line.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._torn = b""
+        self._number = 0
+
+    def feed(self, data: bytes) -> None:
+        """Takes the next bytes of the file.
+
+        Raises:
+            BadState: A whole line that this release cannot read.
+        """
+        *lines, self._torn = (self._torn + data).split(b"\n")
+        for line in lines:
+            self._number += 1
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise BadState(
+                    f"Line {self._number} of the history cannot be read.",
+                    expected=f"a header of version {VERSION}, then one line of JSON per step",
+                    found=f"{type(error).__name__}: {error}"[:160],
+                    remedy="Follow the run with the release that writes it.",
+                ) from error
+
+    def _take(self, data: Mapping[str, Any]) -> None:
+        history, kind = self._history, data["kind"]
+        if kind == "header":
+            if data["version"] != VERSION:
+                raise ValueError(f"version {data['version']}")
+            history.layout = NormLayout(tuple(data["tensors"]), tuple(data["modules"]), tuple(data["components"]))
+            history.strategy, history.settings = dict(data["strategy"]), dict(data["settings"])
+        elif kind == "step":
+            history.append(_record(data, history.layout))
+        elif kind == "end":
+            history.skipped, history.notes = data["skipped"], list(data["notes"])
+
+
+def _record(data: Mapping[str, Any], layout: NormLayout) -> StepRecord:
+    numbers = {name: read_number(data[name]) for name in _NUMBERS}
+    norms = tuple(read_number(n) for n in data["norms"])
+    if len(norms) != len(layout.names):
+        raise ValueError(f"{len(norms)} norms of {len(layout.names)} tensors")
+    return StepRecord(
+        **{name: data[name] for name in _COUNTS},
+        **numbers,  # type: ignore[arg-type]  # only eval_loss may be None
+        lr={name: value for name, lr in data["lr"].items() if (value := read_number(lr)) is not None},
+        grad_norms=ModuleNorms(layout, norms),
+        problem=data["problem"],
+    )
+
+
+def _line(data: Mapping[str, Any]) -> bytes:
+    return json.dumps(data, allow_nan=False, ensure_ascii=False).encode() + b"\n"

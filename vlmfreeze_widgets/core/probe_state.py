@@ -1,0 +1,80 @@
+"""What the page is shown of a probe: the trait ``probe_state`` as tests/wire/README.md fixes it. Plain data and bytes; who sends
+it is in ``widgets``.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from typing import Any
+
+from .components import LABELS
+from .norms import NormLayout
+from .probe_report import Finding, ProbeReport
+from .protocol import VERSION, number
+from .tree import ModuleTree
+
+_PATHS_SHOWN = 8  # of one finding
+
+
+def probe_state(report: ProbeReport, probe: int, rev: int, tree: ModuleTree) -> dict[str, Any]:
+    """The trait ``probe_state``.
+
+    Args:
+        report: What was found.
+        probe: Number of the probe, from 1.
+        rev: Revision of the strategy that was probed.
+        tree: Of the model.
+    """
+    batches = report.batches
+    return {
+        "v": VERSION,
+        "probe": probe,
+        "rev": rev,
+        "steps": report.steps,
+        "components": [
+            {
+                "name": row.component,
+                "label": row.label,
+                "intent": row.intent,
+                "tensors": row.tensors,
+                "selected": row.selected,
+                "in_optimizer": row.in_optimizer,
+                "gradient": row.gradient,
+                "moved": row.moved,
+                "measured": row.measured,
+                "rates": [number(rate) for rate in row.rates],
+                "open_norm": number(row.open_norm),
+            }
+            for row in report.counts
+        ],
+        "findings": [_finding(finding) for finding in report.findings],
+        "batches": None
+        if batches is None
+        else {"count": batches.count, "label_tokens": batches.label_tokens, "with_pictures": batches.with_pictures},
+        "open": open_column(report, tree),
+    }
+
+
+def open_column(report: ProbeReport, tree: ModuleTree) -> bytes:
+    """float32 per node: the norm its subtree would receive with everything open; NaN where nothing would; empty when not asked."""
+    if not report.open_norms:
+        return b""
+    names = tuple(report.open_norms)
+    bare = {node.path for node in tree.nodes if node.kind == "parameter"}
+    modules = tuple(name if name in bare else name.rpartition(".")[0] for name in names)
+    norms = NormLayout(names, modules, modules).by_module(tuple(report.open_norms.values()))
+    values = [norms.get(node.path, math.nan) for node in tree.nodes]
+    return struct.pack(f"<{len(values)}f", *(v if math.isnan(v) else min(v, 3.4e38) for v in values))
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity,
+        "label": LABELS.get(finding.component, finding.component),
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "paths": list(finding.paths[:_PATHS_SHOWN]),
+        "count": len(finding.paths),
+    }

@@ -1,0 +1,176 @@
+"""``vf.load_batches``: which source it is, and the pieces put together. Each step is in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..adapters.transformers_models import check_torchvision
+from ..core.errors import BadData
+from .batches import Batches, RowBatches
+from .formats import CAPTION_PROMPT, check_format
+from .json_files import JsonRows, unreadable
+from .picture_folders import Rows, folder_rows
+from .pictures import MAX_PIXELS, PictureLoader
+from .prepare import Preparer
+from .prompts import find_prompts
+from .ready import ReadyBatches, is_ready
+from .tables import TableRows
+from .urls import fetch
+
+LOOK_AT = 256
+MOST_KEPT = 10_000
+
+
+def load_batches(
+    source: Any,  # noqa: ANN401 - path, table, batches
+    processor: Any = None,  # noqa: ANN401 - any processor
+    *,
+    image_root: str | Path | None = None,
+    batch_size: int = 2,
+    max_length: int | None = None,
+    format: str | None = None,  # noqa: A002 - the name that every data library uses
+    limit: int | None = None,
+    allow_urls: bool = False,
+    max_pixels: int = MAX_PIXELS,
+    seed: int = 0,
+    shuffle: bool = False,
+    model: Any = None,  # noqa: ANN401 - a model or its config
+    chat_template: str | None = None,
+    caption_prompt: str = CAPTION_PROMPT,
+    check_rows: int = LOOK_AT,
+) -> Batches:
+    """Micro-batches with labels, from the usual files of training data.
+
+    Only assistant turns are learned, their end-of-turn tokens included; everything else, and every image token, has the
+    label -100. A row that cannot be used is left out and listed in ``report`` with its line and the reason.
+
+    Args:
+        source: A .json or .jsonl file (LLaVA's ``conversations``; ``messages`` as in chats, LLaMA-Factory and ms-swift;
+            ``query``/``response``), a folder of pictures with captions, a ``datasets.Dataset``, a list of rows, or anything
+            that yields ready batches (dicts of tensors with ``labels``).
+        processor: The model's own; not needed for ready batches.
+        image_root: Folder that pictures must lie in; by default that of the file.
+        batch_size: Rows of a micro-batch.
+        max_length: Most tokens of a row. A longer answer is cut at its end; a row whose picture would be cut is left out.
+        format: "llava", "messages", "sharegpt", "llamafactory", "ms-swift", "query-response" or "captions"; by default the
+            keys of each row decide.
+        limit: At most so many rows are read.
+        allow_urls: Whether pictures are fetched from https addresses (public ones only, 20 MB, 10 seconds).
+        max_pixels: Pictures with more pixels are refused before they are decoded.
+        seed: Of the order, with ``shuffle``.
+        shuffle: Reads rows in a random order, the same each time.
+        model: The model or its config: image placeholders are then counted against its features.
+        chat_template: A Jinja template instead of the processor's own.
+        caption_prompt: What the person asks in rows that have only a picture and a caption.
+        check_rows: Sources with at most so many rows are looked at in full now; larger ones as they are read.
+
+    Returns:
+        Batches: to be iterated again and again, with ``report`` and ``preview(n)``.
+
+    Raises:
+        BadData: Nothing usable in the source, an unknown format, or a chat template whose answers cannot be told from its
+            prompts.
+
+    Example:
+        >>> batches = vf.load_batches("train.json", processor, image_root="images", batch_size=2, model=model)
+        >>> print(batches.report)
+        >>> vf.Burst(model, strategy, batches, steps=50).run()
+    """
+    for name, value, least in (("batch_size", batch_size, 1), ("limit", limit, 1), ("max_length", max_length, 2)):
+        if value is not None and (not isinstance(value, int) or value < least):
+            raise _bad(
+                f"{name} cannot be used.", f"a whole number from {least} on", repr(value), f"Give another {name}."
+            )
+    check_format(format)
+    if not isinstance(source, (str, Path)):
+        source, first = _peek(source, limit)
+        if is_ready(first):
+            return ReadyBatches(source, limit, getattr(processor, "tokenizer", None))
+    rows, root = _rows(source)
+    if getattr(processor, "tokenizer", None) is None:
+        raise _bad(
+            "Rows need the model's processor.",
+            "a processor with a tokenizer",
+            "none" if processor is None else type(processor).__name__,
+            "Give AutoProcessor.from_pretrained(...) of the model that is to be trained.",
+        )
+    check_torchvision()
+    preparer = Preparer(
+        processor,
+        find_prompts(processor, chat_template),
+        PictureLoader(_root(image_root, root), max_pixels, fetch if allow_urls else None),
+        getattr(model, "config", model),
+        max_length,
+        None if format == "auto" else format,
+        caption_prompt,
+    )
+    return RowBatches(
+        rows,
+        preparer,
+        batch_size=batch_size,
+        limit=limit,
+        order=seed if shuffle else None,
+        look_at=check_rows,
+    )
+
+
+def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - whatever was given
+    """The source in a form that can be read again, and its first item."""
+    by_number = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    if isinstance(source, Mapping) or not (by_number or isinstance(source, Iterable)):
+        splits = (
+            isinstance(source, Mapping) and bool(source) and all(hasattr(v, "column_names") for v in source.values())
+        )
+        raise _bad(
+            "There are no rows to read.",
+            "a path, a list of rows, a data set, or an iterable of batches",
+            f"one {type(source).__name__}",
+            f'Choose a split: data["{next(iter(source))}"].' if splits else "Put it into a list: [row].",
+        )
+    if by_number:
+        try:
+            return source, source[0] if len(source) else None
+        except Exception:  # noqa: BLE001 - the first row is bad: the report will say so
+            return source, None
+    if iter(source) is not source:
+        first = next(iter(source), None)
+        if is_ready(first):
+            return source, first
+    read = list(islice(source, MOST_KEPT + 1 if limit is None else limit))
+    if limit is None and len(read) > MOST_KEPT:
+        raise _bad(
+            "The source does not end within what can be kept in memory.",
+            f"at most {MOST_KEPT:,} rows or batches from a source without a length",
+            "more",
+            "Give limit=..., or a file, a list or a data set that can be read by number.",
+        )
+    return read, read[0] if read else None
+
+
+def _rows(source: Any) -> tuple[Rows, Path | None]:  # noqa: ANN401 - path or table
+    if not isinstance(source, (str, Path)):
+        return TableRows(source, "dataset" if hasattr(source, "column_names") else "list"), None
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return folder_rows(path)
+    if path.suffix.lower() not in {".json", ".jsonl", ".ndjson"}:
+        raise unreadable(path, f"a {path.suffix or 'nameless'} file" if path.exists() else "nothing")
+    return JsonRows(path), path.resolve().parent
+
+
+def _root(given: str | Path | None, own: Path | None) -> Path | None:
+    if given is None:
+        return own
+    root = Path(given).expanduser()
+    if not root.is_dir():
+        raise _bad(
+            "There is no such image root.", "a folder", str(given), "Give the folder that the pictures' paths begin in."
+        )
+    return root
+
+
+def _bad(problem: str, expected: str, found: str, remedy: str) -> BadData:
+    return BadData(problem, expected=expected, found=found, remedy=remedy)

@@ -1,0 +1,145 @@
+"""``python -m vlmfreeze_widgets.launch recipe.json``: one process of a launched run; accelerate or torchrun starts several.
+
+Exit codes: 0 finished or stopped, 1 failed (status.json has the three parts), 2 a wrong command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.errors import VlmFreezeError
+from ..core.history import StepRecord
+from .recipe import Recipe
+from .run_folder import RunFolder
+
+_PATIENCE_SECONDS = 5.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a recipe as one of the processes that were started for it."""
+    parser = argparse.ArgumentParser(prog="python -m vlmfreeze_widgets.launch", description=__doc__)
+    parser.add_argument("recipe", type=Path, help="as vf.write_recipe wrote it")
+    parser.add_argument("--cpu", action="store_true", help="use no accelerator")
+    parser.add_argument("--fsdp", action="store_true", help="split weights, gradients and optimizer over the processes")
+    asked = parser.parse_args(arguments)
+    sharded = asked.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    folder: RunFolder | None = None
+    try:
+        recipe = Recipe.load(asked.recipe)
+        folder = RunFolder(recipe.output, recipe.settings.steps, int(os.environ.get("WORLD_SIZE", "1")))
+        is_main = int(os.environ.get("RANK", "0")) == 0
+        if is_main:
+            # Before anything heavy, so that a follower sees it at once; a folder that is taken is left alone.
+            _open(folder)
+        return _run(recipe, folder, asked.cpu, sharded)
+    except _Taken as error:
+        _complain(error.cause, quiet=False)
+    except BaseException as error:  # whatever it is, the page must hear of it
+        told = _parts(error)
+        _complain(told, quiet=isinstance(error, VlmFreezeError))
+        if folder is not None:
+            try:
+                folder.fail(told)
+            except VlmFreezeError as second:
+                _complain(second.to_dict(), quiet=True)
+    # Past Python's and NCCL's clean-up, which would wait for the processes that go on.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if "RANK" in os.environ:
+        os._exit(1)
+    return 1
+
+
+class _Taken(Exception):  # noqa: N818
+    def __init__(self, cause: dict[str, str]) -> None:
+        self.cause = cause
+
+
+def _open(folder: RunFolder) -> None:
+    try:
+        folder.open()
+    except VlmFreezeError as error:
+        raise _Taken(error.to_dict()) from error
+
+
+def _run(recipe: Recipe, folder: RunFolder, cpu: bool, sharded: bool) -> int:
+    from ..adapters.accelerate_processes import Processes
+    from .run import Run
+
+    stop = threading.Event()
+    processes = Processes(cpu, sharded)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stopper(stop))
+    processes.wait()
+    run = Run(recipe, processes, folder, stop.is_set, _teller(recipe.settings.steps))
+    phase = run.go()
+    if processes.is_main:
+        print(f"{phase} after {len(run.history)} steps: {folder.path}", flush=True)
+    processes.end()
+    return 1 if phase == "failed" else 0
+
+
+def _stopper(stop: threading.Event) -> Callable[[int, object], None]:
+    asked_at = time.monotonic()
+
+    def handle(number: int, _frame: object) -> None:
+        nonlocal asked_at
+        # A terminal and torchrun both pass one Ctrl-C on; whoever asks again later has no more patience.
+        if stop.is_set() and time.monotonic() - asked_at > _PATIENCE_SECONDS:
+            raise KeyboardInterrupt(signal.Signals(number).name)
+        if not stop.is_set():
+            asked_at = time.monotonic()
+        stop.set()
+
+    return handle
+
+
+def _teller(steps: int) -> Callable[[StepRecord], None]:
+    last = 0.0
+
+    def tell(record: StepRecord) -> None:
+        nonlocal last
+        if record.step < steps and time.monotonic() - last < 1.0:
+            return
+        last = time.monotonic()
+        print(f"step {record.step}/{steps}  loss {record.loss:.4g}  grad {record.grad_norm:.3g}", flush=True)
+
+    return tell
+
+
+def _parts(error: BaseException) -> dict[str, str]:
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, VlmFreezeError):
+        return {**error.to_dict(), "traceback": trace}
+    return {
+        "code": "error",
+        "message": f"{type(error).__name__}: {error}"[:400],
+        "expected": "a run to its end",
+        "found": type(error).__name__,
+        "remedy": "Look at the traceback; a short vf.Burst on the same strategy and batches is quicker to mend.",
+        "traceback": trace,
+    }
+
+
+def _complain(told: dict[str, str], quiet: bool) -> None:
+    lines = [
+        told["message"],
+        f"  expected  {told['expected']}",
+        f"  found     {told['found']}",
+        f"  remedy    {told['remedy']}",
+    ]
+    if not quiet and "traceback" in told:
+        lines.insert(0, told["traceback"])
+    print("\n".join(lines), file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

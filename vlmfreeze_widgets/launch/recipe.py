@@ -1,0 +1,163 @@
+"""A recipe: everything that a run outside the notebook needs, as one JSON file. What is done with it is in ``launch.run``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BadState, nearest
+from ..core.strategy import Strategy
+from ..engine.settings import BurstSettings
+from .batch_files import write_batches
+
+VERSION = 1
+_FIELDS = ("version", "model", "strategy", "batches", "settings", "output", "dtype")
+_NEEDED = ("model", "strategy", "batches", "output")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What trains where, on what, and how.
+
+    Attributes:
+        model: A folder with config.json and safetensors, or a Hub id.
+        strategy: What trains.
+        batches: A folder of *.safetensors micro-batches, read in the order of their names, again from the start at the end.
+        settings: As of a burst. ``accumulation`` is per process: n processes take n × accumulation micro-batches per step.
+        output: The run folder: history.jsonl, status.json and, at the end, result/.
+        dtype: As of ``transformers_weights.load``; "auto" is as stored.
+    """
+
+    model: str
+    strategy: Strategy
+    batches: str
+    output: str
+    settings: BurstSettings = field(default_factory=BurstSettings)
+    dtype: str = "auto"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "version": VERSION,
+            "model": self.model,
+            "dtype": self.dtype,
+            "strategy": self.strategy.to_dict(),
+            "batches": self.batches,
+            "settings": dict(self.settings.to_dict()),
+            "output": self.output,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
+        """Reads what ``to_dict`` or a person wrote.
+
+        Raises:
+            BadState: An unknown field or version, or a field missing; nothing is dropped in silence.
+            InvalidStrategy: The strategy or a setting cannot be meant.
+        """
+        if not isinstance(data, Mapping):
+            raise _bad("a mapping", type(data).__name__)
+        for key in data:
+            if key not in _FIELDS:
+                close = nearest(str(key), _FIELDS)
+                raise _bad(", ".join(_FIELDS), repr(key), f"Did you mean {close[0]!r}?" if close else None)
+        if data.get("version", VERSION) != VERSION:
+            raise _bad(f"version {VERSION}", f"version {data['version']!r}")
+        for key in _NEEDED:
+            if key not in data:
+                raise _bad(f"a value under {key!r}", f"only {', '.join(data) or 'nothing'}")
+        for key in ("model", "batches", "output", "dtype"):
+            if key in data and not (isinstance(data[key], str) and data[key].strip()):
+                raise _bad(f"a text under {key!r}", repr(data[key])[:60])
+        settings = data.get("settings") or {}
+        if not isinstance(settings, Mapping):
+            raise _bad("a mapping under 'settings'", type(settings).__name__)
+        return cls(
+            data["model"],
+            Strategy.from_dict(data["strategy"]),
+            data["batches"],
+            data["output"],
+            BurstSettings.from_dict(settings),
+            data.get("dtype", "auto"),
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the recipe as JSON and returns the path."""
+        path = Path(path)
+        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Recipe:
+        """Reads a recipe file; its relative folders are meant from where the file lies.
+
+        Raises:
+            BadState: No recipe; the message names the file.
+        """
+        path = Path(path)
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _bad("a JSON file", f"{path}: {error}"[:200]) from error
+        recipe, here = cls.from_dict(data), path.resolve().parent
+        return replace(
+            recipe,
+            # A name that is no folder here is a Hub id.
+            model=str(here / recipe.model) if (here / recipe.model).is_dir() else recipe.model,
+            batches=str(here / recipe.batches),
+            output=str(here / recipe.output),
+        )
+
+
+def write_recipe(
+    folder: str | Path,
+    model_folder: str | Path,
+    strategy: Strategy | Mapping[str, object],
+    batches: Iterable[Any],
+    *,
+    lr: float | None = None,
+    micro_batches: int | None = None,
+    dtype: str = "auto",
+    **settings: Any,  # noqa: ANN401 - fields of BurstSettings
+) -> Path:
+    """Writes a recipe and its micro-batches into a folder, so that several processes can run it outside the notebook.
+
+    Args:
+        folder: Gets recipe.json and batches/; the run will write run/ beside them.
+        model_folder: Where the weights are, or a Hub id.
+        strategy: What trains; a Strategy or a mapping of rules.
+        batches: Any iterable of dicts of tensors, read once.
+        lr: Rate of whatever has no rate in the strategy.
+        micro_batches: Write at most so many, for a source without end.
+        dtype: The weights are loaded as.
+        settings: Fields of ``BurstSettings``, such as steps, accumulation (per process) and precision.
+
+    Returns:
+        The path of recipe.json.
+
+    Raises:
+        BadBatch: A micro-batch holds something else than tensors, or the folder holds micro-batches already.
+        InvalidStrategy: The strategy or a setting cannot be meant.
+
+    Example:
+        >>> path = vf.write_recipe("big-run", "llava-hf/llava-1.5-7b-hf", strategy, batches, steps=2000, lr=1e-4)
+        >>> # in a terminal: vlmfreeze launch big-run/recipe.json --processes 8
+        >>> vf.BurstMonitor(vf.follow("big-run/run"))
+    """
+    folder = Path(folder)
+    wanted = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
+    if lr is not None:
+        wanted = Strategy(wanted.rules, {"": lr, **wanted.lr}, wanted.weight_decay, wanted.name)
+    checked = BurstSettings.from_dict(settings)
+    model = str(Path(model_folder).resolve()) if Path(model_folder).is_dir() else str(model_folder)
+    write_batches(folder / "batches", batches, micro_batches)
+    return Recipe(model, wanted, "batches", "run", checked, dtype).save(folder / "recipe.json")
+
+
+def _bad(expected: str, found: str, remedy: str | None = None) -> BadState:
+    return BadState(
+        "This is no recipe.", expected=expected, found=found, remedy=remedy or "vf.write_recipe(...) writes one."
+    )
