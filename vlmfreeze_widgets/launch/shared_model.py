@@ -20,8 +20,9 @@ from ..engine.experts import find_experts
 from ..engine.masters import Masters, computed_precision
 from ..engine.micro_batches import MicroBatch
 from ..engine.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
+from ..engine.own_dropout import draws_random_numbers
 from ..engine.precision import UpdateMeter
-from ..engine.randomness import RandomStream, draws_random_numbers
+from ..engine.randomness import RandomStream
 from ..engine.result import BurstResult
 from ..engine.trainable import check_trainable
 from .recipe import Recipe
