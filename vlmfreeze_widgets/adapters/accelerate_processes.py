@@ -64,7 +64,8 @@ class Processes:
         """The model as all processes train it.
 
         Args:
-            model: The same on all, on ``device`` unless it is to be sharded; flags and adapters are as they will be. With FSDP2 its parameters are replaced.
+            model: The same on all, on ``device`` unless it is to be sharded; flags and adapters are as they will be. With FSDP2
+                its parameters are replaced.
             find_unused: Some trainable parameter may have no gradient in some step. Costs DDP a walk over the graph; FSDP2
                 does not mind.
         """
