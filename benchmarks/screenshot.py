@@ -24,7 +24,8 @@ CELL = """import vlmfreeze_widgets as vf
 demo = vf.demo()
 strategy = vf.Strategy({"vision_tower": "frozen", "projector": "full", "language_model": vf.Lora(rank=16)},
                        lr={"projector": 1e-3, "language_model": 2e-4})
-bench = vf.Workbench(demo.model, demo.batches, strategy, eval_batches=demo.eval_batches)
+bench = vf.Workbench(demo.model, demo.batches, strategy, eval_batches=demo.eval_batches, questions=demo.questions,
+                     retention_batches=demo.text_batches, processor=demo.processor)
 bench"""
 
 
@@ -39,7 +40,7 @@ def main() -> None:
     nbformat.write(notebook, folder / "picture.ipynb")
     with running_lab(folder) as lab, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": args.width + 420, "height": 1500}, device_scale_factor=2)
+        page = browser.new_page(viewport={"width": args.width + 420, "height": 1800}, device_scale_factor=2)
         opened = LabPage(page, lab)
         opened.open("picture.ipynb")
         opened.run_all()

@@ -7,12 +7,12 @@ from __future__ import annotations
 import base64
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import plotly
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.core.edits import default_strategy, set_tuning
@@ -24,6 +24,7 @@ from tests.browser.lab import FLAGS, chromium
 from tests.browser.mount import mount
 
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+ROUNDS = 3
 TURNS = 8  # changes of colour; the first warms up
 # From a change to the moment after the frame that shows it: animation callbacks, then layout and paint, then a message.
 TIMED = """
@@ -64,21 +65,33 @@ def measure(trees: Mapping[str, ModuleTree], plotly_up_to: int) -> dict[str, Any
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         for name, tree in trees.items():
             plans = [_plan(tree, tuning) for tuning in ("lora", "full")]
-            page = browser.new_page(viewport={"width": 1180, "height": 1000})
-            found[name] = {"nodes": len(tree.nodes), **_ours(page, tree, plans)}
-            page.close()
-            if len(tree.nodes) <= plotly_up_to:
-                page = browser.new_page(viewport={"width": 1180, "height": 1000})
-                found[name]["plotly"] = theirs = _theirs(page, tree, plans)
-                page.close()
-                ours = found[name]
-                ours["plotly_over_ours"] = {
-                    key: round(theirs[key] / ours[key], 1) for key in ("first_paint_ms", "recolour_ms")
-                }
+            ours: dict[str, float] = {}
+            theirs: dict[str, float] = {}
+            # In turns, and the best of each: what a busy neighbour adds is in neither.
+            for _ in range(ROUNDS if len(tree.nodes) <= 10_000 else 1):
+                ours = _better(ours, _on_a_page(browser, _ours, tree, plans))
+                if len(tree.nodes) <= plotly_up_to:
+                    theirs = _better(theirs, _on_a_page(browser, _theirs, tree, plans))
+            found[name] = {"nodes": len(tree.nodes), **ours}
+            if theirs:
+                ratios = {key: round(theirs[key] / ours[key], 1) for key in ("first_paint_ms", "recolour_ms")}
+                found[name] |= {"plotly": theirs, "plotly_over_ours": ratios}
         found["chromium"] = browser.version
         browser.close()
     found["plotly"] = plotly.__version__
     return found
+
+
+def _on_a_page(browser: Browser, what: Callable[..., dict[str, float]], *args: Any) -> dict[str, float]:
+    page = browser.new_page(viewport={"width": 1180, "height": 1000})
+    try:
+        return what(page, *args)
+    finally:
+        page.close()
+
+
+def _better(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+    return {key: min(value, before.get(key, value)) for key, value in now.items()}
 
 
 def _plan(tree: ModuleTree, tuning: str) -> vf.Plan:
@@ -96,6 +109,12 @@ def _ours(page: Page, tree: ModuleTree, plans: list[vf.Plan]) -> dict[str, Any]:
         "ready_ms": page.evaluate("ready"),
         "first_paint_ms": page.evaluate("painted"),
     }
+    # The same where the processor is four times slower, as anywidget's two seconds must hold there too.
+    slow = page.context.browser.new_page(viewport={"width": 1180, "height": 1000})
+    slow.context.new_cdp_session(slow).send("Emulation.setCPUThrottlingRate", {"rate": 4})
+    mount(slow, "freezemap", first)
+    result["first_paint_4x_slower_ms"] = slow.evaluate("painted")
+    slow.close()
     page.evaluate(f"() => {{ {TIMED} }}")
     result["recolour_ms"] = _recolour(page, plans, 2)
     result["key_ms"] = _keys(page)

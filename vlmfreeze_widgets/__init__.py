@@ -24,6 +24,7 @@ _PUBLIC: dict[str, str] = {
     "Lora": "core.tuning",
     "ModuleTree": "core.tree",
     "Plan": "core.plan",
+    "Question": "engine.answers",
     "Recipe": "launch.recipe",
     "Session": "session",
     "Strategy": "core.strategy",
@@ -32,9 +33,9 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "find_batch_size": "engine.batch_size",
     "follow": "launch.follow",
     "load_batches": "data.load",
-    "find_batch_size": "engine.batch_size",
     "preset": "core.presets",
     "presets": "core.presets",
     "probe": "engine.probe",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from .core.tuning import FROZEN, FULL, Lora
     from .data.load import load_batches
     from .demo import demo
+    from .engine.answers import Question
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from .core import edits
 from .core.edit_history import EditHistory
 from .core.errors import VlmFreezeError, WrongPhase
-from .core.history import History, StepRecord
+from .core.history import Answers, History, StepRecord
 from .core.norms import NormLayout
 from .core.plan import Plan
 from .core.ports import port
@@ -29,6 +29,7 @@ from .core.protocol import error_to_dict
 from .core.run_status import BUSY, Phase, RunStatus
 from .core.strategy import Strategy
 from .core.tree import ModuleTree
+from .engine.answers import Question
 from .engine.burst import Burst
 from .engine.probe import probe
 from .engine.read import read_tree
@@ -36,7 +37,7 @@ from .engine.result import BurstResult
 from .engine.settings import BurstSettings
 from .engine.turns import short_turns
 
-Change = Literal["tree", "plan", "run", "record", "probe"]
+Change = Literal["tree", "plan", "run", "record", "probe", "preview"]
 _PROBED = (
     "precision",
     "checkpointing",
@@ -56,6 +57,23 @@ class Probed:
     report: ProbeReport
 
 
+@dataclass(frozen=True)
+class Preview:
+    """Rows of the data as the model gets them.
+
+    Attributes:
+        number: Of the preview, from 1.
+        first: Place of the first row.
+        rows: ``data.preview.RowPreview`` values.
+        report: What was read and left out, in words; "" where the batches came ready.
+    """
+
+    number: int
+    first: int
+    rows: tuple[Any, ...]
+    report: str
+
+
 class Session:
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
@@ -64,6 +82,9 @@ class Session:
         batches: Micro-batches; without them nothing can run.
         strategy: Where to start; by default the projector alone.
         eval_batches: Held-out micro-batches.
+        retention_batches: Text-only micro-batches with labels: how much of other abilities is left.
+        questions: Asked before, during and after each burst.
+        processor: The model's; reads the answers, and the tokens of a preview.
         settings: Of every burst; the number of steps can be given at each run.
         lr: Rate of whatever has none in the strategy.
 
@@ -78,6 +99,9 @@ class Session:
         strategy: Strategy | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
     ) -> None:
         self.tree: ModuleTree = read_tree(source)
@@ -85,7 +109,13 @@ class Session:
         # A config alone has no weights to load; a folder or an id may have.
         self._source = source if self._model is None and _may_have_weights(source) else None
         self._batches = batches
-        self._eval_batches = eval_batches
+        self.questions = tuple(questions)
+        self._processor = processor
+        self._watched: dict[str, Any] = {
+            "eval_batches": eval_batches, "retention_batches": retention_batches, "questions": self.questions,
+            "processor": processor,
+        }  # fmt: skip
+        self.preview: Preview | None = None
         self.settings = settings or BurstSettings()
         self._lock = threading.RLock()
         if strategy is None:
@@ -151,7 +181,7 @@ class Session:
         return self._edits.can_redo
 
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Calls ``listener`` with "tree", "plan", "run", "record" or "probe" after each change, on the thread that made it.
+        """Calls ``listener`` with the name of what changed (a ``Change``) after each change, on the thread that made it.
 
         Returns:
             A function that ends the subscription.
@@ -299,6 +329,29 @@ class Session:
             self._set(phase="loading", step=0, steps=0, error=None)
             self._post(lambda: self._load(source, dtype, device))
 
+    @property
+    def can_preview(self) -> bool:
+        """Whether rows of the data can be shown as text."""
+        return hasattr(self._batches, "preview") or (self._batches is not None and self._processor is not None)
+
+    def look_at_data(self, first: int = 0, count: int = 4) -> None:
+        """Starts to prepare a few rows of the data as the model gets them, on the worker thread; ``preview`` holds them.
+
+        Raises:
+            WrongPhase: There are no batches, or nobody who can read their tokens.
+        """
+        with self._lock:
+            readable = self.can_preview
+            if not readable or self._status.phase in BUSY:
+                raise WrongPhase(
+                    "The data cannot be shown now.",
+                    expected="batches of vf.load_batches, or batches and processor=..., while nothing runs",
+                    found=self._status.phase if readable else "batches whose tokens nobody can read",
+                    remedy="Give the processor: Workbench(model, batches, processor=processor).",
+                )
+            self._settled.clear()
+            self._post(lambda: self._preview(first, count))
+
     def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
         """Starts a probe of the present strategy on the worker thread; ``probed`` holds it when it is done.
 
@@ -414,7 +467,7 @@ class Session:
     def _work(self, plan: Plan, settings: BurstSettings) -> None:
         assert self._model is not None
         assert self._batches is not None
-        burst = Burst(self._model, plan, self._batches, eval_batches=self._eval_batches, settings=settings)
+        burst = Burst(self._model, plan, self._batches, settings=settings, **self._watched)
         with self._lock:
             self._burst = burst
             if self._stop.is_set():
@@ -467,6 +520,19 @@ class Session:
         self._tell("plan")
         self._set(phase=self._rest, step=0, steps=0, eta_seconds=None)
 
+    def _preview(self, first: int, count: int) -> None:
+        try:
+            batches: Any = self._batches
+            if not hasattr(batches, "preview"):
+                batches = port("data").load_batches(batches, self._processor)
+            rows = batches.preview(first + count)[first:]
+            number = self.preview.number + 1 if self.preview else 1
+            self.preview = Preview(number, first, rows, str(getattr(batches, "report", "")))
+        except Exception as error:
+            self._fail(error, self._status.phase)
+            return
+        self._tell("preview")
+
     def _probe(self, plan: Plan, rev: int, phase: Phase, steps: int, open_all: bool) -> None:
         assert self._model is not None
         assert self._batches is not None
@@ -492,6 +558,7 @@ class Session:
                 "tokens_per_second": sum(r.input_tokens for r in recent) / spent if spent else None,
                 "memory_bytes": record.memory_bytes,
                 "rates": record.lr,
+                "answers": _answers(burst.history),
             }
             if burst.verdicts and not self._status.verdicts:
                 changes |= {"verdicts": burst.verdicts, "verdict_after": record.step}
@@ -539,3 +606,7 @@ class Session:
 
 def _may_have_weights(source: object) -> bool:
     return isinstance(source, str | Path) and Path(source).suffix != ".json"
+
+
+def _answers(history: History) -> tuple[Answers, Answers] | None:
+    return (history.answers[0], history.answers[-1]) if history.answers else None

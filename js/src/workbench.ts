@@ -3,6 +3,7 @@ import { burstCard } from "./burst/burst_card";
 import { probeCard } from "./burst/probe_card";
 import { controlsCard } from "./controls/controls_card";
 import { costCard } from "./controls/cost_card";
+import { dataCard } from "./controls/data_card";
 import { header } from "./controls/header";
 import { warnings } from "./controls/warnings";
 import { mapState } from "./map/folding";
@@ -15,5 +16,5 @@ export default widget("workbench", (page) => page.display !== null, (view) => {
   if (!display) return [];
   const state = mapState(view, display);
   const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
-  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state)];
+  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), dataCard(view)];
 });

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { SECOND_LINE } from "../src/map/palette";
 
 const css = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "..", "src", "style", "tokens.css"), "utf8");
 
@@ -28,13 +29,19 @@ function contrast(a: string, b: string): number {
 
 const TEXT = [
   ["ink", "surface"], ["ink", "raised"], ["ink", "accent-soft"], ["muted", "surface"], ["muted", "raised"], ["muted", "sunken"],
-  ["accent-ink", "accent"], ["frozen-ink", "frozen"], ["lora-ink", "lora"], ["full-ink", "full"], ["mixed-ink", "mixed"],
+  ["accent-ink", "accent"], ["frozen-ink", "frozen"], ["lora-ink", "lora"], ["full-ink", "full"], ["mixed-ink", "mixed"], ["none-ink", "none"],
   ["ok", "raised"], ["warning", "raised"], ["failure", "raised"], ["ink", "warning-soft"], ["muted", "warning-soft"], ["ink", "failure-soft"],
 ] as const;
 
 describe.each(Object.entries(themes))("in the %s theme", (_, colours) => {
   test.each(TEXT)("%s on %s can be read (AA)", (text, ground) => {
     expect(contrast(colours[text] ?? "", colours[ground] ?? "")).toBeGreaterThanOrEqual(4.5);
+  });
+
+  test.each(["frozen", "lora", "full", "mixed", "none"])("counts and letters on a %s tile can be read too", (tuning) => {
+    const [ink = "", fill = ""] = [colours[`${tuning}-ink`], colours[tuning]];
+    const blend = [1, 3, 5].map((i) => Math.round(SECOND_LINE * parseInt(ink.slice(i, i + 2), 16) + (1 - SECOND_LINE) * parseInt(fill.slice(i, i + 2), 16)));
+    expect(contrast(`#${blend.map((part) => part.toString(16).padStart(2, "0")).join("")}`, fill)).toBeGreaterThanOrEqual(4.5);
   });
 
   test.each([1, 2, 3, 4, 5, 6, 7, 8])("line and label %i can be read", (n) => {

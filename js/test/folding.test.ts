@@ -186,6 +186,35 @@ test("an item inside folded blocks that is zoomed into stays so while blocks par
   expect(state.display.trail(state.zoom).map((i) => i.label)).toEqual(["language model", "layers", "0–30 ×31", "mlp"]);
 });
 
+describe("many modules shown one by one", () => {
+  const found = (state: MapState, word: string): number[] => tops(state.display.base, search(state.display.base, word) ?? new Set());
+
+  test("are told as one slice, and foreseen in all of them", () => {
+    const state = build();
+    state.fold(false);
+    const gates = found(state, "gate_proj");
+    expect(gates).toHaveLength(32);
+    expect(targetsOf(state, gates)).toEqual([`${LAYERS}[0:32].mlp.gate_proj`]);
+    const after = preview(state.display.tree, plan(state), "set_tuning", { targets: targetsOf(state, gates), tuning: "full" });
+    expect(gates.map((id) => after.tuning[state.display.item(id).node])).toEqual(Array(32).fill(FULL));
+    expect([...after.tuning].filter((code) => code === FULL)).toHaveLength(32);
+  });
+
+  test("without some of the blocks are a slice without them", () => {
+    const state = build();
+    state.fold(false);
+    const gates = found(state, "gate_proj").filter((_, i) => i % 2 === 0);
+    expect(targetsOf(state, gates)).toEqual([`${LAYERS}[0::2].mlp.gate_proj`]);
+  });
+
+  test("of several kinds stay several targets, and a few are named one by one", () => {
+    const state = build();
+    state.fold(false);
+    expect(targetsOf(state, [...found(state, "gate_proj"), ...found(state, "q_proj")])).toHaveLength(3);
+    expect(targetsOf(state, found(state, "gate_proj").slice(0, 3))).toEqual([0, 1, 2].map((i) => `${LAYERS}.${i}.mlp.gate_proj`));
+  });
+});
+
 describe("states that nobody vouches for", () => {
   test("folds of blocks that are not alike are not folded", () => {
     const { names } = treeState(llava()) as { names: string[] };

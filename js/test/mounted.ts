@@ -19,15 +19,15 @@ export interface Mounted {
 
 setMaxListeners(0); // a page listens with one signal in many places
 
-/** A context on which every method does nothing. */
-function context(canvas: HTMLCanvasElement): CanvasRenderingContext2D {
-  const known: Record<string | symbol, unknown> = { canvas, measureText: (text: string) => ({ width: text.length * 6 }) };
+/** A context on which every method does nothing but note the texts that are painted. */
+function context(canvas: HTMLCanvasElement, painted: string[]): CanvasRenderingContext2D {
+  const known: Record<string | symbol, unknown> = { canvas, measureText: (text: string) => ({ width: text.length * 6 }), fillText: (text: string) => painted.push(text) };
   return new Proxy(known, { get: (target, key) => (key in target ? target[key] : () => undefined), set: (target, key, value) => ((target[key] = value), true) }) as unknown as CanvasRenderingContext2D;
 }
 
-export function stubBrowser(width = 700, height = 430): void {
+export function stubBrowser(width = 700, height = 430, painted: string[] = []): void {
   vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockImplementation(function (this: HTMLCanvasElement) {
-    return context(this);
+    return context(this, painted);
   });
   vi.stubGlobal("requestAnimationFrame", (callback: FrameRequestCallback) => setTimeout(() => callback(performance.now()), 0));
   vi.stubGlobal("cancelAnimationFrame", (id: number) => clearTimeout(id));

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { count } from "../src/format";
 import { readNumber, writeNumber } from "../src/wire/numbers";
 import { readEvent, readReply, wish } from "../src/wire/messages";
+import { readData } from "../src/wire/data_state";
 import { readProbe } from "../src/wire/probe_state";
 import { readPlan } from "../src/wire/plan_state";
 import { readRun } from "../src/wire/run_state";
@@ -54,6 +55,14 @@ describe("golden messages", () => {
     expect(plan.cost?.total_bytes).toBe(1808);
     expect(plan.warnings[0]).toMatchObject({ severity: "warning", count: 2 });
     expect(plan.presets[0]?.label).toBe("LLaVA-1.5 pretrain");
+  });
+
+  test("the data reads whole", () => {
+    const data = readData(golden("state_data"));
+    expect(data.questions[0]).toMatchObject({ prompt: "describe:", target: "a red cross" });
+    expect([...(data.questions[0]?.picture.slice(1, 4) ?? [])].map((c) => String.fromCharCode(c)).join("")).toBe("PNG");
+    expect(data.preview?.rows[0]?.spans).toEqual([["<s><image>×16 describe:", false], ["a red cross</s>", true]]);
+    for (const value of [null, 7, { questions: 3, preview: 4 }, { preview: { rows: [7, { spans: [[], 3] }] } }]) expect(readData(value).questions).toEqual([]);
   });
 
   test("a probe reads whole, and the garbled one reads as none", () => {

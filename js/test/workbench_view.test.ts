@@ -101,6 +101,51 @@ describe("weights", () => {
   });
 });
 
+describe("answers", () => {
+  test("show picture, before, now and wanted, and mark what is right", async () => {
+    vi.stubGlobal("URL", { createObjectURL: () => "blob:picture", revokeObjectURL: () => undefined });
+    const watched = await mount(workbench, { data_state: golden("state_data"), run_state: golden("state_run") });
+    const card = watched.find(".vf-answers");
+    expect(card.hidden).toBe(false);
+    expect([...card.querySelectorAll("dd")].map((d) => d.textContent)).toEqual(["describe:", "a red", "a red cross", "a red cross"]);
+    expect(card.querySelector("[data-right]")?.getAttribute("data-right")).toBe("true");
+    expect(card.querySelector("img")?.getAttribute("src")).toBe("blob:picture");
+    expect(card.querySelector("h3")?.textContent).toBe("answers at step 30");
+    watched.end.abort();
+  });
+
+  test("are absent where nothing was asked", () => {
+    expect(page.find(".vf-answers").hidden).toBe(true);
+  });
+});
+
+describe("the data", () => {
+  test("is shown with pictures, and what is learned is marked", async () => {
+    vi.stubGlobal("URL", { createObjectURL: () => "blob:picture", revokeObjectURL: () => undefined });
+    const state = golden("state_data");
+    const shown = await mount(workbench, { data_state: { ...state, preview: null } });
+    const button = [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Show data");
+    button?.click();
+    await settle();
+    expect(shown.wishes("preview")[0]?.args).toEqual({ first: 0 });
+    shown.model.set("data_state", state);
+    expect([...shown.el.querySelectorAll(".vf-datarow mark")].map((m) => m.textContent)).toEqual(["a red cross</s>"]);
+    expect(shown.find(".vf-datarow p").textContent).toBe("<s><image>×16 describe:a red cross</s>");
+    expect(shown.el.querySelectorAll(".vf-datarow img")).toHaveLength(1);
+    expect(shown.find(".vf-report").textContent).toContain("16 used");
+    [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Later rows")?.click();
+    await settle();
+    expect(shown.wishes("preview")[1]?.args).toEqual({ first: 4 });
+    [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Hide")?.click();
+    expect(shown.find(".vf-rows").hidden).toBe(true);
+    shown.end.abort();
+  });
+
+  test("cannot be asked for where nobody can read its tokens", () => {
+    expect(page.find(".vf-data").hidden).toBe(true);
+  });
+});
+
 describe("a probe", () => {
   test("is asked for by a button, and shows findings with remedies and the four links", async () => {
     const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Probe");

@@ -174,6 +174,7 @@ def test_a_real_cache_is_read(folder, tmp_path, monkeypatch):
     assert tree.checkpoint.stored_params == tree.total_params
 
 
+@pytest.mark.check("F19")
 def test_an_id_that_nobody_has_names_its_neighbours_in_the_catalogue():
     with pytest.raises(BadSource, match="Neither the local cache nor the network") as caught:
         vf.read_tree("Qwen/Qwen2.5-VL-8B-Instruct")
@@ -257,6 +258,7 @@ def test_a_wrapped_model_has_the_names_of_the_model_inside(wrap):
     assert [n.path for n in vf.read_tree(wrap(model)).nodes] == [n.path for n in vf.read_tree(model).nodes]
 
 
+@pytest.mark.check("N26")
 def test_a_4_bit_weight_counts_its_real_elements_and_its_packed_bytes():
     layer = nn.Linear(8, 6, bias=False)
     packed = nn.Parameter(torch.zeros(24, 1, dtype=torch.uint8), requires_grad=False)

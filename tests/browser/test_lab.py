@@ -34,6 +34,9 @@ def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     shutil.copy(NOTEBOOKS / "01_quickstart.ipynb", folder)
     notebook(folder / "bench.ipynb", SETUP + "bench")
+    notebook(folder / "two.ipynb", SETUP + "bench", "bench")
+    question = "demo.questions, processor=demo.processor, retention_batches=demo.text_batches"
+    notebook(folder / "watched.ipynb", SETUP.replace("steps=40", f"steps=12, questions={question}") + "bench")
     notebook(folder / "map.ipynb", "import vlmfreeze_widgets as vf\nm = vf.FreezeMap(vf.demo().model)\nm")
     with running_lab(folder) as running:
         yield running
@@ -238,3 +241,67 @@ def test_after_a_kernel_restart_the_page_greys_out_and_says_why(page):
     page.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
     expect(page.page.get_by_text("restarted").first).to_be_visible(timeout=10_000)
     assert not page.page.get_by_role("button", name="Run", exact=True).is_enabled()
+
+
+@pytest.mark.check("S12")
+def test_two_views_of_one_widget_follow_each_other(page, figure):
+    page.open("two.ipynb")
+    page.run_all()
+    sentences = page.page.locator(".vf-sentence")
+    expect(sentences).to_have_count(2)
+    before = page.py("bench.session.rev")
+    radio(page, "head", "Full").nth(1).click()
+    asked = time.monotonic()
+    wait_for(
+        lambda: len({*sentences.all_inner_texts()}) == 1 and "head full" in sentences.first.inner_text(), 5, "both"
+    )
+    figure(1000 * (time.monotonic() - asked))
+    page.page.wait_for_timeout(500)
+    assert page.py("bench.session.rev") == before + 1, "one edit, no echo"
+    assert page.errors == []
+
+
+def test_answers_data_and_retention_are_watched_in_the_page(page):
+    page.open("watched.ipynb")
+    page.run_all()
+    page.page.get_by_role("button", name="Show data").click()
+    card = page.page.locator(".vf-data")
+    expect(card.locator(".vf-datarow").first).to_contain_text("<image>×16", timeout=20_000)
+    expect(card.locator("mark").first).to_contain_text("</s>")
+    assert card.locator("img").first.evaluate("image => image.complete && image.naturalWidth > 0")
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: page.py("bench.session.phase") == "deciding", 60, "the burst")
+    answers = page.page.locator(".vf-answers")
+    expect(answers).to_contain_text("at step 12")
+    said = page.py("list(bench.history.answers[-1].texts)")
+    assert answers.locator(".vf-question").count() == 3
+    for number, text in enumerate(said):
+        expect(answers.locator(".vf-question").nth(number)).to_contain_text(text)
+    label = page.page.locator(".vf-plot").first.get_attribute("aria-label")
+    assert "text alone" in label
+    page.page.locator("select", has=page.page.locator("option[value=update_ratio]")).select_option("update_ratio")
+    expect(page.page.locator(".vf-legend")).to_contain_text("update over weight")
+    assert page.errors == []
+
+
+@pytest.mark.check("N18")
+def test_nan_leaves_a_gap_and_a_mark_and_the_result_of_the_steps_before(page):
+    page.open("bench.ipynb")
+    page.run_all()
+    page.do(
+        """
+import torch
+spoilt = [dict(b) for b in demo.batches[:8]]
+spoilt[3]["pixel_values"] = torch.full_like(spoilt[3]["pixel_values"], float("nan"))
+bench.session._batches = spoilt
+"""
+    )
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: page.py("bench.session.phase") in ("deciding", "failed"), 30, "the end")
+    wait_for(
+        lambda: "not finite at step 4" in page.page.locator(".vf-plot").first.get_attribute("aria-label"), 3, "mark"
+    )
+    assert page.py("bench.session.phase") == "deciding"
+    assert page.py("bench.history.taken") == 3
+    page.page.get_by_role("button", name="Keep", exact=True).click()
+    wait_for(lambda: page.py("bench.session.status.outcome") == "kept", what="keeping what was learnt before")

@@ -113,8 +113,8 @@ def _row(promise: dict[str, Any], tally: Tally) -> dict[str, Any]:
         "id": promise["id"],
         "status": status,
         "promise": promise["promise"],
-        "figure": promise["figure"],
-        "value": max(tally.figures) if tally.figures else None,
+        "figure": promise["figure"] if tally.figures else f"cases that fail, of {tally.passed + tally.failed}",
+        "value": max(tally.figures) if tally.figures else tally.failed if tally.passed or tally.failed else None,
         "tests": tally.passed + tally.failed,
         "controls": tally.controls,
         "seconds": round(tally.seconds, 2),
@@ -125,4 +125,4 @@ def _row(promise: dict[str, Any], tally: Tally) -> dict[str, Any]:
 def _why(promise: dict[str, Any], tally: Tally) -> str:
     if tally.reasons:
         return tally.reasons[0]
-    return "needs a GPU" if promise["tiers"] == "G" else "no test proves it yet"
+    return promise.get("why") or ("needs a GPU" if promise["tiers"] == "G" else "no test proves it yet")

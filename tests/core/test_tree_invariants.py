@@ -21,6 +21,7 @@ many = settings(
 TAGS = {"div", "b", "svg", "rect", "title", "text", "table", "tr", "td"}
 
 
+@pytest.mark.check("N26")
 @many
 @given(models())
 def test_the_sum_over_all_nodes_is_every_tensor_once(model):
@@ -185,6 +186,7 @@ def test_a_fold_of_blocks_that_differ_is_found_out():
     assert [len({member.total_params for member in fold.members}) for fold in merged] == [2]
 
 
+@pytest.mark.control("N26")
 def test_a_sum_over_all_names_is_not_the_count_of_a_tied_model():
     model = nn.Module()
     model.one, model.two = nn.Linear(2, 2), nn.Linear(2, 2)

@@ -1,4 +1,4 @@
-"""Support: tiny processors of real classes, offline: nine families, each with the chat template that its models publish.
+"""Support: tiny processors of real classes, offline: twelve families, each with the chat template that its models publish.
 
 The tokenizer is one token per character (ids below 96, so that the models of tests/families.py read them), or byte-level BPE
 with merges, where labels must hold although tokens swallow spaces and newlines. No tests here.
@@ -16,6 +16,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
 from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
 from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
@@ -77,7 +78,19 @@ MLLAMA = (
     "{{ '<|eot_id|>' }}{% endfor %}{% if add_generation_prompt %}"
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
-IDS = {"pad": 0, "bos": 1, "eos": 2, "unk": 3, "image": 90}
+AYA = (
+    "{{ bos_token }}{% for message in messages %}<|START_OF_TURN_TOKEN|>{% if message['role'] == 'user' %}<|USER_TOKEN|>"
+    "{% elif message['role'] == 'assistant' %}<|CHATBOT_TOKEN|><|START_RESPONSE|>{% else %}<|SYSTEM_TOKEN|>{% endif %}"
+    "{% for item in message['content'] %}{% if item['type'] == 'text' %}{{ item['text'] }}{% else %}<image>{% endif %}{% endfor %}"
+    "{% if message['role'] == 'assistant' %}<|END_RESPONSE|>{% endif %}<|END_OF_TURN_TOKEN|>{% endfor %}"
+    "{% if add_generation_prompt %}<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|><|START_RESPONSE|>{% endif %}"
+)
+LLAVA_NEXT = (
+    "{% for message in messages %}{% if message['role'] == 'user' %}{{ '[INST] ' }}{% for content in message['content'] %}"
+    "{% if content['type'] == 'image' %}{{ '<image>\n' }}{% else %}{{ content['text'] }}{% endif %}{% endfor %}{{' [/INST]' }}"
+    "{% else %}{{ ' ' }}{% for content in message['content'] %}{{ content['text'] }}{% endfor %}{{ '</s> ' }}{% endif %}"
+    "{% endfor %}"
+)
 SPECIALS: dict[str, dict[str, int]] = {
     "llava": {"<pad>": 0, "<s>": 1, "</s>": 2, "<unk>": 3, "<image>": 90},
     "qwen": {
@@ -96,6 +109,12 @@ SPECIALS: dict[str, dict[str, int]] = {
     "idefics3": {
         "<pad>": 0, "<|im_start|>": 1, "<end_of_utterance>": 2, "<unk>": 3, "<image>": 90,
         "<fake_token_around_image>": 91, "<global-img>": 92, "<row_1_col_1>": 93, "<row_1_col_2>": 94,
+    },
+    "aya_vision": {
+        "<PAD>": 0, "<BOS_TOKEN>": 1, "<|END_OF_TURN_TOKEN|>": 2, "<unk>": 3, "<|IMG_PATCH|>": 90, "<image>": 91,
+        "<|START_OF_IMG|>": 92, "<|END_OF_IMG|>": 93, "TILE": 94, "TILE_GLOBAL": 95, "<|START_OF_TURN_TOKEN|>": 81,
+        "<|USER_TOKEN|>": 82, "<|CHATBOT_TOKEN|>": 83, "<|SYSTEM_TOKEN|>": 84, "<|START_RESPONSE|>": 85,
+        "<|END_RESPONSE|>": 86,
     },
     "mllama": {
         "<|finetune_right_pad_id|>": 0, "<|begin_of_text|>": 1, "<|eot_id|>": 2, "<unk>": 3, "<|image|>": 90,
@@ -171,9 +190,11 @@ def make_tokenizer(kind: str, bytes_level: bool = False) -> Any:
 def make_processor(family: str, bytes_level: bool = False, template: str | None = None) -> Any:
     """A processor of a family whose pictures become 4 image tokens each (1 for mllama), 16 x 16 pixels."""
     from transformers import (
+        AyaVisionProcessor,
         Gemma3Processor,
         Idefics3Processor,
         InternVLProcessor,
+        LlavaNextProcessor,
         LlavaProcessor,
         MllamaProcessor,
         PaliGemmaProcessor,
@@ -188,6 +209,20 @@ def make_processor(family: str, bytes_level: bool = False, template: str | None 
         return LlavaProcessor(
             pictures, make_tokenizer("llava", bytes_level), patch_size=8, vision_feature_select_strategy="default",
             num_additional_image_tokens=1, chat_template=template or LLAVA,
+        )  # fmt: skip
+    if family == "llava_next":
+        pictures = LlavaNextImageProcessorPil(
+            size=SQUARE, crop_size=SQUARE, do_center_crop=False, image_grid_pinpoints=[[16, 32], [32, 16]]
+        )
+        return LlavaNextProcessor(
+            pictures, make_tokenizer("llava", bytes_level), patch_size=8, vision_feature_select_strategy="default",
+            num_additional_image_tokens=1, chat_template=template or LLAVA_NEXT,
+        )  # fmt: skip
+    if family == "aya_vision":
+        pictures = GotOcr2ImageProcessorPil(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=2)
+        return AyaVisionProcessor(
+            pictures, make_tokenizer("aya_vision", bytes_level), patch_size=4, img_size=16, downsample_factor=2,
+            chat_template=template or AYA,
         )  # fmt: skip
     if family in {"qwen2_vl", "qwen2_5_vl", "qwen3_vl"}:
         kind = {"qwen2_vl": Qwen2VLProcessor, "qwen2_5_vl": Qwen2_5_VLProcessor, "qwen3_vl": Qwen3VLProcessor}[family]
@@ -234,4 +269,5 @@ def make_processor(family: str, bytes_level: bool = False, template: str | None 
 
 PROCESSORS = (
     "llava", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "gemma3", "paligemma", "idefics3", "smolvlm", "mllama",
+    "llava_next", "aya_vision",
 )  # fmt: skip

@@ -167,6 +167,13 @@ def test_rows_without_a_processor_and_roots_that_are_not_there_are_refused(tmp_p
         load([json.loads(GOOD)], image_root=tmp_path / "nowhere")
 
 
+def test_rows_whose_pictures_are_all_missing_are_refused_with_the_way_out(tmp_path):
+    """ms-swift's paths begin where it is started, ours where the file lies."""
+    with pytest.raises(vf.VlmFreezeError, match="Give image_root") as refused:
+        load(write_json(tmp_path / "rows.jsonl", [GOOD, GOOD]))
+    assert "2 for picture" in refused.value.remedy and "rows.jsonl, line 1" in refused.value.found
+
+
 def test_fewer_rows_than_a_batch_make_one_batch(tmp_path):
     write_pictures(tmp_path)
     batches = load([json.loads(GOOD)], image_root=tmp_path, batch_size=64)

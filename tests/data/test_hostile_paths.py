@@ -49,6 +49,7 @@ def place(tmp_path_factory):
     for folder in ("secret", "data-secret", "data2"):
         (top / folder).mkdir()
         Image.new("RGB", (8, 8)).save(top / folder / "canary.png")
+    (root / "frame:1.png").write_bytes((root / "0.png").read_bytes())
     (root / "link.png").symlink_to(top / "secret" / "canary.png")
     (root / "far").symlink_to(top / "secret")
     (root / "hop.png").symlink_to(root / "far" / "canary.png")
@@ -163,7 +164,9 @@ def test_readers_that_join_paths_as_is_usual_are_caught_by_the_same_check(place,
     assert "data-secret/canary.png" in {os.path.normpath(f) for f in found}
 
 
-@pytest.mark.parametrize("name", ["0.png", "sub/1.png", "sub/../0.png", "near.png", "./0.png", "sub\\1.png"])
+@pytest.mark.parametrize(
+    "name", ["0.png", "sub/1.png", "sub/../0.png", "near.png", "frame:1.png", "./0.png", "sub\\1.png"]
+)
 def test_names_that_stay_inside_are_opened(place, name):
     with open_inside(place / "data", name) as handle:
         assert handle.read(4) == b"\x89PNG"

@@ -43,6 +43,7 @@ def plain_loop(model, data, names, steps, lr, decay=0.0, clip=1.0):
 
 
 @pytest.mark.parametrize("component", ["projector", "language_model", "vision_tower"])
+@pytest.mark.check("N24")
 def test_the_curve_is_that_of_a_plain_loop(component):
     data = batches()
     plan = vf.resolve({component: "full"}, vf.read_tree(tiny_llava()))
@@ -52,6 +53,7 @@ def test_the_curve_is_that_of_a_plain_loop(component):
     assert [r.grad_norm for r in result.history] == pytest.approx(norms, rel=1e-4)
 
 
+@pytest.mark.control("N24")
 def test_the_plain_loop_with_another_rate_differs():
     """The control of the test above: it can fail."""
     data = batches()
@@ -63,6 +65,7 @@ def test_the_plain_loop_with_another_rate_differs():
 @pytest.mark.parametrize(
     "strategy", [PROJECTOR, MIXED, {"vision_tower": "full", "head": "lora"}, {"embeddings": "lora", "head": "full"}]
 )
+@pytest.mark.check("S1", "S2")
 def test_the_model_is_as_before_in_every_respect(strategy):
     model = tiny_llava()
     model.eval()
@@ -73,6 +76,7 @@ def test_the_model_is_as_before_in_every_respect(strategy):
     assert fingerprint(model) == before
 
 
+@pytest.mark.check("S1", "S2")
 def test_a_burst_left_in_the_middle_gives_the_model_back():
     model = tiny_llava()
     before = fingerprint(model)
@@ -106,6 +110,7 @@ def test_a_stale_gradient_of_a_frozen_part_never_moves_it():
     assert model.lm_head.weight.grad is kept
 
 
+@pytest.mark.check("N7")
 def test_accumulation_is_correct_by_tokens_and_the_naive_way_is_not():
     rows = batch(rows=8)
     rows["labels"][1, 8:] = rows["labels"][5, 7:] = -100
@@ -131,6 +136,7 @@ def test_module_norms_add_up_to_the_total():
     assert record.grad_norms[""] == pytest.approx(record.grad_norm, rel=1e-12)
 
 
+@pytest.mark.check("N12")
 def test_norms_are_taken_before_clipping():
     free = vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=1, max_grad_norm=None).run().history[0]
     clipped = vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=1, max_grad_norm=1e-3).run().history[0]
@@ -146,6 +152,7 @@ def test_lora_starts_as_the_model_itself():
             assert torch.equal(model(**batch()).logits, before)
 
 
+@pytest.mark.check("N19")
 def test_the_same_seed_gives_the_same_burst_and_another_does_not():
     def run(seed):
         return [r.loss for r in vf.Burst(tiny_llava(dropout=0.3), MIXED, batches(), steps=5, seed=seed).run().history]
@@ -154,6 +161,7 @@ def test_the_same_seed_gives_the_same_burst_and_another_does_not():
     assert run(1) != run(2)
 
 
+@pytest.mark.check("N20")
 def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone():
     def run(draw):
         torch.manual_seed(5)
@@ -171,6 +179,7 @@ def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone()
     assert torch.equal(stream, torch.rand(3))
 
 
+@pytest.mark.check("N21")
 def test_other_threads_settings_do_not_reach_the_burst():
     wanted = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -178,6 +187,7 @@ def test_other_threads_settings_do_not_reach_the_burst():
     assert found == wanted
 
 
+@pytest.mark.check("N16")
 def test_half_precision_weights_train_through_float32_masters():
     model = tiny_llava().bfloat16()
     data = [{k: v.bfloat16() if v.is_floating_point() else v for k, v in b.items()} for b in batches()]
@@ -290,6 +300,7 @@ def test_bad_data_gets_a_clear_error_and_the_model_is_untouched(spoil, error):
     assert fingerprint(model) == before
 
 
+@pytest.mark.check("N18")
 def test_nan_at_step_three_stops_there_after_two_steps_that_were_taken():
     model = tiny_llava()
     before = fingerprint(model)
@@ -300,6 +311,7 @@ def test_nan_at_step_three_stops_there_after_two_steps_that_were_taken():
     assert fingerprint(model) == before
 
 
+@pytest.mark.check("N17")
 def test_a_micro_batch_without_label_tokens_is_skipped_and_counted():
     data = [batch(0), masked(batch(1)), batch(2)]
     mixed = vf.Burst(tiny_llava(), PROJECTOR, data, steps=4).run().history
@@ -330,6 +342,7 @@ def test_an_empty_strategy_is_refused():
         vf.Burst(tiny_llava(), {}, batches())
 
 
+@pytest.mark.check("F14")
 def test_a_second_burst_on_a_bursting_model_is_refused_and_the_first_goes_on():
     model = tiny_llava()
     first = vf.Burst(model, PROJECTOR, batches(), steps=3)
@@ -343,6 +356,7 @@ def test_a_second_burst_on_a_bursting_model_is_refused_and_the_first_goes_on():
     vf.Burst(model, PROJECTOR, batches(), steps=1).run()
 
 
+@pytest.mark.check("F5")
 def test_stopping_ends_between_two_micro_batches():
     burst = vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=50)
     for record in burst:
@@ -352,6 +366,7 @@ def test_stopping_ends_between_two_micro_batches():
     assert burst.result().stopped_early == "stopped"
 
 
+@pytest.mark.check("F7")
 def test_a_user_error_in_the_model_leaves_it_reverted():
     model = tiny_llava()
     before = fingerprint(model)
@@ -368,6 +383,7 @@ def test_a_user_error_in_the_model_leaves_it_reverted():
     assert fingerprint(model) == before
 
 
+@pytest.mark.check("N10")
 def test_recording_does_not_change_what_is_trained():
     watched, alone = tiny_llava(), tiny_llava()
     for record in (burst := vf.Burst(watched, MIXED, batches(), steps=4)):
@@ -394,6 +410,7 @@ def test_a_schedule_is_that_of_transformers():
     assert [r.lr["projector"] for r in history] == pytest.approx([1e-2, 7.5e-3, 5e-3, 2.5e-3])
 
 
+@pytest.mark.check("N13")
 def test_checkpointing_gives_the_same_numbers_and_is_switched_off_again():
     model = tiny_llava()
     before = fingerprint(model)

@@ -36,6 +36,7 @@ def gradients(parts, tuning, kind):
 @pytest.mark.parametrize("kind", ["non-reentrant", "reentrant"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 @pytest.mark.parametrize("parts", list(PARTS))
+@pytest.mark.check("N13")
 def test_the_same_tensors_get_the_same_gradients(parts, tuning, kind):
     wanted, found = gradients(parts, tuning, False), gradients(parts, tuning, kind)
     assert {n for n, g in wanted.items() if g is None} == {n for n, g in found.items() if g is None}
@@ -102,6 +103,7 @@ def saved_bytes(open_tower):
     return sum(kept)
 
 
+@pytest.mark.check("N14")
 def test_a_frozen_tower_keeps_no_activation_for_the_backward_pass():
     assert saved_bytes(open_tower=False) == 0
 

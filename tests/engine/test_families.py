@@ -41,6 +41,7 @@ def test_the_five_components_are_found(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.check("N2", "S1")
 def test_frozen_tensors_and_buffers_are_bit_identical_and_discarding_gives_all_back(family):
     model = tiny(family)
     tree = vf.read_tree(model)
@@ -62,6 +63,7 @@ def test_frozen_tensors_and_buffers_are_bit_identical_and_discarding_gives_all_b
         assert fingerprint(model) == found
 
 
+@pytest.mark.control("N2", "S1")
 def test_a_loop_that_forgets_to_clear_a_stale_gradient_moves_a_frozen_weight():
     """The control: what the test above looks for does happen to a careless loop."""
     model = tiny("llava")

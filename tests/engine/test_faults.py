@@ -32,6 +32,7 @@ def trained(burst):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("strategy", [PROJECTOR, MIXED], ids=["full", "lora"])
+@pytest.mark.check("N18")
 def test_at_a_step_that_is_not_finite_the_burst_ends_with_the_weights_of_the_step_before(k, value, strategy):
     data = batches(5)
     model = tiny_llava()
@@ -56,6 +57,7 @@ def test_at_a_step_that_is_not_finite_the_burst_ends_with_the_weights_of_the_ste
     assert all(torch.equal(trained(burst)[n], v) for n, v in wanted.items())
 
 
+@pytest.mark.control("N18")
 def test_the_control_a_step_taken_with_nan_would_have_spoilt_every_weight():
     model = tiny_llava()
     optimizer = torch.optim.AdamW(model.model.multi_modal_projector.parameters(), lr=1e-2)
@@ -84,6 +86,7 @@ def test_what_was_learnt_before_nan_can_be_kept_or_let_go(keep):
     vf.Burst(model, PROJECTOR, batches(), steps=1).run()
 
 
+@pytest.mark.check("S6", "F18")
 def test_a_history_with_nan_is_valid_json_and_comes_back_number_for_number():
     burst = vf.Burst(tiny_llava(), MIXED, [*batches(2), spoilt(math.nan)], steps=10, eval_batches=batches(1))
     history = (list(burst), burst.history)[1]

@@ -67,6 +67,7 @@ def hungry():
 
 @pytest.mark.parametrize("error", [CUDA, CPU], ids=["cuda", "cpu"])
 @pytest.mark.parametrize("place", ["forward", "backward", "optimizer"])
+@pytest.mark.check("F1", "F2")
 def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, error, hungry):
     model = tiny_llava()
     eater = hungry(model, place, type(error)(str(error)))
@@ -88,6 +89,7 @@ def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, e
 
 
 @pytest.mark.parametrize("place", ["forward", "backward", "optimizer"])
+@pytest.mark.control("F1", "F2")
 def test_the_control_a_handler_that_keeps_the_traceback_keeps_the_tensor(place, hungry, monkeypatch):
     monkeypatch.setattr(burst_module, "let_go", lambda *_: None)
     model = tiny_llava()
@@ -103,6 +105,7 @@ def test_the_control_a_handler_that_keeps_the_traceback_keeps_the_tensor(place, 
     assert [ref() for ref in eater.held] != [None]
 
 
+@pytest.mark.check("F2")
 def test_the_last_traceback_that_ipython_or_python_keeps_holds_no_tensor(hungry):
     model = tiny_llava()
     eater = hungry(model, "backward", torch.OutOfMemoryError("CUDA out of memory."))
@@ -127,6 +130,7 @@ def test_steps_before_it_are_kept(hungry):
     assert all(torch.equal(v, wanted.trained_values[n]) for n, v in burst.trained_values.items())
 
 
+@pytest.mark.check("F1")
 def test_a_smaller_burst_runs_at_once(hungry):
     model = tiny_llava()
     limit_rows(model, 3)
@@ -165,6 +169,7 @@ def limit_rows(model, most, raises=torch.OutOfMemoryError):
 
 
 @pytest.mark.parametrize(("most", "start"), [(1, 8), (2, 1), (3, 32), (7, 8), (8, 8), (13, 1), (31, 8), (32, 32)])
+@pytest.mark.check("F4")
 def test_the_search_finds_the_largest_size_that_fits_and_changes_nothing(most, start):
     model = tiny_llava(dropout=0.2)
     limit_rows(model, most)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import sys
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ def verdict(result, component="projector"):
 
 
 @pytest.mark.parametrize("strategy", [PROJECTOR, LORA], ids=["full", "lora"])
+@pytest.mark.check("N11")
 def test_norms_shown_do_not_depend_on_the_loss_scale(strategy):
     still = vf.Strategy(strategy.rules, {"": 0.0})
     low, high, plain = (
@@ -43,6 +45,7 @@ def test_the_control_norms_with_the_scale_in_them_differ_by_256():
     assert norms[1] == pytest.approx(256 * norms[0], rel=1e-3)
 
 
+@pytest.mark.check("N11")
 def test_a_step_that_overflows_is_skipped_marked_and_counted_and_the_burst_goes_on():
     model = tiny_llava().half()
     before = fingerprint(model)
@@ -60,6 +63,7 @@ def test_a_step_that_overflows_is_skipped_marked_and_counted_and_the_burst_goes_
 @pytest.mark.parametrize(
     "strategy", [PROJECTOR, LORA, {"vision_tower": "full"}, {"head": "full", "embeddings": "lora"}]
 )
+@pytest.mark.check("N16")
 def test_float16_weights_train_through_float32_masters_and_a_loss_scale(strategy):
     model = tiny_llava().half()
     before = fingerprint(model)
@@ -87,6 +91,7 @@ def test_nan_in_the_loss_ends_a_float16_burst_too():
     assert burst.result().history.taken == 1
 
 
+@pytest.mark.check("N15")
 def test_weights_stepped_in_bfloat16_tell_how_few_of_their_elements_move():
     slow = vf.Burst(
         tiny_llava().bfloat16(), {"projector": "full"}, half_batches(), steps=8, lr=1e-6, precision="bf16-pure"
@@ -163,17 +168,59 @@ def test_sgd_is_torchs_sgd():
         assert torch.allclose(mine, theirs, atol=1e-6), name
 
 
-def test_an_optimizer_whose_library_is_missing_is_told_before_a_step():
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        model = tiny_llava()
-        before = fingerprint(model)
-        with pytest.raises(MissingLibrary, match="bitsandbytes"):
-            vf.Burst(model, PROJECTOR, batches(), optimizer="adamw8bit").run()
-        assert fingerprint(model) == before
-    else:
-        pytest.skip("bitsandbytes is there")
+def test_an_optimizer_whose_library_is_missing_is_told_before_a_step(monkeypatch):
+    model = tiny_llava()
+    before = fingerprint(model)
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)
+    with pytest.raises(MissingLibrary, match="bitsandbytes"):
+        vf.Burst(model, PROJECTOR, batches(), optimizer="adamw8bit").run()
+    assert fingerprint(model) == before
+
+
+class Wide(nn.Module):
+    """Large enough for bitsandbytes to keep its moments in 8 bits (4,096 elements and more)."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.inner = nn.Linear(128, 128)
+
+    def forward(self, x, labels):
+        return {"loss": (self.inner(x) - x.roll(1, -1)).square().mean()}
+
+
+def wide_batches():
+    draw = torch.Generator().manual_seed(0)
+    return [{"x": torch.randn(4, 128, generator=draw), "labels": torch.ones(4, 3, dtype=torch.long)} for _ in range(3)]
+
+
+def test_adamw_in_eight_bits_trains_like_adamw_and_goes_on_after_a_pause(tmp_path):
+    pytest.importorskip("bitsandbytes")
+
+    def burst(optimizer):
+        return vf.Burst(Wide(), {"inner": "full"}, wide_batches(), steps=20, lr=3e-3, optimizer=optimizer)
+
+    plain, small, paused = burst("adamw"), burst("adamw8bit"), burst("adamw8bit")
+    plain.run(), small.run()
+    for _ in range(9):
+        next(paused)
+    held = {t.dtype for s in paused._run.optimizer.state.values() for t in tensors_in(s)}
+    assert torch.uint8 in held
+    paused.save_state(tmp_path)
+    paused.close()
+    resumed = vf.Burst.resume(tmp_path, Wide(), wide_batches())
+    resumed.run()
+    assert [r.loss for r in resumed.history] == [r.loss for r in small.history]
+    assert all(torch.equal(v, small.trained_values[n]) for n, v in resumed.trained_values.items())
+    assert small.history[-1].loss == pytest.approx(plain.history[-1].loss, rel=0.05)
+    assert small.history[-1].loss < 0.9 * small.history[0].loss
+
+
+def tensors_in(value):
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [t for inner in value.values() for t in tensors_in(inner)] if isinstance(value, dict) else []
 
 
 def test_weight_decay_is_each_components_own():

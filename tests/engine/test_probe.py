@@ -177,6 +177,7 @@ def test_a_frozen_tensor_in_an_optimizer_is_a_hazard():
     assert set(codes(report)) == {"frozen-in-optimizer"}
 
 
+@pytest.mark.check("N15")
 def test_a_rate_too_small_for_bfloat16_is_named_with_its_share():
     model = tiny_llava().bfloat16().requires_grad_(False)
     model.model.multi_modal_projector.requires_grad_(True)
@@ -188,6 +189,7 @@ def test_a_rate_too_small_for_bfloat16_is_named_with_its_share():
     assert large.ok
 
 
+@pytest.mark.check("N15")
 def test_what_half_precision_can_hold_is_measured():
     ones = torch.ones(1000, dtype=torch.bfloat16)
     assert stuck_share(ones, 1e-5) == 1.0

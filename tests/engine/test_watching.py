@@ -9,6 +9,8 @@ import vlmfreeze_widgets as vf
 from tests.families import tiny, tiny_batch
 from tests.tiny import batch, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadBatch, InvalidStrategy
+from vlmfreeze_widgets.core.history import History
+from vlmfreeze_widgets.core.norms import NormLayout
 from vlmfreeze_widgets.engine.answers import Question, ask
 from vlmfreeze_widgets.engine.feature_cache import FeatureCache, cacheable
 from vlmfreeze_widgets.engine.micro_batches import MicroBatch
@@ -156,9 +158,11 @@ def test_the_update_ratio_is_the_norm_of_the_step_over_that_of_the_weight():
     meter.before()
     weight.add_(0.002)
     zero.add_(1)
-    ratio, unknown = meter.after()
-    assert ratio == pytest.approx(1e-3, rel=1e-4)
-    assert unknown is None
+    layout = NormLayout(("a.weight", "b.weight"), ("m.a", "m.b"), ("head", "projector"))
+    norms = meter.after()
+    assert norms.by_module(layout)["m.a"] == pytest.approx(1e-3, rel=1e-4)
+    assert "m.b" not in norms.by_module(layout), "from zero there is no ratio"
+    assert norms.by_component(layout) == pytest.approx({"head": 1e-3}, rel=1e-4)
 
 
 # --- answers ------------------------------------------------------------------------------------------------------------
@@ -193,3 +197,62 @@ def test_an_answer_is_what_the_model_generates_without_the_prompt():
 def test_inputs_that_the_model_cannot_answer_are_told():
     with pytest.raises(BadBatch, match="question 1"):
         ask(tiny_llava(), [Question({"input_ids": torch.tensor([[1, 63]]), "nonsense": torch.ones(1)})], str, CPU, 2)
+
+
+# --- in a burst -----------------------------------------------------------------------------------------------------------
+
+
+def test_cached_features_give_the_same_burst_and_are_gone_afterwards():
+    rules = {"projector": "full", "language_model": vf.Lora(rank=4)}
+    data = [batch(seed) for seed in range(2)]
+    model = tiny_llava()
+    plain = vf.Burst(model, rules, data, steps=6, lr=1e-2).run()
+    before = fingerprint(model)
+    kept = vf.Burst(model, rules, data, steps=6, lr=1e-2, cache_features=True, eval_batches=data).run()
+    assert [r.loss for r in kept.history] == pytest.approx([r.loss for r in plain.history], abs=1e-6)
+    assert fingerprint(model) == before
+    with pytest.raises(InvalidStrategy, match="cache_features"):
+        vf.Burst(model, {"vision_tower": "full"}, data, cache_features=True)
+
+
+def test_a_burst_that_is_watched_trains_as_one_that_is_not():
+    question = vf.Question({k: v[:1] for k, v in batch().items() if k != "labels"}, "what?", "that")
+    model = tiny_llava()
+    watch = {"retention_batches": [text_only()], "questions": [question], "processor": lambda ids: str(ids.tolist())}
+    rules = {"projector": "full", "head": "full"}
+    plain = vf.Burst(model, rules, [batch(0)], steps=8, lr=1e-2, eval_every=4).run()
+    before = fingerprint(model)
+    seen = vf.Burst(model, rules, [batch(0)], steps=8, lr=1e-2, eval_every=4, **watch).run()
+    assert fingerprint(model) == before
+    history = seen.history
+    assert [r.loss for r in history] == [r.loss for r in plain.history]
+    looked = [r.step for r in history if r.retention is not None]
+    assert looked == [1, 4, 8]
+    assert history.retention_start.kl == 0
+    assert history[7].retention.kl > history[0].retention.kl > 0
+    assert [a.step for a in history.answers] == [0, 1, 4, 8]
+    assert history.answers[0] != history.answers[-1]
+    assert history.questions == (("what?", "that"),)
+    ratios = history[3].update_ratios
+    assert {"", "lm_head", "model.multi_modal_projector.linear_1"} <= set(ratios)
+    assert 1e-4 < ratios["lm_head"] < 1
+    assert history[2].update_ratios == {}
+
+
+def test_what_was_watched_is_saved_with_the_history():
+    model = tiny_llava()
+    watch = {
+        "retention_batches": [text_only()],
+        "questions": [vf.Question({"input_ids": torch.tensor([[1, 2]])}, "p", "t")],
+    }
+    history = vf.Burst(model, {"head": "full"}, [batch(0)], steps=3, processor=str, **watch).run().history
+    back = History.from_json(history.to_json())
+    assert back.answers == history.answers
+    assert back.retention_start == history.retention_start
+    assert [r.retention for r in back] == [r.retention for r in history]
+    assert [r.update_ratios for r in back] == [r.update_ratios for r in history]
+
+
+def test_questions_need_somebody_who_reads_the_answers():
+    with pytest.raises(BadBatch, match="processor"):
+        vf.Burst(tiny_llava(), {"head": "full"}, [batch(0)], questions=[vf.Question({})])

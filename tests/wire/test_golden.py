@@ -11,13 +11,16 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core import protocol
+from vlmfreeze_widgets.core.data_state import data_state
 from vlmfreeze_widgets.core.errors import BadWish
 from vlmfreeze_widgets.core.page_state import plan_state, tree_state
 from vlmfreeze_widgets.core.probe_report import BatchFacts, Finding, Link, ProbeReport
 from vlmfreeze_widgets.core.probe_state import probe_state
 from vlmfreeze_widgets.core.run_status import RunStatus
 from vlmfreeze_widgets.core.verdict import Verdict
-from vlmfreeze_widgets.session import Session
+from vlmfreeze_widgets.data.preview import RowPreview, TokenSpan
+from vlmfreeze_widgets.data.rows import Place
+from vlmfreeze_widgets.session import Preview, Session
 
 HERE = Path(__file__).parent
 
@@ -51,7 +54,7 @@ def test_numbers_are_golden():
 def test_rows_are_golden_to_the_byte():
     case = golden("event_rows")
     rows = [[protocol.read_number(v) for v in row] for row in case["rows"]]
-    message, buffer = protocol.rows_message(2, 3, rows, 11)
+    message, buffer = protocol.rows_message(2, 3, rows, len(rows[0]))
     assert message == case["message"]
     assert buffer == base64.b64decode(case["buffer_base64"])
 
@@ -93,6 +96,18 @@ def test_the_state_of_a_probe_is_golden_to_the_byte():
     column = struct.unpack(f"<{len(tree.nodes)}f", state["open"])
     told = {node.path: value for node, value in zip(tree.nodes, column, strict=True) if not math.isnan(value)}
     assert told == {"": 5.0, "model": 5.0, "model.multi_modal_projector": 5.0, projector: 5.0}
+
+
+def test_the_state_of_the_data_is_golden():
+    question = vf.Question({}, "describe:", "a red cross", picture=object())
+    row = RowPreview(
+        Place("train.json", 1, 1), "", (TokenSpan("a", False), TokenSpan("b", False), TokenSpan("c", True)), (1,)
+    )
+    preview = Preview(1, 0, (row,), "")
+    state = data_state([question], preview, lambda picture: b"png", can_preview=True)
+    assert shape(state) == shape(golden("state_data"))
+    assert state["preview"]["rows"][0]["spans"] == [["ab", False], ["c", True]]
+    assert data_state([], None, bytes, can_preview=False)["preview"] is None
 
 
 def test_states_have_the_golden_keys():

@@ -16,6 +16,7 @@ from torch import nn
 from ..core.components import is_below
 from ..core.plan import Plan
 from ..core.tuning import Lora
+from . import safetensors_files
 
 ADAPTER = "default"
 # PEFT's attribute -> our name of the tensor; Embedding adapters are bare parameters, the others small layers.
@@ -124,8 +125,6 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
         Names of trained parameters that PEFT's form cannot carry: bare parameters on a module that holds adapters, such as
         BLIP-2's query tokens. They are written to trained.safetensors beside it.
     """
-    from safetensors.torch import save_file
-
     saved_modules = _modules_with_full_parameters(plan)
     config = lora_config(model, plan.lora_targets, saved_modules)
     config.base_model_name_or_path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "") or None
@@ -150,7 +149,7 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
         for name, value in model.get_submodule(path).state_dict(prefix=f"{path}.", keep_vars=True).items():
             now = trained.get(names.get(id(value), name), value)
             tensors[f"base_model.model.{name}"] = now.detach().cpu().contiguous().clone()
-    save_file(tensors, str(folder / "adapter_model.safetensors"), metadata={"format": "pt"})
+    safetensors_files.save(folder / "adapter_model.safetensors", tensors)
     # PEFT writes sets; sorted lists make the file the same every time.
     config_file = folder / "adapter_config.json"
     written = json.loads(config_file.read_text(encoding="utf-8"))
@@ -159,15 +158,8 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     config_file.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     rest = [n for n in sorted(plan.trainable) if not any(is_below(n, path) for path in saved_modules)]
     if rest:
-        save_tensors(folder / "trained.safetensors", {name: trained[name] for name in rest})
+        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in rest})
     return rest
-
-
-def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes named tensors as safetensors."""
-    from safetensors.torch import save_file
-
-    save_file({name: value.contiguous() for name, value in tensors.items()}, str(path), metadata={"format": "pt"})
 
 
 def _nested_path(plan: Plan, path: str) -> str:

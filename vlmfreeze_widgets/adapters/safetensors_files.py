@@ -10,12 +10,21 @@ import torch
 from ..core.errors import BadState
 
 
-def to_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
-    """Tensors of any device as the content of a safetensors file."""
-    from safetensors.torch import save
+def save(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Writes tensors of any device, without gathering them in one piece of memory first.
+
+    Raises:
+        OSError: The disk is full, or the path cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
 
     # Two names of one storage are two tensors in the file.
-    return save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})
+    plain = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()}
+    try:
+        save_file(plain, str(path), metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(f"{error}") from error
 
 
 def load(path: Path) -> dict[str, torch.Tensor]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
 from .ports import port
+from .retention_look import RetentionLook
 from .run_state import RunState
+from .update_norms import UpdateNorms
 
 _ROW = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
 
@@ -30,6 +32,8 @@ class StepRecord:
         memory_bytes: Peak of device memory so far; None on a CPU.
         eval_loss: Mean over the label tokens of the held-out batches; None when not measured at this step.
         input_tokens: Tokens that went through the model, labels or not; what tokens/s counts.
+        retention: Loss and KL of the text-only probes; None when they were not looked at in this step.
+        updates: How far the step moved each tensor; None when that was not measured.
         problem: Why the step was not taken, None when it was. Loss and norms are then what was found, NaN and infinity too.
     """
 
@@ -44,6 +48,8 @@ class StepRecord:
     eval_loss: float | None = None
     input_tokens: int = 0
     problem: str | None = None
+    retention: RetentionLook | None = None
+    updates: UpdateNorms | None = None
 
     @property
     def taken(self) -> bool:
@@ -51,9 +57,27 @@ class StepRecord:
         return self.problem is None
 
     @property
+    def update_ratios(self) -> dict[str, float]:
+        """Module path -> norm of the update over norm of the weights; empty where it was not measured."""
+        return {} if self.updates is None else self.updates.by_module(self.grad_norms.layout)
+
+    @property
     def component_norms(self) -> dict[str, float]:
         """Component -> gradient norm of this step."""
         return self.grad_norms.of_components()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the model said to the questions.
+
+    Attributes:
+        step: After how many steps; 0 before the first.
+        texts: One per question.
+    """
+
+    step: int
+    texts: tuple[str, ...]
 
 
 class History(Sequence[StepRecord]):
@@ -65,6 +89,9 @@ class History(Sequence[StepRecord]):
         strategy: The strategy as plain data.
         settings: The burst's settings as plain data.
         notes: What a reader of the numbers must know, such as a batch size that changed when the burst was resumed.
+        questions: (prompt, wanted answer) of what was asked.
+        answers: What the model said to them, from before the first step on.
+        retention_start: The text-only probes before the first step.
         tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
         run: Where the process stands that writes this history, when it is another one (``vf.follow``); else None.
     """
@@ -81,6 +108,9 @@ class History(Sequence[StepRecord]):
         self.strategy = dict(strategy or {})
         self.settings = dict(settings or {})
         self.skipped = 0
+        self.questions: tuple[tuple[str, str], ...] = ()
+        self.answers: list[Answers] = []
+        self.retention_start: RetentionLook | None = None
         self.notes: list[str] = []
         self.tainted: list[str] = []
         self._records: list[StepRecord] = []
@@ -126,8 +156,12 @@ class History(Sequence[StepRecord]):
 
     @property
     def columns(self) -> dict[str, list[float | None]]:
-        """Column name -> values: step, loss, eval_loss, grad_norm, tokens, seconds, memory_bytes, lr/<c>, grad_norm/<c>."""
+        """Column name -> values: step, loss, eval_loss, grad_norm, tokens, seconds, memory_bytes, lr/<c>, grad_norm/<c>, and
+        retention_loss and retention_kl where they were looked at."""
         columns: dict[str, list[float | None]] = {name: [getattr(record, name) for record in self] for name in _ROW}
+        if any(record.retention for record in self):
+            columns["retention_loss"] = [r.retention.loss if r.retention else None for r in self]
+            columns["retention_kl"] = [r.retention.kl if r.retention else None for r in self]
         for component in self.layout.component_names:
             columns[f"lr/{component}"] = [record.lr.get(component) for record in self]
             columns[f"grad_norm/{component}"] = [record.component_norms.get(component) for record in self]
@@ -150,6 +184,10 @@ class History(Sequence[StepRecord]):
                 "settings": self.settings,
                 "skipped": self.skipped,
                 "notes": self.notes,
+                "questions": [list(question) for question in self.questions],
+                "answers": [asdict(answers) for answers in self.answers],
+                "retention_start": asdict(self.retention_start) if self.retention_start else None,
+                "updates": {str(r.step): asdict(r.updates) for r in self if r.updates is not None},
                 "tainted": self.tainted,
                 "columns": columns,
                 "input_tokens": [record.input_tokens for record in self],
@@ -169,6 +207,13 @@ class History(Sequence[StepRecord]):
         layout = NormLayout(tuple(data["tensors"]), tuple(data["modules"]), tuple(data["components"]))
         history = cls(layout, data["strategy"], data["settings"])
         history.skipped = data["skipped"]
+        history.questions = tuple((prompt, target) for prompt, target in data.get("questions", []))
+        history.answers = [Answers(a["step"], tuple(a["texts"])) for a in data.get("answers", [])]
+        start = data.get("retention_start")
+        history.retention_start = RetentionLook(**start) if start else None
+        updates = {
+            int(step): UpdateNorms(tuple(u["moved"]), tuple(u["sizes"])) for step, u in data.get("updates", {}).items()
+        }
         history.notes, history.tainted = list(data["notes"]), list(data["tainted"])
         columns = {name: [read_number(v) for v in values] for name, values in data["columns"].items()}
         for i, norms in enumerate(data["tensor_norms"]):
@@ -183,6 +228,8 @@ class History(Sequence[StepRecord]):
                     grad_norms=ModuleNorms(layout, tuple(read_number(n) for n in norms)),
                     input_tokens=int(data["input_tokens"][i]),
                     problem=data["problems"].get(str(int(row["step"]))),
+                    retention=_retention(columns, i),
+                    updates=updates.get(int(row["step"])),
                 )
             )
         return history
@@ -190,3 +237,8 @@ class History(Sequence[StepRecord]):
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
         return port("figures").history_figure(self)
+
+
+def _retention(columns: Mapping[str, Sequence[float | None]], row: int) -> RetentionLook | None:
+    loss, kl = (columns.get(name, ())[row : row + 1] for name in ("retention_loss", "retention_kl"))
+    return RetentionLook(loss[0], kl[0]) if loss and kl and loss[0] is not None and kl[0] is not None else None

@@ -67,6 +67,8 @@ class Node:
         active_experts: How many of those one token passes.
         own_buffers: Elements of buffers (statistics, position tables) which the node itself holds; never trained.
         own_buffer_bytes: Bytes of those.
+        same_as: Path of the module that this one is a further name of; "" for any other. LoRA adapts a module where it is
+            named first, so that a further name is not adaptable.
         is_cross_attention: Whether it is a block that attends from the text to the picture's features.
     """
 
@@ -89,6 +91,7 @@ class Node:
     own_buffers: int = 0
     own_buffer_bytes: int = 0
     is_cross_attention: bool = False
+    same_as: str = ""
 
     @property
     def name(self) -> str:

@@ -14,6 +14,8 @@ _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
     "weights": "vlmfreeze_widgets.adapters.transformers_weights",
+    "data": "vlmfreeze_widgets.data.load",
+    "thumbnails": "vlmfreeze_widgets.adapters.pillow_thumbnails",
     "schedules": "vlmfreeze_widgets.adapters.transformers_schedules",
     "optimizers": "vlmfreeze_widgets.adapters.bitsandbytes_optimizers",
     "tensor_files": "vlmfreeze_widgets.adapters.safetensors_files",

@@ -18,7 +18,9 @@ from .numbers import read_number as read_number  # noqa: PLC0414
 
 VERSION = 1
 
-ROW_COLUMNS: tuple[str, ...] = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
+ROW_COLUMNS: tuple[str, ...] = (
+    "step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes", "retention_loss", "retention_kl"
+)  # fmt: skip
 
 EDITS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "set_tuning": {"targets": list, "tuning": str},
@@ -41,6 +43,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stop": {},
     "keep": {},
     "discard": {},
+    "preview": {"first": int},
     "load": {"dtype": str},
     "probe": {"open": bool},
     "series": {"burst": int, "node": int},
@@ -163,7 +166,9 @@ def error_to_dict(error: BaseException) -> dict[str, str]:
 
 def row_values(record: StepRecord, lr_names: Sequence[str], norm_names: Sequence[str]) -> list[float]:
     """One row of the wire: ROW_COLUMNS, then lr per component, then gradient norm per component; missing is NaN."""
-    row = [_or_nan(getattr(record, name)) for name in ROW_COLUMNS]
+    row = [_or_nan(getattr(record, name)) for name in ROW_COLUMNS[:-2]]
+    kept = record.retention
+    row += [_or_nan(kept.loss if kept else None), _or_nan(kept.kl if kept else None)]
     row += [_or_nan(record.lr.get(name)) for name in lr_names]
     norms = record.component_norms
     return row + [_or_nan(norms.get(name)) for name in norm_names]
@@ -180,7 +185,9 @@ def rows_message(burst: int, first: int, rows: Sequence[Sequence[float]], width:
     return message, struct.pack(f"<{len(flat)}d", *flat)
 
 
-def paint_message(burst: int, step: int, values: Sequence[float]) -> tuple[dict[str, Any], bytes]:
+def paint_message(
+    burst: int, step: int, values: Sequence[float], metric: str = "grad_norm"
+) -> tuple[dict[str, Any], bytes]:
     """A paint event and its buffer: one float32 per node."""
-    message = {"v": VERSION, "kind": "paint", "burst": burst, "step": step, "metric": "grad_norm"}
+    message = {"v": VERSION, "kind": "paint", "burst": burst, "step": step, "metric": metric}
     return message, struct.pack(f"<{len(values)}f", *(v if math.isnan(v) else min(v, 3.4e38) for v in values))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .history import Answers
 from .protocol import VERSION, number
 from .verdict import Verdict
 
@@ -49,6 +50,7 @@ class RunStatus:
         message: For the person, such as why it ended early.
         error: The three parts and the traceback of a failed burst.
         why_not: Why Run is not possible now; None when it is.
+        answers: What the model said before, and says now, to the questions; None where nothing was asked.
         can_load: Whether there are weights to load.
         outcome: "kept" or "discarded" once decided.
         default_steps: What Run offers.
@@ -72,6 +74,7 @@ class RunStatus:
     message: str | None = None
     error: Mapping[str, str] | None = None
     why_not: str | None = None
+    answers: tuple[Answers, Answers] | None = None
     can_load: bool = False
     outcome: str | None = None
     default_steps: int = 50
@@ -111,6 +114,13 @@ class RunStatus:
             "error": None if self.error is None else dict(self.error),
             "can_run": self.why_not is None,
             "why_not": self.why_not,
+            "answers": None
+            if self.answers is None
+            else {
+                "before": list(self.answers[0].texts),
+                "now": list(self.answers[1].texts),
+                "step": self.answers[1].step,
+            },
             "can_load": self.can_load,
             "outcome": self.outcome,
             "default_steps": self.default_steps,

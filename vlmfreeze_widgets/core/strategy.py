@@ -153,7 +153,7 @@ class Strategy:
 
 
 def _target(target: object) -> str:
-    if isinstance(target, str) and target.strip():
+    if isinstance(target, str) and target:
         return target
     raise InvalidStrategy(
         "A rule needs a target.",

@@ -42,7 +42,7 @@ def find_answers(
     Args:
         render: Renders turns.
         messages: All of them.
-        specials: Special tokens; one that directly follows an answer, inside its turn, is its end.
+        specials: Special tokens; those that directly follow an answer, inside its turn, are its end.
         marked: What the template itself marks as answers, where it does.
 
     Returns:
@@ -55,7 +55,7 @@ def find_answers(
     turns = [i for i, m in enumerate(messages) if m.role == ASSISTANT]
     own_marks = list(marked) if len(marked) == len(turns) else []
     ends = (
-        re.compile(r"\s*(?:" + "|".join(map(re.escape, sorted(specials, key=len, reverse=True))) + ")")
+        re.compile(r"\s*(?:" + "|".join(map(re.escape, sorted(specials, key=len, reverse=True))) + ")+")
         if specials
         else None
     )

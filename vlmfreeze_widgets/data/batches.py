@@ -17,6 +17,7 @@ import torch
 from ..core.errors import BadData
 from ..engine.micro_batches import IGNORED
 from .collate import Tensors, collate
+from .json_files import JsonRows
 from .picture_folders import Rows
 from .pictures import thumbnail
 from .prepare import Prepared, Preparer
@@ -25,7 +26,7 @@ from .report import BatchCounts, LoadReport
 from .rows import BadRow, Dropped, Place, Remark
 
 _LISTED = 10_000
-_KEPT_BYTES = 256 * 2**20
+_KEPT_BYTES = 128 * 2**20
 
 
 class Batches(ABC):
@@ -138,7 +139,7 @@ class RowBatches(Batches):
             if len(found) >= n:
                 break
             try:
-                row, prompt, pictures = self._preparer.prepare_in_full(place, raw)
+                row, shown = self._preparer.prepare_in_full(place, raw)
             except BadRow:
                 continue
             spans = token_spans(
@@ -147,9 +148,11 @@ class RowBatches(Batches):
                 None,
                 self._preparer.processor.tokenizer,
                 self._preparer.image_token,
+                shown.texts,
             )
+            prompt = shown.prompt
             text = prompt.text if prompt.suffix is None else f"{prompt.text}\n{prompt.suffix}"
-            found.append(RowPreview(place, text, spans, tuple(thumbnail(p.image) for p in pictures)))
+            found.append(RowPreview(place, text, spans, tuple(thumbnail(p.image) for p in shown.pictures)))
         return tuple(found)
 
     def _raw(self) -> Iterator[tuple[Place, Any]]:
@@ -203,8 +206,21 @@ class RowBatches(Batches):
             )
         return batch
 
+    def _remedy(self) -> str:
+        if not self._dropped:
+            return "Give a source with rows in it."
+        counted = ", ".join(f"{number} for {code}" for code, number in self._reasons.most_common())
+        hint = {
+            "picture": "Give image_root, the folder that the pictures' paths begin in.",
+            "placeholders": "The processor and the model must be of the same checkpoint, and each picture needs one <image>.",
+            "too-long": "Raise max_length.",
+        }.get(self._reasons.most_common(1)[0][0], "Compare the row with the formats in the help of vf.load_batches.")
+        return f"{hint} Left out: {counted}."
+
     def _look(self, at_most: int) -> None:
-        small = sum(1 for _ in islice(self._raw(), at_most + 1)) <= at_most
+        # A file is not read to its end for its length; a table is not read at all, for that would decode its pictures.
+        counted = not isinstance(self._rows, JsonRows)
+        small = (self._total() if counted else sum(1 for _ in islice(self._raw(), at_most + 1))) <= at_most
         if small:
             for _ in self:
                 pass
@@ -220,7 +236,5 @@ class RowBatches(Batches):
             "Not one row can be used." if small else f"Not one of the first {at_most} rows can be used.",
             expected="rows with an answer, and the pictures that they name",
             found=str(self._dropped[0]) if self._dropped else "no rows",
-            remedy=f"Left out, by reason: {dict(self._reasons)}."
-            if self._dropped
-            else "Give a source with rows in it.",
+            remedy=self._remedy(),
         )

@@ -24,16 +24,16 @@ def collate(rows: Sequence[Mapping[str, torch.Tensor]], pad_token: int) -> Tenso
         Per-token tensors (rows, tokens), pictures as the model wants them: padded to the largest and put behind one
         another; rows without pictures have none, except where the model counts pictures by row (mllama).
     """
-    rows = [dict(row) for row in rows]
-    if any("cross_attention_mask" in row for row in rows):
-        rows = [_with_blank_pictures(row, rows) for row in rows]
-    names = dict.fromkeys(name for row in rows for name in row)
+    made = [dict(row) for row in rows]
+    if any("cross_attention_mask" in row for row in made):
+        made = [_with_blank_pictures(row, made) for row in made]
+    names = dict.fromkeys(name for row in made for name in row)
     found = {}
     for name in names:
-        present = [row[name] for row in rows if name in row]
-        if name in PER_TOKEN and len(present) < len(rows):
+        present = [row[name] for row in made if name in row]
+        if name in PER_TOKEN and len(present) < len(made):
             # A kind of mask that a row without pictures does not have: nothing of it is a picture.
-            present = [row.get(name, torch.zeros_like(row["input_ids"])) for row in rows]
+            present = [row.get(name, torch.zeros_like(row["input_ids"])) for row in made]
         found[name] = _stacked(present, {"labels": IGNORED, "input_ids": pad_token}.get(name, 0))
     if "aspect_ratio_mask" in found:
         found["aspect_ratio_mask"][:, :, 0] = 1  # as mllama's own processor marks pictures that are not there

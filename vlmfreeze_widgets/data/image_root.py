@@ -11,7 +11,7 @@ from typing import BinaryIO
 from .rows import BadRow
 
 MAX_FILE_BYTES = 64 * 2**20
-_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:")
+_SCHEME = re.compile(r"^([A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*:[/\\])")  # a drive, or a URL
 _LONGEST_NAME = 4096
 
 

@@ -21,6 +21,7 @@ from .tables import TableRows
 from .urls import fetch
 
 LOOK_AT = 256
+MOST_KEPT = 10_000
 
 
 def load_batches(
@@ -118,7 +119,8 @@ def load_batches(
 
 def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - whatever was given
     """The source in a form that can be read again, and its first item."""
-    if isinstance(source, Mapping) or not isinstance(source, Iterable):
+    by_number = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    if isinstance(source, Mapping) or not (by_number or isinstance(source, Iterable)):
         splits = (
             isinstance(source, Mapping) and bool(source) and all(hasattr(v, "column_names") for v in source.values())
         )
@@ -128,7 +130,7 @@ def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - 
             f"one {type(source).__name__}",
             f'Choose a split: data["{next(iter(source))}"].' if splits else "Put it into a list: [row].",
         )
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__"):
+    if by_number:
         try:
             return source, source[0] if len(source) else None
         except Exception:  # noqa: BLE001 - the first row is bad: the report will say so
@@ -137,7 +139,14 @@ def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - 
         first = next(iter(source), None)
         if is_ready(first):
             return source, first
-    read = list(islice(source, limit))
+    read = list(islice(source, MOST_KEPT + 1 if limit is None else limit))
+    if limit is None and len(read) > MOST_KEPT:
+        raise _bad(
+            "The source does not end within what can be kept in memory.",
+            f"at most {MOST_KEPT:,} rows or batches from a source without a length",
+            "more",
+            "Give limit=..., or a file, a list or a data set that can be read by number.",
+        )
     return read, read[0] if read else None
 
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .image_root import MAX_FILE_BYTES, open_inside
 from .rows import BadRow, PictureRef
@@ -23,8 +22,8 @@ from .rows import BadRow, PictureRef
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """What is decoded; every other decoder of Pillow stays closed."""
 
-MAX_PIXELS = 50_000_000
-"""A photo of 50 megapixels is 150 MB as RGB."""
+MAX_PIXELS = 40_000_000
+"""So that decoding and converting any one picture takes less than 300 MB."""
 
 _SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF", ".bmp": "BMP"}
 _ORIENTATION = 0x0112
@@ -68,7 +67,7 @@ class PictureLoader:
         """
         content, name = ref.content, ref.name
         if isinstance(content, Image.Image):
-            return self._upright(name, content, [])
+            return self._decode(name, content)
         if isinstance(content, (bytes, bytearray)):
             return self._decode(name, io.BytesIO(content))
         if content is not None:
@@ -82,28 +81,29 @@ class PictureLoader:
         with open_inside(self.root, name) as handle:
             return self._decode(name, handle)
 
-    def _decode(self, name: str, handle: BinaryIO) -> Picture:
+    def _decode(self, name: str, source: BinaryIO | Image.Image) -> Picture:
         shown = repr(name if len(name) <= 120 else name[:117] + "...")
         try:
-            with warnings.catch_warnings():
-                # Pillow warns from 89 megapixels on; the cap below is the rule here, and it speaks first.
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(handle, formats=FORMATS)
-            with image:
-                self._check_size(shown, image.size)
-                remarks = _remarks(name, image)
-                image.load()
-                return self._upright(name, image, remarks)
+            if isinstance(source, Image.Image):
+                return self._read(name, source)
+            with Image.open(source, formats=FORMATS) as image:
+                return self._read(name, image)
         except BadRow:
             raise
-        except Image.DecompressionBombError:
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise BadRow("picture", f"{shown} has more than {self.max_pixels:,} pixels") from None
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             raise BadRow("picture", f"{shown} is none of {', '.join(FORMATS)}") from None
         except MemoryError:
             raise BadRow("picture", f"{shown} does not fit into memory") from None
         except Exception as error:  # noqa: BLE001 - decoders raise OSError, SyntaxError, ValueError, struct.error, ...
             raise BadRow("picture", f"{shown} cannot be decoded ({str(error)[:120] or type(error).__name__})") from None
+
+    def _read(self, name: str, image: Image.Image) -> Picture:
+        self._check_size(repr(name[:120]), image.size)
+        remarks = _remarks(name, image)
+        image.load()
+        return self._upright(name, image, remarks)
 
     def _check_size(self, shown: str, size: tuple[int, int]) -> None:
         if size[0] * size[1] > self.max_pixels:
@@ -112,7 +112,6 @@ class PictureLoader:
             raise BadRow("picture", f"{shown} is {size[0]} x {size[1]} pixels: nothing to see")
 
     def _upright(self, name: str, image: Image.Image, remarks: list[str]) -> Picture:
-        self._check_size(repr(name[:120]), image.size)
         try:
             turned = image.getexif().get(_ORIENTATION, 1) not in {0, 1}
         except Exception:  # noqa: BLE001 - a broken EXIF block does not spoil the pixels
@@ -122,9 +121,11 @@ class PictureLoader:
             remarks = [*remarks, "was turned upright as its EXIF data say"]
         if image.mode.startswith("I"):
             remarks = [*remarks, "has 16 bits per pixel; reduced to 8"]
-            values = np.asarray(image).astype(np.int64)
-            image = Image.fromarray((np.clip(values, 0, 65535) >> 8).astype(np.uint8))
-        return Picture(name, image.convert("RGB"), tuple(remarks))
+            values = np.asarray(image)
+            values = values if values.dtype == np.uint16 else np.clip(values, 0, 65535).astype(np.uint16)
+            image = Image.fromarray((values >> 8).astype(np.uint8))
+        # A copy of what is RGB already would double the memory.
+        return Picture(name, image if image.mode == "RGB" else image.convert("RGB"), tuple(remarks))
 
 
 def _remarks(name: str, image: Image.Image) -> list[str]:
@@ -153,6 +154,6 @@ def _data_uri(text: str) -> bytes:
 
 def thumbnail(image: Image.Image, side: int = 96) -> Image.Image:
     """A copy of at most ``side`` pixels each way."""
-    small: Any = image.copy()
+    small: Image.Image = image.copy()
     small.thumbnail((side, side))
     return small

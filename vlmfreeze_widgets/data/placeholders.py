@@ -67,10 +67,13 @@ def features(tensors: Mapping[str, torch.Tensor], processor: Any, config: Any = 
     vision = getattr(config, "vision_config", None)
     grid = tensors.get("image_grid_thw")
     if grid is not None:
-        merge = getattr(vision, "spatial_merge_size", None) or getattr(processor.image_processor, "merge_size", 1)
+        merge = getattr(vision, "spatial_merge_size", None) or getattr(processor.image_processor, "merge_size", 1) or 1
         return int((grid.prod(dim=-1) // merge**2).sum())
-    pixels = tensors.get("pixel_values")
-    if pixels is None or pixels.dim() not in {4, 5} or "image_sizes" in tensors or hasattr(config, "qformer_config"):
+    pixels, sizes = tensors.get("pixel_values"), tensors.get("image_sizes")
+    if sizes is not None and vision is not None and getattr(config, "model_type", "") == "mistral3":
+        side = vision.patch_size * config.spatial_merge_size
+        return int((sizes // side).prod(dim=-1).sum())
+    if pixels is None or pixels.dim() not in {4, 5} or sizes is not None or hasattr(config, "qformer_config"):
         return None
     tiles = pixels.shape[0] if pixels.dim() == 4 else int(pixels.flatten(0, 1).flatten(1).any(dim=1).sum())
     if vision is None:

@@ -26,7 +26,7 @@ class Prepared:
         tensors: Of this row alone, with labels.
         pictures: How many pictures it has.
         cut: Tokens cut from the end of its answer.
-        remarks: What was done to its pictures.
+        remarks: What was done to its pictures, and what is odd about its text.
     """
 
     place: Place
@@ -39,6 +39,15 @@ class Prepared:
     def bytes(self) -> int:
         """Memory of its tensors."""
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a preview needs beside the tensors: the prompt, the text of each token, the pictures."""
+
+    prompt: Prompt
+    texts: tuple[str, ...]
+    pictures: list[Picture] = field(repr=False)
 
 
 class Preparer:
@@ -90,8 +99,8 @@ class Preparer:
         """
         return self.prepare_in_full(place, raw)[0]
 
-    def prepare_in_full(self, place: Place, raw: Any) -> tuple[Prepared, Prompt, list[Picture]]:  # noqa: ANN401
-        """The row's tensors with the prompt and the pictures that they are of.
+    def prepare_in_full(self, place: Place, raw: Any) -> tuple[Prepared, Shown]:  # noqa: ANN401
+        """The row's tensors with the prompt, the texts and the pictures that they are of.
 
         Raises:
             BadRow: It cannot be used, and why.
@@ -102,11 +111,18 @@ class Preparer:
         prompt = self.prompts.of(row)
         pictures = [self._pictures.load(ref) for ref in row.pictures]
         with self._lock:
-            tensors = self._tokens.of(prompt, [p.image for p in pictures], self.prompts.placeholder)
-        check_placeholders(tensors, len(pictures), self.image_token, self.processor, self._config)
-        tensors, cut = fit(tensors, self._longest, self.image_token)
-        remarks = tuple(f"{p.name} {remark}" for p in pictures for remark in p.remarks)
-        return Prepared(place, tensors, len(pictures), cut, remarks), prompt, pictures
+            made = self._tokens.of(prompt, [p.image for p in pictures], self.prompts.placeholder)
+        check_placeholders(made.tensors, len(pictures), self.image_token, self.processor, self._config)
+        tensors, cut = fit(made.tensors, self._longest, self.image_token)
+        remarks = [f"{p.name} {remark}" for p in pictures for remark in p.remarks]
+        said = "".join(m.text for m in row.messages)
+        remarks += [
+            f"the text has {token} in it, which the tokenizer reads as a control token" for token in self._control(said)
+        ]
+        return Prepared(place, tensors, len(pictures), cut, tuple(remarks)), Shown(prompt, made.texts, pictures)
+
+    def _control(self, text: str) -> list[str]:
+        return [token for token in self.prompts.specials if token in text]
 
     def notes(self) -> tuple[str, ...]:
         """How the processor is used, for the report."""

@@ -77,6 +77,7 @@ def token_spans(
     mask: torch.Tensor | None,
     tokenizer: Any,  # noqa: ANN401 - any tokenizer, or None
     image_token: int | None,
+    texts: tuple[str, ...] = (),
 ) -> tuple[TokenSpan, ...]:
     """The tokens of one row.
 
@@ -86,16 +87,27 @@ def token_spans(
         mask: (tokens,), 0 where there is padding; padding is left out.
         tokenizer: Writes tokens; without one their numbers are written.
         image_token: Runs of it are written once.
+        texts: What each token stands for in the text, where that is known; better than decoding one by one.
     """
     kept = [i for i in range(len(ids)) if mask is None or int(mask[i])]
     found: list[TokenSpan] = []
     run = 0
+    before: list[int] = []
     for i in kept:
         token, learned = int(ids[i]), int(labels[i]) != IGNORED
-        text = tokenizer.decode([token]) if tokenizer is not None else f"{token} "
+        text = texts[i] if texts else _text(tokenizer, before, token)
+        before = [token]
         run = run + 1 if token == image_token else 0
         if run > 1:
-            found[-1] = TokenSpan(f"{text}×{run}", learned)
+            found[-1] = TokenSpan(f"{found[-1].text.partition('×')[0]}×{run}", learned)
         else:
             found.append(TokenSpan(text, learned))
     return tuple(found)
+
+
+def _text(tokenizer: Any, before: list[int], token: int) -> str:  # noqa: ANN401
+    """What a token adds to the text; many tokenizers write the space only between two."""
+    if tokenizer is None:
+        return f"{token} "
+    alone, together = str(tokenizer.decode(before)) if before else "", str(tokenizer.decode([*before, token]))
+    return together[len(alone) :] if together.startswith(alone) else str(tokenizer.decode([token]))

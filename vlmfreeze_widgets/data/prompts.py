@@ -134,7 +134,7 @@ def find_prompts(processor: Any, template: str | None = None) -> Prompts:  # noq
     """
     tokenizer = getattr(processor, "tokenizer", processor)
     source = template or _own_template(processor) or _own_template(tokenizer)
-    known = {
+    known: dict[str, Any] = {
         "placeholder": next(iter(_placeholders(processor)), "<image>"),
         "eos": tokenizer.eos_token or "",
         "specials": _specials(tokenizer),

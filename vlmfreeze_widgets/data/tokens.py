@@ -27,6 +27,19 @@ class _Heard:
     offsets: list[tuple[int, int]]
 
 
+@dataclass(frozen=True)
+class Tokenized:
+    """A row as its processor makes it.
+
+    Attributes:
+        tensors: With ``labels``.
+        texts: What each token stands for in the text, the space before it included; empty where that is not known.
+    """
+
+    tensors: dict[str, torch.Tensor]
+    texts: tuple[str, ...] = ()
+
+
 class Tokens:
     """Calls a processor, one row at a time.
 
@@ -51,7 +64,7 @@ class Tokens:
         self._processor.tokenizer = _listening(tokenizer, self._heard)
         self._bos = tokenizer.bos_token or ""
 
-    def of(self, prompt: Prompt, pictures: Sequence[Any], placeholder: str) -> dict[str, torch.Tensor]:
+    def of(self, prompt: Prompt, pictures: Sequence[Any], placeholder: str) -> Tokenized:
         """The tensors of one row, with ``labels``; every first dimension is what the processor makes of one row.
 
         Args:
@@ -75,28 +88,30 @@ class Tokens:
         except Exception as error:  # noqa: BLE001 - processors raise what they like
             raise BadRow("processor", f"the processor refuses the row ({_first_line(error)})") from None
         tensors = {key: value for key, value in made.items() if isinstance(value, torch.Tensor)}
-        labels = (
-            self._suffix_labels(tensors) if prompt.suffix is not None else self._labels(tensors, prompt, placeholder)
-        )
-        return {**tensors, "labels": labels}
-
-    def _labels(self, tensors: dict[str, torch.Tensor], prompt: Prompt, placeholder: str) -> torch.Tensor:
+        if prompt.suffix is not None:
+            return Tokenized({**tensors, "labels": self._suffix_labels(tensors)})
         ids = tensors["input_ids"][0].tolist()
         heard = next((h for h in self._heard if h.ids == ids), None)
         if heard is None:
             raise BadRow("labels", "the processor changes tokens after the tokenizer made them")
-        spans = moved(prompt.text, heard.text, placeholder, [s for s in prompt.spans if s.trained])
-        labels = torch.full_like(tensors["input_ids"], IGNORED)
-        for position, (first, after) in enumerate(heard.offsets):
-            if any(_belongs(heard.text, first, after, span) for span in spans):
-                labels[0, position] = ids[position]
-        return labels
+        return Tokenized(
+            {**tensors, "labels": _labels(tensors["input_ids"], heard, prompt, placeholder)}, _texts(heard)
+        )
 
     def _suffix_labels(self, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         answer = tensors.get("token_type_ids")
         if answer is None:
             raise BadRow("labels", "the processor does not say which tokens are the suffix")
         return tensors["input_ids"].masked_fill(answer == 0, IGNORED)
+
+
+def _labels(ids: torch.Tensor, heard: _Heard, prompt: Prompt, placeholder: str) -> torch.Tensor:
+    spans = moved(prompt.text, heard.text, placeholder, [s for s in prompt.spans if s.trained])
+    labels = torch.full_like(ids, IGNORED)
+    for position, (first, after) in enumerate(heard.offsets):
+        if any(_belongs(heard.text, first, after, span) for span in spans):
+            labels[0, position] = heard.ids[position]
+    return labels
 
 
 def moved(before: str, after: str, placeholder: str, spans: Sequence[Span]) -> list[tuple[int, int]]:
@@ -134,6 +149,14 @@ def _belongs(text: str, first: int, after: int, span: tuple[int, int]) -> bool:
     return not (text[first:start].strip() if first < start else "") and not (
         text[end:after].strip() if after > end else ""
     )
+
+
+def _texts(heard: _Heard) -> tuple[str, ...]:
+    found, end = [], 0
+    for _, after in heard.offsets:
+        found.append(heard.text[end:after])
+        end = max(end, after)
+    return tuple(found)
 
 
 def _listening(tokenizer: Any, heard: list[_Heard]) -> Any:  # noqa: ANN401 - any fast tokenizer

@@ -12,9 +12,13 @@ import torch
 from PIL import Image
 
 from ..adapters.transformers_models import check_torchvision
+from ..data.placeholders import image_token_id
+from ..data.preview import RowPreview, token_spans
+from ..data.rows import Place
+from ..engine.answers import Question
 from .lessons import answers, score
 from .scenes import Scene, scenes
-from .tiny_vlm import PROMPT, make_processor
+from .tiny_vlm import PROMPT, make_processor, text_row
 
 WEIGHTS = Path(__file__).resolve().parent / "weights"
 BATCH_SIZE = 16
@@ -38,6 +42,21 @@ class SceneBatches(Sequence[dict[str, torch.Tensor]]):
 
     def __len__(self) -> int:
         return len(self.scenes) // self._size
+
+    def preview(self, n: int = 4) -> tuple[RowPreview, ...]:
+        """The first ``n`` rows as the model gets them, with their pictures."""
+        found: list[RowPreview] = []
+        tokenizer = self._processor.tokenizer
+        image = image_token_id(self._processor)
+        for number, batch in enumerate(self):
+            for row, scene in enumerate(self.scenes[number * self._size : (number + 1) * self._size]):
+                if len(found) == n:
+                    return tuple(found)
+                ids, labels, mask = (batch[key][row] for key in ("input_ids", "labels", "attention_mask"))
+                spans = token_spans(ids, labels, mask, tokenizer, image)
+                text = "".join(span.text for span in spans)
+                found.append(RowPreview(Place(f"batch {number}", 0, row), text, spans, (scene.draw(),)))
+        return tuple(found)
 
     def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> batch, slice -> list of batches
         if isinstance(index, slice):
@@ -82,6 +101,30 @@ class Demo:
     processor: Any = field(repr=False)
     batches: SceneBatches = field(repr=False)
     eval_batches: SceneBatches = field(repr=False)
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """The first three held-out pictures with their true captions, for ``Workbench(..., questions=demo.questions)``."""
+        return tuple(
+            Question(
+                dict(self.processor(images=[s.draw()], text=[PROMPT], return_tensors="pt")),
+                "describe:",
+                s.caption,
+                s.draw(),
+            )
+            for s in self.eval_batches.scenes[:3]
+        )
+
+    @property
+    def text_batches(self) -> list[dict[str, torch.Tensor]]:
+        """Two batches of text alone: what the language model could do before, for ``retention_batches``."""
+        words = self.processor.tokenizer.get_vocab()
+        shown = self.eval_batches.scenes[: 2 * BATCH_SIZE]
+        rows = torch.tensor([text_row(s, words) for s in shown])
+        labels = rows.clone()
+        labels[:, : rows.shape[1] - len(shown[0].caption.split()) - 1] = -100
+        made = {"input_ids": rows, "attention_mask": torch.ones_like(rows), "labels": labels}
+        return [{k: v[i : i + BATCH_SIZE] for k, v in made.items()} for i in (0, BATCH_SIZE)]
 
     @property
     def captions(self) -> list[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from .scenes import COLOURS, GLYPHS, PLACES, SHAPES, SIDE
+from .scenes import COLOURS, GLYPHS, PLACES, SHAPES, SIDE, Scene
 
 PATCH = 16
 WIDTH = 128
@@ -29,6 +30,13 @@ def words() -> list[str]:
         *dict.fromkeys(w for p in PLACES for w in p.split()),
     ]
     return [*SPECIAL, *said, "empty", *GLYPHS]
+
+
+def text_row(scene: Scene, index: Mapping[str, int]) -> list[int]:
+    """A scene in words alone: the names of the glyphs stand where the picture's features would be."""
+    grid = ["empty" if g is None else GLYPHS[g] for g in scene.grid()]
+    before, after = PROMPT.split("<image>")
+    return [index[w] for w in [*before.split(), *grid, *after.split(), *scene.caption.split(), "</s>"]]
 
 
 def make_processor() -> Any:  # noqa: ANN401 - LlavaProcessor

@@ -20,8 +20,8 @@ from torch import nn
 from ..engine.burst import Burst
 from .bundle import WEIGHTS, Demo, load_demo
 from .lessons import LESSON_LR, LESSON_STEPS, LESSONS
-from .scenes import GLYPHS, Scene, scenes
-from .tiny_vlm import PROMPT, WIDTH, make_model, make_processor, words
+from .scenes import GLYPHS, scenes
+from .tiny_vlm import PROMPT, WIDTH, make_model, make_processor, text_row, words
 
 TEXT_STEPS = 900
 TOWER_STEPS = 300
@@ -74,7 +74,7 @@ def train_language_model(model: Any, steps: int, seed: int) -> float:  # noqa: A
     grid = slice(first, first + 16)
     loss = torch.zeros(())
     for step in range(steps):
-        rows = [_text_row(s, index) for s in stream[step * 32 : (step + 1) * 32]]
+        rows = [text_row(s, index) for s in stream[step * 32 : (step + 1) * 32]]
         ids = torch.tensor(rows)
         labels = ids.clone()
         labels[:, : ids.shape[1] - _caption_length()] = -100
@@ -162,36 +162,9 @@ def _loss_before(demo: Demo) -> float:
         return float(demo.model(**demo.batches[0]).loss)
 
 
-def _text_row(scene: Scene, index: dict[str, int]) -> list[int]:
-    grid = ["empty" if g is None else GLYPHS[g] for g in scene.grid()]
-    before, after = PROMPT.split("<image>")
-    return [index[w] for w in [*before.split(), *grid, *after.split(), *scene.caption.split(), "</s>"]]
-
-
 def _caption_length() -> int:
     """Words of a caption and the end token; all captions are equally long, so text rows need no padding."""
-    return (
-        len(
-            [
-                "a",
-                "red",
-                "circle",
-                "in",
-                "the",
-                "top",
-                "left",
-                "and",
-                "a",
-                "blue",
-                "square",
-                "in",
-                "the",
-                "bottom",
-                "right",
-            ]
-        )
-        + 1
-    )
+    return len(scenes(1, held_out=False, seed=0)[0].caption.split()) + 1
 
 
 def _step(optimizer: torch.optim.Optimizer, schedule: Any, loss: torch.Tensor, wanted: list[nn.Parameter]) -> None:  # noqa: ANN401

@@ -174,6 +174,7 @@ class AppliedModel:
         """
         if self._structure is None:
             return {}
+        self._structure.restore_storages()
         adapters = {name: p.detach().to("cpu", copy=True) for name, p in self._adapters.items()}
         self._values.swap()
         self._structure.restore()

@@ -8,21 +8,30 @@ Long because the public contract stands here, and the loop with all its ends mus
 
 from __future__ import annotations
 
+import atexit
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
+from weakref import WeakSet
 
 import torch
 from torch import nn
 
-from ..core.errors import ModelNotTrainable, VlmFreezeError
-from ..core.history import History, StepRecord
+from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
+from ..core.history import Answers, History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
+from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
+from . import burst_state
+from .answers import Question
 from .apply import plan_for
+from .feature_cache import cacheable
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
 from .out_of_memory import is_out_of_memory, let_go, told
@@ -32,7 +41,18 @@ from .result import BurstResult
 from .settings import BurstSettings
 from .trainable import check_trainable
 from .training_run import TrainingRun
+from .watch import Look, Watched, decoder
 from .wrappers import unwrap
+
+_open: WeakSet[Burst] = WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A burst that is still open when Python ends would be taken apart in any order, and torch abort the process."""
+    for burst in list(_open):
+        if not burst._generator.gi_running:
+            burst.close()
 
 
 class Burst:
@@ -48,11 +68,15 @@ class Burst:
         batches: Yields dicts of tensors with ``labels``; read again from the start when it ends.
         lr: Rate of whatever has no rate in the strategy.
         eval_batches: Held-out batches for ``record.eval_loss``.
+        retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
+        questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
+        processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
 
     Attributes:
         history: The records so far.
         verdicts: The last judgement.
+        proof: That frozen tensors did not change; None before the end.
         problem: What ended the burst, None while it is well.
 
     Raises:
@@ -73,6 +97,9 @@ class Burst:
         *,
         lr: float | None = None,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
         **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
@@ -100,16 +127,30 @@ class Burst:
         drawn = RandomStream(self.settings.seed, self._device, with_libraries=True)
         self.batches = MicroBatches(batches, self._shifts, drawn)
         unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
-        self._eval = None if eval_batches is None else list(_all(eval_batches, self._shifts, unseen))
+        asked = tuple(questions)
+        self._watched = Watched(
+            () if eval_batches is None else tuple(_all(eval_batches, self._shifts, unseen)),
+            () if retention_batches is None else tuple(_all(retention_batches, self._shifts, unseen)),
+            asked,
+            decoder(processor, asked),
+        )
         self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
+        self.history.questions = tuple((question.prompt, question.target) for question in asked)
+        if self.settings.cache_features:
+            cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
+        self.proof: Proof | None = None
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
         self._trained: dict[str, torch.Tensor] = {}
         self.problem: VlmFreezeError | None = None
         self._run: TrainingRun | None = None
+        self._saved: burst_state.SavedBurst | None = None
+        self._id = uuid4().hex
+        self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
+        _open.add(self)
 
     def __iter__(self) -> Iterator[StepRecord]:
         return self
@@ -178,14 +219,108 @@ class Burst:
                 trained=self._trained,
                 stopped_early=self._stopped_early,
                 problem=self.problem,
+                proof=self.proof,
             )
         return self._result
+
+    def save_state(self, folder: str | Path) -> Path:
+        """Writes all that is needed to go on later, bit for bit, in another process too: between two steps, or while paused.
+
+        Args:
+            folder: Gets a folder per state; the last two of this burst stay. A state is there whole or not at all.
+
+        Returns:
+            The folder of this state.
+
+        Raises:
+            WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
+            CannotSave: Disk full, no permission; what was saved before is intact, and the burst can go on.
+        """
+        run = self._run
+        if run is None or self._generator.gi_running:
+            raise WrongPhase(
+                "The burst cannot be saved now.",
+                expected="a burst between two steps",
+                found="one in the middle of a step"
+                if self._generator.gi_running
+                else "one that has not begun, or is over",
+                remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
+            )
+        return burst_state.save(Path(folder), self._id, run, self.batches, self.history, time.monotonic() - self._began)
+
+    @staticmethod
+    def saved_states(folder: str | Path) -> list[Path]:
+        """The whole, unspoilt states in a folder, the newest last."""
+        return burst_state.saved_states(folder)
+
+    @classmethod
+    def resume(
+        cls,
+        folder: str | Path,
+        model: nn.Module,
+        batches: Iterable[Any],
+        *,
+        eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        **changes: Any,  # noqa: ANN401 - fields of BurstSettings
+    ) -> Burst:
+        """A burst that goes on where it was saved, with the same numbers that it would have had.
+
+        Args:
+            folder: What was given to ``save_state``, or one of the states in it.
+            model: As it was before the burst.
+            batches: The same source. Its last pass is read again up to the place, so a shuffled one costs that time. With another
+                batch size the rows that were seen are passed over, and ``history.notes`` says so.
+            eval_batches: As before.
+            retention_batches: As before.
+            questions: As before.
+            processor: As before.
+            changes: Settings that may be otherwise than before: ``steps``, ``seconds``, ``accumulation``, ...
+
+        Raises:
+            BadState: Nothing whole is there, or it is of another model; the model is untouched.
+        """
+        saved = burst_state.load(folder)
+        for name in changes:
+            if name not in burst_state.MAY_CHANGE:
+                raise TypeError(
+                    f"{name!r} cannot change when a burst goes on; {', '.join(burst_state.MAY_CHANGE)} can."
+                )
+        before = BurstSettings.from_dict(saved.history.settings)
+        settings = replace(before, **changes)
+        burst = cls(
+            model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings,
+            retention_batches=retention_batches, questions=questions, processor=processor,
+        )  # fmt: skip
+        saved.history.settings = dict(settings.to_dict())
+        saved.history.notes += [
+            f"{name} is {value!r} from step {saved.number + 1} on; it was {getattr(before, name)!r}."
+            for name, value in changes.items()
+            if value != getattr(before, name)
+        ]
+        burst.history = saved.history
+        burst._saved = saved
+        burst._id = str(saved.data["burst"])
+        return burst
 
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
         try:
             self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
             self.history.layout = run.layout
+            self._began = time.monotonic()
+            saved, self._saved = self._saved, None
+            if self._watched:
+                # Before a saved state is put on: retention is measured against the model without the burst.
+                look = run.begin_watch(self._watched, self._shifts)
+                if saved is None:
+                    self._see(0, look)
+            if saved is not None:
+                self._began = time.monotonic() - saved.data["spent"]
+                self.history.notes += burst_state.restore(saved, run, self.batches)
+                saved = None
             yield from self._steps(run)
         except KeyboardInterrupt:
             self._stopped_early = "interrupted"
@@ -198,17 +333,23 @@ class Burst:
         finally:
             self._run = None
             if run is not None:
+                try:
+                    run.end()
+                finally:
+                    self._trained = run.trained
                 if run.half_taken and run.taken:
                     self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
-                self._trained = run.end()
+                if run.taken > self.history.taken:
+                    self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
             self.history.skipped = self.batches.skipped
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings
-        began = time.monotonic()
         rates = run.rates
+        if (last_taken := self.history.last) is not None:
+            rates = dict(last_taken.lr)
         try:
-            for number in range(1, settings.steps + 1):
+            for number in range(len(self.history) + 1, settings.steps + 1):
                 started = time.perf_counter()
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
@@ -216,14 +357,15 @@ class Burst:
                     self._stopped_early = "the batches ran out"
                     return
                 rates = run.rates
-                shown = run.step(batches, lambda: self._stop, number)
+                due = number % settings.eval_interval == 0 or number == 1
+                shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
                 if shown is None:
                     self._stopped_early = "stopped"
                     return
                 seconds = time.perf_counter() - started
-                over = settings.seconds is not None and time.monotonic() - began >= settings.seconds
+                over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
                 last = number == settings.steps or over
-                look = self._eval is not None and (number % settings.eval_interval == 0 or number == 1 or last)
+                looks = self._watched and (due or last) and shown.error is None
                 record = StepRecord(
                     step=number,
                     loss=shown.loss,
@@ -233,30 +375,66 @@ class Burst:
                     tokens=sum(b.label_tokens for b in batches),
                     seconds=seconds,
                     memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
-                    eval_loss=run.evaluate(self._eval or []) if look and shown.error is None else None,
                     input_tokens=sum(b.input_tokens for b in batches),
                     problem=shown.problem,
+                    updates=shown.updates,
                 )
-                self.history.append(record)
-                if shown.interrupt is not None:
-                    raise shown.interrupt
+                try:
+                    if shown.interrupt is not None:
+                        raise shown.interrupt
+                    if looks:
+                        look = self._see(number, run.look())
+                        record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
+                finally:
+                    self.history.append(record)
                 if number == settings.verdict_after:
                     self.verdicts = run.verdicts(rates)
                 if shown.error is not None:
                     self.problem = shown.error
                     self._stopped_early = shown.error.problem
-                    yield record
-                    return
+                run.watch.leave(number)
                 yield record
-                if self._stop and not last:
-                    self._stopped_early = "stopped"
-                    return
-                if over and number < settings.steps:
-                    self._stopped_early = f"{settings.seconds:g} seconds were up"
+                run.watch.look()
+                if self.problem is not None or number == settings.steps or self._is_over(run, over):
                     return
         finally:
             # Judged while the trained weights are still in the model.
-            self.verdicts = run.verdicts(rates)
+            interrupt = run.hand.do(lambda: self._judge(run, rates))
+            if interrupt is not None:
+                raise interrupt
+
+    def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
+        self.verdicts = run.verdicts(rates)
+        self.proof = run.witness.proof
+        run.watch.finish(self.proof.changed if self.proof is not None else ())
+        self.history.tainted += run.watch.reasons
+
+    def _see(self, step: int, look: Look) -> Look:
+        if step == 0:
+            self.history.retention_start = look.retention
+        if look.answers is not None:
+            self.history.answers.append(Answers(step, look.answers))
+        return look
+
+    def _is_over(self, run: TrainingRun, over: bool) -> bool:
+        """Whether no further step is taken, and why."""
+        if run.watch.is_broken:
+            self.problem = _broken(run.watch.reasons[-1])
+            self._stopped_early = self.problem.problem
+        elif over:
+            self._stopped_early = f"{self.settings.seconds:g} seconds were up"
+        elif self._stop:
+            self._stopped_early = "stopped"
+        return self._stopped_early is not None
+
+
+def _broken(reason: str) -> ModelBusy:
+    return ModelBusy(
+        "The model was moved or cast while the burst had it. It has its own weights again.",
+        expected="a model that nobody else touches until the burst is over",
+        found=reason,
+        remedy="Call .to(), .half() and the like before the burst, or after it.",
+    )
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:

@@ -58,9 +58,9 @@ def _behind_frozen_inputs(module: nn.Module, path: str, checkpoint: Callable[...
     """
 
     def run(function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - whatever the layer takes and returns
-        if not torch.is_grad_enabled() or any(isinstance(a, torch.Tensor) and a.requires_grad for a in args):
+        if any(isinstance(a, torch.Tensor) and a.requires_grad for a in args) and torch.is_grad_enabled():
             return checkpoint(function, *args)
-        if not any(p.requires_grad for p in module.parameters()):
+        if not torch.is_grad_enabled() or not any(p.requires_grad for p in module.parameters()):
             return function(*args)
         opened = list(args)
         for i, value in enumerate(args):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
 
 from ..core.components import COMPONENTS
+from ..core.history import StepRecord
 from ..core.plan import Plan
+from ..core.proof import Proof
 from ..core.verdict import Evidence, Verdict, judge
 from .apply import AppliedModel
+from .digests import algorithm_for, bytes_of, digests
 
 _BASE_LAYERS = re.compile(r"(\.base_layer)+\.")  # PEFT nests them, one for each adapted stack of experts
 
@@ -22,13 +26,19 @@ class Witness:
     Args:
         applied: The model with its plan on.
         optimized: Ids of the parameters that are in an optimizer group.
+        proof: "sha256", "fast" or "auto": how frozen tensors are compared.
     """
 
-    def __init__(self, applied: AppliedModel, optimized: frozenset[int]) -> None:
+    def __init__(self, applied: AppliedModel, optimized: frozenset[int], proof: str = "auto") -> None:
         self._applied = applied
         self._optimized = optimized
         self._frozen = frozen_tensors(applied.model, applied.plan)
-        self._before = fingerprints(list(self._frozen.values()))
+        began = time.perf_counter()
+        self._algorithm = algorithm_for(list(self._frozen.values()), proof)
+        self._before = digests(list(self._frozen.values()), self._algorithm)
+        self._seconds = time.perf_counter() - began
+        self.proof: Proof | None = None
+        """What the last judgement showed of the frozen tensors."""
         self._start = applied.start_values()
         for trainable in applied.trainables:
             if trainable.is_adapter:
@@ -44,6 +54,23 @@ class Witness:
         for i, norm in enumerate(norms):
             if norm:
                 self._ever[i] = True
+
+    @property
+    def with_gradient(self) -> list[bool]:
+        """Per trainable tensor, whether a gradient that was not zero came at some step."""
+        return list(self._ever)
+
+    def go_on(self, with_gradient: Sequence[bool], steps: int, last: StepRecord | None) -> None:
+        """Takes over what another witness of the same burst had seen."""
+        self._ever, self._steps = list(with_gradient), steps
+        if last is not None:
+            self._last = last.grad_norms.norms
+
+    def start_digests(self) -> dict[str, str]:
+        """Name -> digest of every base weight and frozen buffer as it was before the burst."""
+        full = {t.name: self._start[t.name] for t in self._applied.trainables if not t.is_adapter}
+        found = dict(zip(self._frozen, self._before, strict=True))
+        return found | dict(zip(full, digests(list(full.values()), "fast"), strict=True))
 
     def put_start_values(self) -> None:
         """Gives everything that trains the value it started from."""
@@ -61,8 +88,12 @@ class Witness:
             updates: Trainable tensor -> elements that updates moved, elements that had a gradient, over all steps; where
                 weights are stepped in half precision.
         """
-        after = fingerprints(list(self._frozen.values()))
+        began = time.perf_counter()
+        frozen = list(self._frozen.values())
+        after = digests(frozen, self._algorithm)
         changed = {name for name, a, b in zip(self._frozen, self._before, after, strict=True) if a != b}
+        spent = self._seconds + time.perf_counter() - began
+        self.proof = Proof(len(frozen), tuple(sorted(changed)), self._algorithm, bytes_of(frozen), spent)
         tree = self._applied.plan.tree
         names = [c for c in COMPONENTS if c in tree.components]
         return tuple(judge(self._evidence(name, lr.get(name), changed, updates or {})) for name in names)
@@ -116,45 +147,3 @@ def frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
         for name, buffer in module.named_buffers(path, recurse=False):
             found[name] = buffer
     return found
-
-
-def fingerprints(tensors: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
-    """Two 64-bit sums over the bits of each tensor, read in one transfer per device.
-
-    Fast enough for gigabytes on an accelerator; the tests prove bit identity by SHA-256. One sum is weighted by position
-    within a row, so that equal changes in two places do not cancel.
-    """
-    sums: list[torch.Tensor] = []
-    for tensor in tensors:
-        flat = tensor.detach().reshape(-1)
-        if flat.numel() == 0:
-            sums.append(torch.zeros(2, dtype=torch.int64))
-            continue
-        bits = (
-            flat.view(_INTEGER[flat.element_size()])
-            if not flat.is_complex()
-            else torch.view_as_real(flat).view(torch.int32)
-        )
-        bits = bits.reshape(-1)
-        sums.append(torch.stack([bits.sum(dtype=torch.int64), _weighted(bits)]))
-    found: list[tuple[int, int]] = [(0, 0)] * len(sums)
-    by_device: dict[torch.device, list[int]] = {}
-    for i, total in enumerate(sums):
-        by_device.setdefault(total.device, []).append(i)
-    for members in by_device.values():
-        for i, (plain, weighted) in zip(members, torch.stack([sums[i] for i in members]).tolist(), strict=True):
-            found[i] = (plain, weighted)
-    return found
-
-
-_INTEGER = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_ROW = 1 << 20  # elements weighted at a time, so that no copy of a large tensor is made
-
-
-def _weighted(bits: torch.Tensor) -> torch.Tensor:
-    total = torch.zeros((), dtype=torch.int64, device=bits.device)
-    weights = torch.arange(1, min(_ROW, bits.numel()) + 1, dtype=torch.int64, device=bits.device)
-    for row, start in enumerate(range(0, bits.numel(), _ROW)):
-        piece = bits[start : start + _ROW].to(torch.int64)
-        total = total + (piece * weights[: piece.numel()]).sum() * (2 * row + 1)
-    return total

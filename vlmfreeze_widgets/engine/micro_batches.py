@@ -74,6 +74,8 @@ class MicroBatches:
     Attributes:
         skipped: Micro-batches without a label token so far; they are left out.
         position: How far the source was read.
+        stream: As given; None where the source is a list.
+        pass_began: Where the stream stood when the source last began.
 
     Raises:
         BadBatch: The source is no iterable.
@@ -93,7 +95,7 @@ class MicroBatches:
         self._iterator: Iterator[Any] | None = None
         self._one_shot = isinstance(source, Iterator)
         # The default generators are everybody's: a plain list draws nothing, so they are left alone.
-        self._stream = None if isinstance(source, list | tuple) else stream
+        self.stream = None if isinstance(source, list | tuple) else stream
         self.pass_began: State | None = None
         self.position = Position()
         self._patience = max(len(source), 1) if hasattr(source, "__len__") else _PATIENCE
@@ -109,7 +111,7 @@ class MicroBatches:
         Raises:
             BadBatch: A micro-batch cannot be trained on, or a whole pass has no label token.
         """
-        with nullcontext() if self._stream is None else self._stream.active():
+        with nullcontext() if self.stream is None else self.stream.active():
             return self._take(number)
 
     def _take(self, number: int) -> list[MicroBatch]:
@@ -154,7 +156,7 @@ class MicroBatches:
         return None
 
     def _begin_pass(self) -> None:
-        self.pass_began = None if self._stream is None else self._stream.now()
+        self.pass_began = None if self.stream is None else self.stream.now()
         self._iterator = iter(self._source)
         self.position = replace(self.position, read_of_pass=0, rows_of_pass=0)
 
@@ -176,9 +178,9 @@ class MicroBatches:
         """
         told: str | None = None
         by_rows = False
-        if self._stream is not None and pass_began is not None:
-            self._stream.state = pass_began
-        with nullcontext() if self._stream is None else self._stream.active():
+        if self.stream is not None and pass_began is not None:
+            self.stream.state = pass_began
+        with nullcontext() if self.stream is None else self.stream.active():
             while (
                 self.position.rows_of_pass < position.rows_of_pass
                 if by_rows

@@ -62,6 +62,11 @@ class UpdateMeter:
                 counts.add_(torch.stack([((_metered(tensor) != old) & has_gradient).sum(), has_gradient.sum()]))
         self._kept = []
 
+    def add(self, counts: Sequence[Sequence[int]]) -> None:
+        """Goes on from what another meter of the same tensors had counted."""
+        for sums, more in zip(self._sums, counts, strict=True):
+            sums.add_(torch.tensor(list(more), dtype=torch.int64, device=sums.device))
+
     def counts(self) -> list[tuple[int, int]]:
         """Per tensor, over all steps: elements that moved, elements that had a gradient."""
         return [(int(moved), int(had)) for moved, had in (s.tolist() for s in self._sums)]

@@ -67,6 +67,7 @@ class _Reader:
         self.owned = {path: name for name, paths in self.split.components.items() for path in paths}
         self.experts = find_experts(model)
         self.first_name: dict[int, str] = {}
+        self.first_path: dict[int, str] = {}
         self.parameters: list[Parameter] = []
 
     def read(self, title: str, checkpoint: Checkpoint | None, note: str) -> ModuleTree:
@@ -95,6 +96,7 @@ class _Reader:
     def _node(self, module: nn.Module, path: str, share: ExpertShare | None) -> Node:
         """``share``: of the mixture whose list of experts this module lies in."""
         prefix = f"{path}." if path else ""
+        first = self.first_path.setdefault(id(module), path)
         own = tuple(
             self._parameter(name=prefix + name, tensor=tensor)
             for name, tensor in module._parameters.items()
@@ -123,12 +125,12 @@ class _Reader:
         if children or stacked:
             # Beside child modules a bare parameter (image_newline, class_embedding) is a place of its own; so is each
             # stack of experts, which LoRA adapts one by one.
-            children = [self._bare(parameter, here if stacked else None) for parameter in own] + children
+            children = [self._bare(parameter, here if stacked else None, first == path) for parameter in own] + children
         # What has a node of its own counts there: the sum over all nodes is the sum over all tensors.
         counted = [] if children else [p for p in own if not p.is_alias]
         own_params, own_bytes = sum(p.params for p in counted), sum(p.nbytes for p in counted)
         active = sum(p.params // share.count * share.active if share else p.params for p in counted)
-        adaptable, shape = _adaptable(module)
+        adaptable, shape = _adaptable(module) if first == path else ("", None)
         kinds = {type(child) for child in module._modules.values()}
         buffers = [b for name, b in module._buffers.items() if b is not None and not is_packed_name(module, name)]
         return Node(
@@ -152,11 +154,12 @@ class _Reader:
             own_buffer_bytes=sum(stored_bytes(b) for b in buffers),
             is_cross_attention=bool(_CROSS_ATTENTION.search(type(module).__name__))
             and path.rpartition(".")[2].isdigit(),
+            same_as=first if first != path else "",
         )
 
-    def _bare(self, parameter: Parameter, share: ExpertShare | None) -> Node:
+    def _bare(self, parameter: Parameter, share: ExpertShare | None, is_first: bool) -> Node:
         counted = 0 if parameter.is_alias else parameter.params
-        stacked = share is not None and len(parameter.shape) == 3
+        stacked = share is not None and len(parameter.shape) == 3 and is_first
         return Node(
             path=parameter.name,
             class_name="Parameter",

@@ -15,9 +15,11 @@ from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.plan import Plan
 from ..core.ports import port
+from ..core.proof import Proof
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .randomness import RandomStream
+from .saved_folder import Writer, write_into
 
 
 class BurstResult:
@@ -29,6 +31,7 @@ class BurstResult:
         plan: What was applied.
         stopped_early: Why the burst ended before its last step; None when it did not.
         problem: The error that ended it, such as NonFiniteLoss; the trained values are then those of the step before.
+        proof: Which frozen tensors changed (none, it is to be hoped), and how that was found; None of a burst that never began.
         outcome: "discarded" (the default) or "kept".
     """
 
@@ -41,12 +44,14 @@ class BurstResult:
         trained: Mapping[str, torch.Tensor],
         stopped_early: str | None,
         problem: VlmFreezeError | None = None,
+        proof: Proof | None = None,
     ) -> None:
         self.plan = plan
         self.history = history
         self.verdicts = verdicts
         self.stopped_early = stopped_early
         self.problem = problem
+        self.proof = proof
         self.outcome = "discarded"
         self._model = model
         self._trained = dict(trained)
@@ -116,30 +121,38 @@ class BurstResult:
 
         Raises:
             FileExistsError: The folder holds something already; nothing is overwritten.
+            CannotSave: Disk full, no permission; nothing half written stays, and the result is still in memory.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
-        self.plan.strategy.save(folder / "strategy.yaml")
-        (folder / "history.json").write_text(self.history.to_json(), encoding="utf-8")
-        rest: list[str] = []
+        beside: list[str] = []
+        files: dict[str, Writer] = {
+            "strategy.yaml": self.plan.strategy.save,
+            "history.json": lambda path: _write(path, self.history.to_json()),
+        }
         if self._trained and self.plan.lora_targets:
-            rest = port("lora").save(folder, self._model, self.plan, self._trained)
+            # PEFT writes two files or three, by names of its own, into the folder where they belong.
+            files["adapter_config.json"] = lambda path: beside.extend(
+                port("lora").save(path.parent, self._model, self.plan, self._trained)
+            )
         elif self._trained:
-            port("lora").save_tensors(folder / "trained.safetensors", self._trained)
-        verdicts = [
-            {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)} for v in self.verdicts
-        ]
-        about = {
-            "verdicts": verdicts,
+            files["trained.safetensors"] = lambda path: port("tensor_files").save(path, self._trained)
+        files["verdicts.json"] = lambda path: _write(path, json.dumps(self._about(beside), indent=2) + "\n")
+        write_into(folder, files)
+        return folder
+
+    def _about(self, beside: list[str]) -> dict[str, Any]:
+        return {
+            "verdicts": [
+                {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)}
+                for v in self.verdicts
+            ],
             "stopped_early": self.stopped_early,
             "problem": None if self.problem is None else self.problem.to_dict(),
+            "proof": None if self.proof is None else self.proof.to_dict(),
+            "tainted": self.history.tainted,
             "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "beside_the_adapter": rest,
+            "beside_the_adapter": beside,
         }
-        (folder / "verdicts.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        return folder
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
@@ -158,5 +171,11 @@ class BurstResult:
         ]
         if self.problem is not None:
             lines.append(f"  ✗ {self.problem}")
+        if self.proof is not None and self.proof.frozen:
+            lines.append(f"  {'✓' if self.proof.holds else '✗'} {self.proof}")
         lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

@@ -6,28 +6,15 @@ When it is looked at is decided in ``engine.burst``; before and after in words a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ..core.errors import BadBatch
+from ..core.retention_look import RetentionLook
 from .micro_batches import MicroBatch
 
 _TOKENS = 256  # label tokens whose whole distribution is kept: 150 MB of float32 at a vocabulary of 150,000
-
-
-@dataclass(frozen=True)
-class RetentionLook:
-    """One look.
-
-    Attributes:
-        loss: Mean over the probes' label tokens, in nats.
-        kl: KL(start || now), mean over the same tokens, in nats; 0 at the start.
-    """
-
-    loss: float
-    kl: float
 
 
 class Retention:

@@ -38,7 +38,9 @@ class BurstSettings:
         checkpointing: Recompute activations in the backward pass: True or "non-reentrant", or "reentrant".
         proof: How it is shown that frozen tensors did not change: "sha256", "fast" (two 64-bit sums over the bits), or
             "auto": SHA-256 where the frozen part is small enough to hash in a blink.
-        eval_every: Steps between two looks at ``eval_batches``; None: ten looks in the burst.
+        eval_every: Steps between two looks at ``eval_batches``, retention and answers; None: ten looks in the burst.
+        cache_features: Compute the output of a frozen tower once per picture. Refused where the tower trains; of no use where
+            pictures are augmented, since every input is a new one.
         verdict_after: Step after which the first verdict is given.
         betas: Of AdamW.
         eps: Of AdamW.
@@ -64,6 +66,7 @@ class BurstSettings:
     optimizer: str = "adamw"
     momentum: float = 0.0
     proof: str = "auto"
+    cache_features: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("accumulation", 1), ("seed", 0), ("warmup_steps", 0), ("verdict_after", 1)):

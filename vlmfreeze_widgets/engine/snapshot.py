@@ -22,9 +22,18 @@ class StructureSnapshot:
 
     def __init__(self, model: nn.Module) -> None:
         self._modules = [(module, _shallow(module)) for module in model.modules()]
+        self._classes = [(module, type(module)) for module in model.modules()]
         self._flags = [(p, p.requires_grad, p.grad) for p in _all_parameters(model)]
+        # A model that is cast or moved gets new storages; holding on to the old ones costs nothing until then.
+        self._storages = [(p, p.data) for p in _all_parameters(model)]
         # Buffers are small (BatchNorm statistics, rotary frequencies), and frozen means buffers too.
         self._buffers = [(b, b.detach().clone()) for b in model.buffers() if not b.is_meta]
+
+    def restore_storages(self) -> None:
+        """Gives parameters the memory that they had, if they were cast or moved since."""
+        for parameter, data in self._storages:
+            if (parameter.data_ptr(), parameter.dtype, parameter.shape) != (data.data_ptr(), data.dtype, data.shape):
+                parameter.data = data
 
     def restore_flags(self) -> None:
         """Gives back flags, gradients and modes only; modules that were added since stay."""
@@ -36,6 +45,9 @@ class StructureSnapshot:
 
     def restore(self, buffers: bool = True) -> None:
         """Gives back modules, attributes, hooks, modes, flags, gradients, and (unless told otherwise) buffers."""
+        for module, kind in self._classes:
+            if type(module) is not kind:
+                module.__class__ = kind
         for module, (attributes, containers) in self._modules:
             current = module.__dict__
             for key in [k for k in current if k not in attributes]:
@@ -66,7 +78,7 @@ class ValueSnapshot:
     """
 
     def __init__(self, tensors: Iterable[torch.Tensor]) -> None:
-        self._kept = [(t, t.detach().to("cpu", copy=True)) for t in tensors]
+        self._kept = [(t, _host_copy(t)) for t in tensors]
 
     def swap(self) -> None:
         """Exchanges values: the tensors get the kept ones, the copies get what was in the tensors."""
@@ -80,6 +92,16 @@ class ValueSnapshot:
     def copies(self) -> list[torch.Tensor]:
         """The kept values, in the order given."""
         return [kept for _, kept in self._kept]
+
+
+def _host_copy(tensor: torch.Tensor) -> torch.Tensor:
+    """A copy in host memory; pinned for a CUDA tensor, so that giving it back takes the fast way over the bus."""
+    if tensor.device.type == "cuda":
+        try:
+            return torch.empty_like(tensor, device="cpu", pin_memory=True).copy_(tensor.detach())
+        except RuntimeError:  # pinned memory is scarcer than memory
+            pass
+    return tensor.detach().to("cpu", copy=True)
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:

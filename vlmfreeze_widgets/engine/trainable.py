@@ -29,6 +29,11 @@ class Trainable:
     is_adapter: bool
 
 
+def _is_adapted(module: nn.Module) -> bool:
+    """Whether it is an adapter's layer around another one, and not only called like one."""
+    return hasattr(module, "base_layer") and any(c.__module__.partition(".")[0] == "peft" for c in type(module).__mro__)
+
+
 def check_trainable(model: nn.Module, plan: Plan) -> None:
     """Raises when the model's weights cannot train as planned.
 
@@ -43,7 +48,7 @@ def check_trainable(model: nn.Module, plan: Plan) -> None:
             found=f"meta tensors, such as {on_meta[0]}",
             remedy="Load the weights (from_pretrained without offloading); a model on meta can only be planned and costed.",
         )
-    adapted = [name for name, module in model.named_modules() if hasattr(module, "base_layer")]
+    adapted = [name for name, module in model.named_modules() if _is_adapted(module)]
     if adapted:
         raise ModelNotTrainable(
             "The model carries adapters already.",

@@ -5,8 +5,8 @@ Taking and giving back the model is never cut in two by Ctrl-C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -17,6 +17,7 @@ from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .checkpointing import enable_checkpointing
 from .evidence import Witness
+from .feature_cache import FeatureCache, cacheable
 from .masters import Masters
 from .micro_batches import MicroBatch
 from .modes import rest_all
@@ -24,8 +25,11 @@ from .optimizer import autocast, make_optimizer, make_scaler, make_schedule, rat
 from .precision import UpdateMeter
 from .randomness import RandomStream, draws_random_numbers
 from .settings import BurstSettings
+from .tampering import Watch
 from .training_step import StepResult, TrainingStep
-from .uninterrupted import uninterrupted
+from .uninterrupted import SteadyHand
+from .update_ratio import UpdateRatio
+from .watch import Look, Watched, Watcher
 
 
 class TrainingRun:
@@ -40,7 +44,9 @@ class TrainingRun:
 
     Attributes:
         taken: Steps so far that moved the weights.
-        half_taken: Whether an error came while the weights were moving.
+        hand: Does what Ctrl-C may not cut in two.
+        trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
+            step was taken.
     """
 
     def __init__(
@@ -50,10 +56,13 @@ class TrainingRun:
         self.taken = 0
         self.stream = RandomStream(settings.seed, device)
         self._model, self._plan = model, plan
+        self.hand = SteadyHand(device)
         self._applied: AppliedModel | None = None
-        self._trained: dict[str, torch.Tensor] = {}
+        self._watcher: Watcher | None = None
+        self._features: FeatureCache | None = None
+        self.trained: dict[str, torch.Tensor] = {}
         try:
-            interrupt = uninterrupted(self._apply, device)
+            interrupt = self.hand.do(self._apply)
             if interrupt is not None:
                 raise interrupt
             self._prepare(settings, precision)
@@ -72,11 +81,15 @@ class TrainingRun:
         if settings.checkpointing:
             enable_checkpointing(self._model, settings.checkpointing)
             applied.set_training_mode()
+        if settings.cache_features:
+            self._features = FeatureCache(self._model, cacheable(self._plan, self._model))
         pure = precision == "bf16-pure"
         if pure:
             for trainable in applied.trainables:
                 if trainable.is_adapter:
                     trainable.parameter.data = trainable.parameter.data.bfloat16()
+        # A cast or a move in mid-burst gives parameters other storages; what had trained until then lies in these.
+        self._storages = [(t.parameter, t.parameter.data) for t in applied.trainables]
         self.masters = Masters([t.parameter for t in applied.trainables], pure)
         self.optimizer = make_optimizer(applied, self.masters, settings)
         self.schedule = make_schedule(self.optimizer, settings)
@@ -84,7 +97,8 @@ class TrainingRun:
         self.meter = UpdateMeter(self.masters.tensors) if pure else None
         optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
         held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
-        self.witness = Witness(applied, held)
+        self.witness = Witness(applied, held, settings.proof)
+        self.watch = Watch(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),
             tuple(t.module for t in applied.trainables),
@@ -92,7 +106,7 @@ class TrainingRun:
         )
         self._step = TrainingStep(
             self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter,
+            self.device, self.scaler, self.meter, self.hand,
         )  # fmt: skip
 
     @property
@@ -111,8 +125,11 @@ class TrainingRun:
         """Component -> learning rate of the next step."""
         return rates_of(self.optimizer)
 
-    def step(self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int) -> StepResult | None:
-        """Takes one step; see ``TrainingStep.take``."""
+    def step(
+        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, measure: bool = False
+    ) -> StepResult | None:
+        """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
+        self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
         # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
         with self._in_stream(), torch.autocast(self.device.type, enabled=False):
             shown = self._step.take(batches, stopped, number)
@@ -123,43 +140,52 @@ class TrainingRun:
             self.witness.see_step(shown.norms)
         return shown
 
-    def evaluate(self, batches: Sequence[MicroBatch]) -> float:
-        """Mean loss over the label tokens of held-out batches, in eval mode."""
+    def begin_watch(self, watched: Watched, shifts: bool) -> Look:
+        """Takes the first look, before anything has trained."""
+        with self._at_rest():
+            self._watcher = Watcher(watched, self._model, self.device, self._step.loss_of, shifts)
+            return self._watcher.look()
+
+    def look(self) -> Look:
+        """Takes another look, at what was asked for in ``begin_watch``."""
+        assert self._watcher is not None
+        with self._at_rest():
+            return self._watcher.look()
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
         rest_all(self._model)
-        loss, tokens = 0.0, 0
         try:
-            with torch.no_grad():
-                for batch in batches:
-                    loss += float(self._step.loss_of(batch)) * batch.label_tokens
-                    tokens += batch.label_tokens
+            with torch.autocast(self.device.type, enabled=False):
+                yield
         finally:
             self.applied.set_training_mode()
-        return loss / tokens
 
-    def verdicts(self, lr: dict[str, float]) -> tuple[Verdict, ...]:
+    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
         """Judges every component now.
 
         Args:
             lr: Component -> rate of the last step.
         """
-        moved = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
-        return self.witness.verdicts(lr, moved)
+        updates = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
+        return self.witness.verdicts(lr, updates)
 
-    def end(self) -> dict[str, torch.Tensor]:
-        """Gives the model back as it was found.
-
-        Returns:
-            What had been trained, in host memory, by the names of the plan; the start values when no step was taken.
-        """
-        interrupt = uninterrupted(self._revert, self.device)
+    def end(self) -> None:
+        """Gives the model back as it was found; ``trained`` is there then."""
+        interrupt = self.hand.do(self._revert)
+        self.hand.close()
         if interrupt is not None:
             raise interrupt
-        return self._trained
 
     def _revert(self) -> None:
+        if self._features is not None:
+            self._features.close()
         if self._applied is None or not self._applied.is_applied:
             return
+        for parameter, data in getattr(self, "_storages", ()):
+            if (parameter.data_ptr(), parameter.dtype) != (data.data_ptr(), data.dtype):
+                parameter.data = data
         if self.taken == 0 and hasattr(self, "witness"):
             # An error within the first step may have moved some tensors and not others.
             self.witness.put_start_values()
-        self._trained = self._applied.revert()
+        self.trained = self._applied.revert()

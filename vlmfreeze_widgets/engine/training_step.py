@@ -16,12 +16,14 @@ import torch
 from torch import nn
 
 from ..core.errors import NoGradientPath, NonFiniteLoss
+from ..core.update_norms import UpdateNorms
 from .masters import Masters
 from .micro_batches import MicroBatch, non_finite_inputs
 from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
 from .precision import UpdateMeter
-from .uninterrupted import uninterrupted
+from .uninterrupted import SteadyHand
+from .update_ratio import UpdateRatio
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class StepResult:
         problem: Why the weights did not move; None when they did.
         error: Set where no further step makes sense.
         interrupt: Ctrl-C came while the weights moved; they are at the end of this step.
+        updates: How far each tensor moved; None where that was not measured.
     """
 
     loss: float
@@ -43,6 +46,7 @@ class StepResult:
     problem: str | None = None
     error: NonFiniteLoss | None = None
     interrupt: KeyboardInterrupt | None = None
+    updates: UpdateNorms | None = None
 
 
 class TrainingStep:
@@ -57,6 +61,7 @@ class TrainingStep:
         device: Where the batches go.
         scaler: Scales the loss of a float16 step.
         meter: Measures what updates move; None where every update is held.
+        hand: Moves the weights.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class TrainingStep:
         device: torch.device | None = None,
         scaler: torch.amp.GradScaler | None = None,
         meter: UpdateMeter | None = None,
+        hand: SteadyHand | None = None,
     ) -> None:
         self._model = model
         self._masters = masters
@@ -78,6 +84,10 @@ class TrainingStep:
         self._device = device or torch.device("cpu")
         self._scaler = scaler
         self._meter = meter
+        self.ratio: UpdateRatio | None = None
+        """Measures the next step when it is set."""
+        self._updates: UpdateNorms | None = None
+        self._hand = hand or SteadyHand(self._device)
         self.moving = False
         """Whether weights are being moved right now; stays True when an error came meanwhile."""
 
@@ -131,13 +141,17 @@ class TrainingStep:
         if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
             return self._not_taken(shown, number, batches)
         clip_by_total(grads, grad_norm, self._max_grad_norm)
-        return replace(shown, interrupt=uninterrupted(self._move, self._device))
+        interrupt = self._hand.do(self._move)
+        return replace(shown, interrupt=interrupt, updates=self._updates)
 
     def _move(self) -> None:
         self.moving = True
         if self._meter is not None:
             self._meter.before()
+        if self.ratio is not None:
+            self.ratio.before()
         self._optimizer.step()
+        self._updates = self.ratio.after() if self.ratio is not None else None
         self._masters.give_values()
         if self._meter is not None:
             self._meter.after()

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..core.update_norms import UpdateNorms
+
 
 class UpdateRatio:
     """Measures a single step: ``before`` it, then ``after`` it. One copy of what trains is held in between.
@@ -22,13 +24,13 @@ class UpdateRatio:
         """Remembers the values."""
         self._kept = [t.detach().clone() for t in self._tensors]
 
-    def after(self) -> tuple[float | None, ...]:
-        """The L2 norm of each update over that of the tensor before it; None where the tensor was zero."""
+    def after(self) -> UpdateNorms:
+        """What the step did."""
         assert self._kept is not None
         now = [t.detach() for t in self._tensors]
         moved = torch._foreach_norm(torch._foreach_sub(now, self._kept))
         sizes = torch._foreach_norm(self._kept)
         self._kept = None
+        # One transfer for both: a step has one sync more only where it is measured.
         read = torch.stack([*(m.float() for m in moved), *(s.float() for s in sizes)]).tolist()
-        half = len(now)
-        return tuple(m / s if s > 0 else None for m, s in zip(read[:half], read[half:], strict=True))
+        return UpdateNorms(tuple(read[: len(now)]), tuple(read[len(now) :]))

@@ -13,7 +13,8 @@ from ..adapters.accelerate_processes import Processes, own_part
 from ..core.components import COMPONENTS
 from ..core.verdict import Evidence, Verdict, judge
 from ..engine.apply import AppliedModel
-from ..engine.evidence import fingerprints, frozen_tensors
+from ..engine.digests import fingerprints
+from ..engine.evidence import frozen_tensors
 
 
 class SharedWitness:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a1ba2e5b0c6b5731538492541a45012e61d207018d1bfc2804cbfa95b19f3f72 */
+/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
 var t={initialize:()=>{}},e=t;export{e as default};

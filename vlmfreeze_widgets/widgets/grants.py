@@ -40,6 +40,10 @@ def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
+def _preview(session: Session, args: Mapping[str, Any]) -> None:
+    session.look_at_data(max(0, args["first"]))
+
+
 def _load(session: Session, args: Mapping[str, Any]) -> None:
     session.load(args["dtype"])
 
@@ -77,6 +81,7 @@ GRANTS: Mapping[str, _Grant] = {
     "stop": _plain("stop"),
     "keep": _plain("keep"),
     "discard": _plain("discard"),
+    "preview": _preview,
     "load": _load,
     "probe": _probe,
     "series": _series,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.history import History
-from ..core.protocol import paint_message, row_values, rows_message
+from ..core.protocol import ROW_COLUMNS, paint_message, row_values, rows_message
 from ..core.tree import ModuleTree
 
 Send = Callable[[dict[str, Any], list[bytes]], None]
@@ -25,19 +25,19 @@ class RowFeed:
         self._send = send
         self._burst = 0
         self._sent = 0
-        self._painted = 0
+        self._painted = self._ratios = 0
 
     def rewind(self, burst: int, first: int) -> None:
         """A page has only the rows below ``first``."""
         if burst == self._burst:
             self._sent = max(0, min(self._sent, first))
-            self._painted = 0
+            self._painted = self._ratios = 0
 
     def feed(self, burst: int, history: History, lr_names: Sequence[str], norm_names: Sequence[str]) -> None:
         """Sends what is new since the last time."""
         if burst != self._burst:
-            self._burst, self._sent, self._painted = burst, 0, 0
-        width = 7 + len(lr_names) + len(norm_names)
+            self._burst, self._sent, self._painted, self._ratios = burst, 0, 0, 0
+        width = len(ROW_COLUMNS) + len(lr_names) + len(norm_names)
         end = len(history)
         while self._sent < end:
             piece = history[self._sent : min(end, self._sent + _ROWS_PER_MESSAGE)]
@@ -47,7 +47,7 @@ class RowFeed:
             self._sent += len(piece)
 
     def paint(self, burst: int, history: History, tree: ModuleTree) -> None:
-        """Sends the last step's gradient norm of every node, if not sent yet."""
+        """Sends the last gradient norm and the last update ratio of every node, if not sent yet."""
         if not history or self._painted == len(history):
             return
         record = history[-1]
@@ -55,3 +55,10 @@ class RowFeed:
         message, buffer = paint_message(burst, record.step, values)
         self._send(message, [buffer])
         self._painted = len(history)
+        measured = next((r for r in reversed(history[self._ratios :]) if r.updates is not None), None)
+        if measured is not None:
+            ratios = measured.update_ratios
+            values = [ratios.get(node.path, math.nan) for node in tree.nodes]
+            message, buffer = paint_message(burst, measured.step, values, "update_ratio")
+            self._send(message, [buffer])
+        self._ratios = len(history)

@@ -7,11 +7,13 @@ from typing import Any
 
 import traitlets
 
+from ..core.data_state import data_state
 from ..core.history import History
+from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
 from ..core.strategy import Strategy
-from ..session import BurstResult, BurstSettings, Session
+from ..session import BurstResult, BurstSettings, Question, Session
 from .page import SessionPage
 from .row_feed import RowFeed
 
@@ -24,6 +26,9 @@ class Workbench(SessionPage):
         batches: Micro-batches for the burst; without them nothing can run.
         strategy: Where to start; by default the projector alone.
         eval_batches: Held-out micro-batches for the dashed loss line.
+        retention_batches: Text-only micro-batches with labels, for the dotted line: how much of other abilities is left.
+        questions: ``vf.Question`` values whose answers are shown before and while the model trains.
+        processor: The model's; reads the answers, and the tokens of the data preview.
         height: Of the map, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
         session: An existing session to show, instead of all of the above.
@@ -40,6 +45,7 @@ class Workbench(SessionPage):
 
     run_state = traitlets.Dict().tag(sync=True)
     probe_state = traitlets.Dict().tag(sync=True)
+    data_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -48,6 +54,9 @@ class Workbench(SessionPage):
         strategy: Strategy | Mapping[str, object] | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
+        retention_batches: Iterable[Any] | None = None,
+        questions: Iterable[Question] = (),
+        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         height: int = 430,
         theme: str = "auto",
         session: Session | None = None,
@@ -57,10 +66,17 @@ class Workbench(SessionPage):
             if strategy is not None and not isinstance(strategy, Strategy):
                 strategy = Strategy(strategy)
             session = Session(
-                model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings)
-            )
+                model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings),
+                retention_batches=retention_batches, questions=questions, processor=processor,
+            )  # fmt: skip
         self._feed = RowFeed(self.send)
-        super().__init__(session, "workbench", {"height": height, "theme": theme}, run_state=session.status.to_dict())
+        super().__init__(
+            session,
+            "workbench",
+            {"height": height, "theme": theme},
+            run_state=session.status.to_dict(),
+            data_state=_data_state(session),
+        )
         if len(session.history):
             self._outbox.touch()
 
@@ -125,6 +141,10 @@ class Workbench(SessionPage):
         super()._flush()
         status = self.session.status
         history = self.session.history
+        preview = self.session.preview
+        shown = self.data_state["preview"]
+        if preview is not None and (shown is None or preview.number != shown["number"]):
+            self.data_state = _data_state(self.session)
         probed = self.session.probed
         if probed is not None and probed.number != self.probe_state.get("probe"):
             self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
@@ -135,3 +155,12 @@ class Workbench(SessionPage):
         self._feed.feed(status.burst, history, status.lr_columns, status.norm_columns)
         self._feed.paint(status.burst, history, self.tree)
         self.run_state = state
+
+
+def _data_state(session: Session) -> dict[str, Any]:
+    return data_state(
+        session.questions,
+        session.preview,
+        lambda picture: port("thumbnails").png(picture),
+        can_preview=session.can_preview,
+    )

@@ -2,6 +2,7 @@
 import type { MapState } from "../map/map_state";
 import { h } from "../parts/dom";
 import type { View } from "../parts/view";
+import { answersCard } from "./answers_card";
 import { decision } from "./decision";
 import { lossPlot } from "./loss_plot";
 import { normPlot } from "./norm_plot";
@@ -21,8 +22,9 @@ export interface BurstOptions {
 export function burstCard(view: View, { height, map, watching }: BurstOptions): HTMLElement {
   const { page } = view;
   const plots = h("div.vf-plots", {}, lossPlot(view, height).element, normPlot(view, height, map).element, verdicts(view));
+  const answers = answersCard(view);
   const rates = ratesLine(view);
-  const element = h("section.vf-card.vf-burst", { "aria-label": "Burst" }, runBar(view, watching), plots, rates, watching ? null : decision(view));
+  const element = h("section.vf-card.vf-burst", { "aria-label": "Burst" }, runBar(view, watching), plots, rates, answers, watching ? null : decision(view));
   const draw = (): void => {
     plots.hidden = !watching && (page.run?.burst ?? 0) === 0;
     element.hidden = !page.run;

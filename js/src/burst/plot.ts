@@ -7,6 +7,7 @@ import { frame, onWidth } from "../parts/frame";
 import { fill, h, say, set } from "../parts/dom";
 import type { View } from "../parts/view";
 import { endLabels } from "./end_labels";
+import { marks } from "./step_marks";
 import { decades, ticks } from "./log_ticks";
 
 /** Steps are whole, so their ticks are. */
@@ -24,6 +25,8 @@ export interface PlotData {
   x: ArrayLike<number>;
   /** One column per line; NaN where there is no value. */
   y: ArrayLike<number>[];
+  /** Steps that are marked: there was no finite value. */
+  marks?: number[];
   /** The last step that is expected. */
   end: number;
 }
@@ -46,6 +49,7 @@ export class Plot {
   #shape = "";
   #end = 1;
   #lines: Line[] = [];
+  #marks: number[] = [];
   readonly #frame;
 
   constructor(readonly view: View, readonly options: PlotOptions, readonly read: () => PlotData) {
@@ -71,6 +75,7 @@ export class Plot {
     this.#describe(data);
     this.#end = Math.max(1, data.end);
     this.#lines = data.lines;
+    this.#marks = data.marks ?? [];
     const columns = [Array.from(data.x), ...data.y.map((column) => values(column, this.options.log))] as uPlot.AlignedData;
     const shape = JSON.stringify(data.lines);
     if (this.#plot && shape === this.#shape) this.#plot.setData(columns);
@@ -88,7 +93,7 @@ export class Plot {
       const last = Array.from(data.y[i] ?? []).findLast((v) => Number.isFinite(v));
       return last === undefined ? line.label : `${line.label} ${this.options.form(last)}`;
     });
-    set(this.element, { "aria-label": `${this.options.title}, ${data.x.length} steps: ${ends.join(", ")}`, "data-points": data.x.length });
+    set(this.element, { "aria-label": `${this.options.title}, ${data.x.length} steps: ${ends.join(", ")}${data.marks?.length ? `; not finite at step ${data.marks.join(", ")}` : ""}`, "data-points": data.x.length });
   }
 
   #options(width: number): uPlot.Options {
@@ -112,7 +117,7 @@ export class Plot {
         { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits) => splits.map(form), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
       ],
       hooks: {
-        draw: labels ? [(u) => endLabels(u, this.#lines, palette.font)] : [],
+        draw: [(u) => marks(u, this.#marks, palette), ...(labels ? [(u: uPlot) => endLabels(u, this.#lines, palette.font)] : [])],
         setCursor: [(u) => this.#point(u)],
       },
     };

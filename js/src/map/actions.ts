@@ -1,7 +1,10 @@
 /** What a person does to modules, by key or by button: set or clear a tuning, undo. Turns items into the targets of wishes. */
 import type { View } from "../parts/view";
 import type { WishedTuning } from "../wire/plan_state";
+import { FoldedTree } from "../tree/folded_tree";
 import type { MapState } from "./map_state";
+
+const MANY = 8; // more targets than that are told as slices, however they are shown
 
 export const KEY_TUNINGS: Record<string, WishedTuning> = { f: "frozen", l: "lora", t: "full", x: "inherit", i: "inherit" };
 export const TUNING_WORDS: Record<WishedTuning, string> = { frozen: "frozen", lora: "LoRA", full: "full", inherit: "as its component" };
@@ -17,7 +20,8 @@ export function setTuning(view: View, state: MapState, tuning: WishedTuning): vo
 }
 
 /** What wishes call the items: one target for a fold, and one for several blocks of one list. */
-export function targetsOf({ display }: MapState, ids: readonly number[]): string[] {
+export function targetsOf(state: MapState, items: readonly number[]): string[] {
+  const [display, ids] = items.length > MANY ? folded(state.display, items) : [state.display, items];
   const targets = new Set<string>();
   const blocks = new Map<number, number[]>();
   for (const id of ids) {
@@ -38,6 +42,14 @@ export function targetsOf({ display }: MapState, ids: readonly number[]): string
     }
   }
   return [...targets];
+}
+
+/** The same modules in a tree that is folded for them: thousands of layers shown one by one are still a few slices. */
+function folded(shown: FoldedTree, ids: readonly number[]): [FoldedTree, number[]] {
+  const single = ids.flatMap((id) => shown.item(id).members ?? [id]);
+  const display = new FoldedTree(shown.base);
+  display.arrange({ on: true, opened: new Set(), tuning: null, matches: new Set(single) });
+  return [display, display.gather(single)];
 }
 
 /** F, L, T, X, I and Ctrl+Z wherever the map or the list has the focus. True when the key was one of them. */

@@ -56,11 +56,14 @@ function scaleOf(view: View, state: MapState, map: CanvasMap): Parts {
   const [name, none, form] =
     state.colour === "grad_norm"
       ? ["gradient norm", "no gradient norms yet: run a burst", measure]
+      : state.colour === "update_ratio"
+        ? ["update over weight", "not measured yet: run a burst", measure]
       : state.colour === "open_norm"
         ? ["gradient norm if everything were open", "not asked yet: probe, then ask what frozen parts would receive", measure]
       : ["bytes per parameter", "sizes are not known", (v: number) => measure(v)];
   if (!range) return { key: none, children: () => [h("span", {}, none)] };
-  const step = state.colour === "grad_norm" && view.page.paint ? ` at step ${view.page.paint.step}` : "";
+  const shown = state.colour === "grad_norm" ? view.page.paint : state.colour === "update_ratio" ? view.page.updates : null;
+  const step = shown ? ` at step ${shown.step}` : "";
   const bar = h("span.vf-ramp", { "aria-hidden": "true" });
   bar.style.background = `linear-gradient(90deg, ${ramp(view.palette().dark).filter((_, i) => i % 7 === 0).join(", ")})`;
   const ends = range[0] === range[1] ? [form(range[0]), ""] : [form(range[0]), form(range[1])];

@@ -5,7 +5,7 @@
 import { count } from "../format";
 import type { Item, Items } from "../tree/display_tree";
 import type { Box, Layout } from "./layout";
-import type { Palette } from "./palette";
+import { isLight, SECOND_LINE, type Palette } from "./palette";
 import type { Pattern, TileStyle, TileStyles } from "./tile_style";
 import type { TextFit } from "./text_fit";
 
@@ -21,7 +21,7 @@ export interface Scene {
 const DIM = 0.22;
 
 export function paint(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene): void {
-  const { layout, palette } = scene;
+  const { layout } = scene;
   context.clearRect(0, 0, layout.width, layout.height);
   paintContainers(context, scene);
   const groups = new Map<number, Box[]>();
@@ -36,7 +36,7 @@ export function paint(context: CanvasRenderingContext2D, fit: TextFit, scene: Sc
   for (const [key, boxes] of groups) {
     const style = scene.tiles.styles[key >> 1] as TileStyle;
     context.globalAlpha = key & 1 ? 1 : DIM;
-    fillTiles(context, boxes, style, palette.dark);
+    fillTiles(context, boxes, style);
     for (const box of boxes) label(context, fit, scene, box, style);
   }
   context.globalAlpha = 1;
@@ -57,13 +57,13 @@ function paintContainers(context: CanvasRenderingContext2D, { layout, palette }:
   }
 }
 
-function fillTiles(context: CanvasRenderingContext2D, boxes: readonly Box[], style: TileStyle, dark: boolean): void {
+function fillTiles(context: CanvasRenderingContext2D, boxes: readonly Box[], style: TileStyle): void {
   outline(context, boxes);
   context.fillStyle = style.fill;
   context.fill();
   if (style.pattern === "plain") return;
   outline(context, boxes.filter((box) => box.x1 - box.x0 >= 7 && box.y1 - box.y0 >= 7));
-  context.fillStyle = patternOf(context, style.pattern, dark);
+  context.fillStyle = patternOf(context, style.pattern, isLight(style.ink));
   context.fill();
 }
 
@@ -78,16 +78,16 @@ function outline(context: CanvasRenderingContext2D, boxes: readonly Box[]): void
 
 const patterns = new Map<string, CanvasPattern>();
 
-/** A quiet texture, so that tunings can be told apart without colour. */
-function patternOf(context: CanvasRenderingContext2D, pattern: Pattern, dark: boolean): CanvasPattern | string {
-  const key = `${pattern}${dark ? "d" : "l"}`;
+/** A quiet texture, so that tunings can be told apart without colour; away from the ink, so that text on it reads as well as beside it. */
+function patternOf(context: CanvasRenderingContext2D, pattern: Pattern, lightInk: boolean): CanvasPattern | string {
+  const key = `${pattern}${lightInk ? "d" : "l"}`;
   const known = patterns.get(key);
   if (known) return known;
   const canvas = context.canvas.ownerDocument.createElement("canvas");
   canvas.width = canvas.height = 8;
   const c = canvas.getContext("2d");
   if (!c) return "transparent";
-  c.strokeStyle = c.fillStyle = dark ? "rgba(0,0,0,.20)" : "rgba(255,255,255,.26)";
+  c.strokeStyle = c.fillStyle = lightInk ? "rgba(0,0,0,.20)" : "rgba(255,255,255,.22)";
   c.lineWidth = 1.3;
   const lines = pattern === "hatch" ? [[-2, 2, 2, -2], [-2, 10, 10, -2], [6, 10, 10, 6]] : pattern === "cross" ? [[-2, 10, 10, -2], [-2, -2, 10, 10]] : [];
   for (const [x0 = 0, y0 = 0, x1 = 0, y1 = 0] of lines) {
@@ -107,7 +107,7 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   const [w, h] = [box.x1 - box.x0, box.y1 - box.y0];
   const upright = w < 44 && h > w * 1.4;
   const [along, across] = upright ? [h, w] : [w, h];
-  if (along < 30 || across < 13) return;
+  if (along < 30 || across < (upright ? 16 : 13)) return;
   const item = scene.display.item(box.id);
   context.save();
   context.translate(box.x0, upright ? box.y1 : box.y0);
@@ -117,16 +117,21 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   const two = across >= 30;
   const top = two ? 11 : across / 2 + 0.5;
   const letter = style.letter && along > 44 && across >= 15 ? style.letter : "";
-  context.font = `${item.isComponent ? "600 11.5px" : "11px"} ${scene.palette.font}`;
-  const name = cut(fit, item, along - 10 - (letter && !two ? 13 : 0));
-  if (name) context.fillText(name, 5, top);
+  const name = sized(context, fit, item, along - 10 - (letter && (!two || upright) ? 13 : 0), item.isComponent ? [11.5, 10.5, 9.5] : [11, 10, 9.5], item.isComponent, scene.palette.font);
+  // Half a word that stands on its side is no help.
+  if (name && !(upright && name !== item.label)) context.fillText(name, 5, top);
   const second = two ? top + 14 : top;
-  context.globalAlpha *= 0.82;
+  context.globalAlpha *= SECOND_LINE;
   if (letter) {
     context.font = `600 10px ${scene.palette.font}`;
-    context.textAlign = "right";
-    context.fillText(letter, along - 5, second);
-    context.textAlign = "left";
+    context.save();
+    if (upright) {
+      context.translate(along - 9, w / 2);
+      context.rotate(Math.PI / 2); // a letter is read upright
+    }
+    context.textAlign = upright ? "center" : "right";
+    context.fillText(letter, upright ? 0 : along - 5, upright ? 0 : second);
+    context.restore();
   }
   if (two && name) {
     context.font = `10.5px ${scene.palette.font}`;
@@ -134,6 +139,15 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
     if (fit.width(amount) <= along - 9 - (letter ? 11 : 0)) context.fillText(amount, 5, second); // half a number is none
   }
   context.restore();
+}
+
+/** Sets the largest font in which the whole text fits, else the smallest, and gives the text as far as there is room. */
+function sized(context: CanvasRenderingContext2D, fit: TextFit, item: Item, room: number, sizes: readonly number[], bold: boolean, family: string): string {
+  for (const size of sizes) {
+    context.font = `${bold ? "600 " : ""}${size}px ${family}`;
+    if (fit.width(item.label) <= room) return item.label;
+  }
+  return cut(fit, item, room);
 }
 
 /** A title as far as there is room; how many blocks it stands for is the last to go. */
@@ -151,8 +165,7 @@ function title(context: CanvasRenderingContext2D, fit: TextFit, { display, palet
   context.globalAlpha = lit && !lit.has(box.id) ? 0.6 : 1;
   context.textBaseline = "middle";
   context.fillStyle = first ? palette.ink : palette.muted;
-  context.font = first ? `600 12px ${palette.font}` : `10.5px ${palette.font}`;
-  const name = cut(fit, item, room);
+  const name = sized(context, fit, item, room, first ? [12, 11, 10] : [10.5, 10, 9.5], first, palette.font);
   const y = box.y0 + box.header / 2 + 1;
   context.fillText(name, box.x0 + 6, y);
   if (first && name === item.label) {

@@ -22,9 +22,13 @@ export interface Palette {
   accent: string;
   focus: string;
   grid: string;
+  failure: string;
   series: string[];
   font: string;
 }
+
+/** How strong counts and letters on a tile are beside its name. */
+export const SECOND_LINE = 0.9;
 
 const TUNING_NAMES = ["frozen", "lora", "full", "mixed", "none"];
 
@@ -43,6 +47,7 @@ export function readPalette(root: HTMLElement): Palette {
     accent: get("accent", "#2f5fd0"),
     focus: get("focus", "#2f5fd0"),
     grid: get("grid", "#e3e7ee"),
+    failure: get("failure", "#b3261e"),
     series: [1, 2, 3, 4, 5, 6, 7, 8].map((n) => get(`series-${n}`, "#2f5fd0")),
     font: get("font", "system-ui, sans-serif"),
   };
@@ -67,4 +72,10 @@ export function ramp(dark: boolean): string[] {
 export function inkOn(colour: string): string {
   const [r = 0, g = 0, b = 0] = (/\(([^)]+)\)/.exec(colour)?.[1] ?? "").split(",").map(Number);
   return 0.299 * r + 0.587 * g + 0.114 * b > 130 ? "#10131a" : "#ffffff";
+}
+
+/** Whether a colour from the style sheet is nearer to white than to black. */
+export function isLight(colour: string): boolean {
+  const [r = 0, g = 0, b = 0] = /^#[0-9a-f]{6}/i.test(colour) ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : [];
+  return 0.299 * r + 0.587 * g + 0.114 * b > 130;
 }

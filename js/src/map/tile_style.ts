@@ -30,7 +30,7 @@ const PATTERNS: Pattern[] = ["plain", "hatch", "dots", "cross", "plain"];
 export function tileStyles(colour: Colour, display: FoldedTree, plan: PlanState | null, norms: Float32Array | null, palette: Palette): TileStyles {
   const byTuning: TileStyle[] = palette.tunings.map((t, code) => ({ ...t, pattern: PATTERNS[code] as Pattern, letter: LETTERS[code] as string }));
   if (colour === "tuning") return { styles: byTuning, of: (id) => tuningOf(display, plan, id), range: null };
-  const value = colour === "grad_norm" || colour === "open_norm" ? (id: number) => normOf(display, norms, id) : (id: number) => bytesPerParameter(display, id);
+  const value = colour !== "bytes" ? (id: number) => normOf(display, norms, id) : (id: number) => bytesPerParameter(display, id);
   return onRamp(display, value, palette, byTuning);
 }
 

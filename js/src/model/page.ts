@@ -7,6 +7,7 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
@@ -17,14 +18,17 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
   display: DisplayTree | null = null;
   run: RunState | null = null;
   paint: PaintEvent | null = null;
+  /** How far the last measured step moved each node, relative to its weights. */
+  updates: PaintEvent | null = null;
   probe: ProbeState | null = null;
+  data: DataState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -45,10 +49,12 @@ export class Page extends Topics<Topic> {
     this.#readPlan();
     this.#readRun();
     this.#readProbe();
+    this.#readData();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
     listen(model, "change:probe_state", () => this.#readProbe(), signal);
+    listen(model, "change:data_state", () => this.#readData(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -127,7 +133,7 @@ export class Page extends Topics<Topic> {
     this.run = readRun(state);
     if (this.run.burst > this.rows.burst) {
       this.rows.begin(this.run.burst);
-      this.paint = null;
+      this.paint = this.updates = null;
       this.emit("rows");
       this.emit("paint");
     }
@@ -135,6 +141,13 @@ export class Page extends Topics<Topic> {
     if (error && error.message !== before?.error?.message) this.complain(error);
     this.emit("run");
     this.#lookAgain();
+  }
+
+  #readData(): void {
+    const state = this.model.get("data_state");
+    if (!state) return;
+    this.data = readData(state);
+    this.emit("data");
   }
 
   #readProbe(): void {
@@ -158,7 +171,8 @@ export class Page extends Topics<Topic> {
       if (taken === "gap") void this.fill(true);
       if (taken === "new") this.emit("rows");
     } else if (event?.kind === "paint" && event.burst >= this.rows.burst && event.values.length === this.tree?.size) {
-      this.paint = event;
+      if (event.metric === "update_ratio") this.updates = event;
+      else this.paint = event;
       this.emit("paint");
     }
   }

@@ -46,6 +46,8 @@ export interface RunState {
   error: ErrorParts | null;
   can_run: boolean;
   why_not: string | null;
+  /** What the model said before, and says at a step, to the questions; null where nothing was asked. */
+  answers: { before: string[]; now: string[]; step: number } | null;
   /** Whether there are weights to load. */
   can_load: boolean;
   outcome: "kept" | "discarded" | null;
@@ -78,6 +80,7 @@ export function readRun(value: unknown): RunState {
     error: state.error ? readError(state.error) : null,
     can_run: state.can_run === true,
     why_not: textOrNull(state.why_not),
+    answers: state.answers ? { before: texts(record(state.answers).before), now: texts(record(state.answers).now), step: finite(record(state.answers).step) } : null,
     can_load: state.can_load === true,
     outcome: state.outcome === "kept" || state.outcome === "discarded" ? state.outcome : null,
     default_steps: finite(state.default_steps, 50),

@@ -1,0 +1,154 @@
+"""What a person should know about the LoRA of a plan before it runs. Checks of whole plans are in ``core.plan_checks``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .components import LABELS
+from .plan import PlanWarning
+from .selectors import Target
+from .strategy import Strategy
+from .tree import ModuleTree
+from .tuning import Lora
+from .wording import listed
+
+
+def without_target(
+    strategy: Strategy, tree: ModuleTree, lora_targets: Mapping[str, Lora], targets: Mapping[str, Target]
+) -> Iterator[PlanWarning]:
+    """A rule that no module carries."""
+    around = {above for path in lora_targets for above in _upwards(path)}
+    for text, tuning in strategy.rules.items():
+        if not isinstance(tuning, Lora):
+            continue
+        places = targets[text].places
+        # A rule that finer rules cover completely is "shadowed", not without target.
+        if any(place in around or any(above in lora_targets for above in _upwards(place)) for place in places):
+            continue
+        first = next((node.same_as for place in places if (node := tree.by_path.get(place)) and node.same_as), "")
+        wanted = "linear layer" if tuning.targets == "all-linear" else f"module called {listed(list(tuning.targets))}"
+        yield PlanWarning(
+            "lora-no-target",
+            "refusal",
+            f"LoRA on {text!r} finds no {wanted}.",
+            f"It is another name of {first!r}, where it can be adapted."
+            if first
+            else "Name modules that exist in targets, set it to full, or freeze it.",
+            places,
+        )
+
+
+def of_two_kinds(lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    """Values of which one adapter has only one."""
+    kinds = {(lora.dropout, lora.use_dora, lora.use_rslora) for lora in lora_targets.values()}
+    if len(kinds) > 1:
+        yield PlanWarning(
+            "lora-two-kinds",
+            "refusal",
+            "The LoRA rules differ in dropout, DoRA or rslora.",
+            "One PEFT adapter has one value for each of them (ranks and alphas may differ): make them equal.",
+        )
+
+
+def leaking_suffixes(strategy: Strategy, tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    """What PEFT's own suffix rule would adapt besides."""
+    suffixes = {
+        t for r in strategy.rules.values() if isinstance(r, Lora) and r.targets != "all-linear" for t in r.targets
+    }
+    if not suffixes:
+        return
+    # What PEFT's own suffix rule would adapt with target_modules=[...]; peers leak here (ms-swift#6079, LLaVA#1647).
+    outside = [
+        node.path
+        for node in tree.nodes
+        if node.adaptable not in ("", "experts")
+        and node.path not in lora_targets
+        and any(node.path == s or node.path.endswith(f".{s}") for s in suffixes)
+    ]
+    if outside:
+        components = list(dict.fromkeys(LABELS.get(tree.component_of(p), "other") for p in outside))
+        yield PlanWarning(
+            "suffix-leak",
+            "warning",
+            f"The names {listed(sorted(suffixes))} also exist in the {listed(components)}: {len(outside)} modules.",
+            "They are left alone here. Elsewhere give target_modules as full paths, as the saved adapter_config.json does.",
+            tuple(outside),
+        )
+
+
+def too_high_rank(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    """Adapters larger than their weights."""
+    paths = [
+        path
+        for path, lora in lora_targets.items()
+        if (shape := tree.by_path[path].lora_shape) is not None and lora.rank > min(shape)
+    ]
+    if paths:
+        yield PlanWarning(
+            "rank-above-width",
+            "warning",
+            f"The rank is larger than the width of {len(paths)} modules: an adapter there costs more than the weight.",
+            "Lower the rank, or train those modules in full.",
+            tuple(paths),
+        )
+
+
+def experts_with_dropout(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    """What PEFT refuses on stacks of experts."""
+    refused = [
+        path
+        for path, lora in lora_targets.items()
+        if tree.by_path[path].adaptable == "experts" and (lora.dropout or lora.use_dora)
+    ]
+    if refused:
+        yield PlanWarning(
+            "lora-experts-dropout",
+            "refusal",
+            f"LoRA on {len(refused)} stacks of experts cannot have dropout or DoRA.",
+            "PEFT adapts a three-dimensional parameter as B·A without its input: set dropout to 0 and use_dora to False.",
+            tuple(refused),
+        )
+
+
+def experts_without_lora(
+    tree: ModuleTree, trainable: frozenset[str], lora_targets: Mapping[str, Lora]
+) -> Iterator[PlanWarning]:
+    """Mixtures of which LoRA leaves out nearly everything."""
+    stacks = [n for n in tree.nodes if n.adaptable == "experts"]
+    adapted = {tree.component_of(path) for path in lora_targets}
+    missed = [n for n in stacks if n.path not in lora_targets and n.path not in trainable and n.component in adapted]
+    if not missed or any(n.path in lora_targets for n in stacks):
+        return
+    component = missed[0].component or "other"
+    part = sum(n.total_params for n in missed if n.component == component) / max(tree.component_params(component), 1)
+    holders = {n.path.rpartition(".")[0].rpartition(".")[2] for n in missed}
+    yield PlanWarning(
+        "experts-not-adapted",
+        "warning",
+        f"LoRA adapts the layers of the {LABELS.get(component, component)}, not its experts: {part:.0%} of its parameters "
+        "are experts.",
+        f"That is the usual choice. To adapt them too, add a rule such as {{'*.{min(holders)}': LoRA}}.",
+        tuple(n.path for n in missed),
+    )
+
+
+def adapted_at_one_name(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    """Modules with two names, adapted under one."""
+    again = [node for node in tree.nodes if node.same_as and node.same_as in lora_targets]
+    if again:
+        yield PlanWarning(
+            "lora-shared-module",
+            "warning",
+            f"{again[0].same_as!r} and {again[0].path!r} are one module: PEFT adapts it where it is named first, "
+            "and it is used without the adapter under the other name.",
+            "Train it in full if both uses should change.",
+            tuple(node.path for node in again),
+        )
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """A path and all above it; the root last."""
+    yield path
+    while path:
+        path = path.rpartition(".")[0]
+        yield path

@@ -1,0 +1,220 @@
+"""Folders that are there whole or not at all: written aside, flushed to the disk, then renamed. What they hold is elsewhere.
+
+Each has a manifest with the size and SHA-256 of every file; a folder that does not match it is never listed as good.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from ..core.errors import BadState, CannotSave
+
+Writer = Callable[[Path], None]
+"""Writes one file at the path that it is given."""
+
+_MANIFEST = "manifest.json"
+_ASIDE = ".saving-"
+_OLD = 3600  # seconds after which a folder that a killed process left aside is swept away
+_CHUNK = 1 << 20
+
+
+def write_folder(parent: Path, name: str, files: Mapping[str, Writer], about: Mapping[str, object]) -> Path:
+    """Writes a folder with a manifest; what lay in the parent before is as it was.
+
+    Args:
+        parent: Made where it is missing.
+        name: Wanted; with "-2" and so on where it is taken, since nothing is overwritten.
+        files: File name -> its writer.
+        about: Plain data for the manifest.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CannotSave: Disk full, no permission, a name that the file system refuses. Nothing new is there then.
+    """
+    with _telling(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        aside = parent / f"{_ASIDE}{uuid4().hex}"
+        _sweep(parent)
+        aside.mkdir()
+        try:
+            listed = {}
+            for file, write in files.items():
+                write(aside / file)
+                _flush(aside / file)
+                listed[file] = {"bytes": (aside / file).stat().st_size, "sha256": _sha256(aside / file)}
+            manifest = {**about, "saved_ns": time.time_ns(), "files": listed}
+            manifest["seal"] = _seal(manifest)
+            (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
+            _flush(aside / _MANIFEST)
+            _flush(aside)
+            target = _rename(aside, parent, name)
+            _flush(parent)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    return target
+
+
+def write_into(folder: Path, files: Mapping[str, Writer]) -> None:
+    """Writes files into an empty folder: all of them, or none. Without a manifest, for readers that know nothing of ours.
+
+    Raises:
+        CannotSave: As above; a folder that was made for it is gone again.
+        FileExistsError: The folder holds something.
+    """
+    with _telling(folder):
+        made = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
+    with _telling(folder):
+        aside = folder / f"{_ASIDE}{uuid4().hex}"
+        aside.mkdir()
+        moved: list[Path] = []
+        try:
+            for file, write in files.items():
+                write(aside / file)
+            written = sorted(aside.iterdir())
+            for path in written:
+                _flush(path)
+            for path in written:
+                moved.append(path.rename(folder / path.name))
+            _flush(folder)
+        except BaseException:
+            for path in moved:
+                path.unlink(missing_ok=True)
+            shutil.rmtree(aside, ignore_errors=True)
+            if made:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        aside.rmdir()
+
+
+def good_folders(parent: Path) -> list[Path]:
+    """The folders below ``parent`` whose files are those of their manifest, byte for byte; the newest last."""
+    if not parent.is_dir():
+        return []
+    found = []
+    for path in parent.iterdir():
+        if not path.name.startswith(_ASIDE) and (manifest := _checked(path)) is not None:
+            found.append((int(str(manifest.get("saved_ns", 0))), path))
+    return [path for _, path in sorted(found)]
+
+
+def read_manifest(folder: Path) -> dict[str, object]:
+    """The manifest of a good folder.
+
+    Raises:
+        BadState: A file is missing, torn or changed.
+    """
+    manifest = _checked(folder)
+    if manifest is None:
+        raise BadState(
+            "This folder does not hold what was saved.",
+            expected=f"{_MANIFEST} and the files that it lists, byte for byte",
+            found=f"{_shown(folder)}, where that is not so",
+            remedy="Use another saved state; those that are whole are listed by vf.Burst.saved_states(folder).",
+        )
+    return manifest
+
+
+def prune(parent: Path, keep: int, is_mine: Callable[[Mapping[str, object]], bool]) -> None:
+    """Removes all but the newest good folders of one burst. Others' folders stay."""
+    mine = [path for path in good_folders(parent) if is_mine(_checked(path) or {})]
+    for path in mine[:-keep]:
+        # Renamed first, so that a folder that is half removed is not seen.
+        gone = parent / f"{_ASIDE}{uuid4().hex}"
+        try:
+            path.rename(gone)
+        except OSError:
+            continue
+        shutil.rmtree(gone, ignore_errors=True)
+
+
+def _checked(folder: Path) -> dict[str, object] | None:
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        if manifest.pop("seal") != _seal(manifest):
+            return None
+        for file, listed in manifest["files"].items():
+            path = folder / file
+            if Path(file).name != file or path.stat().st_size != listed["bytes"] or _sha256(path) != listed["sha256"]:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return dict(manifest)
+
+
+def _seal(manifest: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _rename(aside: Path, parent: Path, name: str) -> Path:
+    number = 1
+    while True:
+        target = parent / (name if number == 1 else f"{name}-{number}")
+        if not target.exists() and not target.is_symlink():
+            try:
+                return aside.rename(target)
+            except OSError:
+                if not target.exists():
+                    raise
+        number += 1
+
+
+def _sweep(parent: Path) -> None:
+    for path in parent.glob(f"{_ASIDE}*"):
+        try:
+            if time.time() - path.stat().st_mtime > _OLD:
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _flush(path: Path) -> None:
+    """Makes the disk hold what was written, so that a rename cannot overtake it."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows opens no folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        # ValueError: a NUL in the path, text that cannot be encoded.
+        raise CannotSave(
+            f"Nothing could be saved in {_shown(path)}.",
+            expected="a folder that can be written, with room enough",
+            found=f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"[:200],
+            remedy="Free some room or give another folder; what was saved before is intact, and this burst is still in memory.",
+        ) from error
+
+
+def _shown(path: Path) -> str:
+    """A path for a message: short, and printable whatever it holds."""
+    text = repr(str(path))
+    return text if len(text) <= 160 else f"{text[:80]}…{text[-60:]}"

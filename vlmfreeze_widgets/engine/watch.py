@@ -1,0 +1,112 @@
+"""What a burst looks at beside the loss of its steps: held-out loss, retention, answers. Each look is taken at rest, between
+two steps, and changes nothing. How each is measured is in ``retention`` and ``answers``; when, in ``engine.burst``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..core.errors import BadBatch
+from ..core.retention_look import RetentionLook
+from .answers import Question, ask
+from .micro_batches import MicroBatch
+from .retention import Retention
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look showed; None where nothing was asked for."""
+
+    eval_loss: float | None = None
+    retention: RetentionLook | None = None
+    answers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is asked for.
+
+    Attributes:
+        eval_batches: Held-out micro-batches.
+        retention_batches: Text-only micro-batches, compared with the start.
+        questions: Asked before, during and after.
+        decode: Token ids of shape (tokens,) -> text.
+    """
+
+    eval_batches: tuple[MicroBatch, ...] = ()
+    retention_batches: tuple[MicroBatch, ...] = ()
+    questions: tuple[Question, ...] = ()
+    decode: Callable[[torch.Tensor], str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.eval_batches or self.retention_batches or self.questions)
+
+
+class Watcher:
+    """Looks at one model; everything must be at rest meanwhile.
+
+    Args:
+        watched: What at.
+        model: With its plan applied and nothing trained yet.
+        device: Of the model.
+        loss_of: The mean loss over a micro-batch's label tokens.
+        shifts: Whether logits predict the next token.
+    """
+
+    def __init__(
+        self,
+        watched: Watched,
+        model: nn.Module,
+        device: torch.device,
+        loss_of: Callable[[MicroBatch], torch.Tensor],
+        shifts: bool,
+    ) -> None:
+        self._watched, self._model, self._device, self._loss_of = watched, model, device, loss_of
+        kept = watched.retention_batches
+        self._retention = Retention(model, kept, device, shifts) if kept else None
+
+    def look(self) -> Look:
+        """Takes one look."""
+        watched = self._watched
+        answers = (
+            ask(self._model, watched.questions, watched.decode or str, self._device) if watched.questions else None
+        )
+        return Look(
+            eval_loss=self._eval_loss() if watched.eval_batches else None,
+            retention=self._retention.look() if self._retention is not None else None,
+            answers=answers,
+        )
+
+    def _eval_loss(self) -> float:
+        loss, tokens = 0.0, 0
+        with torch.no_grad():
+            for batch in self._watched.eval_batches:
+                loss += float(self._loss_of(batch)) * batch.label_tokens
+                tokens += batch.label_tokens
+        return loss / tokens
+
+
+def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor], str] | None:  # noqa: ANN401
+    """How answers become text: a callable, a tokenizer, or a processor that has one.
+
+    Raises:
+        BadBatch: Questions without any.
+    """
+    if not questions:
+        return None
+    tokenizer = getattr(given, "tokenizer", given)
+    if hasattr(tokenizer, "decode"):
+        return lambda ids: str(tokenizer.decode(ids, skip_special_tokens=True))
+    if callable(given):
+        return lambda ids: str(given(ids))
+    raise BadBatch(
+        "Answers cannot be read without a tokenizer.",
+        expected="processor=... (a processor, a tokenizer, or a function from ids to text)",
+        found=type(given).__name__,
+        remedy="Give the model's own processor beside the questions.",
+    )
