@@ -5,7 +5,8 @@
 The bare loop is forward, backward, clip_grad_norm_, AdamW step and loss.item(). Beside it: the burst; the burst with everything
 on (held-out loss, retention, update ratios); the burst with cached features of the frozen tower; Hugging Face's Trainer; and the
 Trainer with a histogram of every gradient at every step, as trackers make them. All train the same parameters of copies of one
-model on the same batch; they take turns and the median of the pairwise ratios is printed, so that a noisy neighbour hits all.
+model on the same batch; they take turns and the median of the pairwise ratios is printed. On a CPU the time is CPU time:
+neighbours do not count.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ from transformers import (
 )
 
 import vlmfreeze_widgets as vf
+
+
+def clock() -> float:
+    """On a CPU the seconds that this process computed, which a busy neighbour does not lengthen; on a GPU wall time."""
+    return time.perf_counter() if torch.cuda.is_available() else time.process_time()
 
 
 def large_model() -> tuple[Any, dict[str, torch.Tensor]]:
@@ -76,7 +82,7 @@ def bare_steps(model: Any, batch: dict[str, torch.Tensor], names: frozenset[str]
     kept = [p.detach().clone() for p in wanted]
     optimizer = torch.optim.AdamW(wanted, lr=1e-5, weight_decay=0.0)
     while True:
-        began = time.perf_counter()
+        began = clock()
         moved = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
         loss = model(**moved).loss
         optimizer.zero_grad(set_to_none=True)
@@ -84,7 +90,7 @@ def bare_steps(model: Any, batch: dict[str, torch.Tensor], names: frozenset[str]
         torch.nn.utils.clip_grad_norm_(wanted, 1.0)
         optimizer.step()
         loss.item()
-        if (yield time.perf_counter() - began) == "stop":
+        if (yield clock() - began) == "stop":
             break
     with torch.no_grad():
         for p, k in zip(wanted, kept, strict=True):
@@ -98,9 +104,9 @@ def bare_steps(model: Any, batch: dict[str, torch.Tensor], names: frozenset[str]
 def burst_steps(burst: Any):
     """A generator of step times of a burst."""
     while True:
-        began = time.perf_counter()
+        began = clock()
         next(burst)
-        if (yield time.perf_counter() - began) == "stop":
+        if (yield clock() - began) == "stop":
             break
     burst.close()
     yield 0.0
@@ -150,10 +156,10 @@ def trainer_steps(
     thread = threading.Thread(target=trainer.train, daemon=True)
     thread.start()
     while True:
-        began = time.perf_counter()
+        began = clock()
         turn.release()
         done.acquire()
-        if (yield time.perf_counter() - began) == "stop":
+        if (yield clock() - began) == "stop":
             break
     stopped.set()
     turn.release()
