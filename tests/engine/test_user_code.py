@@ -320,10 +320,10 @@ def test_a_burst_that_is_left_open_when_python_ends_does_not_abort_the_process()
 
 
 def test_an_edit_past_the_counters_is_noticed_by_a_sample_too(monkeypatch):
-    from vlmfreeze_widgets.engine import tampering
+    from vlmfreeze_widgets.engine import bits
 
-    monkeypatch.setattr(tampering, "_WHOLE", 0)
-    monkeypatch.setattr(tampering, "_SAMPLE", 8)
+    monkeypatch.setattr(bits, "_WHOLE", 0)
+    monkeypatch.setattr(bits, "_SAMPLE", 8)
     model = tiny_llava()
     quiet = vf.Burst(model, {"language_model": "full"}, batches(), steps=4).run()
     assert quiet.history.tainted == []

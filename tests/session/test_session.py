@@ -268,7 +268,7 @@ def test_closing_ends_the_worker():
     session = Session(tiny_llava(), batches())
     session.run(100_000)
     wait_for(lambda: len(session.history) > 1)
-    worker = session._worker
+    worker = session._worker.thread
     session.close()
     worker.join(5)
     assert not worker.is_alive()
