@@ -45,11 +45,20 @@ Source = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Rules = Annotated[
     list[str] | None,
-    typer.Option("--set", "-s", help="A rule such as projector=full or language_model=lora:16. Repeatable."),
+    typer.Option(
+        "--set",
+        "-s",
+        help="A rule such as projector=full, language_model=lora:16 or lora:16:32 (rank, alpha). Repeatable.",
+    ),
 ]
 Rates = Annotated[list[str] | None, typer.Option("--lr", help="A rate: 1e-3 for all, or projector=1e-3. Repeatable.")]
 File = Annotated[Path | None, typer.Option("--strategy", help="A strategy file (YAML or JSON).", exists=True)]
-Data = Annotated[Path | None, typer.Option(help="A folder of batches, one *.safetensors file each.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="A file that vf.load_batches reads (LLaVA, chat, sharegpt, captions), or a folder of *.safetensors batches."
+    ),
+]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
 
 
@@ -323,19 +332,29 @@ def _tree(source: str) -> ModuleTree:
 
 
 def _trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
+    from .adapters.transformers_models import load_processor
+    from .adapters.transformers_weights import load
+
     if source == "demo":
         from .demo.bundle import load_demo
 
         demo = load_demo()
-        return demo.model, demo.batches, demo.eval_batches
-    if data is None:
-        raise typer.BadParameter("A burst on your own model needs --data, a folder of batches (*.safetensors).")
-    from safetensors.torch import load_file
+        if data is None:
+            return demo.model, demo.batches, demo.eval_batches
+        model, processor = demo.model, demo.processor
+    elif data is None:
+        raise typer.BadParameter(
+            "Your own model needs --data: a file that vf.load_batches reads, or a folder of *.safetensors."
+        )
+    else:
+        model, processor = load(source), None
+    if data.is_dir() and (files := sorted(data.glob("*.safetensors"))):
+        from safetensors.torch import load_file
 
-    from .adapters.transformers_weights import load
+        return model, [load_file(f) for f in files], None
+    from .data.load import load_batches
 
-    files = sorted(data.glob("*.safetensors"))
-    return load(source), [load_file(f) for f in files], None
+    return model, load_batches(data, processor or load_processor(source), model=model), None
 
 
 def _strategy(
@@ -358,10 +377,13 @@ def _strategy(
         target, equals, tuning = rule.partition("=")
         if not equals:
             raise typer.BadParameter(f"{rule!r} is no rule: write target=frozen, target=full or target=lora:16.")
-        kind, _, rank = tuning.partition(":")
-        wanted = wanted.with_rule(
-            target, Lora(rank=int(rank), alpha=2 * int(rank)) if rank.isdigit() and kind == "lora" else kind
-        )
+        kind, *numbers = tuning.split(":")
+        if numbers and (kind != "lora" or len(numbers) > 2 or not all(n.isdigit() and int(n) for n in numbers)):
+            raise typer.BadParameter(
+                f"{rule!r} is no rule: write lora:RANK or lora:RANK:ALPHA with whole numbers, such as lora:8:16."
+            )
+        rank_alpha = dict(zip(("rank", "alpha"), map(int, numbers), strict=False))
+        wanted = wanted.with_rule(target, Lora(**rank_alpha) if numbers else kind)
     for value in lr or ():
         target, equals, number = value.rpartition("=")
         wanted = wanted.with_lr(target if equals else "", number)  # type: ignore[arg-type]  # checked and read by Strategy

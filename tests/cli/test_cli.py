@@ -124,3 +124,19 @@ def test_a_probe_prints_the_four_links_and_names_what_does_not_train(folder):
     broken = run("probe", folder, "--data", folder / "data", "-s", "projector=full", "--lr", "0", "--json")
     assert broken.exit_code == 3
     assert [f["code"] for f in json.loads(broken.stdout)["findings"]] == ["lr-zero"]
+
+
+def test_a_rule_has_a_rank_and_an_alpha_or_is_refused(folder):
+    read = json.loads(run("plan", folder, "-s", "language_model=lora:8:12", "--json").output)
+    assert {(lora["rank"], lora["alpha"]) for lora in read["lora_targets"].values()} == {(8, 12)}
+    for wrong in ("lora:x", "lora:", "lora:8:", "lora:0", "full:8", "lora:1:2:3"):
+        assert run("plan", folder, "-s", f"language_model={wrong}").exit_code == 2, wrong
+
+
+def test_a_probe_reads_a_file_of_rows_and_ignores_no_data(folder, tmp_path):
+    assert run("probe", "demo", "--data", tmp_path / "absent.json").exit_code == 1
+    rows = [{"text": "describe: a red circle"}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    refused = run("probe", "demo", "--data", tmp_path / "rows.json")
+    assert refused.exit_code == 1
+    assert "rows.json" in refused.output

@@ -36,6 +36,7 @@ class Facts:
         stepped: Whether optimizer steps were taken.
         frozen_changed: Names of frozen tensors whose bits changed.
         error: What the model said when it could not compute a batch; "" when it could.
+        not_finite: What to do about numbers that are not finite; "" when all were.
     """
 
     tree: ModuleTree
@@ -46,6 +47,7 @@ class Facts:
     stepped: bool = False
     frozen_changed: Sequence[str] = ()
     error: str = ""
+    not_finite: str = ""
 
 
 def diagnose(facts: Facts) -> tuple[Finding, ...]:
@@ -74,7 +76,9 @@ def _from_plan(facts: Facts) -> Iterator[Finding]:
 
 def _batches(facts: Facts) -> Iterator[Finding]:
     batches = facts.batches
-    if facts.error:
+    if facts.not_finite:
+        yield Finding("not-finite", "failure", "", facts.error, facts.not_finite)
+    elif facts.error:
         mismatch = "token" in facts.error and ("image" in facts.error.lower() or "feature" in facts.error.lower())
         yield Finding(
             "image-token-mismatch" if mismatch else "model-error",
@@ -161,7 +165,7 @@ def _optimizer(facts: Facts) -> Iterator[Finding]:
 
 
 def _gradients(facts: Facts) -> Iterator[Finding]:
-    if facts.batches is None or facts.batches.count == facts.batches.without_labels:
+    if facts.error or facts.batches is None or facts.batches.count == facts.batches.without_labels:
         return
     silent = [k for k in facts.links if k.selected and not k.gradient and not k.awaits_b]
     for component, links in _by_component(silent):
@@ -169,11 +173,13 @@ def _gradients(facts: Facts) -> Iterator[Finding]:
         if dead:
             yield Finding(
                 "after-feature-layer",
-                "warning",
+                "failure"
+                if all(not k.gradient for k in facts.links if k.component == component and k.selected)
+                else "warning",
                 component,
                 f"{len(dead)} tensors of the {_label(component)} lie after the layer whose features are read "
                 "(vision_feature_layer): no gradient can reach them.",
-                "Freeze them (for example blocks[:-1]), or read a later layer.",
+                f"Leave them frozen: give the rule to the blocks before, such as '{component}[:-1]'. Or read a later layer.",
                 _names(dead),
             )
         rest = [k for k in links if not _is_dead(k, facts.tree)]
@@ -184,14 +190,15 @@ def _gradients(facts: Facts) -> Iterator[Finding]:
 def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
     batches = facts.batches
     every = all(not k.gradient for k in facts.links if k.component == component and k.selected)
-    what = f"{'None' if every else len(links)} of the {_label(component)}'s tensors"
+    count, verb = ("None", "gets a gradient") if every else (str(len(links)), "get no gradient")
+    what = f"{count} of the {_label(component)}'s tensors {verb}"
     severity = "failure" if every else "warning"
     if component in _PICTURE_PARTS and batches is not None and not batches.with_pictures:
         return Finding(
             "no-pictures",
             "failure",
             component,
-            f"{what} get{'s' * every} a gradient: the batches hold no pictures.",
+            f"{what}: the batches hold no pictures.",
             "Give batches with pixel_values, or freeze it.",
             _names(links),
         )
@@ -200,7 +207,7 @@ def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
             "no-image-tokens",
             "failure",
             component,
-            f"{what} get{'s' * every} a gradient: the prompts hold no image placeholder, so no picture is read.",
+            f"{what}: the prompts hold no image placeholder, so no picture is read.",
             "Render the prompt with the processor's chat template, and keep its image tokens when truncating.",
             _names(links),
         )
@@ -209,7 +216,7 @@ def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
             "reentrant-checkpointing",
             severity,  # type: ignore[arg-type]
             component,
-            f"{what} get{'s' * every} a gradient: reentrant checkpointing drops it where the inputs of a block are frozen.",
+            f"{what}: reentrant checkpointing drops it where the inputs of a block are frozen.",
             "Use gradient_checkpointing_kwargs={'use_reentrant': False}, or model.enable_input_require_grads().",
             _names(links),
         )
@@ -217,7 +224,7 @@ def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
         "no-gradient",
         severity,  # type: ignore[arg-type]
         component,
-        f"{what} get{'s' * every} a gradient{' different from zero' if any(k.gradient == 0 for k in links) else ''}.",
+        f"{what}{' different from zero' if any(k.gradient == 0 for k in links) else ''}.",
         "The loss does not depend on them for these batches, or the forward pass detaches them (torch.no_grad, .detach()).",
         _names(links),
     )

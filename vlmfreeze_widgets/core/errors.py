@@ -108,6 +108,12 @@ class CannotSave(VlmFreezeError):
     code = "cannot-save"
 
 
+class FolderNotEmpty(VlmFreezeError, FileExistsError):
+    """Results are never overwritten."""
+
+    code = "folder-not-empty"
+
+
 class BadState(VlmFreezeError):
     """A saved burst cannot be continued: torn, of another model or of another strategy."""
 

@@ -14,6 +14,7 @@ _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
     "weights": "vlmfreeze_widgets.adapters.transformers_weights",
+    "demo": "vlmfreeze_widgets.demo.bundle",
     "data": "vlmfreeze_widgets.data.load",
     "thumbnails": "vlmfreeze_widgets.adapters.pillow_thumbnails",
     "schedules": "vlmfreeze_widgets.adapters.transformers_schedules",

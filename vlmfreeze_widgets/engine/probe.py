@@ -88,13 +88,18 @@ def _run(
     if plan.refusals:
         return Facts(plan.tree, (), plan.warnings, batch), 0, ()
     burst = Burst(model, strategy, batches, **{"steps": steps, "verdict_after": steps, **settings})
-    error = ""
+    error = not_finite = ""
     try:
         burst.run()
     except (BadBatch, NonFiniteLoss) as failed:
-        error = f"{failed.problem} {failed.found}"
+        error = (
+            f"{failed.problem} Found {failed.found}."
+            if isinstance(failed, NonFiniteLoss)
+            else f"{failed.problem} {failed.found}"
+        )
+        not_finite = failed.remedy if isinstance(failed, NonFiniteLoss) else ""
         if batch is not None and batch.count == batch.without_labels:
-            error = ""  # told by the batches themselves
+            error = not_finite = ""  # told by the batches themselves
     except NoGradientPath:
         pass  # the links say of what, the diagnosis why
     result = burst.result()
@@ -108,6 +113,7 @@ def _run(
         stepped=bool(result.history.taken),
         frozen_changed=changed,
         error=error,
+        not_finite=not_finite,
     )
     return facts, result.history.taken, result.verdicts
 

@@ -120,7 +120,7 @@ class BurstResult:
             place there (everything, without LoRA): load it into the base model first.
 
         Raises:
-            FileExistsError: The folder holds something already; nothing is overwritten.
+            FolderNotEmpty: The folder holds something already; nothing is overwritten.
             CannotSave: Disk full, no permission; nothing half written stays, and the result is still in memory.
         """
         folder = Path(folder)
@@ -169,6 +169,11 @@ class BurstResult:
         lines = [
             f"{self.history.taken} steps, {losses}; the model is {'changed (kept)' if self.outcome == 'kept' else 'as before'}"
         ]
+        missed = [r for r in self.history if r.problem is not None]
+        if missed and self.problem is None:
+            lines.append(
+                f"  ! {len(missed)} more steps were not taken, such as step {missed[0].step}: {missed[0].problem}"
+            )
         if self.problem is not None:
             lines.append(f"  ✗ {self.problem}")
         if self.proof is not None and self.proof.frozen:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ..core.errors import BadState, CannotSave
+from ..core.errors import BadState, CannotSave, FolderNotEmpty
 
 Writer = Callable[[Path], None]
 """Writes one file at the path that it is given."""
@@ -70,13 +70,16 @@ def write_into(folder: Path, files: Mapping[str, Writer]) -> None:
 
     Raises:
         CannotSave: As above; a folder that was made for it is gone again.
-        FileExistsError: The folder holds something.
+        FolderNotEmpty: The folder holds something.
     """
     with _telling(folder):
         made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is not empty. Give a new folder: results are never overwritten.")
+        raise FolderNotEmpty(
+            f"{folder} is not empty.", expected="a new or empty folder", found="files in it",
+            remedy="Give another folder: results are never overwritten.",
+        )  # fmt: skip
     with _telling(folder):
         aside = folder / f"{_ASIDE}{uuid4().hex}"
         aside.mkdir()

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from .run_folder import ask_to_stop
 
 
@@ -54,6 +56,10 @@ def launch(recipe: str | Path, output: str | Path, processes: int = 1, cpu: bool
     Returns:
         The exit code of accelerate.
     """
+    if not cpu and not torch.cuda.is_available():
+        # Without this each process would train by itself, and all of them write into one folder.
+        print("No GPU: the processes share the CPU.", flush=True)
+        cpu = True
     arguments, more = launch_command(recipe, processes, cpu, fsdp)
     # A session of its own: Ctrl-C in the terminal reaches only this process.
     child = subprocess.Popen(arguments, env={**os.environ, **more}, start_new_session=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadState, nearest
+from ..core.ports import port
 from ..core.strategy import Strategy
 from ..engine.settings import BurstSettings
 from .batch_files import write_batches
@@ -127,7 +128,7 @@ def write_recipe(
 
     Args:
         folder: Gets recipe.json and batches/; the run will write run/ beside them.
-        model_folder: Where the weights are, or a Hub id.
+        model_folder: Where the weights are, a Hub id, or "demo".
         strategy: What trains; a Strategy or a mapping of rules.
         batches: Any iterable of dicts of tensors, read once.
         lr: Rate of whatever has no rate in the strategy.
@@ -152,6 +153,8 @@ def write_recipe(
     if lr is not None:
         wanted = Strategy(wanted.rules, {"": lr, **wanted.lr}, wanted.weight_decay, wanted.name)
     checked = BurstSettings.from_dict(settings)
+    if str(model_folder) == "demo":
+        model_folder = port("demo").WEIGHTS
     model = str(Path(model_folder).resolve()) if Path(model_folder).is_dir() else str(model_folder)
     write_batches(folder / "batches", batches, micro_batches)
     return Recipe(model, wanted, "batches", "run", checked, dtype).save(folder / "recipe.json")
