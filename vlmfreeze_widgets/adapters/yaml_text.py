@@ -14,8 +14,12 @@ def dump(data: Any) -> str:  # noqa: ANN401 - plain data
     return stream.getvalue()
 
 
-def load(text: str) -> Any:  # noqa: ANN401 - plain data
+def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # noqa: ANN401 - plain data
     """Plain data from YAML text.
+
+    Args:
+        text: One document.
+        version: (1, 1) reads as PyYAML and most trainers do: ``no`` is false and ``012`` is ten.
 
     Raises:
         ValueError: Not YAML, or YAML with tags.
@@ -23,7 +27,9 @@ def load(text: str) -> Any:  # noqa: ANN401 - plain data
     from ruamel.yaml.error import YAMLError
 
     try:
-        return _yaml().load(text)
+        yaml = _yaml()
+        yaml.version = version
+        return yaml.load(text)
     except YAMLError as error:
         raise ValueError(str(error)) from error
 
