@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import vlmfreeze_widgets as vf
+from vlmfreeze_widgets.adapters import yaml_text
 from vlmfreeze_widgets.core.tree import ModuleTree
 from vlmfreeze_widgets.trainers.selection import Selection
 
@@ -109,3 +110,8 @@ def disagreement(found: Selection, case: dict[str, Any]) -> list[str]:
 def as_pattern(names: Any) -> set[str]:
     """Names with every index replaced, as the patterns are written."""
     return {re.sub(r"(?<=\.)\d+(?=\.|$)", "{N}", name) for name in names}
+
+
+def yaml_1_2(text: str) -> Any:
+    """Read as YAML 1.2 reads it."""
+    return yaml_text.load(text)

@@ -15,7 +15,7 @@ from .names import has_suffix, modules, parameter_names
 from .selection import Selection
 
 ADAPTED_KINDS = ("linear", "embedding", "conv")
-_NO_FORWARD = {"ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
+NO_FORWARD = {"ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
 _UNCALLED_LINEAR = (
     "NonDynamicallyQuantizableLinear"  # in nn.MultiheadAttention: PEFT wraps it, and nothing ever calls it
 )
@@ -175,7 +175,7 @@ def _copied(tree: ModuleTree, saved: list[str]) -> tuple[str, ...]:
     for node in tree.nodes:
         if node.kind != "module" or not node.path or not any(node.path.endswith(name) for name in saved):
             continue
-        if node.class_name in _NO_FORWARD:
+        if node.class_name in NO_FORWARD:
             raise TrainerRefuses(
                 f"PEFT stops: a {node.class_name} cannot be trained as a copy, because it has no forward of its own.",
                 expected="modules that are called",
