@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import StringIO
 from typing import Any
 
@@ -24,12 +25,15 @@ def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # noqa: ANN401 -
     Raises:
         ValueError: Not YAML, or YAML with tags.
     """
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, YAMLError
 
     try:
         yaml = _yaml()
         yaml.version = version
-        return yaml.load(text)
+        with warnings.catch_warnings():
+            # In 1.1 the loader doubts that 1e-5 is a number; whoever wrote it into settings meant one.
+            warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
+            return yaml.load(text)
     except YAMLError as error:
         raise ValueError(str(error)) from error
 

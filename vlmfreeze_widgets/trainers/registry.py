@@ -4,12 +4,11 @@ simulated by the trainer's own rule and compared with the plan; no rule of a tra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BadConfig, NotExpressible, TrainerRefuses, nearest
+from ..core.errors import BadConfig, NotExpressible, nearest
 from ..core.plan import Plan
 from ..core.ports import port
 from ..core.resolve import resolve
@@ -28,33 +27,12 @@ from . import (
     zero_nlp_export,
 )
 from .asked import Asked, asked
-from .flags import Flag, other_settings, read_flags
-from .selection import Exported, Imported, Selection, differences, selection_of
+from .flags import other_settings, read_flags
+from .live_model import as_it_is, is_peft_model
+from .selection import Exported, Imported, differences, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """One outside trainer.
-
-    Attributes:
-        name: For people.
-        flags: What decides which parameters train, with its defaults.
-        simulate: Flags and a tree -> what it trains.
-        candidates: A plan -> settings that might do it, the plainest first.
-        files: Settings, the plan, the person's own settings -> name and text.
-        quirks: What of some settings is other than it looks.
-        marks: Flags that only this trainer has; one of them tells whose settings they are.
-    """
-
-    name: str
-    flags: Mapping[str, Flag]
-    simulate: Callable[[Mapping[str, Any], ModuleTree], Selection]
-    candidates: Callable[[Asked], Iterator[dict[str, Any]]]
-    files: Callable[[Mapping[str, Any], Asked, Mapping[str, Any]], dict[str, str]]
-    quirks: Callable[[Mapping[str, Any], ModuleTree, Selection], list[str]]
-    marks: tuple[str, ...]
+from .trainer import Trainer, nearest_settings
 
 
 def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
@@ -79,7 +57,7 @@ _ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
 
 def import_strategy(
     source: Any,  # noqa: ANN401 - see Args
-    tree: Any,  # noqa: ANN401 - a tree, or what read_tree takes
+    tree: Any = None,  # noqa: ANN401 - a tree, or what read_tree takes
     trainer: str | None = None,
 ) -> Imported:
     """Reads a trainer's settings as a strategy.
@@ -87,7 +65,7 @@ def import_strategy(
     Args:
         source: A mapping, a path or text of YAML or JSON, a folder with ``adapter_config.json``, a command line, a LoraConfig,
             or a live PeftModel.
-        tree: The model's tree, or whatever ``read_tree`` takes.
+        tree: The model's tree without adapters, or whatever ``read_tree`` takes; a PeftModel brings its own.
         trainer: Whose settings they are; found from the flags where that is plain.
 
     Returns:
@@ -100,8 +78,10 @@ def import_strategy(
     given = read_settings(source)
     key = _key(trainer) if trainer else _recognised(given)
     chosen = TRAINERS[key]
-    tree = _tree(tree)
+    live = is_peft_model(source)
+    tree = _tree(source.config if live and (tree is None or tree is source) else tree)
     found = chosen.simulate(given, tree)
+    found = as_it_is(source, found) if live else found
     decay = read_flags(_known(given, chosen), chosen.flags, chosen.name)["weight_decay"]
     strategy = strategy_of(found, tree, name=f"{chosen.name} settings", weight_decay=decay)
     wrong = differences(selection_of(resolve(strategy, tree)), found, tree) if found.names else ["Nothing trains."]
@@ -143,7 +123,7 @@ def export(
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
     plan.check()
     wanted = asked(plan)
-    settings, found, wrong = _nearest(chosen, wanted, others)
+    settings, found, wrong = nearest_settings(chosen, wanted, others)
     if wrong and strict:
         raise NotExpressible(
             f"{chosen.name} cannot say this strategy.",
@@ -167,46 +147,6 @@ def _notes_on_decay(wanted: Asked) -> list[str]:
     if decays - {0.0}:
         notes.append("Weight decay spares biases and norms there; in a burst it does not.")
     return notes
-
-
-def _nearest(chosen: Trainer, wanted: Asked, others: Mapping[str, Any]) -> tuple[dict[str, Any], Selection, list[str]]:
-    """The first settings that are exact, else those that differ in the fewest names."""
-    best: tuple[int, dict[str, Any], Selection] | None = None
-    refusal: TrainerRefuses | None = None
-    decisive = {name: value for name, value in others.items() if name in chosen.flags}
-    seen: list[dict[str, Any]] = []
-    for candidate in chosen.candidates(wanted):
-        settings = {**candidate, **decisive}
-        if settings in seen:
-            continue
-        seen.append(settings)
-        try:
-            found = chosen.simulate(settings, wanted.tree)
-        except TrainerRefuses as error:
-            refusal = refusal or error
-            continue
-        if not differences(wanted.selection, found, wanted.tree):
-            return settings, found, []
-        distance = _distance(wanted.selection, found)
-        if found.names and (best is None or distance < best[0]):
-            best = (distance, settings, found)
-    if best is None:
-        raise NotExpressible(
-            f"{chosen.name} cannot say this strategy.",
-            expected=refusal.expected if refusal else "settings under which something trains",
-            found=f"{refusal.problem} {refusal.found}" if refusal else "none",
-            remedy="Choose another trainer, or change the strategy.",
-        ) from refusal
-    return best[1], best[2], differences(wanted.selection, best[2], wanted.tree)
-
-
-def _distance(wanted: Selection, found: Selection) -> int:
-    """Names that train in only one of both count most, then values of adapters and rates."""
-    apart = set(wanted.names) ^ set(found.names)
-    both = wanted.lora.keys() & found.lora.keys()
-    values = sum((a := wanted.lora[p], b := found.lora[p]) and (a.rank, a.alpha) != (b.rank, b.alpha) for p in both)
-    rates = sum(found.lr.get(name) != lr for name, lr in wanted.lr.items())
-    return 1000 * len(apart) + values + rates
 
 
 def _key(name: str) -> str:
