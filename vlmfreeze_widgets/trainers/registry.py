@@ -15,6 +15,7 @@ from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from . import (
+    hf_trainer,
     llamafactory,
     llamafactory_export,
     llava,
@@ -50,7 +51,16 @@ TRAINERS: Mapping[str, Trainer] = {
         llava, llava_export, "tune_mm_mlp_adapter", "freeze_mm_mlp_adapter", "lora_enable", "mm_projector_type"
     ),
     "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type"),
+    "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
+}
+_ALSO = {
+    "swift": "ms-swift",
+    "lf": "llamafactory",
+    "lora": "peft",
+    "hftrainer": "trainer",
+    "transformers": "trainer",
+    "trl": "trainer",
 }
 _ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
 
@@ -105,7 +115,8 @@ def export(
     Args:
         strategy: Rules, or a plan.
         tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
-        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "peft". ``trainer`` means the same.
+        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "peft", or
+            "trainer" (also "trl"): a script for any strategy. ``trainer`` means the same.
         trainer: The same.
         folder: Where the files go; without it they are only returned.
         strict: Refuse what is not exact instead of writing the nearest.
@@ -151,7 +162,7 @@ def _notes_on_decay(wanted: Asked) -> list[str]:
 
 def _key(name: str) -> str:
     plain = {"".join(c for c in key if c.isalnum()): key for key in TRAINERS}
-    plain |= {"swift": "ms-swift", "lf": "llamafactory", "lora": "peft"}
+    plain |= _ALSO
     asked_for = "".join(c for c in name.lower() if c.isalnum())
     if asked_for not in plain:
         close = nearest(asked_for, plain)
