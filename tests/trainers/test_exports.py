@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
-from vlmfreeze_widgets.core.errors import InvalidStrategy, NotExpressible, PlanRefused, UnknownTarget
+from vlmfreeze_widgets.core.errors import CannotSave, InvalidStrategy, NotExpressible, PlanRefused, UnknownTarget
 from vlmfreeze_widgets.core.plan import Plan
 from vlmfreeze_widgets.trainers import registry
 from vlmfreeze_widgets.trainers.registry import TRAINERS
@@ -195,7 +195,7 @@ def test_files_are_written_and_none_is_written_over(tmp_path):
     wanted = vf.Strategy({"projector": "full"}, 1e-3)
     vf.export(wanted, tree, "llamafactory", folder=tmp_path / "new")
     assert (tmp_path / "new" / "llamafactory.yaml").is_file()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(CannotSave, match="there already"):
         vf.export(wanted, tree, "llamafactory", folder=tmp_path / "new")
 
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from ..core.plan import Plan
+from ..core.plan import Plan, adapter_size
 from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
 from .names import modules, shortest_suffixes
 from .peft_rule import NO_FORWARD
-from .selection import Selection, most_common_rate, selection_of
+from .selection import Selection, selection_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,8 @@ class Asked:
 
     @property
     def lr(self) -> float:
-        """The rate that most names have."""
-        usual = most_common_rate(self.selection.lr)
-        return 1e-5 if usual is None else usual
+        """The rate that most of what trains has, by parameters: a tower's many small tensors do not outvote a language model."""
+        return self.rate_of(self.selection.lr) or 1e-5
 
     @property
     def weight_decay(self) -> float:
@@ -56,9 +55,12 @@ class Asked:
         return held.most_common(1)[0][0] if held else 0.0
 
     def rate_of(self, names: Iterable[str]) -> float | None:
-        """The most common rate among names; None when none of them trains."""
-        rates = self.selection.lr
-        return most_common_rate({name: rates[name] for name in names if name in rates})
+        """The rate of most parameters among names; None when none of them trains."""
+        held: Counter[float] = Counter()
+        for name in names:
+            if name in self.selection.lr:
+                held[self.selection.lr[name]] += self._size(name)
+        return held.most_common(1)[0][0] if held else None
 
     @cached_property
     def adapted_layers(self) -> tuple[str, ...]:
@@ -91,6 +93,12 @@ class Asked:
         """The shortest names of the whole modules that no other module ends in."""
         others = [n.path for n in modules(self.tree) if n.path not in set(self.whole_modules)]
         return shortest_suffixes(self.whole_modules, others)
+
+    def _size(self, name: str) -> int:
+        if name in self.tree.by_name:
+            return self.tree.by_name[name].params
+        path = name.rpartition(".")[0]
+        return adapter_size(self.tree.by_path[path], self.selection.lora[path]) // 2
 
     def _whole(self, node: Node) -> Iterator[str]:
         names = {p.owner for inner in node.walk() for p in inner.parameters}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.components import LABELS
+from ..core.errors import CannotSave
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
@@ -156,16 +157,24 @@ class Exported:
         """Writes the files into a folder, which is made if it is not there, and returns their paths.
 
         Raises:
-            FileExistsError: One of the files is there already; nothing is written.
+            CannotSave: One of the files is there already, or the folder cannot be written; nothing is written over.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / name for name in self.files]
-        for path in paths:
-            if path.exists() or path.is_symlink():
-                raise FileExistsError(path)
-        for path, text in zip(paths, self.files.values(), strict=True):
-            path.write_text(text, encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in paths:
+                if path.exists() or path.is_symlink():
+                    raise FileExistsError(f"{path.name} is there already")
+            for path, text in zip(paths, self.files.values(), strict=True):
+                path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CannotSave(
+                f"The settings for {self.trainer} cannot be written.",
+                expected="a folder in which these files are not there yet",
+                found=str(error),
+                remedy="Choose another folder; nothing was written over.",
+            ) from error
         return paths
 
     def __str__(self) -> str:
