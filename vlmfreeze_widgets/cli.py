@@ -53,7 +53,8 @@ Rates = Annotated[list[str] | None, typer.Option("--lr", help="A rate: 1e-3 for 
 File = Annotated[Path | None, typer.Option("--strategy", help="A strategy file (YAML or JSON).", exists=True)]
 Data = Annotated[Path | None, typer.Option(help="A folder of batches, one *.safetensors file each.")]
 TrainerName = Annotated[
-    str | None, typer.Option("--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, peft or trainer.")
+    str | None,
+    typer.Option("--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, peft or trainer."),
 ]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
 

@@ -4,6 +4,7 @@ and with rules that are wrong on purpose.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 from typing import Any
@@ -54,7 +55,12 @@ def read_back(done: Exported, to: str) -> dict[str, Any]:
     (name, text), *_ = done.files.items()
     if name.endswith(".yaml"):
         return dict(yaml.safe_load(text))
-    return dict(json.loads(text)) if name.endswith(".json") else read_settings(text)
+    if name.endswith(".json"):
+        return dict(json.loads(text))
+    if name.endswith(".py"):
+        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+        return {k.arg: ast.literal_eval(k.value) for call in calls for k in call.keywords if k.arg}
+    return read_settings(text)
 
 
 def wrong_export(plan: Plan, to: str) -> tuple[bool, list[str]]:
@@ -63,7 +69,7 @@ def wrong_export(plan: Plan, to: str) -> tuple[bool, list[str]]:
         done = vf.export(plan, to=to)
     except NotExpressible:
         return False, []
-    rate = {"learning_rate": done.settings["learning_rate"]} if to == "peft" else {}
+    rate = {"learning_rate": done.settings["learning_rate"]} if to in ("peft", "unsloth") else {}
     found = TRAINERS[to].simulate({**read_back(done, to), **rate}, plan.tree)
     wrong = differences(selection_of(plan), found, plan.tree)
     return done.exact, wrong if done.exact else [] if wrong else ["said not to be exact, and is"]

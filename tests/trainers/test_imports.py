@@ -19,6 +19,7 @@ KEYS = {
     "llava-haotian": "llava",
     "zero_nlp": "zero-nlp",
     "peft": "peft",
+    "unsloth": "unsloth",
 }
 LLAVA = published.tree("llava")
 
@@ -130,6 +131,9 @@ NOTED = {
     "adapters in the tower": ("zero-nlp", {"train_type": "use_lora"}, "vision tower"),
     "an alpha that nobody set": ("zero-nlp", {"train_type": "use_lora"}, "0.25"),
     "a word that it does not know": ("zero-nlp", {"train_type": "lora"}, "everything trains"),
+    "a switch that is off and does nothing": (
+        "unsloth", {"target_modules": "all-linear", "finetune_vision_layers": False}, "finetune_vision_layers is off"
+    ),
     "a suffix that leaks": ("peft", {"target_modules": ["q_proj"]}, "'q_proj' is a suffix over the whole model"),
 }  # fmt: skip
 

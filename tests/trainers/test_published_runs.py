@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.trainers import llamafactory, llava, ms_swift, peft_config, peft_rule, zero_nlp
+from vlmfreeze_widgets.trainers import llamafactory, llava, ms_swift, peft_config, peft_rule, unsloth, zero_nlp
 
 SIMULATED = {
     "llamafactory": llamafactory.simulate,
@@ -16,6 +16,7 @@ SIMULATED = {
     "llava-haotian": llava.simulate,
     "zero_nlp": zero_nlp.simulate,
     "peft": peft_config.simulate,
+    "unsloth": unsloth.simulate,
 }
 PAIRS = sorted({(trainer, case["config"]) for trainer in SIMULATED for case in published.cases(trainer)})
 # LLaVA's own "linear" projector has one layer where the tree it is compared with has two.
@@ -66,6 +67,7 @@ BROKEN = {
         "chosen",
         lambda every, wanted: frozenset(n for n in every if wanted(n) and "bias" not in n),
     ),
+    "unsloth": (unsloth, "_KINDS", dict.fromkeys(unsloth._KINDS, ("attn",))),
     "peft": (
         peft_rule,
         "_ends_in_one",

@@ -24,6 +24,8 @@ from . import (
     ms_swift_export,
     peft_config,
     peft_export,
+    unsloth,
+    unsloth_export,
     zero_nlp,
     zero_nlp_export,
 )
@@ -51,6 +53,7 @@ TRAINERS: Mapping[str, Trainer] = {
         llava, llava_export, "tune_mm_mlp_adapter", "freeze_mm_mlp_adapter", "lora_enable", "mm_projector_type"
     ),
     "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type"),
+    "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
     "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
 }
@@ -115,7 +118,7 @@ def export(
     Args:
         strategy: Rules, or a plan.
         tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
-        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "peft", or
+        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "peft", or
             "trainer" (also "trl"): a script for any strategy. ``trainer`` means the same.
         trainer: The same.
         folder: Where the files go; without it they are only returned.
