@@ -5,11 +5,13 @@ people is said, and what stops the trainer stops the import.
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
-from vlmfreeze_widgets.core.errors import BadConfig, TrainerRefuses
+from vlmfreeze_widgets.core.errors import BadConfig, NotExpressible, TrainerRefuses, VlmFreezeError
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 from vlmfreeze_widgets.trainers.selection import differences, selection_of
 
@@ -164,7 +166,9 @@ REFUSED = {
     ),
     "an unknown module": ("llamafactory", {"finetuning_type": "freeze", "freeze_trainable_modules": "attn"}, "attn is not found"),
     "all frozen": ("ms-swift", {"freeze_llm": True}, "AssertionError"),
-    "dropout on parameters": ("peft", {"target_modules": ["nowhere"]}, "no module matches"),
+    "a broken pattern": ("peft", {"target_modules": "("}, "pattern that cannot be used"),
+    "a pattern that never ends": ("peft", {"target_modules": "(a+)+b"}, "pattern that cannot be used"),
+    "a name that matches nothing": ("peft", {"target_modules": ["nowhere"]}, "no module matches"),
 }  # fmt: skip
 
 
@@ -195,6 +199,42 @@ def test_settings_that_cannot_be_meant_are_refused(what):
     source, words = UNREADABLE[what]
     with pytest.raises(BadConfig, match=words):
         vf.import_strategy(source, LLAVA)
+
+
+def test_an_adapter_that_is_not_lora_is_refused_by_name():
+    with pytest.raises(NotExpressible, match="IA3"):
+        vf.import_strategy({"peft_type": "IA3", "target_modules": ["q_proj"]}, LLAVA)
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12)
+anything = plain | st.lists(plain, max_size=3) | st.dictionaries(st.text(max_size=5), plain, max_size=2)
+pieces = st.lists(st.sampled_from(["--", "lora_r", "=", ":", " ", "\n", "'", "[", "1"]), max_size=12)
+
+
+def outcome(source, trainer=None):
+    """The remedy of the error, or what was read."""
+    try:
+        return vf.import_strategy(source, LLAVA, trainer)
+    except VlmFreezeError as error:
+        return error.remedy
+
+
+@pytest.mark.parametrize("trainer", TRAINERS)
+def test_whatever_stands_in_the_settings_is_read_or_refused_in_words(trainer):
+    flags = list(TRAINERS[trainer].flags)
+
+    @settings(max_examples=300, deadline=None)
+    @given(given=st.dictionaries(st.sampled_from(flags) | st.text(max_size=8), anything, max_size=4))
+    def check(given):
+        assert outcome(given, trainer)
+
+    check()
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=60) | pieces.map("".join))
+def test_whatever_is_given_as_text_is_read_or_refused_in_words(text):
+    assert outcome(text)
 
 
 def test_a_trainer_that_is_not_there_is_refused_with_the_nearest():

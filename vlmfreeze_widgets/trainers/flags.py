@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..core.errors import BadConfig
 
-Kind = Literal["bool", "int", "float", "text", "names", "numbers", "mapping", "names or text"]
+Kind = Literal["bool", "int", "float", "text", "names", "numbers", "mapping", "factors", "names or text"]
 _TRUE, _FALSE = {"true", "yes", "on", "y", "1"}, {"false", "no", "off", "n", "0"}
 _NOTHING = {"", "none", "null", "~"}
 
@@ -23,7 +23,7 @@ class Flag:
     """One flag.
 
     Attributes:
-        kind: What its value is; "names" is a list, or a text with commas.
+        kind: What its value is; "names" is a list, or a text with commas; "factors" is a mapping to numbers.
         default: The trainer's default.
     """
 
@@ -76,14 +76,14 @@ def _typed(name: str, value: Any, kind: Kind, trainer: str) -> Any:  # noqa: ANN
                 return number
         elif kind in ("names", "names or text", "numbers"):
             return _listed(value, text, kind)
-        elif kind == "mapping":
+        elif kind in ("mapping", "factors"):
             read = json.loads(value) if isinstance(value, str) else value
-            if isinstance(read, Mapping):
-                return dict(read)
+            if isinstance(read, Mapping) and (kind == "mapping" or all(_is_finite(v) for v in read.values())):
+                return {str(key): held for key, held in read.items()}
         elif isinstance(value, str | int | float):
             # A program may pass False or 0.1 where the trainer wants the word; the trainer reads its text.
             return None if str(value).strip().lower() in _NOTHING else str(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         pass
     raise BadConfig(
         f"{trainer}'s flag {name} has a value that cannot be meant.",
@@ -108,3 +108,7 @@ def _listed(value: Any, text: str, kind: Kind) -> Any:  # noqa: ANN401
     if isinstance(value, Mapping) or not hasattr(value, "__iter__"):
         raise ValueError(value)
     return [int(v) for v in value] if kind == "numbers" else [str(v) for v in value]
+
+
+def _is_finite(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -14,7 +14,7 @@ from ..core.errors import BadConfig
 from ..core.plan import Group
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
-from . import peft_rule
+from . import peft_config
 from .asked import Asked
 from .flags import Flag, read_flags
 from .peft_export import anchored
@@ -47,22 +47,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     places = dict.fromkeys(flags["full"], "full")
     full = frozenset(p.owner for p in tree.parameters if owner_of(p.name, places) == "full")
     adapters: Mapping[str, Lora] = {}
-    if config := flags["lora"]:
-        lora = Lora(
-            config["r"],
-            config["lora_alpha"],
-            config["lora_dropout"],
-            use_dora=bool(config.get("use_dora")),
-            use_rslora=bool(config.get("use_rslora")),
-        )
-        adapters = peft_rule.select(
-            tree,
-            config.get("target_modules"),
-            lora,
-            rank_pattern=config.get("rank_pattern"),
-            alpha_pattern=config.get("alpha_pattern"),
-            target_parameters=config.get("target_parameters") or (),
-        ).lora
+    if flags["lora"]:
+        adapters = peft_config.simulate({**flags["lora"], "learning_rate": 0.0}, tree).lora
     found = Selection(full, adapters)
     keys = {place: str(place) for place in flags["rates"]}
     lr = {}
@@ -76,8 +62,19 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
                 found=", ".join(list(keys)[:4]) or "no rates",
                 remedy='Add the place, or "" for everything.',
             )
-        lr[name] = float(flags["rates"][place][0])
+        lr[name] = _rate(flags["rates"][place])
     return Selection(full, adapters, lr)
+
+
+def _rate(held: Any) -> float:  # noqa: ANN401
+    if isinstance(held, list | tuple) and len(held) == 2 and all(isinstance(v, int | float) for v in held):
+        return float(held[0])
+    raise BadConfig(
+        "plan.json has a rate that cannot be read.",
+        expected="[learning rate, weight decay]",
+        found=repr(held)[:60],
+        remedy="Write, for example, [1e-4, 0.0].",
+    )
 
 
 def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:

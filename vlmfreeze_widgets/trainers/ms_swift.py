@@ -19,7 +19,7 @@ from ..core.tuning import Lora
 from . import peft_rule
 from .flags import Flag, read_flags
 from .ms_swift_archs import Arch, arch_of
-from .names import chosen, is_linear_by_class, modules, parameter_names, starts_with_any
+from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
 from .selection import Selection
 
 NAME = "ms-swift"
@@ -112,8 +112,8 @@ def _full(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch) -> frozenset[s
 
 def _search(pattern: str | None) -> Any:  # noqa: ANN401 - a rule on names
     try:
-        found = re.compile(pattern) if pattern else None
-    except re.error:
+        found = pattern_of(pattern, NAME) if pattern else None
+    except TrainerRefuses:
         found = None  # ms-swift warns and goes on
     return lambda name: found is not None and found.search(name) is not None
 

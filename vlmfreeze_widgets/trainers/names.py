@@ -4,9 +4,14 @@ its own file; PEFT's rule, which several share, is in ``peft_rule``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 
+from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree, Node
+
+_LONGEST_PATTERN = 200_000  # characters; ms-swift's own pattern of every path of a large model has tens of thousands
+_NESTED_REPEAT = re.compile(r"[*+}][?+]?\)+(?:[*+]|\{\d*,)")  # (a+)+ needs time that doubles with each character
 
 
 def modules(tree: ModuleTree) -> list[Node]:
@@ -42,6 +47,27 @@ def is_linear_by_class(node: Node) -> bool:
 def chosen(names: Iterable[str], wanted: Callable[[str], bool]) -> frozenset[str]:
     """The names for which a rule holds."""
     return frozenset(name for name in names if wanted(name))
+
+
+def pattern_of(text: str, trainer: str) -> re.Pattern[str]:
+    """A regular expression that somebody else wrote, compiled.
+
+    Raises:
+        TrainerRefuses: It is none, so that the trainer stops too; or it is one that could run for hours on a name.
+    """
+    try:
+        if len(text) > _LONGEST_PATTERN:
+            raise re.error(f"{len(text):,} characters")
+        if _NESTED_REPEAT.search(text):
+            raise re.error("a repeated group that ends in a repetition")
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise TrainerRefuses(
+            f"{trainer} is given a pattern that cannot be used.",
+            expected="a regular expression",
+            found=f"{text[:60]!r}: {error}",
+            remedy="Mend the pattern.",
+        ) from error
 
 
 def shortest_suffixes(wanted: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..adapters import peft_lora
+from ..core.errors import NotExpressible
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
@@ -22,8 +23,8 @@ FLAGS: Mapping[str, Flag] = {
     "modules_to_save": Flag("names", []),
     "layers_to_transform": Flag("numbers", None),
     "layers_pattern": Flag("names or text", None),
-    "rank_pattern": Flag("mapping", {}),
-    "alpha_pattern": Flag("mapping", {}),
+    "rank_pattern": Flag("factors", {}),
+    "alpha_pattern": Flag("factors", {}),
     "target_parameters": Flag("names", []),
     "use_dora": Flag("bool", False),
     "use_rslora": Flag("bool", False),
@@ -41,9 +42,18 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         tree: The model.
 
     Raises:
+        NotExpressible: An adapter of another kind than LoRA.
         TrainerRefuses: PEFT itself stops, and why.
         BadConfig: A field or value that it does not have.
     """
+    kind = str(given.get("peft_type") or "LORA").upper().rpartition(".")[2]
+    if kind != "LORA":
+        raise NotExpressible(
+            "This adapter is not LoRA.",
+            expected="peft_type LORA",
+            found=kind,
+            remedy="A strategy knows frozen, full and LoRA; train the adapter with PEFT itself.",
+        )
     flags = read_flags(given, FLAGS, NAME)
     targets = flags["target_modules"] or None
     if targets is None and not flags["target_parameters"]:

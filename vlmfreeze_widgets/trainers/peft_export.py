@@ -19,6 +19,7 @@ from .peft_config import FLAGS, NAME
 from .peft_rule import select
 from .selection import Selection
 
+_NOT_KEPT = ("trainable_token_indices", "layer_replication", "lora_bias", "arrow_config", "alora_invocation_tokens")
 _NO_PART_OF_IT = ("learning_rate", "weight_decay")
 
 
@@ -88,6 +89,7 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
     """Suffixes that reach more than one part, and what a config leaves open."""
     flags = read_flags(given, FLAGS, NAME)
     notes = leaks(flags["target_modules"], tree)
+    notes += [f"{name} is set, and a strategy cannot keep it." for name in _NOT_KEPT if given.get(name)]
     if flags["bias"] not in (None, "none"):
         notes.append(f"bias {flags['bias']!r} trains {len(found.trainable)} base tensors beside the adapters.")
     if "learning_rate" not in given:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
-from .names import has_suffix, modules, parameter_names
+from .names import has_suffix, modules, parameter_names, pattern_of
 from .selection import Selection
 
 ADAPTED_KINDS = ("linear", "embedding", "conv")
@@ -116,7 +116,7 @@ def _matches(
         head = set(tree.head_paths)
         targets = [n.path for n in modules(tree) if _is_linear(n) and n.path not in head]
     if isinstance(targets, str):
-        pattern = re.compile(targets)
+        pattern = pattern_of(targets, "PEFT")
         found = [node for node in modules(tree) if pattern.fullmatch(node.path)]
     else:
         exact = set(targets)
@@ -128,7 +128,7 @@ def _matches(
                 and (indices is None or _block_index(node.path, layers_pattern) in indices)
             ):
                 found.append(node)
-    kept = [re.compile(rf"(^|.*\.){m}($|\..*)") for m in saved]
+    kept = [pattern_of(rf"(^|.*\.){m}($|\..*)", "PEFT") for m in saved]
     return [n for n in found if not _excluded(n.path, exclude) and not any(k.match(n.path) for k in kept)]
 
 
@@ -144,7 +144,9 @@ def _ends_in_one(path: str, names: set[str]) -> bool:
 def _excluded(path: str, exclude: str | Iterable[str] | None) -> bool:
     if not exclude:
         return False
-    return re.fullmatch(exclude, path) is not None if isinstance(exclude, str) else has_suffix(path, exclude)
+    if isinstance(exclude, str):
+        return pattern_of(exclude, "PEFT").fullmatch(path) is not None
+    return has_suffix(path, exclude)
 
 
 def _block_index(path: str, pattern: str | Iterable[str] | None) -> int | None:
@@ -153,14 +155,14 @@ def _block_index(path: str, pattern: str | Iterable[str] | None) -> int | None:
         match = re.match(r".*?\.[^.]*\.(\d+)\.", path)
         return int(match[1]) if match else None
     for name in [pattern] if isinstance(pattern, str) else pattern:
-        if match := re.match(rf"(?:^|.*?\.){name}\.(\d+)\.", path):
+        if match := pattern_of(rf"(?:^|.*?\.){name}\.(\d+)\.", "PEFT").match(path):
             return int(match[1])
     return None
 
 
 def _by_pattern(patterns: Mapping[str, float] | None, path: str) -> float | None:
     for key, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({key})$", path):
+        if pattern_of(rf"(.*\.)?({key})$", "PEFT").match(path):
             return value
     return None
 
