@@ -54,7 +54,9 @@ File = Annotated[Path | None, typer.Option("--strategy", help="A strategy file (
 Data = Annotated[Path | None, typer.Option(help="A folder of batches, one *.safetensors file each.")]
 TrainerName = Annotated[
     str | None,
-    typer.Option("--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, peft or trainer."),
+    typer.Option(
+        "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft or trainer."
+    ),
 ]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
 

@@ -136,6 +136,9 @@ NOTED = {
     "a switch that is off and does nothing": (
         "unsloth", {"target_modules": "all-linear", "finetune_vision_layers": False}, "finetune_vision_layers is off"
     ),
+    "all linear layers are those of the tower too": (
+        "axolotl", {"adapter": "lora", "lora_target_linear": True}, "vision tower all get adapters"
+    ),
     "a suffix that leaks": ("peft", {"target_modules": ["q_proj"]}, "'q_proj' is a suffix over the whole model"),
 }  # fmt: skip
 
@@ -145,6 +148,18 @@ def test_a_quirk_is_told(what):
     trainer, flags, words = NOTED[what]
     notes = vf.import_strategy(flags, LLAVA, trainer).notes
     assert any(words in note for note in notes), notes
+
+
+def test_axolotl_opens_what_a_name_begins_with_and_dots_are_dots():
+    read = vf.import_strategy(
+        {
+            "base_model": "x",
+            "unfrozen_parameters": ["^lm_head.weight$", "model.multi_modal_projector."],
+            "learning_rate": 1e-5,
+        },
+        LLAVA,
+    )
+    assert {part for part, tuning in read.strategy.rules.items() if tuning == vf.FULL} == {"projector", "head"}
 
 
 def test_a_scoped_pattern_is_not_called_a_leak():
@@ -166,6 +181,12 @@ REFUSED = {
     ),
     "an unknown module": ("llamafactory", {"finetuning_type": "freeze", "freeze_trainable_modules": "attn"}, "attn is not found"),
     "all frozen": ("ms-swift", {"freeze_llm": True}, "AssertionError"),
+    "some rows of a tensor": (
+        "axolotl", {"unfrozen_parameters": ["^lm_head.weight$[:32000]"]}, "range of rows"
+    ),
+    "parameters opened beside an adapter": (
+        "axolotl", {"adapter": "lora", "lora_target_linear": True, "unfrozen_parameters": ["^lm_head"]}, "beside an adapter"
+    ),
     "a broken pattern": ("peft", {"target_modules": "("}, "pattern that cannot be used"),
     "a pattern that never ends": ("peft", {"target_modules": "(a+)+b"}, "pattern that cannot be used"),
     "a name that matches nothing": ("peft", {"target_modules": ["nowhere"]}, "no module matches"),

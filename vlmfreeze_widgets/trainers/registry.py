@@ -15,6 +15,8 @@ from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from . import (
+    axolotl,
+    axolotl_export,
     hf_trainer,
     llamafactory,
     llamafactory_export,
@@ -54,6 +56,7 @@ TRAINERS: Mapping[str, Trainer] = {
     ),
     "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type"),
     "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
+    "axolotl": _trainer(axolotl, axolotl_export, "adapter", "lora_target_linear", "unfrozen_parameters", "base_model"),
     "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
 }
@@ -118,7 +121,7 @@ def export(
     Args:
         strategy: Rules, or a plan.
         tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
-        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "peft", or
+        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "axolotl", "peft", or
             "trainer" (also "trl"): a script for any strategy. ``trainer`` means the same.
         trainer: The same.
         folder: Where the files go; without it they are only returned.
