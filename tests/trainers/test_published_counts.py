@@ -38,6 +38,13 @@ def test_as_many_parameters_train_as_the_log_says(case, trees):
     assert vf.resolve(read.strategy, trees[name]).trainable_params == count
 
 
+def test_of_two_rows_for_one_class_the_one_is_taken_whose_names_the_model_has():
+    tree = vf.read_tree("Qwen/Qwen3.5-9B")
+    done = vf.export(vf.Strategy({"projector": "full"}, 1e-3), tree, "ms-swift")
+    assert done.exact
+    assert done.settings["freeze_aligner"] is False
+
+
 def test_a_large_model_is_exported_within_a_second():
     import time
 

@@ -25,27 +25,30 @@ class Arch:
 
 
 @cache
-def _archs() -> Mapping[str, Arch]:
-    found = {}
+def _archs() -> Mapping[str, tuple[Arch, ...]]:
+    found: dict[str, tuple[Arch, ...]] = {}
     for row in load_table("ms_swift_archs.json")["models"].values():
         parts = ("language_model", "aligner", "vision_tower", "generator")
-        found.update(dict.fromkeys(row["hf_architectures"], Arch(**{part: tuple(row[part]) for part in parts})))
+        arch = Arch(**{part: tuple(row[part]) for part in parts})
+        for architecture in row["hf_architectures"]:
+            found[architecture] = (*found.get(architecture, ()), arch)
     return found
 
 
 def arch_of(tree: ModuleTree) -> Arch:
-    """The row for a model.
+    """The row for a model; of several rows for one class the one whose prefixes the model's names have.
 
     Raises:
         TrainerRefuses: ms-swift does not know the architecture, or knows it under other names than this model has.
     """
-    arch = _archs().get(tree.root.class_name)
     names = parameter_names(tree)
-    if arch is None or not any(starts_with_any(name, arch.language_model) for name in names):
-        raise TrainerRefuses(
-            f"ms-swift has no model type for a {tree.root.class_name}.",
-            expected="an architecture of its table, such as LlavaForConditionalGeneration",
-            found=tree.model_type or tree.root.class_name,
-            remedy="Hand this model to another trainer, or register it with ms-swift.",
-        )
-    return arch
+    for arch in _archs().get(tree.root.class_name, ()):
+        parts = (part for part in (arch.language_model, arch.aligner, arch.vision_tower) if part)
+        if all(any(starts_with_any(name, part) for name in names) for part in parts):
+            return arch
+    raise TrainerRefuses(
+        f"ms-swift has no model type for a {tree.root.class_name}.",
+        expected="an architecture of its table, such as LlavaForConditionalGeneration",
+        found=tree.model_type or tree.root.class_name,
+        remedy="Hand this model to another trainer, or register it with ms-swift.",
+    )
