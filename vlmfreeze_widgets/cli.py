@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
@@ -77,13 +77,19 @@ def _mendable(command: Callable[..., None]) -> Callable[..., None]:
             if kwargs.get("as_json"):
                 print(json.dumps({"error": error.to_dict()}))
             else:
-                err.print(f"[bold red]{error.problem}[/]", soft_wrap=True)
-                err.print(
-                    f"  expected  {error.expected}\n  found     {error.found}\n  remedy    {error.remedy}", markup=False
-                )
+                _complain(error.to_dict())
             raise typer.Exit(1) from error
 
     return wrapped
+
+
+def _complain(error: Mapping[str, str] | None) -> None:
+    if error is None:
+        return
+    err.print(error["message"], style="bold red", markup=False, soft_wrap=True)
+    err.print(
+        f"  expected  {error['expected']}\n  found     {error['found']}\n  remedy    {error['remedy']}", markup=False
+    )
 
 
 @app.command()
@@ -271,9 +277,16 @@ def launch(
 ) -> None:
     """Train a recipe on several processes of this machine; a page can follow its run folder."""
     from .launch.command import launch as run
+    from .launch.follow import follow
     from .launch.recipe import Recipe
 
-    raise typer.Exit(run(recipe, Recipe.load(recipe).output, processes, cpu, fsdp))
+    output = Recipe.load(recipe).output
+    code = run(recipe, output, processes, cpu, fsdp)
+    if code:
+        # Said again at the end: torchrun's own traceback pushes it out of sight.
+        with follow(output) as run_of:
+            _complain(run_of.wait(2.0).error)
+    raise typer.Exit(code)
 
 
 @app.command("import")

@@ -30,6 +30,9 @@ def history_figure(history: History) -> go.Figure:
     columns = history.columns
     steps = columns["step"]
     figure.add_scatter(x=steps, y=columns["loss"], name="train", mode="lines", line={"color": "#2f5fd0"}, row=1, col=1)
+    for record in history:
+        if not record.taken:
+            figure.add_vline(x=record.step, line={"color": "#c43d6b", "dash": "dash"}, row="all", col="all")
     evaluated = [(s, v) for s, v in zip(steps, columns["eval_loss"], strict=True) if v is not None]
     if evaluated:
         figure.add_scatter(

@@ -22,7 +22,7 @@ class Room(NamedTuple):
     libraries: frozenset[str] | set[str] = frozenset()
 
 
-# The layers from the bottom up. A module beside the folders (session.py, figures.py) is a layer of its own.
+# The layers from the bottom up. A module beside the folders (figures.py, pictures.py) is a layer of its own.
 # safetensors goes where torch goes: it is how tensors are written to files. Adapters may ask whether torchvision works.
 LAYERS = {
     "core": Room(),
@@ -102,7 +102,7 @@ def test_the_table_itself_points_down():
 
 
 def test_the_widgets_never_name_a_training_library_and_the_session_never_names_jupyter():
-    for folder, banned in (("widgets", TRAINING), ("session.py", JUPYTER), ("core", TRAINING | JUPYTER)):
+    for folder, banned in (("widgets", TRAINING), ("session", JUPYTER), ("core", TRAINING | JUPYTER)):
         where = PACKAGE / folder
         for path in [where] if where.is_file() else where.rglob("*.py"):
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -121,7 +121,7 @@ def test_the_widgets_never_name_a_training_library_and_the_session_never_names_j
         ("engine/burst.py", "from transformers import Trainer", "imports transformers"),
         ("engine/burst.py", "from vlmfreeze_widgets.session import Session", "engine may name only ['core']"),
         ("adapters/two.py", "import peft\nimport transformers", "imports peft"),
-        ("session.py", "import ipywidgets", "imports ipywidgets"),
+        ("session/session.py", "import ipywidgets", "imports ipywidgets"),
         ("widgets/page.py", "if TYPE_CHECKING:\n    import torch", "imports torch"),
         ("widgets/page.py", "from ..engine.burst import Burst", "widgets may name only"),
         ("stuff/thing.py", "", "no layer 'stuff'"),

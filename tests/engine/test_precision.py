@@ -269,3 +269,12 @@ def test_settings_are_plain_data_and_back():
 def test_settings_that_cannot_be_meant_are_refused(bad):
     with pytest.raises(InvalidStrategy):
         vf.BurstSettings(**bad)
+
+
+@pytest.mark.parametrize(("half", "precision"), [(False, "bf16-mixed"), (True, "auto"), (False, "fp16")])
+def test_held_out_batches_are_computed_in_the_precision_of_the_burst(half, precision):
+    model = tiny_llava().half() if half else tiny_llava()
+    still = vf.Strategy({"projector": "full"}, {"": 0.0})
+    data = batches(1)
+    record = next(iter(vf.Burst(model, still, data, steps=1, eval_batches=data, precision=precision)))
+    assert record.eval_loss == record.loss

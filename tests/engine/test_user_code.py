@@ -317,3 +317,18 @@ def test_a_burst_that_is_left_open_when_python_ends_does_not_abort_the_process()
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_edit_past_the_counters_is_noticed_by_a_sample_too(monkeypatch):
+    from vlmfreeze_widgets.engine import bits
+
+    monkeypatch.setattr(bits, "_WHOLE", 0)
+    monkeypatch.setattr(bits, "_SAMPLE", 8)
+    model = tiny_llava()
+    quiet = vf.Burst(model, {"language_model": "full"}, batches(), steps=4).run()
+    assert quiet.history.tainted == []
+    burst = vf.Burst(model, {"language_model": "full"}, batches(), steps=4)
+    for record in burst:
+        if record.step == 2:
+            model.model.language_model.layers[1].mlp.down_proj.weight.data.add_(1e-3)
+    assert burst.history.tainted

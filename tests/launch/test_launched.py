@@ -78,8 +78,8 @@ class TestEnds:
         bad = batch(1)
         bad["pixel_values"] = bad["pixel_values"][:, :2]  # the second micro-batch: the second process has it
         recipe = write_recipe(tmp_path / "r", model_folder, STRATEGY, [batch(), bad], steps=4)
-        arguments, _ = launch_command(recipe, 2, cpu=True)
-        assert finished(arguments, tmp_path / "log") == 1
+        assert finished(cli("launch", recipe, "--processes", 2, "--cpu"), tmp_path / "log") == 1
+        assert "  remedy  " in "".join((tmp_path / "log").read_text().splitlines(keepends=True)[-8:])
         told = status(tmp_path / "r" / "run")
         assert told["phase"] == "failed"
         assert told["error"]["traceback"]

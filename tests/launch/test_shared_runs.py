@@ -18,9 +18,14 @@ STRATEGIES = {
     "projector-and-lora": {"projector": "full", "language_model": "lora"},
     "tower": {"vision_tower": "full"},  # with layers behind the one that is read: some gradients never come
 }
-NAMES = [*STRATEGIES, "accumulated", "tied"]
+NAMES = [*STRATEGIES, "accumulated", "tied", "recomputed", "reentrant"]
 SETTINGS = {"lr": 1e-3, "steps": 6, "scheduler": "cosine", "max_grad_norm": 0.5}
-MORE = {"accumulated": {"accumulation": 2}, "half": {"dtype": "bfloat16"}}
+MORE = {
+    "accumulated": {"accumulation": 2},
+    "recomputed": {"checkpointing": True},
+    "reentrant": {"checkpointing": "reentrant"},
+    "half": {"dtype": "bfloat16"},
+}
 
 
 def text_only(seed):

@@ -172,6 +172,29 @@ def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
     session.close()
 
 
+def test_what_was_learnt_before_memory_ran_out_is_offered():
+    model = tiny_llava()
+    count = iter(range(100))
+
+    def check(*_):
+        if next(count) == 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    handle = model.model.multi_modal_projector.register_forward_hook(check)
+    session = Session(model, batches())
+    session.run(10)
+    assert session.wait(10)
+    assert (session.phase, session.status.error["code"]) == ("deciding", "out-of-memory")
+    assert session.result.history.taken == 3
+    handle.remove()
+    session.discard()
+    assert session.wait(10)
+    session.run(1)
+    assert session.wait(10)
+    assert session.phase == "deciding"
+    session.close()
+
+
 def test_an_error_that_is_not_ours_keeps_its_traceback():
     class Broken:
         def __len__(self):
@@ -245,7 +268,7 @@ def test_closing_ends_the_worker():
     session = Session(tiny_llava(), batches())
     session.run(100_000)
     wait_for(lambda: len(session.history) > 1)
-    worker = session._worker
+    worker = session._worker.thread
     session.close()
     worker.join(5)
     assert not worker.is_alive()

@@ -64,12 +64,13 @@ class Processes:
         """The model as all processes train it.
 
         Args:
-            model: The same on all; flags and adapters are as they will be. With FSDP2 its parameters are replaced.
+            model: The same on all, on ``device`` unless it is to be sharded; flags and adapters are as they will be. With FSDP2
+                its parameters are replaced.
             find_unused: Some trainable parameter may have no gradient in some step. Costs DDP a walk over the graph; FSDP2
                 does not mind.
         """
         if self.count == 1:
-            return model.to(self.device)
+            return model
         if self.sharded:
             # accelerate insists on an optimizer beside the model, to exchange its parameters; ours is made afterwards, of the
             # shards, since half-precision shards get float32 masters.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -82,6 +83,22 @@ def plan_for(model: nn.Module, wanted: Plan | Strategy | Mapping[str, object]) -
     return wanted
 
 
+@contextmanager
+def _float32_by_default() -> Iterator[None]:
+    """New layers have torch's default dtype, which another cell may have set; the start values would be others too.
+
+    The default belongs to all threads, so it is touched only where it is not float32, and only while layers are made.
+    """
+    found = torch.get_default_dtype()
+    if found != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        if found != torch.float32:
+            torch.set_default_dtype(found)
+
+
 class AppliedModel:
     """A model with a plan on it. ``revert`` gives back exactly what was found.
 
@@ -102,7 +119,8 @@ class AppliedModel:
         self._adapters: dict[str, nn.Parameter] = {}
         try:
             if plan.lora_targets:
-                self._adapters = port("lora").inject(model, plan.lora_targets)
+                with _float32_by_default():
+                    self._adapters = port("lora").inject(model, plan.lora_targets)
             self._set_flags()
         except BaseException:
             self._structure.restore()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch.overrides import TorchFunctionMode
 
 State = dict[str, Any]
 """Name of a generator -> its state: "torch", "cuda" or "mps" a byte tensor; "python" and "numpy" plain data."""
@@ -30,6 +30,8 @@ class RandomStream:
 
     def __init__(self, seed: int, device: torch.device, with_libraries: bool = False) -> None:
         self._device = device if device.type in ("cuda", "mps") else None
+        self._name = "torch" if self._device is None else self._device.type
+        self._generator: torch.Generator | None = None
         self._own: State = {"torch": torch.Generator().manual_seed(seed).get_state()}
         if self._device is not None:
             self._own[self._device.type] = torch.Generator(self._device).manual_seed(seed).get_state()
@@ -51,15 +53,47 @@ class RandomStream:
             finally:
                 self._write(found)
 
+    @contextmanager
+    def led(self) -> Iterator[None]:
+        """Within the block what *this thread* draws to fill tensors comes from the stream; the default generators stay as they are.
+
+        Made for making layers: initialisers and random factories are led, dropout is not.
+        """
+        made = {"cpu": torch.Generator()}
+        made["cpu"].set_state(self._own["torch"])
+        if self._device is not None:
+            made[self._device.type] = self.generator()
+        try:
+            with _Led(made):
+                yield
+        finally:
+            self._own["torch"] = made["cpu"].get_state()
+            if self._device is not None:
+                self._own[self._name] = made[self._name].get_state()
+
+    def generator(self) -> torch.Generator:
+        """A generator that goes on from here, to be drawn from by name."""
+        made = torch.Generator(self._device or torch.device("cpu"))
+        made.set_state(self._own[self._name])
+        return made
+
+    def follow(self, generator: torch.Generator) -> None:
+        """From now on the stream stands where this generator does."""
+        self._generator = generator
+
     @property
     def state(self) -> State:
         """Where the stream stands, while it is not active. Can be set."""
+        if self._generator is not None:
+            self._own[self._name] = self._generator.get_state()
         return dict(self._own)
 
     @state.setter
     def state(self, state: State) -> None:
         # A stream saved where numpy was not loaded, or on another device, keeps its own seed there.
         self._own = {**self._own, **{name: value for name, value in state.items() if name in self._own}}
+        if self._generator is not None:
+            self._generator.set_state(self._own[self._name])
 
     def now(self) -> State:
         """Where the stream stands, while it is active."""
@@ -88,15 +122,32 @@ class RandomStream:
             sys.modules["numpy"].random.set_state(state["numpy"])
 
 
-def draws_random_numbers(model: nn.Module) -> bool:
-    """Whether a training step of the model draws random numbers.
+_FILLS = frozenset(
+    getattr(torch.Tensor, name)
+    for name in ("bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_")
+)
+_MAKES = frozenset(
+    {torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli, torch.multinomial}
+)
 
-    The default generators are shared by all threads, so they are left alone unless something has a dropout above 0: then a
-    draw in another cell, in the middle of a step, cannot touch the burst, nor the burst that cell.
+
+class _Led(TorchFunctionMode):
+    """Gives a generator to every function that draws and was given none, on this thread.
+
+    Args:
+        generators: Kind of device -> generator.
     """
-    for module in model.modules():
-        for name, value in vars(module).items():
-            is_rate = isinstance(value, float) and ("drop" in name or name == "p")
-            if is_rate and value > 0:
-                return True
-    return False
+
+    def __init__(self, generators: dict[str, torch.Generator]) -> None:
+        super().__init__()
+        self._generators = generators
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        kwargs = dict(kwargs or {})
+        # Initialisers of torch.nn.init name their generator, None when they were given none.
+        if (func in _FILLS or func in _MAKES or "generator" in kwargs) and kwargs.get("generator") is None:
+            first = args[0] if args else kwargs.get("tensor")
+            where = first.device if isinstance(first, torch.Tensor) else torch.device(kwargs.get("device") or "cpu")
+            if where.type in self._generators:
+                kwargs["generator"] = self._generators[where.type]
+        return func(*args, **kwargs)

@@ -108,7 +108,7 @@ class BurstResult:
     def _applied(self, owner: str) -> AppliedModel:
         # Making LoRA layers draws start values that are overwritten at once; nobody's random numbers may move for that.
         device = next((p.device for p in self._model.parameters()), torch.device("cpu"))
-        with RandomStream(0, device).active():
+        with RandomStream(0, device).led():
             return apply(self._model, self.plan, owner=owner)
 
     def save(self, folder: str | Path) -> Path:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-_INTEGER = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+from .bits import Bits
 
 
 class Watch:
@@ -50,6 +50,7 @@ class Watch:
         self._attributes: dict[str, dict[str, object]] | None = None
         self._global_hooks = _global_hooks()
         self._versions: list[int] = []
+        self._bits = Bits(self._trained)
         self._sums: list[torch.Tensor] = []
         self._differs: list[torch.Tensor] = []
         self._step = 0
@@ -64,7 +65,7 @@ class Watch:
             self._attributes = {path: _simple(m) for path, m in zip(self._paths, self._modules, strict=True)}
             self._config = _config(self._model)
         self._versions = [p._version for p in self._counted]
-        self._sums = [_bits(p) for p in self._trained]
+        self._sums = self._bits.sums()
         self._is_away = True  # last, should Ctrl-C come in here
 
     def look(self) -> None:
@@ -91,10 +92,8 @@ class Watch:
             self._add([path or "the model" for path in _unlike(self._paths, modes, self._modes)], "set to another mode")
         if not changed:
             # Kept where the tensors are, read at the end: nothing here waits for an accelerator.
-            same = [a != _bits(p) for a, p in zip(self._sums, self._trained, strict=True)]
-            self._differs.append(torch.stack([s.to(same[0].device) for s in same]))
-            if len(self._differs) > 1:
-                self._differs = [self._differs[0] | self._differs[1]]
+            differs = [a != b for a, b in zip(self._sums, self._bits.sums(), strict=True)]
+            self._differs = [a | b for a, b in zip(self._differs, differs, strict=True)] if self._differs else differs
 
     def finish(self, frozen_changed: Sequence[str]) -> None:
         """The last look, while the plan is still on the model.
@@ -129,9 +128,8 @@ class Watch:
             self._add([f"config.{k}" for k in _different(self._config, _config(self._model))], "set to another value")
         if _global_hooks() != self._global_hooks:
             self._add(["torch's global module hooks"], "changed")
-        for differs in self._differs:
-            found = [self._name_of[id(p)] for p, d in zip(self._trained, differs.tolist(), strict=True) if d]
-            self._add(found, "changed in place, past torch's counters")
+        if any(bool(d) for d in self._differs):
+            self._add(["something that trains"], "changed in place, past torch's counters")
         self._differs = []
         self._add(list(frozen_changed), "changed although frozen")
 
@@ -155,11 +153,6 @@ def _unlike(names: Sequence[str], now: Sequence[object], before: Sequence[object
 def _hooks_of(p: torch.Tensor) -> int:
     post = getattr(p, "_post_accumulate_grad_hooks", None)
     return len(p._backward_hooks or ()) + len(post or ())
-
-
-def _bits(p: torch.Tensor) -> torch.Tensor:
-    flat = p.detach().reshape(-1)
-    return flat.view(_INTEGER[flat.element_size()]).sum(dtype=torch.int64)
 
 
 def _structure(module: nn.Module) -> tuple[object, ...]:

@@ -22,8 +22,9 @@ from .masters import Masters
 from .micro_batches import MicroBatch
 from .modes import rest_all
 from .optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
+from .own_dropout import draws_random_numbers, lead
 from .precision import UpdateMeter
-from .randomness import RandomStream, draws_random_numbers
+from .randomness import RandomStream
 from .settings import BurstSettings
 from .tampering import Watch
 from .training_step import StepResult, TrainingStep
@@ -72,12 +73,17 @@ class TrainingRun:
 
     def _apply(self) -> None:
         # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
-        with self.stream.active():
+        with self.stream.led():
             self._applied = apply(self._model, self._plan, owner="a running burst")
 
     def _prepare(self, settings: BurstSettings, precision: str) -> None:
         applied = self.applied
-        self._in_stream = self.stream.active if draws_random_numbers(self._model) else nullcontext
+        # Recomputed layers rewind torch's default generators, and only those.
+        draws = draws_random_numbers(self._model)
+        if draws and not settings.checkpointing and lead(self._model, own := self.stream.generator()):
+            self.stream.follow(own)
+            draws = False
+        self._in_stream = self.stream.active if draws else nullcontext
         if settings.checkpointing:
             enable_checkpointing(self._model, settings.checkpointing)
             applied.set_training_mode()

@@ -116,8 +116,7 @@ class TrainingStep:
                 return None
             share = batch.label_tokens / tokens
             with torch.enable_grad():
-                with self._autocast():
-                    loss = self.loss_of(batch)
+                loss = self.loss_of(batch)
                 if not loss.requires_grad:
                     raise _no_path(batch)
                 # A share of 1 is left out, so that one micro-batch per step is bit-identical to a plain loop.
@@ -173,8 +172,11 @@ class TrainingStep:
         return replace(shown, problem=f"{error.problem} Found {error.found}.", error=error)
 
     def loss_of(self, batch: MicroBatch) -> torch.Tensor:
-        """The model's own loss on one micro-batch: the mean over its label tokens; see ``engine.model_loss``."""
-        return model_loss(self._model, batch, self._device)
+        """The model's own loss on one micro-batch, in the burst's precision: the mean over its label tokens."""
+        # Within a cell's autocast the cache of cast weights outlives the step, and the weights in it are of before.
+        torch.clear_autocast_cache()
+        with self._autocast():
+            return model_loss(self._model, batch, self._device)
 
 
 def _non_finite(number: int, loss: float, grad_norm: float, batches: Sequence[MicroBatch]) -> NonFiniteLoss:

@@ -43,13 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     except _Taken as error:
         _complain(error.cause, quiet=False)
     except BaseException as error:  # whatever it is, the page must hear of it
-        told = _parts(error)
-        _complain(told, quiet=isinstance(error, VlmFreezeError))
+        told, first = _parts(error), True
         if folder is not None:
             try:
-                folder.fail(told)
+                first = folder.fail(told)
             except VlmFreezeError as second:
                 _complain(second.to_dict(), quiet=True)
+        if first:
+            _complain(told, quiet=isinstance(error, VlmFreezeError))
     # Past Python's and NCCL's clean-up, which would wait for the processes that go on.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -116,7 +117,13 @@ def _teller(steps: int) -> Callable[[StepRecord], None]:
 
 
 def _parts(error: BaseException) -> dict[str, str]:
+    from ..engine import out_of_memory
+
     trace = "".join(traceback.format_exception(error))
+    if out_of_memory.is_out_of_memory(error):
+        import torch
+
+        error = out_of_memory.told(error, 0, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     if isinstance(error, VlmFreezeError):
         return {**error.to_dict(), "traceback": trace}
     return {

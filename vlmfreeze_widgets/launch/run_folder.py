@@ -78,10 +78,16 @@ class RunFolder:
         except OSError as error:
             raise self._refused(error) from error
 
-    def fail(self, error: Mapping[str, str]) -> None:
-        """Says that the run failed. What another process said before stays: the first failure is the cause of the others."""
-        if read_state(self.path).phase != "failed":
-            self.show(phase="failed", error=dict(error))
+    def fail(self, error: Mapping[str, str]) -> bool:
+        """Says that the run failed. What another process said before stays: the first failure is the cause of the others.
+
+        Returns:
+            Whether this was the first.
+        """
+        if read_state(self.path).phase == "failed":
+            return False
+        self.show(phase="failed", error=dict(error))
+        return True
 
     def stop_asked(self) -> bool:
         """Whether somebody asked the run to stop by ``ask_to_stop``."""

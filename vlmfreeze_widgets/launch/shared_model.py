@@ -20,9 +20,11 @@ from ..engine.experts import find_experts
 from ..engine.masters import Masters, computed_precision
 from ..engine.micro_batches import MicroBatch
 from ..engine.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
+from ..engine.own_dropout import draws_random_numbers
 from ..engine.precision import UpdateMeter
-from ..engine.randomness import RandomStream, draws_random_numbers
+from ..engine.randomness import RandomStream
 from ..engine.result import BurstResult
+from ..engine.settings import BurstSettings
 from ..engine.trainable import check_trainable
 from .recipe import Recipe
 from .shared_evidence import SharedWitness
@@ -75,12 +77,11 @@ class SharedModel:
             for trainable in applied.trainables:
                 if trainable.is_adapter:
                     trainable.parameter.data = trainable.parameter.data.bfloat16()
-        unreached = dead_parameters(self._model, self.plan.tree) & self.plan.trainable
         names = {id(p): name for name, p in self._model.named_parameters()}
-        wrapped = processes.wrap(
-            self._model,
-            find_unused=bool(unreached or self._dead_adapters() or find_experts(self._model)) or not same_inputs,
-        )
+        find_unused = not same_inputs or self._some_are_unreached()
+        if processes.count > 1 and not processes.sharded:
+            check_copyable(settings, find_unused)
+        wrapped = processes.wrap(self._model, find_unused)
         now = dict(self._model.named_parameters())
         applied.trainables = tuple(replace(t, parameter=now[names[id(t.parameter)]]) for t in applied.trainables)
         self._masters = Masters([t.parameter for t in applied.trainables], pure)
@@ -100,9 +101,11 @@ class SharedModel:
             autocast(precision, processes.device), make_scaler(precision, settings, processes.device), self._meter,
         )  # fmt: skip
 
-    def _dead_adapters(self) -> bool:
+    def _some_are_unreached(self) -> bool:
+        """Whether something that trains may get no gradient: layers behind the one that is read, experts without a token."""
         dead = dead_parameters(self._model, self.plan.tree)
-        return any(f"{path}.weight" in dead or path in dead for path in self.plan.lora_targets)
+        adapted = any(f"{path}.weight" in dead or path in dead for path in self.plan.lora_targets)
+        return bool(dead & self.plan.trainable) or adapted or bool(find_experts(self._model))
 
     @property
     def rates(self) -> dict[str, float]:
@@ -163,6 +166,22 @@ def check_shardable(recipe: Recipe, same_inputs: bool) -> None:
         raise _not_in_shards("4-bit weights", "another dtype")
     if recipe.settings.optimizer not in ("adamw", "sgd"):
         raise _not_in_shards(f"the optimizer {recipe.settings.optimizer}", "adamw or sgd")
+
+
+def check_copyable(settings: BurstSettings, find_unused: bool) -> None:
+    """Refuses what DDP cannot do.
+
+    Raises:
+        InvalidStrategy: The reentrant recomputation where some parameter may get no gradient.
+    """
+    if settings.checkpointing == "reentrant" and find_unused:
+        # DDP looks for unused parameters in the first graph, and the reentrant form makes the true one in the backward pass.
+        raise InvalidStrategy(
+            "Copies in several processes cannot recompute in the reentrant form here.",
+            expected="checkpointing='non-reentrant', where something that trains may get no gradient in a step",
+            found="'reentrant', with layers behind the one that is read, experts, or micro-batches without pictures",
+            remedy="Use checkpointing='non-reentrant'.",
+        )
 
 
 def _not_in_shards(what: str, instead: str) -> InvalidStrategy:

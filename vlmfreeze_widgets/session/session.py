@@ -1,80 +1,45 @@
-"""The session: the only owner of a live model. Phases, an inbox, one worker thread, undo and redo. No Jupyter inside.
+"""The session: the only owner of a live model. Phases, bursts, probes, loading; always a way back. No Jupyter inside.
 
-Strategy edits are values and happen at once, on whatever thread asks, under one lock. Whatever touches the model (run, keep)
-is put into the inbox and done by the worker alone. Listeners are told *that* something changed, never handed the model.
+Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
+never handed the model. Edits of the strategy are in ``desk``, the thread in ``worker``.
 
-Long because phases, inbox and worker guard one state under one lock; apart they would have to share it.
+Long because the phases guard one state under one lock; apart they would have to share it.
 """
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .core import edits
-from .core.edit_history import EditHistory
-from .core.errors import VlmFreezeError, WrongPhase
-from .core.history import Answers, History, StepRecord
-from .core.norms import NormLayout
-from .core.plan import Plan
-from .core.ports import port
-from .core.probe_report import ProbeReport
-from .core.protocol import error_to_dict
-from .core.run_status import BUSY, Phase, RunStatus
-from .core.strategy import Strategy
-from .core.tree import ModuleTree
-from .engine.answers import Question
-from .engine.burst import Burst
-from .engine.probe import probe
-from .engine.read import read_tree
-from .engine.result import BurstResult
-from .engine.settings import BurstSettings
-from .engine.turns import short_turns
+from ..core import edits
+from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.history import Answers, History, StepRecord
+from ..core.norms import NormLayout
+from ..core.plan import Plan
+from ..core.ports import port
+from ..core.protocol import error_to_dict
+from ..core.run_status import BUSY, Phase, RunStatus
+from ..core.strategy import Strategy
+from ..engine.answers import Question
+from ..engine.burst import Burst
+from ..engine.probe import probe
+from ..engine.read import read_tree
+from ..engine.result import BurstResult
+from ..engine.settings import BurstSettings
+from .desk import Desk
+from .shown import Preview, Probed
+from .worker import Worker
 
-Change = Literal["tree", "plan", "run", "record", "probe", "preview"]
-_PROBED = (
-    "precision",
-    "checkpointing",
-    "accumulation",
-    "max_grad_norm",
-    "seed",
-)  # settings that a probe shares with the burst
+_PROBED = ("precision", "checkpointing", "accumulation", "max_grad_norm", "seed")  # what a probe shares with the burst
 _RECENT = 10  # steps that speed and ETA are taken from
 
 
-@dataclass(frozen=True)
-class Probed:
-    """A probe that was made: its number from 1, the revision of the strategy that was probed, and what it found."""
-
-    number: int
-    rev: int
-    report: ProbeReport
-
-
-@dataclass(frozen=True)
-class Preview:
-    """Rows of the data as the model gets them.
-
-    Attributes:
-        number: Of the preview, from 1.
-        first: Place of the first row.
-        rows: ``data.preview.RowPreview`` values.
-        report: What was read and left out, in words; "" where the batches came ready.
-    """
-
-    number: int
-    first: int
-    rows: tuple[Any, ...]
-    report: str
-
-
-class Session:
+class Session(Desk):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:
@@ -104,7 +69,10 @@ class Session:
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
     ) -> None:
-        self.tree: ModuleTree = read_tree(source)
+        tree = read_tree(source)
+        super().__init__(
+            tree, Strategy(strategy) if isinstance(strategy, Mapping) else strategy or edits.default_strategy(tree)
+        )
         self._model = source if hasattr(source, "named_parameters") and self.tree.device != "meta" else None
         # A config alone has no weights to load; a folder or an id may have.
         self._source = source if self._model is None and _may_have_weights(source) else None
@@ -117,44 +85,15 @@ class Session:
         }  # fmt: skip
         self.preview: Preview | None = None
         self.settings = settings or BurstSettings()
-        self._lock = threading.RLock()
-        if strategy is None:
-            strategy = edits.default_strategy(self.tree)
-        self._edits = EditHistory(self.tree, strategy if isinstance(strategy, Strategy) else Strategy(strategy))
         self._status = RunStatus(phase=self._rest, default_steps=self.settings.steps)
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
         self.history = History(NormLayout((), (), ()))
         self.probed: Probed | None = None
-        self._listeners: list[Callable[[Change], None]] = []
-        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._worker: threading.Thread | None = None
+        self._worker = Worker(self._fail)
         self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
-        self._settled = threading.Event()
-        self._settled.set()
-
-    # --- looking -------------------------------------------------------------------------------------------------
-
-    @property
-    def strategy(self) -> Strategy:
-        """What is wanted now. Setting it is one undoable edit."""
-        return self._edits.strategy
-
-    @strategy.setter
-    def strategy(self, strategy: Strategy) -> None:
-        self.set_strategy(strategy)
-
-    @property
-    def plan(self) -> Plan:
-        """The plan of the strategy."""
-        return self._edits.plan
-
-    @property
-    def rev(self) -> int:
-        """Grows with every change of the strategy."""
-        return self._edits.rev
 
     @property
     def status(self) -> RunStatus:
@@ -169,73 +108,6 @@ class Session:
     def phase(self) -> str:
         """The status' phase."""
         return self._status.phase
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is an edit to take back."""
-        return self._edits.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is an edit to make again."""
-        return self._edits.can_redo
-
-    def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Calls ``listener`` with the name of what changed (a ``Change``) after each change, on the thread that made it.
-
-        Returns:
-            A function that ends the subscription.
-        """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-
-    def _tell(self, change: Change) -> None:
-        for listener in list(self._listeners):
-            listener(change)
-
-    # --- editing the strategy --------------------------------------------------------------------------------------
-
-    def edit(self, change: Callable[[Strategy, ModuleTree], Strategy]) -> int:
-        """Makes one undoable edit: ``change`` gives the new strategy from the old one and the tree.
-
-        Returns:
-            The new revision.
-
-        Raises:
-            VlmFreezeError: The new strategy does not fit the tree; nothing is changed.
-        """
-        return self._edited(lambda: self._edits.edit(change))
-
-    def set_strategy(self, strategy: Strategy) -> int:
-        """Replaces the strategy; see ``edit``."""
-        wanted = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
-        return self.edit(lambda _, __: wanted)
-
-    def set_tuning(self, targets: Iterable[str], tuning: str) -> int:
-        """Sets components or paths to "frozen", "lora", "full" or "inherit"; see ``core.edits``."""
-        wanted = [targets] if isinstance(targets, str) else list(targets)
-        return self.edit(lambda s, t: edits.set_tuning(s, t, wanted, tuning))
-
-    def undo(self) -> int:
-        """Takes the last edit back."""
-        return self._edited(self._edits.undo)
-
-    def redo(self) -> int:
-        """Makes the last undone edit again."""
-        return self._edited(self._edits.redo)
-
-    def reset(self) -> int:
-        """Goes back to the strategy that the session started with, as an undoable edit."""
-        return self.set_strategy(self._edits.start)
-
-    def _edited(self, change: Callable[[], object]) -> int:
-        with self._lock:
-            before = self.rev
-            change()
-            if self.rev != before:
-                self._tell("plan")
-                self._tell("run")  # why_not may have changed with the plan
-            return self.rev
 
     # --- running ---------------------------------------------------------------------------------------------------
 
@@ -292,7 +164,6 @@ class Session:
             number = self._status.burst + 1
             self._stop.clear()
             self._resumed.set()
-            self._settled.clear()
             self.result = None
             self.history = History(NormLayout((), (), ()))
             columns = tuple(dict.fromkeys(g.component for g in self.plan.optimizer_groups))
@@ -302,7 +173,7 @@ class Session:
                 rates=rates, default_steps=settings.steps,
             )  # fmt: skip
             plan = self.plan
-            self._post(lambda: self._work(plan, settings))
+            self._worker.post(lambda: self._work(plan, settings))
         self._tell("run")
         return number
 
@@ -325,9 +196,8 @@ class Session:
                     remedy="Open the folder: Workbench('path/to/model').",
                 )
             source = self._source
-            self._settled.clear()
             self._set(phase="loading", step=0, steps=0, error=None)
-            self._post(lambda: self._load(source, dtype, device))
+            self._worker.post(lambda: self._load(source, dtype, device))
 
     @property
     def can_preview(self) -> bool:
@@ -349,8 +219,7 @@ class Session:
                     found=self._status.phase if readable else "batches whose tokens nobody can read",
                     remedy="Give the processor: Workbench(model, batches, processor=processor).",
                 )
-            self._settled.clear()
-            self._post(lambda: self._preview(first, count))
+            self._worker.post(lambda: self._preview(first, count))
 
     def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
         """Starts a probe of the present strategy on the worker thread; ``probed`` holds it when it is done.
@@ -375,9 +244,8 @@ class Session:
                     remedy="Change that first.",
                 )
             plan, rev, phase = self.plan, self.rev, self._status.phase
-            self._settled.clear()
             self._set(phase="probing", error=None)
-            self._post(lambda: self._probe(plan, rev, phase, steps, open_all))
+            self._worker.post(lambda: self._probe(plan, rev, phase, steps, open_all))
 
     def pause(self) -> None:
         """Holds the burst after the step that is being taken.
@@ -429,40 +297,17 @@ class Session:
         self._decide("discarded")
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until nothing runs; own event, sliced, since an interrupted ``join`` breaks ``is_alive`` (CPython 3.11).
+        """Blocks until nothing runs.
 
         Returns:
             False when the time was up first.
         """
-        return self._settled.wait(timeout)
+        return self._worker.wait(timeout)
 
     def close(self) -> None:
         """Stops a burst, gives the model back and ends the worker."""
         self.stop()
-        if self._worker is not None:
-            self._inbox.put(None)
-            self._settled.wait(30)
-            self._worker = None
-
-    # --- the worker ------------------------------------------------------------------------------------------------
-
-    def _post(self, job: Callable[[], None]) -> None:
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._loop, name="vlmfreeze-worker", daemon=True)
-            self._worker.start()
-        self._inbox.put(job)
-
-    def _loop(self) -> None:
-        while (job := self._inbox.get()) is not None:
-            try:
-                with short_turns:
-                    job()
-            except BaseException as error:  # the thread must outlive any failure, and the person must see it
-                self._fail(error)
-            finally:
-                if self._inbox.empty():
-                    self._settled.set()
-        self._settled.set()  # the farewell was in the inbox when the last job ended
+        self._worker.close()
 
     def _work(self, plan: Plan, settings: BurstSettings) -> None:
         assert self._model is not None
@@ -478,6 +323,10 @@ class Session:
                 self._see(record, burst)
                 while not self._resumed.wait(0.5):
                     pass
+        except VlmFreezeError:
+            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep.
+            if not burst.history.taken:
+                raise
         finally:
             burst.close()
             with self._lock:
@@ -572,9 +421,8 @@ class Session:
             self._expect("deciding")
             result = self.result
             assert result is not None
-            self._settled.clear()
             self._set(phase="restoring")
-            self._post(lambda: self._settle(result, outcome))
+            self._worker.post(lambda: self._settle(result, outcome))
 
     def _settle(self, result: BurstResult, outcome: str) -> None:
         if outcome == "kept":

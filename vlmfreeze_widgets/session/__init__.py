@@ -1,0 +1,9 @@
+"""The only owner of a live model, and the strategy that is worked on beside it."""
+
+from ..engine.answers import Question
+from ..engine.result import BurstResult
+from ..engine.settings import BurstSettings
+from .session import Session
+from .shown import Change, Preview, Probed
+
+__all__ = ["BurstResult", "BurstSettings", "Change", "Preview", "Probed", "Question", "Session"]

@@ -1,0 +1,36 @@
+"""What a session holds for others to look at, as values: a probe that was made, rows of the data, and what can change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..core.probe_report import ProbeReport
+
+Change = Literal["tree", "plan", "run", "record", "probe", "preview"]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A probe that was made: its number from 1, the revision of the strategy that was probed, and what it found."""
+
+    number: int
+    rev: int
+    report: ProbeReport
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Rows of the data as the model gets them.
+
+    Attributes:
+        number: Of the preview, from 1.
+        first: Place of the first row.
+        rows: ``data.preview.RowPreview`` values.
+        report: What was read and left out, in words; "" where the batches came ready.
+    """
+
+    number: int
+    first: int
+    rows: tuple[Any, ...]
+    report: str
