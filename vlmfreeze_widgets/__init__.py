@@ -33,8 +33,10 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "export": "trainers.registry",
     "find_batch_size": "engine.batch_size",
     "follow": "launch.follow",
+    "import_strategy": "trainers.registry",
     "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
@@ -83,6 +85,7 @@ if TYPE_CHECKING:
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe
     from .session import Session
+    from .trainers.registry import export, import_strategy
     from .widgets.freeze_map import FreezeMap
     from .widgets.monitor import BurstMonitor
     from .widgets.workbench import Workbench

@@ -1,4 +1,5 @@
-"""The command ``vlmfreeze``: tree, catalog, plan, probe, burst, launch and lab. It says what the library says; no rule lives here.
+"""The command ``vlmfreeze``: tree, catalog, plan, probe, burst, launch, import, export and lab. It says what the library says; no
+rule lives here.
 
 Long because typer reads each command's options from its signature.
 
@@ -26,6 +27,7 @@ from rich.table import Table
 from . import __version__
 from .core.components import LABELS
 from .core.errors import VlmFreezeError
+from .core.plan import Plan
 from .core.plan_text import component_rows, sentence
 from .core.strategy import Strategy
 from .core.tree import ModuleTree
@@ -57,6 +59,12 @@ Data = Annotated[
     Path | None,
     typer.Option(
         help="A file that vf.load_batches reads (LLaVA, chat, sharegpt, captions), or a folder of *.safetensors batches."
+    ),
+]
+TrainerName = Annotated[
+    str | None,
+    typer.Option(
+        "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft or trainer."
     ),
 ]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
@@ -159,6 +167,11 @@ def plan(
     if as_json:
         print(json.dumps(resolved.to_dict()))
         return
+    _show(resolved)
+    resolved.check()
+
+
+def _show(resolved: Plan) -> None:
     out.print(f"[bold]{sentence(resolved)}[/]", soft_wrap=True)
     out.print(
         f"{count(resolved.trainable_params)} of {count(resolved.total_params)} parameters train "
@@ -174,7 +187,6 @@ def plan(
     for warning in resolved.warnings:
         mark = "[red]✗[/]" if warning.severity == "refusal" else "[yellow]![/]"
         out.print(f"{mark} {warning.message} {warning.remedy}", soft_wrap=True)
-    resolved.check()
 
 
 @app.command()
@@ -284,6 +296,70 @@ def launch(
         with follow(output) as run_of:
             _complain(run_of.wait(2.0).error)
     raise typer.Exit(code)
+
+
+@app.command("import")
+@_mendable
+def import_settings(
+    file: Annotated[str, typer.Argument(help="A trainer's YAML, JSON or argument file, or a folder with an adapter.")],
+    source: Source = "demo",
+    trainer: TrainerName = None,
+    save: Annotated[Path | None, typer.Option(help="Where the strategy goes, as YAML or JSON.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a trainer's settings would train, as a plan."""
+    from .core.resolve import resolve
+    from .trainers.registry import import_strategy
+
+    found = _tree(source)
+    read = import_strategy(file, found, trainer)
+    resolved = resolve(read.strategy, found)
+    if save is not None:
+        read.strategy.save(save)
+    if as_json:
+        settings = json.loads(json.dumps(dict(read.settings), default=str))
+        print(
+            json.dumps({**resolved.to_dict(), "trainer": read.trainer, "notes": list(read.notes), "settings": settings})
+        )
+        return
+    out.print(f"{read.trainer}", markup=False)
+    _show(resolved)
+    for note in read.notes:
+        out.print(f"· {note}", markup=False, soft_wrap=True)
+
+
+@app.command("export")
+@_mendable
+def export_settings(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    trainer: TrainerName = "trainer",
+    folder: Annotated[Path | None, typer.Option("--out", help="Where the files go; printed without it.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what the trainer cannot say exactly.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a strategy as a trainer's settings, and say what that trainer does otherwise."""
+    from .trainers.registry import export
+
+    found = _tree(source)
+    wanted = _strategy(found, rules, lr, strategy, preset)
+    done = export(wanted, found, trainer, folder=folder, strict=strict)
+    if as_json:
+        print(
+            json.dumps(
+                {"trainer": done.trainer, "exact": done.exact, "notes": list(done.notes), "files": dict(done.files)}
+            )
+        )
+        return
+    for name, text in done.files.items() if folder is None else ():
+        out.print(f"── {name}", markup=False)
+        print(text)
+    err.print(f"{done.trainer}: {'exactly the plan' if done.exact else 'not exactly the plan'}", markup=False)
+    for note in done.notes:
+        err.print(f"· {note}", markup=False, soft_wrap=True)
 
 
 @app.command()

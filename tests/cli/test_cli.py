@@ -140,3 +140,32 @@ def test_a_probe_reads_a_file_of_rows_and_ignores_no_data(folder, tmp_path):
     refused = run("probe", "demo", "--data", tmp_path / "rows.json")
     assert refused.exit_code == 1
     assert "rows.json" in refused.output
+
+
+def test_a_strategy_goes_to_a_trainer_and_comes_back(folder, tmp_path):
+    rules = ("-s", "projector=full", "-s", "language_model=lora:8", "--lr", "1e-4")
+    done = run("export", folder, *rules, "--trainer", "llamafactory", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    back = run("import", tmp_path / "out" / "llamafactory.yaml", folder, "--json", "--save", tmp_path / "back.yaml")
+    there = json.loads(run("plan", folder, *rules, "--json").output)
+    here = json.loads(back.output)
+    assert here["trainer"] == "LLaMA-Factory"
+    assert (here["trainable"], here["adapter_params"]) == (there["trainable"], there["adapter_params"])
+    saved = json.loads(run("plan", folder, "--strategy", tmp_path / "back.yaml", "--json").output)
+    assert saved["trainable"] == there["trainable"]
+    shown = run("import", tmp_path / "out" / "llamafactory.yaml", folder)
+    assert "LLM LoRA r8" in shown.output
+    assert "double memory" in shown.output
+    again = run("export", folder, *rules, "--trainer", "llamafactory", "--out", tmp_path / "out")
+    assert again.exit_code == 1
+    assert "there already" in again.output
+
+
+def test_an_export_that_is_not_exact_says_so_and_strict_refuses_it(folder):
+    rules = ("-s", "vision_tower=full", "-s", "projector=full", "--lr", "1e-5", "--lr", "projector=1e-3")
+    loose = json.loads(run("export", folder, *rules, "--to", "llamafactory", "--json").output)
+    assert loose["exact"] is False
+    assert any("projector" in note for note in loose["notes"])
+    strict = run("export", folder, *rules, "--to", "llamafactory", "--strict")
+    assert strict.exit_code == 1
+    assert "learns at" in strict.output

@@ -84,6 +84,13 @@ def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: 
     )
 
 
+def default_targets(model_type: str) -> list[str] | None:
+    """The target modules that PEFT takes for a model type when none are given; None where it has no default."""
+    from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+
+    return TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type)
+
+
 def adapted_layer(model: nn.Module, path: str) -> tuple[Any, str]:
     """The PEFT layer around a target, and its path.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from io import StringIO
 from typing import Any
 
@@ -14,16 +15,25 @@ def dump(data: Any) -> str:  # noqa: ANN401 - plain data
     return stream.getvalue()
 
 
-def load(text: str) -> Any:  # noqa: ANN401 - plain data
+def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # noqa: ANN401 - plain data
     """Plain data from YAML text.
+
+    Args:
+        text: One document.
+        version: (1, 1) reads as PyYAML and most trainers do: ``no`` is false and ``012`` is ten.
 
     Raises:
         ValueError: Not YAML, or YAML with tags.
     """
-    from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, YAMLError
 
     try:
-        return _yaml().load(text)
+        yaml = _yaml()
+        yaml.version = version
+        with warnings.catch_warnings():
+            # In 1.1 the loader doubts that 1e-5 is a number; whoever wrote it into settings meant one.
+            warnings.simplefilter("ignore", MantissaNoDotYAML1_1Warning)
+            return yaml.load(text)
     except YAMLError as error:
         raise ValueError(str(error)) from error
 

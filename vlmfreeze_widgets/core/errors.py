@@ -144,6 +144,24 @@ class RemoteCode(BadSource):
     code = "remote-code"
 
 
+class NotExpressible(VlmFreezeError):
+    """A trainer's own settings cannot say what a strategy wants."""
+
+    code = "not-expressible"
+
+
+class TrainerRefuses(VlmFreezeError):
+    """Settings of a trainer with which the trainer itself stops."""
+
+    code = "trainer-refuses"
+
+
+class BadConfig(VlmFreezeError):
+    """What was given as a trainer's settings cannot be read: no such file, no such flag, a value of the wrong kind."""
+
+    code = "bad-config"
+
+
 class BadWish(VlmFreezeError):
     """A message from a page is not a wish that this version understands."""
 

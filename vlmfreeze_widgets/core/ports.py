@@ -12,6 +12,7 @@ from typing import Any
 
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
+    "trees": "vlmfreeze_widgets.engine.read",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
     "weights": "vlmfreeze_widgets.adapters.transformers_weights",
     "demo": "vlmfreeze_widgets.demo.bundle",
@@ -28,5 +29,5 @@ _PLAYERS: dict[str, str] = {
 
 
 def port(role: str) -> Any:  # noqa: ANN401 - a module; its functions are typed where they are written
-    """The module that plays ``role``: lora, models, weights, schedules and so on."""
+    """The module that plays ``role``: lora, trees, models, weights, schedules and so on."""
     return import_module(_PLAYERS[role])

@@ -37,6 +37,7 @@ class ModuleTree:
         basis: What the components were found by: "config", "names" (then they are a guess) or "given".
         checkpoint: The weight files' headers, where the tree came from a folder with weights.
         note: What else is known of the source, such as why its count differs from the published one.
+        model_type: The config's ``model_type``, by which trainers look up their own tables; "" where there is no config.
     """
 
     root: Node
@@ -50,6 +51,7 @@ class ModuleTree:
     basis: Basis = "config"
     checkpoint: Checkpoint | None = None
     note: str = ""
+    model_type: str = ""
 
     @property
     def is_guess(self) -> bool:

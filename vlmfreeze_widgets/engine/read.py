@@ -88,6 +88,7 @@ class _Reader:
             basis=self.split.basis,
             checkpoint=checkpoint,
             note=note,
+            model_type=str(getattr(getattr(self.model, "config", None), "model_type", "") or ""),
         )
         dead = dead_parameters(self.model, tree)
         object.__setattr__(tree, "dead_ends", dead)

@@ -1,0 +1,89 @@
+"""The exported script runs by itself, and trains to the same weights as a burst of the same strategy on the same batches."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import vlmfreeze_widgets as vf
+from tests.tiny import batches, tiny_llava
+
+LORA = vf.Lora(rank=4, alpha=8)
+STRATEGIES = {
+    "projector": vf.Strategy({"projector": "full"}, 1e-2),
+    "parts at their own rates": vf.Strategy(
+        {"projector": "full", "vision_tower[-2:]": "full", "head": "full"}, {"": 1e-3, "projector": 1e-2}, 0.1
+    ),
+    "LoRA beside full parts": vf.Strategy({"projector": "full", "language_model": LORA}, {"": 5e-3, "projector": 1e-2}),
+}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    tiny_llava().save_pretrained(tmp_path / "model")
+    (tmp_path / "batches").mkdir()
+    for i, batch in enumerate(batches(8)):
+        save_file(batch, tmp_path / "batches" / f"{i}.safetensors")
+    return tmp_path
+
+
+def trained_by_script(strategy, folder, tree):
+    vf.export(strategy, tree, "trainer", folder=folder / "export", strict=True, use_cpu=True, disable_tqdm=True)
+    command = [sys.executable, "train.py", "--model", "../model", "--batches", "../batches", "--output", "../out"]
+    done = subprocess.run(
+        [*command, "--steps", "4", "--accumulation", "2"],
+        cwd=folder / "export", capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = {}
+    for file in (folder / "out").glob("*.safetensors"):
+        found.update(load_file(file))
+    return {short(name): value for name, value in found.items()}
+
+
+def short(name):
+    """A tensor's name without what PEFT adds."""
+    name = name.removeprefix("base_model.model.").replace(".default", "").replace(".base_layer", "")
+    return name.removesuffix(".weight") if ".lora_" in name else name
+
+
+@pytest.mark.check("N24")
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_script_trains_to_the_weights_of_a_burst(name, folders, figure):
+    model = tiny_llava()
+    tree = vf.read_tree(model)
+    theirs = trained_by_script(STRATEGIES[name], folders, tree)
+    result = vf.Burst(model, STRATEGIES[name], batches(8), steps=4, accumulation=2).run()
+    start = {name: value.clone() for name, value in model.named_parameters()}
+    result.keep()
+    ours = {short(name): value.detach() for name, value in model.named_parameters()}
+    plan = vf.resolve(STRATEGIES[name], tree)
+    assert set(theirs) == {trained for group in plan.optimizer_groups for trained in group.params}
+    worst = max(float((value - ours[trained]).abs().max()) for trained, value in theirs.items())
+    figure(worst)
+    assert worst < 1e-5
+    assert all(not torch.equal(theirs[trained], start[trained]) for trained in plan.trainable - tree.dead_ends)
+
+
+def test_the_script_refuses_a_model_that_the_plan_was_not_made_for(folders):
+    tree = vf.read_tree(tiny_llava())
+    vf.export(STRATEGIES["projector"], tree, "trainer", folder=folders / "export")
+    space = runpy.run_path(str(folders / "export" / "train.py"))
+    plan = json.loads((folders / "export" / "plan.json").read_text())
+    with pytest.raises(SystemExit, match="multi_modal_projector"):
+        space["prepare"](torch.nn.Linear(2, 2), plan)
+
+
+def test_names_and_settings_of_strangers_stay_out_of_the_script():
+    tree = vf.read_tree(tiny_llava(), title="'; import os; os.system('true') #")
+    done = vf.export(STRATEGIES["projector"], tree, "trainer", run_name='"""\nimport os')
+    other = vf.export(STRATEGIES["projector"], vf.read_tree(tiny_llava()), "trainer")
+    assert done.files["train.py"] == other.files["train.py"]
+    assert json.loads(done.files["plan.json"])["arguments"] == {"run_name": '"""\nimport os'}

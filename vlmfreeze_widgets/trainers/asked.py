@@ -1,0 +1,123 @@
+"""What a plan asks for, in the words in which trainers take it: whole modules, last names, one adapter for all, rates by part.
+Each trainer's file turns these into its own flags.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+
+from ..core.plan import Plan, adapter_size
+from ..core.tree import ModuleTree, Node
+from ..core.tuning import Lora
+from .names import modules, shortest_suffixes
+from .peft_rule import NO_FORWARD
+from .selection import Selection, selection_of
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A plan in trainers' words.
+
+    Attributes:
+        plan: The plan.
+        selection: Its names, adapters and rates.
+    """
+
+    plan: Plan
+    selection: Selection
+
+    @property
+    def tree(self) -> ModuleTree:
+        """The plan's tree."""
+        return self.plan.tree
+
+    @property
+    def lora(self) -> Lora | None:
+        """The adapter that most places have; None without LoRA."""
+        kinds = Counter(replace(lora, targets="all-linear") for lora in self.selection.lora.values())
+        return kinds.most_common(1)[0][0] if kinds else None
+
+    @property
+    def lr(self) -> float:
+        """The rate that most of what trains has, by parameters: a tower's many small tensors do not outvote a language model."""
+        return self.rate_of(self.selection.lr) or 1e-5
+
+    @property
+    def weight_decay(self) -> float:
+        """The decay that most names have."""
+        held: Counter[float] = Counter()
+        for group in self.plan.optimizer_groups:
+            held[group.weight_decay] += len(group.params)
+        return held.most_common(1)[0][0] if held else 0.0
+
+    def rate_of(self, names: Iterable[str]) -> float | None:
+        """The rate of most parameters among names; None when none of them trains."""
+        held: Counter[float] = Counter()
+        for name in names:
+            if name in self.selection.lr:
+                held[self.selection.lr[name]] += self._size(name)
+        return held.most_common(1)[0][0] if held else None
+
+    @cached_property
+    def adapted_layers(self) -> tuple[str, ...]:
+        """Paths of adapted modules, without stacks of experts."""
+        return tuple(p for p in self.selection.lora if self.tree.by_path[p].kind == "module")
+
+    @cached_property
+    def adapted_stacks(self) -> tuple[str, ...]:
+        """Names of adapted stacks of experts."""
+        return tuple(p for p in self.selection.lora if self.tree.by_path[p].kind != "module")
+
+    @cached_property
+    def leaf_names(self) -> tuple[str, ...]:
+        """Last segments of the adapted layers."""
+        return tuple(sorted({path.rpartition(".")[2] for path in self.adapted_layers}))
+
+    @cached_property
+    def whole_modules(self) -> tuple[str, ...]:
+        """The largest modules that train in full throughout, hold no adapter, and have a forward of their own."""
+        return tuple(self._whole(self.tree.root))
+
+    @cached_property
+    def loose_parameters(self) -> tuple[str, ...]:
+        """Parameters that train in full outside all whole modules, such as an ``image_newline``."""
+        covered = {p.owner for path in self.whole_modules for p in self.tree.below(path)}
+        return tuple(sorted(self.selection.trainable - covered))
+
+    @cached_property
+    def whole_suffixes(self) -> list[str]:
+        """The shortest names of the whole modules that no other module ends in."""
+        others = [n.path for n in modules(self.tree) if n.path not in set(self.whole_modules)]
+        return shortest_suffixes(self.whole_modules, others)
+
+    def _size(self, name: str) -> int:
+        if name in self.tree.by_name:
+            return self.tree.by_name[name].params
+        path = name.rpartition(".")[0]
+        return adapter_size(self.tree.by_path[path], self.selection.lora[path]) // 2
+
+    def _whole(self, node: Node) -> Iterator[str]:
+        names = {p.owner for inner in node.walk() for p in inner.parameters}
+        if not names & self.selection.trainable or node.kind != "module":
+            return
+        adapted = any(inner.path in self.selection.lora for inner in node.walk())
+        if node.path and names <= self.selection.trainable and not adapted and node.class_name not in NO_FORWARD:
+            yield node.path
+            return
+        for child in node.children:
+            yield from self._whole(child)
+
+
+def asked(plan: Plan) -> Asked:
+    """A plan in trainers' words."""
+    return Asked(plan, selection_of(plan))
+
+
+def switches(*names: str, defaults: Mapping[str, bool]) -> Iterator[dict[str, bool]]:
+    """Every setting of some switches, those with the fewest changes from the defaults first."""
+    settings = [dict(zip(names, values, strict=True)) for values in product((True, False), repeat=len(names))]
+    yield from sorted(settings, key=lambda s: sum(s[name] != defaults[name] for name in names))

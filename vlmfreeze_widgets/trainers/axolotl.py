@@ -1,0 +1,102 @@
+"""Axolotl: full training, with ``unfrozen_parameters`` in part, or LoRA by ``lora_target_modules`` and ``lora_target_linear``.
+
+Read from its sources, not run: no published runs stand behind this rule. How a plan is written as its YAML is in
+``axolotl_export``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import TrainerRefuses
+from ..core.tree import ModuleTree
+from ..core.tuning import Lora
+from . import peft_rule
+from .flags import Flag, read_flags
+from .names import chosen, modules, parameter_names, pattern_of
+from .selection import Selection
+
+NAME = "Axolotl"
+FLAGS: Mapping[str, Flag] = {
+    "adapter": Flag("text", None),
+    "lora_r": Flag("int", 8),
+    "lora_alpha": Flag("int", 16),
+    "lora_dropout": Flag("float", 0.0),
+    "lora_target_modules": Flag("names or text", None),
+    "lora_target_linear": Flag("bool", False),
+    "lora_target_parameters": Flag("names", []),
+    "lora_modules_to_save": Flag("names", []),
+    "peft_layers_to_transform": Flag("numbers", None),
+    "peft_use_dora": Flag("bool", False),
+    "peft_use_rslora": Flag("bool", False),
+    "unfrozen_parameters": Flag("names", []),
+    "freeze_mm_modules": Flag("bool", False),
+    "learning_rate": Flag("float", 2e-4),
+    "weight_decay": Flag("float", 0.0),
+}
+_ROWS = re.compile(r"\[[0-9]*:?[0-9]*\]$")  # "...weight$[:32000]" opens some rows of a tensor
+
+
+def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
+    """What Axolotl trains with this config.
+
+    Args:
+        given: Keys as in its YAML.
+        tree: The model.
+
+    Raises:
+        TrainerRefuses: PEFT would stop; or the config asks for something that no strategy can say.
+        BadConfig: A value that cannot be meant.
+    """
+    flags = read_flags(given, FLAGS, NAME)
+    adapter = flags["adapter"]
+    if adapter not in (None, "lora", "qlora"):
+        raise _not_followed("adapter", str(adapter), "lora, qlora or none")
+    if flags["freeze_mm_modules"]:
+        raise _not_followed("freeze_mm_modules", "true", "unfrozen_parameters, which names what trains")
+    if adapter is None:
+        names = parameter_names(tree)
+        opened = [_pattern(text) for text in flags["unfrozen_parameters"]]
+        full = chosen(names, lambda name: not opened or any(pattern.match(name) for pattern in opened))
+        return Selection(full).at_rate(flags["learning_rate"])
+    if flags["unfrozen_parameters"]:
+        # It is applied to the model with its adapters, whose names begin otherwise, and switches the adapters off.
+        raise _not_followed("unfrozen_parameters beside an adapter", "both", "lora_modules_to_save")
+    targets = flags["lora_target_modules"] or []
+    if flags["lora_target_linear"]:
+        linear = {n.name for n in modules(tree) if n.adaptable == "linear" and n.path not in tree.head_paths}
+        targets = sorted({*(targets if isinstance(targets, list) else [targets]), *(linear - {"lm_head"})})
+    lora = Lora(
+        flags["lora_r"],
+        flags["lora_alpha"],
+        flags["lora_dropout"],
+        use_dora=flags["peft_use_dora"],
+        use_rslora=flags["peft_use_rslora"],
+    )
+    found = peft_rule.select(
+        tree,
+        targets or None,
+        lora,
+        modules_to_save=flags["lora_modules_to_save"],
+        layers=flags["peft_layers_to_transform"],
+        target_parameters=flags["lora_target_parameters"],
+    )
+    return found.at_rate(flags["learning_rate"])
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Dots stand for themselves; matched from the beginning of a name."""
+    if _ROWS.search(text):
+        raise _not_followed("unfrozen_parameters with a range of rows", text, "whole tensors")
+    return pattern_of(text.replace(".", "\\."), NAME)
+
+
+def _not_followed(what: str, found: str, expected: str) -> TrainerRefuses:
+    return TrainerRefuses(
+        f"No strategy can say what Axolotl does with {what}.",
+        expected=expected,
+        found=found,
+        remedy="Remove it, and say the same by paths.",
+    )

@@ -1,0 +1,70 @@
+"""A plan as Axolotl's YAML, and what of it surprises people. What a config selects is in ``axolotl``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..core.tree import ModuleTree
+from .asked import Asked
+from .axolotl import FLAGS, NAME
+from .flags import read_flags
+from .peft_export import anchored, leaks
+from .selection import Selection
+from .yaml_lines import yaml_lines
+
+FILE = "axolotl.yaml"
+
+
+def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+    """Settings that might do what a plan asks, the plainest first."""
+    rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
+    lora = wanted.lora
+    if lora is None:
+        yield rates
+        places = [f"^{path}." for path in wanted.whole_modules] + [f"^{name}$" for name in wanted.loose_parameters]
+        yield {"unfrozen_parameters": places, **rates}
+        return
+    values: dict[str, Any] = {"adapter": "lora", "lora_r": lora.rank, "lora_alpha": round(lora.alpha)}
+    values |= {"lora_dropout": float(lora.dropout)}
+    values |= {f"peft_{name}": True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
+    saved = {"lora_modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
+    yield {**values, "lora_target_linear": True, **saved, **rates}
+    yield {**values, "lora_target_modules": list(wanted.leaf_names), **saved, **rates}
+    exact: dict[str, Any] = {"lora_target_modules": anchored(wanted.adapted_layers)} if wanted.adapted_layers else {}
+    exact |= {"lora_target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
+    yield {**values, **exact, **saved, **rates}
+    yield {**values, **exact, **({"lora_modules_to_save": list(wanted.whole_modules)} if saved else {}), **rates}
+
+
+def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+    """The YAML for ``axolotl train``.
+
+    Args:
+        settings: One of the candidates.
+        wanted: The plan.
+        others: Settings of the person's own, such as datasets and output_dir; they come last.
+    """
+    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    missing = [name for name in ("datasets", "output_dir", "chat_template") if name not in others]
+    comments = [f"axolotl train {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]
+    head = {"base_model": folder, "processor_type": "AutoProcessor"}
+    return {FILE: yaml_lines({**head, **settings, **others}, comments)}
+
+
+def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
+    """What of these settings is other than it looks."""
+    flags = read_flags(given, FLAGS, NAME)
+    notes = ["Axolotl's rule was read from its sources; it was not compared with runs of it."]
+    notes += leaks(flags["lora_target_modules"], tree)
+    if flags["lora_target_linear"]:
+        parts = sorted({tree.component_of(path).replace("_", " ") for path in found.lora})
+        if len(parts) > 1:
+            notes.append(
+                f"lora_target_linear takes last names over the whole model: {', '.join(parts)} all get adapters."
+            )
+    if found.copied:
+        notes.append(
+            "lora_modules_to_save trains full copies beside the frozen originals: these modules need double memory."
+        )
+    return notes

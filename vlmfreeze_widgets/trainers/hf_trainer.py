@@ -1,0 +1,141 @@
+"""Hugging Face's Trainer: a script that trains any plan, and the plan beside it as ``plan.json``. No word of the model's is in the
+script; it selects by dotted places, which is what ``simulate`` follows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.components import owner_of
+from ..core.errors import BadConfig
+from ..core.plan import Group
+from ..core.tree import ModuleTree
+from ..core.tuning import Lora
+from . import peft_config
+from .asked import Asked
+from .flags import Flag, read_flags
+from .peft_export import anchored
+from .selection import Selection
+
+NAME = "HF Trainer"
+SCRIPT = "hf_trainer_script.txt"
+FLAGS: Mapping[str, Flag] = {
+    "full": Flag("names", []),
+    "lora": Flag("mapping", {}),
+    "rates": Flag("mapping", {}),
+    "learning_rate": Flag("float", 5e-5),
+    "weight_decay": Flag("float", 0.0),
+}
+
+
+def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
+    """What the script trains with a ``plan.json``.
+
+    Args:
+        given: "full": places trained in full; "lora": fields of a LoraConfig; "rates": place -> [learning rate, weight decay],
+            of which the nearest above a name counts.
+        tree: The model.
+
+    Raises:
+        BadConfig: A rate is missing, or a field is not of the script's.
+        TrainerRefuses: PEFT stops at the LoraConfig.
+    """
+    flags = read_flags(given, FLAGS, NAME)
+    places = dict.fromkeys(flags["full"], "full")
+    full = frozenset(p.owner for p in tree.parameters if owner_of(p.name, places) == "full")
+    adapters: Mapping[str, Lora] = {}
+    if flags["lora"]:
+        adapters = peft_config.simulate({**flags["lora"], "learning_rate": 0.0}, tree).lora
+    found = Selection(full, adapters)
+    keys = {place: str(place) for place in flags["rates"]}
+    lr = {}
+    for name in found.names:
+        path = name.rpartition(".")[0] if name.endswith((".lora_A", ".lora_B")) else name
+        place = owner_of(path, keys)
+        if place is None:
+            raise BadConfig(
+                "plan.json has no rate for a parameter that trains.",
+                expected=f"a place above {path}",
+                found=", ".join(list(keys)[:4]) or "no rates",
+                remedy='Add the place, or "" for everything.',
+            )
+        lr[name] = _rate(flags["rates"][place])
+    return Selection(full, adapters, lr)
+
+
+def _rate(held: Any) -> float:  # noqa: ANN401
+    if isinstance(held, list | tuple) and len(held) == 2 and all(isinstance(v, int | float) for v in held):
+        return float(held[0])
+    raise BadConfig(
+        "plan.json has a rate that cannot be read.",
+        expected="[learning rate, weight decay]",
+        found=repr(held)[:60],
+        remedy="Write, for example, [1e-4, 0.0].",
+    )
+
+
+def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+    """The one ``plan.json`` of a plan."""
+    lora = wanted.lora
+    config: dict[str, Any] = {}
+    if lora is not None:
+        adapters = wanted.selection.lora
+        config = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": float(lora.dropout), "bias": "none"}
+        config |= {"use_dora": lora.use_dora, "use_rslora": lora.use_rslora}
+        config |= {"target_modules": anchored(wanted.adapted_layers)} if wanted.adapted_layers else {}
+        config |= {"target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
+        ranks = {anchored((p,)): a.rank for p, a in adapters.items() if a.rank != lora.rank}
+        alphas = {anchored((p,)): a.alpha for p, a in adapters.items() if a.alpha != lora.alpha}
+        config |= {"rank_pattern": {f"^{p}": v for p, v in ranks.items()}} if ranks else {}
+        config |= {"alpha_pattern": {f"^{p}": v for p, v in alphas.items()}} if alphas else {}
+    yield {
+        "full": [*wanted.whole_modules, *wanted.loose_parameters],
+        "lora": config,
+        "rates": _rates(wanted),
+        "learning_rate": wanted.lr,
+        "weight_decay": wanted.weight_decay,
+    }
+
+
+def _rates(wanted: Asked) -> dict[str, list[float]]:
+    """Place -> [rate, decay]: one for all, then components that differ, then single names."""
+    groups: dict[str, list[Group]] = {}
+    for group in wanted.plan.optimizer_groups:
+        groups.setdefault(group.component, []).append(group)
+    rates: dict[str, list[float]] = {"": [wanted.lr, wanted.weight_decay]}
+    for component, held in groups.items():
+        paths = wanted.tree.components.get(component, ())
+        if len(held) == 1 and paths:
+            rates.update({path: [held[0].lr, held[0].weight_decay] for path in paths})
+        else:
+            rates.update({_path(name): [g.lr, g.weight_decay] for g in held for name in g.params})
+    return rates
+
+
+def _path(name: str) -> str:
+    return name.removesuffix(".lora_A").removesuffix(".lora_B")
+
+
+def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+    """``plan.json`` and ``train.py``; the person's own settings become arguments of ``TrainingArguments``."""
+    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    decisive = {name: settings[name] for name in ("full", "lora", "rates")}
+    plan = {"model": folder, **decisive, "arguments": dict(others)}
+    script = (Path(__file__).parent / SCRIPT).read_text(encoding="utf-8")
+    return {"plan.json": json.dumps(plan, indent=2) + "\n", "train.py": script}
+
+
+def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
+    """What the script leaves to the person."""
+    notes = []
+    if tree.checkpoint is None and not given.get("model"):
+        notes.append("The model's folder or Hub id is not known here: pass it as --model.")
+    half = tree.dtype in ("float16", "bfloat16")
+    if half and found.trainable:
+        notes.append(
+            f"The script trains in the dtype that is loaded; small rates do not move {tree.dtype}: pass --float32."
+        )
+    return notes

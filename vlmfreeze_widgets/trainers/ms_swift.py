@@ -1,0 +1,221 @@
+"""ms-swift (4.6): ``tuner_type`` full, lora or lora_llm, the three freeze switches, and prefixes and patterns beside them.
+
+Its table of architectures is read in ``ms_swift_archs``; how a plan is written as its YAML is in ``ms_swift_export``.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import accumulate
+from typing import Any
+
+from ..core.components import is_below
+from ..core.errors import TrainerRefuses
+from ..core.tree import ModuleTree, Node
+from ..core.tuning import Lora
+from . import peft_rule
+from .flags import Flag, read_flags
+from .ms_swift_archs import Arch, arch_of
+from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
+from .selection import Selection
+
+NAME = "ms-swift"
+ALL_LINEAR, ALL_EMBEDDING, ALL_NORM = "all-linear", "all-embedding", "all-norm"
+FLAGS: Mapping[str, Flag] = {
+    "tuner_type": Flag("text", "lora"),
+    "freeze_llm": Flag("bool", False),
+    "freeze_vit": Flag("bool", True),
+    "freeze_aligner": Flag("bool", True),
+    "freeze_parameters": Flag("names", []),
+    "freeze_parameters_regex": Flag("text", None),
+    "freeze_parameters_ratio": Flag("float", 0.0),
+    "trainable_parameters": Flag("names", []),
+    "trainable_parameters_regex": Flag("text", None),
+    "target_modules": Flag("names", [ALL_LINEAR]),
+    "target_regex": Flag("text", None),
+    "target_parameters": Flag("names", []),
+    "modules_to_save": Flag("names", []),
+    "lora_rank": Flag("int", 8),
+    "lora_alpha": Flag("float", 32),
+    "lora_dropout": Flag("float", 0.05),
+    "lora_bias": Flag("text", "none"),
+    "use_dora": Flag("bool", False),
+    "use_rslora": Flag("bool", False),
+    "lorap_lr_ratio": Flag("float", None),
+    "vit_lr": Flag("float", None),
+    "aligner_lr": Flag("float", None),
+    "learning_rate": Flag("float", None),
+    "weight_decay": Flag("float", 0.1),
+}
+OLD_NAMES = {"train_type": "tuner_type", "sft_type": "tuner_type"}
+RELEASE = "4.6.0"
+_NEVER_ADAPTED = ("lm_head", "score", "v_head", "classifier")
+
+
+def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE) -> Selection:
+    """What ms-swift trains with these flags, by its own order of decisions.
+
+    Args:
+        given: Flags as its users write them (v4's names, or v3's ``train_type``); the defaults of the rest apply.
+        tree: The model.
+        version: "4.6.0", or "4.6.0.dev0" and before, which pass over an aligner that is itself a linear layer, and with
+            per-part rates leave parameters outside all parts in no optimizer group.
+
+    Raises:
+        TrainerRefuses: ms-swift itself stops, and why.
+        BadConfig: A flag or value that it does not have.
+    """
+    flags = read_flags({OLD_NAMES.get(name, name): value for name, value in given.items()}, FLAGS, NAME)
+    arch = arch_of(tree)
+    kind = flags["tuner_type"]
+    if kind == "full":
+        found = Selection(_full(flags, tree, arch))
+    elif kind == "lora":
+        found = _lora(flags, tree, arch, version == RELEASE)
+    elif kind == "lora_llm":
+        found = _lora_llm(flags, tree, arch, version == RELEASE)
+    else:
+        raise TrainerRefuses(
+            f"tuner_type {kind!r} is not one that can be followed here.",
+            expected="full, lora or lora_llm",
+            found=str(kind),
+            remedy="Choose one of the three.",
+        )
+    return _with_rates(found, flags, arch, version == RELEASE)
+
+
+def _full(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch) -> frozenset[str]:
+    frozen, trainable = list(flags["freeze_parameters"]), list(flags["trainable_parameters"])
+    frozen += arch.language_model if flags["freeze_llm"] else ()
+    frozen += arch.vision_tower if flags["freeze_vit"] else ()
+    # A merger lies inside the vision prefix: it is saved from it by being named as trainable.
+    (frozen if flags["freeze_aligner"] else trainable).extend(arch.aligner)
+    frozen += arch.generator
+    names = parameter_names(tree)
+    sums = list(accumulate(tree.by_name[name].params for name in names))
+    ratio = flags["freeze_parameters_ratio"]
+    first = bisect_right(sums, int(sums[-1] * ratio)) if ratio > 0 else 0
+    freezing, opening = _search(flags["freeze_parameters_regex"]), _search(flags["trainable_parameters_regex"])
+    early = set(names[:first])
+    return chosen(
+        names,
+        lambda name: (
+            starts_with_any(name, trainable)
+            or opening(name)
+            or not (name in early or starts_with_any(name, frozen) or freezing(name))
+        ),
+    )
+
+
+def _search(pattern: str | None) -> Any:  # noqa: ANN401 - a rule on names
+    try:
+        found = pattern_of(pattern, NAME) if pattern else None
+    except TrainerRefuses:
+        found = None  # ms-swift warns and goes on
+    return lambda name: found is not None and found.search(name) is not None
+
+
+def _lora(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch, release: bool) -> Selection:
+    lora = Lora(
+        flags["lora_rank"],
+        flags["lora_alpha"],
+        flags["lora_dropout"],
+        use_dora=flags["use_dora"],
+        use_rslora=flags["use_rslora"],
+    )
+    targets: Any = flags["target_regex"]
+    if targets is None:
+        named = flags["target_modules"]
+        targets = _open_layers(flags, tree, arch, release) if ALL_LINEAR in named else _expanded(named, tree)
+    return peft_rule.select(
+        tree,
+        targets,
+        lora,
+        modules_to_save=_expanded(flags["modules_to_save"], tree),
+        target_parameters=flags["target_parameters"],
+        bias=flags["lora_bias"] or "none",
+    )
+
+
+def _open_layers(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch, release: bool) -> str:
+    """The pattern that ms-swift makes of "all-linear": the layers below the keys that are not frozen."""
+    keys: list[tuple[str, tuple[str, ...]]] = []
+    keys += [(key, ()) for key in arch.language_model] if not flags["freeze_llm"] else []
+    keys += [(key, arch.aligner) for key in arch.vision_tower] if not flags["freeze_vit"] else []
+    keys += [(key, ()) for key in arch.aligner] if not flags["freeze_aligner"] else []
+    if not keys:
+        raise TrainerRefuses(
+            "ms-swift stops (AssertionError): with LoRA on all-linear at least one part must not be frozen.",
+            expected="freeze_llm, freeze_vit or freeze_aligner false",
+            found="all three true",
+            remedy="Unfreeze a part; in LoRA mode that is where adapters go.",
+        )
+    embeddings = ALL_EMBEDDING in flags["target_modules"]
+    found = [n.path for key, nested in keys for n in _layers_below(key, nested, tree, embeddings, release)]
+    if not found:
+        raise TrainerRefuses(
+            "ms-swift stops: the open parts have no linear layer below them.",
+            expected="a part that holds linear layers",
+            found=", ".join(key for key, _ in keys),
+            remedy="Unfreeze another part, or name the layer itself in target_regex (ms-swift PR#10153).",
+        )
+    return f"^({'|'.join(re.escape(path) for path in found)})$"
+
+
+def _layers_below(key: str, nested: Iterable[str], tree: ModuleTree, embeddings: bool, at: bool) -> list[Node]:
+    """The layers below a key; ``at``: also the key itself, which older versions pass over in silence."""
+    return [
+        node
+        for node in modules(tree)
+        if (at or node.path != key)
+        and is_below(node.path, key)
+        and not any(is_below(node.path, other) for other in nested)
+        and node.name not in _NEVER_ADAPTED
+        and (is_linear_by_class(node) or (embeddings and node.adaptable == "embedding"))
+    ]
+
+
+def _expanded(named: Iterable[str], tree: ModuleTree) -> list[str]:
+    """Names, with the words for all embeddings and all norms replaced by the paths of those."""
+    found: list[str] = []
+    for name in named:
+        if name == ALL_EMBEDDING:
+            found += [n.path for n in modules(tree) if n.adaptable == "embedding"]
+        elif name == ALL_NORM:
+            found += [n.path for n in modules(tree) if "norm" in n.class_name.lower()]
+        else:
+            found.append(name)
+    return found
+
+
+def _lora_llm(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch, release: bool) -> Selection:
+    """LoRA on the language model with rank and alpha only; vision tower and aligner train in full, whatever is frozen."""
+    lora = Lora(flags["lora_rank"], flags["lora_alpha"])
+    defaults = {name: flag.default for name, flag in FLAGS.items()}
+    found = peft_rule.select(tree, _open_layers(defaults, tree, arch, release), lora)
+    keys = (*arch.vision_tower, *arch.aligner)
+    return replace(found, trainable=chosen(parameter_names(tree), lambda n: any(is_below(n, key) for key in keys)))
+
+
+def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, release: bool) -> Selection:
+    usual = flags["learning_rate"]
+    if usual is None:
+        usual = 1e-5 if flags["tuner_type"] == "full" else 1e-4
+    ratio = flags["lorap_lr_ratio"]
+    if ratio is not None:
+        lr = {name: usual * ratio if name.endswith(".lora_B") else usual for name in found.names}
+        return replace(found, lr=lr)
+    if flags["vit_lr"] is None and flags["aligner_lr"] is None:
+        return found.at_rate(usual)
+    lr = {}
+    for name in found.names:
+        if starts_with_any(name, arch.aligner):
+            lr[name] = usual if flags["aligner_lr"] is None else flags["aligner_lr"]
+        elif starts_with_any(name, arch.vision_tower):
+            lr[name] = usual if flags["vit_lr"] is None else flags["vit_lr"]
+        elif release or starts_with_any(name, arch.language_model):
+            lr[name] = usual
+    return replace(found, lr=lr)

@@ -1,0 +1,131 @@
+"""A plan as PEFT's ``adapter_config.json``: targets as a pattern that is anchored at both ends, so that no suffix leaks into
+another part. What a config selects is in ``peft_config``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..core.errors import NotExpressible
+from ..core.tree import ModuleTree
+from ..core.wording import rate
+from .asked import Asked
+from .flags import read_flags
+from .peft_config import FLAGS, NAME
+from .peft_rule import select
+from .selection import Selection
+
+_NOT_KEPT = ("trainable_token_indices", "layer_replication", "lora_bias", "arrow_config", "alora_invocation_tokens")
+_NO_PART_OF_IT = ("learning_rate", "weight_decay")
+
+
+def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+    """The config of a plan with LoRA.
+
+    Raises:
+        NotExpressible: The plan has no LoRA, and a LoraConfig needs some.
+    """
+    lora = wanted.lora
+    if lora is None:
+        raise NotExpressible(
+            "PEFT's LoraConfig cannot say this strategy.",
+            expected="LoRA on at least one module",
+            found="a strategy without LoRA",
+            remedy="Export it for another trainer; to='trainer' writes a script for any strategy.",
+        )
+    adapters = wanted.selection.lora
+    patterns: dict[str, Any] = {}
+    for name, of in (("rank_pattern", "rank"), ("alpha_pattern", "alpha")):
+        others = {p: getattr(a, of) for p, a in adapters.items() if getattr(a, of) != getattr(lora, of)}
+        if others:
+            patterns[name] = {f"^{re.escape(path)}": value for path, value in others.items()}
+    layers = wanted.adapted_layers
+    config: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": float(lora.dropout)}
+    config |= {"target_modules": anchored(layers)} if layers else {}
+    config |= {"target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
+    config |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
+    rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
+    for saved in (wanted.whole_suffixes, list(wanted.whole_modules)):
+        yield {**config, **patterns, **({"modules_to_save": saved} if saved else {}), **rates}
+
+
+def anchored(paths: tuple[str, ...]) -> str:
+    """A pattern that matches these paths and nothing else, with blocks of a list written as one.
+
+    PEFT matches a text whole, so that a path in it never matches as a suffix of another.
+    """
+    by_shape: dict[tuple[str, ...], list[str]] = {}
+    for path in paths:
+        by_shape.setdefault(tuple(re.split(r"\d+", path)), []).append(path)
+    pieces = []
+    for shape, held in by_shape.items():
+        columns = [list(dict.fromkeys(column)) for column in zip(*(re.findall(r"\d+", p) for p in held), strict=True)]
+        size = 1
+        for column in columns:
+            size *= len(column)
+        if size != len(held):
+            pieces += [re.escape(path) for path in held]
+            continue
+        piece = re.escape(shape[0])
+        for column, text in zip(columns, shape[1:], strict=True):
+            piece += (column[0] if len(column) == 1 else f"({'|'.join(column)})") + re.escape(text)
+        pieces.append(piece)
+    return "|".join(pieces)
+
+
+def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+    """``adapter_config.json``, as ``LoraConfig.from_pretrained`` reads it."""
+    config = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT}
+    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else None
+    head = {"peft_type": "LORA", "base_model_name_or_path": folder, "bias": "none"}
+    return {"adapter_config.json": json.dumps({**head, **config, **others}, indent=2, sort_keys=True) + "\n"}
+
+
+def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
+    """Suffixes that reach more than one part, and what a config leaves open."""
+    flags = read_flags(given, FLAGS, NAME)
+    notes = leaks(flags["target_modules"], tree)
+    notes += [f"{name} is set, and a strategy cannot keep it." for name in _NOT_KEPT if given.get(name)]
+    if flags["bias"] not in (None, "none"):
+        notes.append(f"bias {flags['bias']!r} trains {len(found.trainable)} base tensors beside the adapters.")
+    if "learning_rate" not in given:
+        notes.append(
+            f"A LoraConfig holds no learning rate; {rate(flags['learning_rate'])} is assumed for all that trains."
+        )
+    else:
+        notes.append(f"A LoraConfig holds no learning rate: set {rate(flags['learning_rate'])} where you train.")
+    if found.copied:
+        notes.append(
+            "modules_to_save trains full copies beside the frozen originals: these modules need double memory."
+        )
+    return notes
+
+
+def leaks(targets: Any, tree: ModuleTree) -> list[str]:  # noqa: ANN401 - as LoraConfig takes them
+    """Where one target name reaches into several components, which a bare suffix does in most VLMs.
+
+    Args:
+        targets: ``target_modules``.
+        tree: The model.
+    """
+    if not targets or isinstance(targets, str):
+        return []
+    from ..core.errors import TrainerRefuses
+    from ..core.tuning import Lora
+
+    notes = []
+    for name in targets:
+        try:
+            hit = Counter(tree.component_of(path) for path in select(tree, [name], Lora()).lora)
+        except TrainerRefuses:
+            continue
+        if len(hit) > 1:
+            where = ", ".join(f"{count} in {component.replace('_', ' ')}" for component, count in hit.most_common())
+            notes.append(
+                f"{name!r} is a suffix over the whole model: {where}. A pattern such as '.*language_model.*' keeps it in."
+            )
+    return notes

@@ -1,0 +1,189 @@
+"""PEFT's rule of selection on names, which PEFT itself, LLaMA-Factory, ms-swift, zero_nlp and LLaVA share. How a plan is written
+as a LoraConfig is in ``peft_config``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from ..core.errors import TrainerRefuses
+from ..core.tree import ModuleTree, Node
+from ..core.tuning import Lora
+from .names import has_suffix, modules, parameter_names, pattern_of
+from .selection import Selection
+
+ADAPTED_KINDS = ("linear", "embedding", "conv")
+NO_FORWARD = {"ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
+_UNCALLED_LINEAR = (
+    "NonDynamicallyQuantizableLinear"  # in nn.MultiheadAttention: PEFT wraps it, and nothing ever calls it
+)
+ALL_LINEAR = "all-linear"
+
+
+def select(
+    tree: ModuleTree,
+    targets: str | Iterable[str] | None,
+    lora: Lora,
+    *,
+    modules_to_save: Iterable[str] = (),
+    exclude: str | Iterable[str] | None = None,
+    layers: int | Iterable[int] | None = None,
+    layers_pattern: str | Iterable[str] | None = None,
+    rank_pattern: Mapping[str, int] | None = None,
+    alpha_pattern: Mapping[str, float] | None = None,
+    target_parameters: Iterable[str] = (),
+    bias: str = "none",
+) -> Selection:
+    """What PEFT would adapt and train; all arguments as in ``peft.LoraConfig``. Rates are left open.
+
+    Args:
+        tree: The model.
+        targets: "all-linear", a regular expression (a text), or names that match whole or at a dot as suffix.
+        lora: Rank, alpha, dropout and variants of every adapter; the patterns change single ones.
+        modules_to_save: Modules trained as a full copy; matched as suffix *without* a dot.
+        exclude: Modules never adapted.
+        layers: Only in blocks of these indices; with names only.
+        layers_pattern: The list that the indices count in.
+        rank_pattern: Pattern -> rank.
+        alpha_pattern: Pattern -> alpha.
+        target_parameters: Stacks of experts, by suffix.
+        bias: "none", "all", or "lora_only".
+
+    Raises:
+        TrainerRefuses: PEFT itself stops: nothing matches, or a match is no layer that it can adapt.
+    """
+    saved = list(modules_to_save or ())
+    stacks = _stacks(tree, list(target_parameters or ()))
+    if (targets is None and not stacks) or (targets is not None and not isinstance(targets, str) and not list(targets)):
+        raise TrainerRefuses(
+            "PEFT stops: it is given no target modules.",
+            expected="at least one target module",
+            found="none",
+            remedy="Name target modules, or leave a part with linear layers unfrozen.",
+        )
+    found = [] if targets is None else _matches(tree, targets, saved, exclude, layers, layers_pattern)
+    for node in found:
+        if node.adaptable not in ADAPTED_KINDS and node.class_name != _UNCALLED_LINEAR:
+            raise TrainerRefuses(
+                f"PEFT stops: a target is a {node.class_name}, which it cannot adapt.",
+                expected="linear, embedding or convolution layers",
+                found=node.path,
+                remedy="Name the layers inside it instead, such as those that print(tree) shows below it.",
+            )
+    if targets is not None and not found and not stacks:
+        raise TrainerRefuses(
+            "PEFT stops: no module matches the targets.",
+            expected="a name that a module ends in",
+            found=str(targets)[:120],
+            remedy="print(tree) shows every path.",
+        )
+    if stacks and lora.dropout:
+        raise TrainerRefuses(
+            "PEFT stops: adapters on parameters work only without dropout.",
+            expected="lora_dropout 0 with target_parameters",
+            found=f"{lora.dropout:g}",
+            remedy="Set the dropout to 0.",
+        )
+    adapters = {}
+    for path in [*(node.path for node in found), *stacks]:
+        rank = _by_pattern(rank_pattern, path)
+        alpha = _by_pattern(alpha_pattern, path)
+        adapters[path] = replace(
+            lora, rank=int(rank if rank is not None else lora.rank), alpha=alpha if alpha is not None else lora.alpha
+        )
+    copied = _copied(tree, saved)
+    trainable = {p.owner for path in copied for p in tree.below(path)}
+    if bias == "all":
+        trainable |= {name for name in parameter_names(tree) if "bias" in name}
+    elif bias == "lora_only":
+        held = (f"{path}.bias" for path in adapters)
+        trainable |= {tree.by_name[name].owner for name in held if name in tree.by_name}
+    return Selection(frozenset(trainable), adapters, {}, copied)
+
+
+def _matches(
+    tree: ModuleTree,
+    targets: str | Iterable[str],
+    saved: list[str],
+    exclude: str | Iterable[str] | None,
+    layers: int | Iterable[int] | None,
+    layers_pattern: str | Iterable[str] | None,
+) -> list[Node]:
+    if isinstance(targets, str) and targets.lower() == ALL_LINEAR:
+        # PEFT turns the word into a set of full names and then matches those like any names.
+        head = set(tree.head_paths)
+        targets = [n.path for n in modules(tree) if _is_linear(n) and n.path not in head]
+    if isinstance(targets, str):
+        pattern = pattern_of(targets, "PEFT")
+        found = [node for node in modules(tree) if pattern.fullmatch(node.path)]
+    else:
+        exact = set(targets)
+        indices = None if layers is None or layers == [] else {layers} if isinstance(layers, int) else set(layers)
+        found = []
+        for node in modules(tree):
+            if node.path in exact or (
+                _ends_in_one(node.path, exact)
+                and (indices is None or _block_index(node.path, layers_pattern) in indices)
+            ):
+                found.append(node)
+    kept = [pattern_of(rf"(^|.*\.){m}($|\..*)", "PEFT") for m in saved]
+    return [n for n in found if not _excluded(n.path, exclude) and not any(k.match(n.path) for k in kept)]
+
+
+def _is_linear(node: Node) -> bool:
+    return node.adaptable == "linear" or node.class_name == _UNCALLED_LINEAR
+
+
+def _ends_in_one(path: str, names: set[str]) -> bool:
+    parts = path.split(".")
+    return any(".".join(parts[i:]) in names for i in range(1, len(parts)))
+
+
+def _excluded(path: str, exclude: str | Iterable[str] | None) -> bool:
+    if not exclude:
+        return False
+    if isinstance(exclude, str):
+        return pattern_of(exclude, "PEFT").fullmatch(path) is not None
+    return has_suffix(path, exclude)
+
+
+def _block_index(path: str, pattern: str | Iterable[str] | None) -> int | None:
+    """The index of the block that a path lies in: the first number, or the one after the list's name."""
+    if not pattern:
+        match = re.match(r".*?\.[^.]*\.(\d+)\.", path)
+        return int(match[1]) if match else None
+    for name in [pattern] if isinstance(pattern, str) else pattern:
+        if match := pattern_of(rf"(?:^|.*?\.){name}\.(\d+)\.", "PEFT").match(path):
+            return int(match[1])
+    return None
+
+
+def _by_pattern(patterns: Mapping[str, float] | None, path: str) -> float | None:
+    for key, value in (patterns or {}).items():
+        if pattern_of(rf"(.*\.)?({key})$", "PEFT").match(path):
+            return value
+    return None
+
+
+def _stacks(tree: ModuleTree, names: list[str]) -> list[str]:
+    return [node.path for node in tree.nodes if node.adaptable == "experts" and has_suffix(node.path, names)]
+
+
+def _copied(tree: ModuleTree, saved: list[str]) -> tuple[str, ...]:
+    """The outermost modules whose path ends in one of the names, with or without a dot before it."""
+    found: list[str] = []
+    for node in tree.nodes:
+        if node.kind != "module" or not node.path or not any(node.path.endswith(name) for name in saved):
+            continue
+        if node.class_name in NO_FORWARD:
+            raise TrainerRefuses(
+                f"PEFT stops: a {node.class_name} cannot be trained as a copy, because it has no forward of its own.",
+                expected="modules that are called",
+                found=node.path,
+                remedy=f"Name its children: {', '.join(child.path for child in node.children[:2])}, …",
+            )
+        if not any(node.path.startswith(f"{path}.") for path in found):
+            found.append(node.path)
+    return tuple(found)

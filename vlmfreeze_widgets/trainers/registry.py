@@ -1,0 +1,206 @@
+"""The trainers by name, and the two ways between them and a strategy: ``import_strategy`` and ``export``. Every export is
+simulated by the trainer's own rule and compared with the plan; no rule of a trainer lives here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BadConfig, NotExpressible, nearest
+from ..core.plan import Plan
+from ..core.ports import port
+from ..core.resolve import resolve
+from ..core.strategy import Strategy
+from ..core.tree import ModuleTree
+from . import (
+    axolotl,
+    axolotl_export,
+    hf_trainer,
+    llamafactory,
+    llamafactory_export,
+    llava,
+    llava_export,
+    ms_swift,
+    ms_swift_export,
+    peft_config,
+    peft_export,
+    unsloth,
+    unsloth_export,
+    zero_nlp,
+    zero_nlp_export,
+)
+from .asked import Asked, asked
+from .flags import other_settings, read_flags
+from .live_model import as_it_is, is_peft_model
+from .selection import Exported, Imported, differences, selection_of
+from .sources import read_settings
+from .strategy_of import strategy_of
+from .trainer import Trainer, nearest_settings
+
+
+def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
+    return Trainer(rule.NAME, rule.FLAGS, rule.simulate, written.candidates, written.files, written.quirks, marks)
+
+
+TRAINERS: Mapping[str, Trainer] = {
+    "llamafactory": _trainer(
+        llamafactory, llamafactory_export, "finetuning_type", "freeze_multi_modal_projector", "lora_target"
+    ),
+    "ms-swift": _trainer(
+        ms_swift, ms_swift_export, "tuner_type", "train_type", "sft_type", "freeze_vit", "freeze_aligner"
+    ),
+    "llava": _trainer(
+        llava, llava_export, "tune_mm_mlp_adapter", "freeze_mm_mlp_adapter", "lora_enable", "mm_projector_type"
+    ),
+    "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type"),
+    "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
+    "axolotl": _trainer(axolotl, axolotl_export, "adapter", "lora_target_linear", "unfrozen_parameters", "base_model"),
+    "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
+    "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
+}
+_ALSO = {
+    "swift": "ms-swift",
+    "lf": "llamafactory",
+    "lora": "peft",
+    "hftrainer": "trainer",
+    "transformers": "trainer",
+    "trl": "trainer",
+}
+_ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
+
+
+def import_strategy(
+    source: Any,  # noqa: ANN401 - see Args
+    tree: Any = None,  # noqa: ANN401 - a tree, or what read_tree takes
+    trainer: str | None = None,
+) -> Imported:
+    """Reads a trainer's settings as a strategy.
+
+    Args:
+        source: A mapping, a path or text of YAML or JSON, a folder with ``adapter_config.json``, a command line, a LoraConfig,
+            or a live PeftModel.
+        tree: The model's tree without adapters, or whatever ``read_tree`` takes; a PeftModel brings its own.
+        trainer: Whose settings they are; found from the flags where that is plain.
+
+    Returns:
+        The strategy, which selects on this tree what the trainer selects, and notes on what it does otherwise than it looks.
+
+    Raises:
+        BadConfig: They cannot be read, or it is not plain whose they are.
+        TrainerRefuses: The trainer itself would stop, and why.
+    """
+    given = read_settings(source)
+    key = _key(trainer) if trainer else _recognised(given)
+    chosen = TRAINERS[key]
+    live = is_peft_model(source)
+    tree = _tree(source.config if live and (tree is None or tree is source) else tree)
+    found = chosen.simulate(given, tree)
+    found = as_it_is(source, found) if live else found
+    decay = read_flags(_known(given, chosen), chosen.flags, chosen.name)["weight_decay"]
+    strategy = strategy_of(found, tree, name=f"{chosen.name} settings", weight_decay=decay)
+    wrong = differences(selection_of(resolve(strategy, tree)), found, tree) if found.names else ["Nothing trains."]
+    others = other_settings(given, chosen.flags)
+    notes = [*found.notes, *chosen.quirks(given, tree, found), *(f"Not kept: {line}." for line in wrong)]
+    return Imported(strategy, tuple(notes), others, chosen.name)
+
+
+def export(
+    strategy: Strategy | Mapping[str, Any] | Plan,
+    tree: Any = None,  # noqa: ANN401 - a tree, or what read_tree takes
+    to: str | None = None,
+    *,
+    trainer: str | None = None,
+    folder: str | Path | None = None,
+    strict: bool = False,
+    **others: Any,  # noqa: ANN401 - the trainer's own settings
+) -> Exported:
+    """Writes a strategy as a trainer's settings, and says whether they do exactly that.
+
+    Args:
+        strategy: Rules, or a plan.
+        tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
+        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "axolotl", "peft", or
+            "trainer" (also "trl"): a script for any strategy. ``trainer`` means the same.
+        trainer: The same.
+        folder: Where the files go; without it they are only returned.
+        strict: Refuse what is not exact instead of writing the nearest.
+        others: More settings for the file, such as ``output_dir="runs/1"``; they win over ours and are checked with them.
+
+    Returns:
+        Files, whether they are exact, and what the trainer does otherwise.
+
+    Raises:
+        NotExpressible: The trainer has no settings at all for this plan, or (``strict``) none that are exact.
+        PlanRefused: The plan cannot be applied anywhere.
+        BadConfig: No such trainer.
+    """
+    chosen = TRAINERS[_key(to or trainer or "")]
+    plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
+    plan.check()
+    wanted = asked(plan)
+    settings, found, wrong = nearest_settings(chosen, wanted, others)
+    if wrong and strict:
+        raise NotExpressible(
+            f"{chosen.name} cannot say this strategy.",
+            expected="settings that train exactly what the plan trains",
+            found="; ".join(wrong[:4]),
+            remedy="Change these parts, choose another trainer, or export without strict and read the notes.",
+        )
+    notes = (*wrong, *_notes_on_decay(wanted), *chosen.quirks(settings, plan.tree, found), *found.notes)
+    written = chosen.files(settings, wanted, {k: v for k, v in others.items() if k not in settings or settings[k] != v})
+    done = Exported(written, not wrong, notes, chosen.name, settings)
+    if folder is not None:
+        done.save(folder)
+    return done
+
+
+def _notes_on_decay(wanted: Asked) -> list[str]:
+    decays = {group.weight_decay for group in wanted.plan.optimizer_groups}
+    notes = []
+    if len(decays) > 1:
+        notes.append(f"One weight decay for all, {wanted.weight_decay:g}; the plan has {len(decays)} of them.")
+    if decays - {0.0}:
+        notes.append("Weight decay spares biases and norms there; in a burst it does not.")
+    return notes
+
+
+def _key(name: str) -> str:
+    plain = {"".join(c for c in key if c.isalnum()): key for key in TRAINERS}
+    plain |= _ALSO
+    asked_for = "".join(c for c in name.lower() if c.isalnum())
+    if asked_for not in plain:
+        close = nearest(asked_for, plain)
+        raise BadConfig(
+            f"There is no trainer {name!r} here." if name else "Whose settings?",
+            expected=", ".join(TRAINERS),
+            found=repr(name),
+            remedy=f"Did you mean {plain[close[0]]!r}?" if close else "Name one of these.",
+        )
+    return plain[asked_for]
+
+
+def _recognised(given: Mapping[str, Any]) -> str:
+    if str(given.get("train_type", "")).lower() in _ZERO_NLP_WORDS:
+        return "zero-nlp"
+    marks = {key: sum(mark in given for mark in trainer.marks) for key, trainer in TRAINERS.items()}
+    best = max(marks, key=lambda key: marks[key])
+    if not marks[best] or list(marks.values()).count(marks[best]) > 1:
+        raise BadConfig(
+            "It is not plain whose settings these are.",
+            expected=", ".join(f"{key} ({', '.join(t.marks[:2])})" for key, t in TRAINERS.items()),
+            found=", ".join(list(given)[:8]) or "nothing",
+            remedy="Say it: import_strategy(..., trainer='llamafactory').",
+        )
+    return best
+
+
+def _known(given: Mapping[str, Any], chosen: Trainer) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in chosen.flags}
+
+
+def _tree(tree: Any) -> ModuleTree:  # noqa: ANN401
+    found = tree if isinstance(tree, ModuleTree) else port("trees").read_tree(tree)
+    assert isinstance(found, ModuleTree)
+    return found

@@ -1,0 +1,187 @@
+"""What a trainer would train, as a value: names, adapters and rates; how it differs from a plan; and what import and export give
+back. The rules that fill it are in the trainers' own files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..core.components import LABELS
+from ..core.errors import CannotSave
+from ..core.plan import Plan
+from ..core.strategy import Strategy
+from ..core.tree import ModuleTree
+from ..core.tuning import Lora
+from ..core.wording import rate
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What trains under a trainer's settings, found by its rule.
+
+    Attributes:
+        trainable: Base-parameter names that train in full, the first name of a shared tensor.
+        lora: Module path (or stacked parameter name) -> its adapter.
+        lr: Name, or "<module>.lora_A" / ".lora_B", -> learning rate. What trains and is not here is in no optimizer.
+        copied: Modules that train as a full copy beside the frozen original (PEFT's ``modules_to_save``).
+        notes: Quirks of the trainer that these settings meet.
+    """
+
+    trainable: frozenset[str] = frozenset()
+    lora: Mapping[str, Lora] = field(default_factory=dict)
+    lr: Mapping[str, float] = field(default_factory=dict)
+    copied: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that trains: parameter names, then adapters as "<module>.lora_A" and ".lora_B"."""
+        return (*sorted(self.trainable), *(f"{path}.{side}" for path in self.lora for side in ("lora_A", "lora_B")))
+
+    def at_rate(self, lr: float) -> Selection:
+        """The same with one learning rate for all that trains."""
+        return replace(self, lr=dict.fromkeys(self.names, lr))
+
+    def noting(self, *notes: str) -> Selection:
+        """The same with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def selection_of(plan: Plan) -> Selection:
+    """A plan in the form in which it is compared with a trainer's choice."""
+    lr = {name: group.lr for group in plan.optimizer_groups for name in group.params}
+    return Selection(plan.trainable, dict(plan.lora_targets), lr)
+
+
+def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[str]:
+    """What a trainer does otherwise than wanted, in sentences; none when parameters, adapters and rates agree.
+
+    Args:
+        wanted: From ``selection_of(plan)``.
+        found: From a trainer's ``simulate``.
+        tree: Both were made on it.
+    """
+    said: list[str] = []
+    said += _grouped("is trained in full and should not be", found.trainable - wanted.trainable, tree)
+    said += _grouped("should train in full and does not", wanted.trainable - found.trainable, tree)
+    said += _grouped("carries LoRA and should not", found.lora.keys() - wanted.lora.keys(), tree)
+    said += _grouped("should carry LoRA and does not", wanted.lora.keys() - found.lora.keys(), tree)
+    both = wanted.lora.keys() & found.lora.keys()
+    for ours, theirs in {(_values(wanted.lora[p]), _values(found.lora[p])) for p in both}:
+        if ours != theirs:
+            at = [p for p in both if (_values(wanted.lora[p]), _values(found.lora[p])) == (ours, theirs)]
+            said += _grouped(f"has {_words(theirs)} instead of {_words(ours)}", at, tree)
+    common = set(wanted.names) & set(found.names)
+    rates: dict[tuple[float, float | None], list[str]] = {}
+    for name in common:
+        pair = (wanted.lr[name], found.lr.get(name))
+        if not _same(*pair):
+            rates.setdefault(pair, []).append(name)
+    for (ours, theirs), names in rates.items():
+        what = "is in no optimizer" if theirs is None else f"learns at {rate(theirs)}"
+        said += _grouped(f"{what} instead of {rate(ours)}", names, tree)
+    return said
+
+
+def _grouped(what: str, names: Iterable[str], tree: ModuleTree) -> list[str]:
+    """One sentence per component: "head: 1 tensor is trained in full and should not be (lm_head.weight)"."""
+    held: dict[str, list[str]] = {}
+    for name in sorted(names):
+        held.setdefault(tree.component_of(name), []).append(name)
+    lines = []
+    for component, found in held.items():
+        shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        lines.append(f"{LABELS.get(component, component)}: {what}: {len(found)} ({shown})")
+    return lines
+
+
+def _values(lora: Lora) -> tuple[int, float, float, bool, bool]:
+    return (lora.rank, float(lora.alpha), float(lora.dropout), lora.use_dora, lora.use_rslora)
+
+
+def _words(values: tuple[int, float, float, bool, bool]) -> str:
+    rank, alpha, dropout, dora, rslora = values
+    kind = " ".join(["LoRA", *(["with DoRA"] if dora else []), *(["with rsLoRA"] if rslora else [])])
+    return f"{kind} r{rank}, alpha {alpha:g}, dropout {dropout:g}"
+
+
+def _same(ours: float, theirs: float | None) -> bool:
+    return theirs is not None and abs(ours - theirs) <= 1e-9 * max(abs(ours), abs(theirs))
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A trainer's settings as a strategy.
+
+    Attributes:
+        strategy: Resolves on the tree to exactly what the trainer trains, rates included, unless a note says otherwise.
+        notes: Quirks of the trainer, what the settings leave open, what was not looked at.
+        settings: The other settings, as given: epochs, batch, schedule, precision, data.
+        trainer: Whose settings they are.
+    """
+
+    strategy: Strategy
+    notes: tuple[str, ...]
+    settings: Mapping[str, Any]
+    trainer: str
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.trainer}: {self.strategy.name or 'strategy'}", *(f"  note: {n}" for n in self.notes)])
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A strategy as a trainer's settings.
+
+    Attributes:
+        files: Name -> text.
+        exact: Whether the trainer's own rule, simulated on these settings, selects what the plan selects at the plan's rates.
+        notes: What the trainer does otherwise, and what else the person should know.
+        trainer: For whom.
+        settings: What decides, as the trainer's own flags.
+    """
+
+    files: Mapping[str, str]
+    exact: bool
+    notes: tuple[str, ...]
+    trainer: str
+    settings: Mapping[str, Any]
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Writes the files into a folder, which is made if it is not there, and returns their paths.
+
+        Raises:
+            CannotSave: One of the files is there already, or the folder cannot be written; nothing is written over.
+        """
+        folder = Path(folder)
+        paths = [folder / name for name in self.files]
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in paths:
+                if path.exists() or path.is_symlink():
+                    raise FileExistsError(f"{path.name} is there already")
+            for path, text in zip(paths, self.files.values(), strict=True):
+                path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CannotSave(
+                f"The settings for {self.trainer} cannot be written.",
+                expected="a folder in which these files are not there yet",
+                found=str(error),
+                remedy="Choose another folder; nothing was written over.",
+            ) from error
+        return paths
+
+    def __str__(self) -> str:
+        head = f"{self.trainer}: {'exact' if self.exact else 'not the same'}"
+        return "\n".join([head, *(f"  note: {n}" for n in self.notes), *self.files.values()])
+
+
+def most_common_rate(lr: Mapping[str, float]) -> float | None:
+    """The rate that most names have; None when nothing trains."""
+    return Counter(lr.values()).most_common(1)[0][0] if lr else None

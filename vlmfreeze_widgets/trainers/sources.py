@@ -1,0 +1,125 @@
+"""Where a trainer's settings come from: a mapping, a YAML or JSON file, an adapter folder, a command line, or a live PeftModel. All
+become one mapping from flag to value; what the values mean is in each trainer's file.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..adapters import yaml_text
+from ..core.errors import BadConfig
+
+_ADAPTER = "adapter_config.json"
+_LONGEST_PATH = 1024
+_LARGEST_FILE = 4 * 1024 * 1024  # bytes; settings of a trainer are a few kilobytes
+
+
+def read_settings(source: Any) -> dict[str, Any]:  # noqa: ANN401 - see Args
+    """A mapping from flag to value.
+
+    Args:
+        source: A mapping, a path or the text of a YAML or JSON file, a folder with ``adapter_config.json``, a command line
+            ("--lora_enable True --lora_r 64", with or without the program before it), a list of its words, a PeftModel or a
+            LoraConfig.
+
+    Raises:
+        BadConfig: It is none of these, or cannot be read.
+    """
+    if isinstance(source, Mapping):
+        return _flat(source)
+    configs = getattr(source, "peft_config", None)
+    if isinstance(configs, Mapping) and configs:
+        active = getattr(source, "active_adapter", None)
+        source = configs[active] if isinstance(active, str) and active in configs else next(iter(configs.values()))
+    if callable(getattr(source, "to_dict", None)):
+        return {name: _plain(value) for name, value in source.to_dict().items() if value is not None}
+    if isinstance(source, list | tuple):
+        return _arguments([str(word) for word in source])
+    if isinstance(source, Path) or (isinstance(source, str) and _names_a_file(source)):
+        return _from_file(Path(source))
+    if isinstance(source, str):
+        return _from_text(source)
+    raise _unreadable("a mapping, a file, a command line or a PeftModel", type(source).__name__)
+
+
+def _names_a_file(text: str) -> bool:
+    if "\n" in text or len(text) > _LONGEST_PATH:
+        return False
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        path /= _ADAPTER
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise _unreadable("a file of a few kilobytes", f"{path.stat().st_size:,} bytes in {path.name}")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable("a readable text file", f"{path.name}: {error}") from error
+    return _from_text(text, path.name)
+
+
+def _from_text(text: str, name: str = "the text") -> dict[str, Any]:
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    words = lines.replace("\\\n", " ").strip()
+    if words.startswith("--") or (" --" in f" {words}" and not words.startswith("{") and ":\n" not in words):
+        try:
+            return _arguments(shlex.split(words))
+        except ValueError as error:
+            raise _unreadable("a command line", f"{name}: {error}") from error
+    try:
+        # Trainers read their files by YAML 1.1, where "no" is false; JSON is YAML as far as it goes.
+        data = json.loads(text) if text.lstrip().startswith("{") else yaml_text.load(text, version=(1, 1))
+    except ValueError as error:
+        raise _unreadable("YAML, JSON or a command line", f"{name}: {str(error)[:200]}") from error
+    if not isinstance(data, Mapping):
+        raise _unreadable("settings, each with a name", f"{type(data).__name__} in {name}")
+    return _flat(data)
+
+
+def _arguments(words: list[str]) -> dict[str, Any]:
+    """ "--name value", "--name=value", "--name" alone (true), "--name a b" (a list), and "name=value" after a file."""
+    found: dict[str, Any] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word[2:].partition("=")
+            name = name.replace("-", "_")
+            found[name] = value if equals else True
+        elif name:
+            held = found[name]
+            found[name] = word if held is True else [*held, word] if isinstance(held, list) else [held, word]
+        elif "=" in word:
+            key, _, value = word.partition("=")
+            found[key] = value
+    if not found:
+        raise _unreadable("arguments such as --lora_r 64", " ".join(words)[:80] or "nothing")
+    return found
+
+
+def _flat(source: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _plain(value) for name, value in source.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    # PEFT's enumerations are texts.
+    return getattr(value, "value", value)
+
+
+def _unreadable(expected: str, found: str) -> BadConfig:
+    return BadConfig(
+        "These settings of a trainer cannot be read.",
+        expected=expected,
+        found=found,
+        remedy="Give a dict, the path of a YAML or JSON file, or the arguments as one text.",
+    )

@@ -1,0 +1,66 @@
+"""zero_nlp's train_llava: one argument, ``train_type``, with three values. Everything else is fixed in its code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import TrainerRefuses
+from ..core.tree import ModuleTree
+from ..core.tuning import Lora
+from . import peft_rule
+from .flags import Flag, read_flags
+from .names import chosen, parameter_names
+from .selection import Selection
+
+NAME = "zero_nlp"
+FLAGS: Mapping[str, Flag] = {
+    "train_type": Flag("text", "none"),
+    "transformers_version": Flag("text", "4"),
+    "learning_rate": Flag("float", 5e-5),
+    "weight_decay": Flag("float", 0.0),
+}
+FIXED_LORA = Lora(rank=32, alpha=8, dropout=0.05, targets=("q_proj", "k_proj", "v_proj", "o_proj"))
+"""Its code sets r, dropout and targets, and leaves alpha to PEFT, whose default is 8."""
+PROJECTOR = "multi_modal_projector"
+
+
+def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
+    """What train_llava trains with this ``train_type``; a word that it does not know trains everything, as "none" does.
+
+    Args:
+        given: Arguments as its run files write them.
+        tree: A transformers LLaVA.
+
+    Raises:
+        TrainerRefuses: The model is no LLaVA.
+        BadConfig: An argument that it does not have.
+    """
+    flags = read_flags(given, FLAGS, NAME)
+    if tree.model_type not in ("llava", ""):
+        raise TrainerRefuses(
+            f"zero_nlp's train_llava does not load a model of type {tree.model_type!r}.",
+            expected="llava",
+            found=tree.root.class_name,
+            remedy="Hand this model to another trainer.",
+        )
+    kind = flags["train_type"] or "none"
+    if kind == "use_lora":
+        found = peft_rule.select(tree, FIXED_LORA.targets, _without_targets(FIXED_LORA), modules_to_save=[PROJECTOR])
+        return found.at_rate(flags["learning_rate"])
+    if kind == "freeze_vision" and not (flags["transformers_version"] or "4").startswith("4"):
+        raise TrainerRefuses(
+            "zero_nlp stops (AttributeError): its code asks the model for vision_tower, which transformers 5 no longer has there.",
+            expected="transformers 4",
+            found=f"transformers {flags['transformers_version']}",
+            remedy="Run it with transformers 4, for which it was written.",
+        )
+    tower = tree.components.get("vision_tower", ()) if kind == "freeze_vision" else ()
+    inside = tuple(f"{path}." for path in tower)
+    return Selection(chosen(parameter_names(tree), lambda name: not name.startswith(inside))).at_rate(
+        flags["learning_rate"]
+    )
+
+
+def _without_targets(lora: Lora) -> Lora:
+    return Lora(lora.rank, lora.alpha, lora.dropout)
