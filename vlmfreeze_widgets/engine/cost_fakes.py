@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from ..core.plan import Plan
 from ..core.ports import port
@@ -40,13 +40,17 @@ def fake_copy(model: nn.Module, fakes: FakeTensorMode, dtype: torch.dtype | None
     return made
 
 
-def put_plan(model: nn.Module, plan: Plan, checkpointing: bool | str) -> dict[str, nn.Parameter]:
+def put_plan(
+    model: nn.Module, plan: Plan, fakes: FakeTensorMode, checkpointing: bool | str = False, adapters: torch.dtype = torch.float32
+) -> dict[str, nn.Parameter]:
     """Adapters, flags, modes and recomputation, as a burst sets them.
 
     Args:
         model: From ``fake_copy``; changed in place.
         plan: Of its tree.
+        fakes: Makes the adapters' tensors.
         checkpointing: As in the settings of a burst.
+        adapters: Their dtype: float32, but for "bf16-pure".
 
     Returns:
         The parameters that train, by the names of the plan.
@@ -54,7 +58,9 @@ def put_plan(model: nn.Module, plan: Plan, checkpointing: bool | str) -> dict[st
     named = dict(model.named_parameters())
     trained: dict[str, nn.Parameter] = {name: named[name] for name in sorted(plan.trainable)}
     if plan.lora_targets:
-        trained |= port("lora").inject(model, plan.lora_targets)
+        with torch.device("meta"):
+            added = port("lora").inject(model, plan.lora_targets)
+        trained |= _faked(model, added, fakes, adapters)
     wanted = {id(p) for p in trained.values()}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
@@ -68,3 +74,17 @@ def put_plan(model: nn.Module, plan: Plan, checkpointing: bool | str) -> dict[st
 def _fake_like(tensor: torch.Tensor, fakes: FakeTensorMode, dtype: torch.dtype) -> torch.Tensor:
     with fakes:
         return torch.empty_strided(tuple(tensor.shape), tensor.stride(), dtype=dtype, device="cpu")
+
+
+def _faked(
+    model: nn.Module, added: dict[str, nn.Parameter], fakes: FakeTensorMode, dtype: torch.dtype
+) -> dict[str, nn.Parameter]:
+    """Adapters were made on meta, where drawing their start values costs nothing; they join the rest of the copy."""
+    made: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.is_meta and not isinstance(parameter, FakeTensor):
+                if id(parameter) not in made:
+                    made[id(parameter)] = nn.Parameter(_fake_like(parameter, fakes, dtype))
+                module._parameters[name] = made[id(parameter)]
+    return {name: made[id(parameter)] for name, parameter in added.items()}

@@ -65,6 +65,7 @@ class Ledger:
         self._given_refs: list[Any] = []
         self._holds: Counter[int] = Counter()
         self._grads: set[int] = set()
+        self._ever: set[int] = set()
         self._saved = self._gradients = 0
         self.total = 0
         self.peak = Alive()
@@ -109,6 +110,7 @@ class Ledger:
     def _gone(self, key: int) -> None:
         size = self._sizes.pop(key)
         self._watched.pop(key)
+        self._ever.discard(key)
         self.total -= size
         if self._holds.pop(key, 0):
             self._saved -= size
@@ -128,7 +130,9 @@ class Ledger:
         self.see(tensor)
         if not self._holds[key]:
             self._saved += self._sizes[key]
-            self.saved_by_module[path] += self._sizes[key]
+            if key not in self._ever:
+                self._ever.add(key)
+                self.saved_by_module[path] += self._sizes[key]
         self._holds[key] += 1
         weakref.finalize(kept, self._release, key)
         return kept
