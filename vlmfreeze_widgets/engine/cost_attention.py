@@ -57,8 +57,13 @@ class GpuAttention(TorchFunctionMode):
         scale = 1 / math.sqrt(width) if scale is None else scale
         fused = query.dim() == 4 and query.dtype in (*_HALF, torch.float32) and query.shape[-2] > 0
         wide = max(width, value.shape[-1])
-        if fused and self._has_flash and attn_mask is None and query.dtype in _HALF and wide <= _FLASH_WIDTH and (
-            width == value.shape[-1]
+        if (
+            fused
+            and self._has_flash
+            and attn_mask is None
+            and query.dtype in _HALF
+            and wide <= _FLASH_WIDTH
+            and (width == value.shape[-1])
         ):
             query, key, value = (_padded(t, 8) for t in (query, key, value))
             made = torch.ops.aten._scaled_dot_product_flash_attention(

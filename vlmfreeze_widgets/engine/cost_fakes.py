@@ -41,7 +41,11 @@ def fake_copy(model: nn.Module, fakes: FakeTensorMode, dtype: torch.dtype | None
 
 
 def put_plan(
-    model: nn.Module, plan: Plan, fakes: FakeTensorMode, checkpointing: bool | str = False, adapters: torch.dtype = torch.float32
+    model: nn.Module,
+    plan: Plan,
+    fakes: FakeTensorMode,
+    checkpointing: bool | str = False,
+    adapters: torch.dtype = torch.float32,
 ) -> dict[str, nn.Parameter]:
     """Adapters, flags, modes and recomputation, as a burst sets them.
 

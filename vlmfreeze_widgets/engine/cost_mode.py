@@ -171,7 +171,11 @@ def _here(device: Any) -> torch.device:  # noqa: ANN401 - device or None
 
 def _places(index: Any) -> Any:  # noqa: ANN401 - one index of a subscript
     """A mask of known values as the positions that it selects: then the number of them is known too."""
-    if isinstance(index, torch.Tensor) and not isinstance(index, FakeTensor) and index.dtype in (torch.bool, torch.uint8):
+    if (
+        isinstance(index, torch.Tensor)
+        and not isinstance(index, FakeTensor)
+        and index.dtype in (torch.bool, torch.uint8)
+    ):
         return tuple(index.nonzero(as_tuple=True))
     return index
 

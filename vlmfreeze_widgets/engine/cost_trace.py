@@ -5,15 +5,12 @@ Weights, masters and the optimizer are arithmetic (``core.cost_memory``); only w
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from .cost_ledger import Alive, Ledger
 from .cost_mode import TraceMode
@@ -82,7 +79,9 @@ def trace_step(
         hooks.append(module.register_forward_hook(_leaves(mode), always_call=True))
     try:
         with mode, torch.enable_grad():
-            with torch.autograd.graph.saved_tensors_hooks(lambda t: ledger.save(t, mode.path), lambda kept: kept.tensor):
+            with torch.autograd.graph.saved_tensors_hooks(
+                lambda t: ledger.save(t, mode.path), lambda kept: kept.tensor
+            ):
                 loss = loss_of()
             forward, kept = ledger.peak, ledger.alive()
             ledger.begin()
