@@ -17,6 +17,7 @@ _PUBLIC: dict[str, str] = {
     "BurstResult": "engine.result",
     "BurstSettings": "engine.settings",
     "COMPONENTS": "core.components",
+    "CostEstimate": "core.cost",
     "FROZEN": "core.tuning",
     "FULL": "core.tuning",
     "FreezeMap": "widgets.freeze_map",
@@ -33,6 +34,7 @@ _PUBLIC: dict[str, str] = {
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "demo": "demo",
+    "estimate_cost": "engine.cost",
     "find_batch_size": "engine.batch_size",
     "follow": "launch.follow",
     "load_batches": "data.load",
@@ -62,6 +64,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from .core.catalog import catalog
     from .core.components import COMPONENTS
+    from .core.cost import CostEstimate
     from .core.errors import VlmFreezeError
     from .core.history import History
     from .core.plan import Plan
@@ -76,6 +79,7 @@ if TYPE_CHECKING:
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
+    from .engine.cost import estimate_cost
     from .engine.probe import probe
     from .engine.read import read_tree
     from .engine.result import BurstResult

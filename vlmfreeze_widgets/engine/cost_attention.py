@@ -1,4 +1,5 @@
-"""Which fused attention a GPU would take, and that call in its place: the CPU's own choice would keep other tensors.
+"""Which fused attention a GPU would take, and that call in its place; and what its autocast computes in float32. The CPU's own
+choices would keep other tensors.
 
 The rule is that of torch's ``sdp_utils.cpp``: flash for half precision without a mask, memory-efficient for the rest that it can
 do, else the plain product of matrices.
@@ -18,6 +19,44 @@ _HALF = (torch.float16, torch.bfloat16)
 _FLASH_WIDTH = 256  # widest head of the flash kernel
 
 
+# What a GPU's autocast computes in float32 and the CPU's does not (torch/amp/autocast_mode and ATen's autocast_mode.h).
+_SINGLE = frozenset(
+    [
+        "layer_norm",
+        "group_norm",
+        "softmax",
+        "log_softmax",
+        "softmin",
+        "softplus",
+        "exp",
+        "expm1",
+        "pow",
+        "prod",
+        "rsqrt",
+        "reciprocal",
+        "sum",
+        "cumsum",
+        "cumprod",
+        "norm",
+        "log",
+        "log10",
+        "log2",
+        "log1p",
+        "sinh",
+        "cosh",
+        "tan",
+        "acos",
+        "asin",
+        "cross_entropy",
+        "nll_loss",
+        "mse_loss",
+        "l1_loss",
+        "normalize",
+        "cosine_similarity",
+    ]
+)
+
+
 class GpuAttention(TorchFunctionMode):
     """Takes calls of ``scaled_dot_product_attention`` to the kernel that a GPU from Ampere on would choose.
 
@@ -30,10 +69,16 @@ class GpuAttention(TorchFunctionMode):
         self._has_flash = has_flash
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # noqa: ANN401 - whatever the function takes and gives
+        self,
+        func: Callable[..., Any],
+        types: Any,  # noqa: ANN401
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
         if func is functional.scaled_dot_product_attention:
             return self._attend(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") in _SINGLE and torch.is_autocast_enabled("cpu"):
+            args = [a.float() if isinstance(a, torch.Tensor) and a.is_floating_point() else a for a in args]
         return func(*args, **(kwargs or {}))
 
     def _attend(
@@ -77,14 +122,14 @@ class GpuAttention(TorchFunctionMode):
         if fused and width % step == 0 and value.shape[-1] % step == 0:
             bias = None if attn_mask is None else _bias(attn_mask, query, key)
             keeps = any(t.requires_grad for t in (query, key, value)) and torch.is_grad_enabled()
-            made = torch.ops.aten._scaled_dot_product_efficient_attention(
+            fast: torch.Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(
                 query, key, value, bias, keeps, dropout_p, is_causal, scale=scale
             )[0]
-            return made  # type: ignore[no-any-return]
-        made = torch.ops.aten._scaled_dot_product_attention_math(
+            return fast
+        plain: torch.Tensor = torch.ops.aten._scaled_dot_product_attention_math(
             query, key, value, attn_mask, dropout_p, is_causal, None, scale=scale
         )[0]
-        return made  # type: ignore[no-any-return]
+        return plain
 
 
 def _padded(tensor: torch.Tensor, step: int) -> torch.Tensor:

@@ -47,7 +47,7 @@ def typical_batch(
     takes = set(inspect.signature(model.forward).parameters)
     config = getattr(model, "config", None)
     vision = getattr(config, "vision_config", None)
-    pictures = _pictures(model, config, vision, takes, rows, picture_size)
+    pictures = _pictures(config, vision, takes, rows, picture_size)
     if pictures is None:
         raise BadBatch(
             f"No typical batch is known for {type(model).__name__}.",
@@ -55,13 +55,18 @@ def typical_batch(
             found=f"arguments {', '.join(sorted(takes))}"[:200],
             remedy="Give a batch of your own: batch=next(iter(batches)).",
         )
-    tokens = _image_tokens(model, pictures, features, config, vision, rows)
+    tokens = _image_tokens(pictures, features, config, vision, rows)
     return {**_text(config, takes, rows, tokens, text, pictures), **pictures}
 
 
 def _text(
-    config: Any, takes: set[str], rows: int, tokens: int, text: int, pictures: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:  # noqa: ANN401
+    config: Any,  # noqa: ANN401 - of any family
+    takes: set[str],
+    rows: int,
+    tokens: int,
+    text: int,
+    pictures: dict[str, torch.Tensor],  # noqa: ANN401
+) -> dict[str, torch.Tensor]:
     image = next(
         (i for n in ("image_token_id", "image_token_index") if (i := getattr(config, n, None)) is not None), None
     )
@@ -89,8 +94,12 @@ def _text(
 
 
 def _pictures(
-    model: nn.Module, config: Any, vision: Any, takes: set[str], rows: int, wanted: int | tuple[int, int] | None
-) -> dict[str, torch.Tensor] | None:  # noqa: ANN401
+    config: Any,  # noqa: ANN401 - of any family
+    vision: Any,  # noqa: ANN401
+    takes: set[str],
+    rows: int,
+    wanted: int | tuple[int, int] | None,  # noqa: ANN401
+) -> dict[str, torch.Tensor] | None:
     kind = str(getattr(config, "model_type", ""))
     patch = _side_of(getattr(vision, "patch_size", None) or getattr(config, "patch_size", None)) or 14
     named = _side_of(getattr(vision, "image_size", None))
@@ -150,13 +159,12 @@ def _pictures(
 
 
 def _image_tokens(
-    model: nn.Module,
     pictures: Mapping[str, torch.Tensor],
     features: Callable[..., Any],
-    config: Any,
-    vision: Any,
+    config: Any,  # noqa: ANN401
+    vision: Any,  # noqa: ANN401
     rows: int,
-) -> int:  # noqa: ANN401
+) -> int:
     """Per row."""
     if "image_grid_thw" in pictures:
         merge = int(getattr(vision, "spatial_merge_size", None) or 2)

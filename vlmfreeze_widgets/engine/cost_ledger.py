@@ -20,19 +20,21 @@ class Alive:
     """Bytes at one moment, beyond weights and batch.
 
     Attributes:
-        saved: Kept for the backward pass, each storage once.
+        saved: Kept for the backward pass by the model's modules, each storage once.
+        loss: Kept outside of every module: by the loss, on the logits.
         gradients: In the ``grad`` of parameters.
         other: Everything else: what an operation or a local variable holds.
     """
 
     saved: int = 0
+    loss: int = 0
     gradients: int = 0
     other: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.saved + self.gradients + self.other
+        return self.saved + self.loss + self.gradients + self.other
 
 
 class _Kept:
@@ -66,7 +68,8 @@ class Ledger:
         self._holds: Counter[int] = Counter()
         self._grads: set[int] = set()
         self._ever: set[int] = set()
-        self._saved = self._gradients = 0
+        self._of_loss: set[int] = set()
+        self._saved = self._loss = self._gradients = 0
         self.total = 0
         self.peak = Alive()
         self.saved_by_module: Counter[str] = Counter()
@@ -84,7 +87,7 @@ class Ledger:
 
     def alive(self) -> Alive:
         """What is alive now."""
-        return Alive(self._saved, self._gradients, self.total - self._saved - self._gradients)
+        return Alive(self._saved - self._loss, self._loss, self._gradients, self.total - self._saved - self._gradients)
 
     @property
     def saved_ever(self) -> int:
@@ -113,7 +116,7 @@ class Ledger:
         self._ever.discard(key)
         self.total -= size
         if self._holds.pop(key, 0):
-            self._saved -= size
+            self._let_go(key, size)
         if key in self._grads:
             self._grads.discard(key)
             self._gradients -= size
@@ -130,6 +133,9 @@ class Ledger:
         self.see(tensor)
         if not self._holds[key]:
             self._saved += self._sizes[key]
+            if not path:
+                self._of_loss.add(key)
+                self._loss += self._sizes[key]
             if key not in self._ever:
                 self._ever.add(key)
                 self.saved_by_module[path] += self._sizes[key]
@@ -143,7 +149,13 @@ class Ledger:
         self._holds[key] -= 1
         if not self._holds[key]:
             del self._holds[key]
-            self._saved -= self._sizes[key]
+            self._let_go(key, self._sizes[key])
+
+    def _let_go(self, key: int, size: int) -> None:
+        self._saved -= size
+        if key in self._of_loss:
+            self._of_loss.discard(key)
+            self._loss -= size
 
     def mark_gradient(self, gradient: torch.Tensor) -> None:
         """A tensor became the ``grad`` of a parameter."""
@@ -152,4 +164,4 @@ class Ledger:
             self._grads.add(key)
             self._gradients += self._sizes[key]
             if self._holds.pop(key, 0):
-                self._saved -= self._sizes[key]
+                self._let_go(key, self._sizes[key])

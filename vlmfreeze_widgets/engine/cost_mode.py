@@ -17,9 +17,11 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from ..core.roofline import Work
 from .cost_ledger import Ledger
 
 _aten = torch.ops.aten
+_CPU = torch.device("cpu")
 _REAL_LIMIT = 1 << 24  # elements of a tensor whose values are kept
 _INDEXING = {_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.default, _aten._index_put_impl_.default}
 # torch's counter does not know the CPU's fused attention; it is called like the GPU's.
@@ -39,7 +41,7 @@ class TraceMode(TorchDispatchMode):
     Attributes:
         path: Of the module that runs now; hooks keep it.
         flops: (phase, module path) -> floating point operations.
-        traffic: (phase, module path) -> bytes that operations read and write.
+        work: Operation -> how often it was called; views are none.
         phase: "forward" or "backward".
         operations: Calls seen.
     """
@@ -51,11 +53,21 @@ class TraceMode(TorchDispatchMode):
         self.real = real
         self.stack: list[str] = [""]
         self.flops: Counter[tuple[str, str]] = Counter()
-        self.traffic: Counter[tuple[str, str]] = Counter()
+        self.work: Counter[Work] = Counter()
         self.phase = "forward"
         self.operations = 0
         self._marks: list[int] = []
         self._marked: list[str] = []
+
+    def begin(self) -> None:
+        """Another micro-batch: what was counted of the one before is dropped, what is alive stays."""
+        self.stack, self.phase, self.operations = [""], "forward", 0
+        self.flops.clear()
+        self.work.clear()
+        self._marks.clear()
+        self._marked.clear()
+        self.ledger.begin()
+        self.ledger.saved_by_module.clear()
 
     @property
     def path(self) -> str:
@@ -85,8 +97,14 @@ class TraceMode(TorchDispatchMode):
             self._marked.append(self.stack[-1])
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:  # noqa: ANN401 - whatever the operation takes and gives
+        self,
+        func: Any,  # noqa: ANN401 - an operation
+        types: Any,  # noqa: ANN401
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
+            return args[0].fake_device  # asked for at every turn: two calls of three
         kwargs = kwargs or {}
         output = func(*args, **kwargs) if self.real else self._run(func, types, args, kwargs)
         self.operations += 1
@@ -94,24 +112,31 @@ class TraceMode(TorchDispatchMode):
         for tensor in _tensors(output):
             self.ledger.see(tensor)
             moved += tensor.numel() * tensor.element_size()
-        if not func.is_view:
-            for tensor in _tensors((args, tuple(kwargs.values()))):
-                moved += tensor.numel() * tensor.element_size()
-            self.traffic[self.phase, self.path] += moved
+        if func.is_view:
+            return output
+        is_half = False
+        for tensor in _tensors((args, tuple(kwargs.values()))):
+            moved += tensor.numel() * tensor.element_size()
+            is_half = is_half or (tensor.is_floating_point() and tensor.element_size() <= 2)
         packet = func._overloadpacket
         count = flop_registry.get(_LIKE.get(packet, packet))
+        flops = 0
         if count is not None:
-            self.flops[self.phase, self.path] += count(*args, **kwargs, out_val=output)
+            flops = int(count(*args, **kwargs, out_val=output))
         elif packet is _aten._scaled_dot_product_flash_attention_for_cpu_backward:
-            self.flops[self.phase, self.path] += _attention_backward(args[1], args[2], args[3])
+            flops = _attention_backward(args[1], args[2], args[3])
+        if flops:
+            self.flops[self.phase, self.path] += flops
+        self.work[Work(self.phase, flops, moved, is_half)] += 1
         return output
 
     def _run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
         tensors = list(_tensors((args, tuple(kwargs.values()))))
         if not any(isinstance(t, FakeTensor) for t in tensors):
             if _stays_real(func, tensors, args, kwargs):
-                return func(*args, **{k: _here(v) if k == "device" else v for k, v in kwargs.items()})
-            tensors and self._refuse_change(func, tensors)
+                return func(*args, **{k: _CPU if k == "device" else v for k, v in kwargs.items()})
+            if func._schema.is_mutable and tensors:
+                raise UnknownValues(f"{func} changes a tensor of known values that is too large to keep")
         if func in _INDEXING:
             args = (args[0], [_places(i) for i in args[1]], *args[2:])
             args = (args[0], [j for i in args[1] for j in (i if isinstance(i, tuple) else (i,))], *args[2:])
@@ -119,10 +144,6 @@ class TraceMode(TorchDispatchMode):
             raise UnknownValues(f"{func} writes unknown values into a tensor of known ones")
         args, kwargs = _map(self._fake, args), {k: _map(self._fake, v) for k, v in kwargs.items()}
         return self.fakes.__torch_dispatch__(func, types, args, kwargs)
-
-    def _refuse_change(self, func: Any, tensors: Sequence[torch.Tensor]) -> None:  # noqa: ANN401
-        if func._schema.is_mutable:
-            raise UnknownValues(f"{func} changes a tensor of known values that is too large to keep")
 
     def _fake(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if isinstance(tensor, FakeTensor) else self.fakes.from_tensor(tensor)
@@ -163,10 +184,6 @@ def _makes_values(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     size = args[0] if args and isinstance(args[0], list | tuple) else ()
     numel = torch.Size(size).numel()
     return numel <= _REAL_LIMIT and (not dtype.is_floating_point or numel <= 1)
-
-
-def _here(device: Any) -> torch.device:  # noqa: ANN401 - device or None
-    return torch.device("cpu")
 
 
 def _places(index: Any) -> Any:  # noqa: ANN401 - one index of a subscript

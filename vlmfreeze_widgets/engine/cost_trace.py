@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.roofline import Work
 from .cost_ledger import Alive, Ledger
 from .cost_mode import TraceMode
 
@@ -26,7 +27,7 @@ class Trace:
         kept: Alive at its end.
         backward: Alive at the worst moment of the backward pass.
         flops: (phase, module path) -> floating point operations.
-        traffic: (phase, module path) -> bytes read and written.
+        work: Operation -> how often it was called.
         reached: Names of the trained parameters that got a gradient.
         batch_bytes: Of the inputs.
         operations: Calls that torch dispatched.
@@ -37,7 +38,7 @@ class Trace:
     kept: Alive
     backward: Alive
     flops: Mapping[tuple[str, str], int]
-    traffic: Mapping[tuple[str, str], int]
+    work: Mapping[Work, int]
     reached: frozenset[str]
     batch_bytes: int
     operations: int = 0
@@ -47,11 +48,6 @@ class Trace:
         """All that is kept for the backward pass, each storage once."""
         return sum(self.saved.values())
 
-    @property
-    def peak(self) -> Alive:
-        """The worst moment of both passes."""
-        return max(self.forward, self.backward, key=lambda a: a.total)
-
 
 def trace_step(
     model: nn.Module,
@@ -59,6 +55,7 @@ def trace_step(
     batch: Mapping[str, Any],
     loss_of: Callable[[], torch.Tensor],
     mode: TraceMode,
+    passes: int = 1,
 ) -> Trace:
     """Traces one forward and backward pass.
 
@@ -68,6 +65,7 @@ def trace_step(
         batch: What ``loss_of`` feeds to it.
         loss_of: Runs the forward pass.
         mode: Sees the operations; not yet entered.
+        passes: Micro-batches; what is reported is the last, which finds the gradients of the others there.
     """
     ledger = mode.ledger
     ledger.give([*model.parameters(), *model.buffers()])
@@ -78,17 +76,20 @@ def trace_step(
         hooks.append(module.register_forward_pre_hook(_enters(mode, path)))
         hooks.append(module.register_forward_hook(_leaves(mode), always_call=True))
     try:
-        with mode, torch.enable_grad():
-            with torch.autograd.graph.saved_tensors_hooks(
-                lambda t: ledger.save(t, mode.path), lambda kept: kept.tensor
-            ):
-                loss = loss_of()
-            forward, kept = ledger.peak, ledger.alive()
-            ledger.begin()
-            mode.phase = "backward"
-            if loss.requires_grad:
-                loss.backward()
-            backward = ledger.peak
+        for _ in range(passes):
+            mode.begin()
+            with mode, torch.enable_grad():
+                with torch.autograd.graph.saved_tensors_hooks(
+                    lambda t: ledger.save(t, mode.path), lambda kept: kept.tensor
+                ):
+                    loss = loss_of()
+                forward, kept = ledger.peak, ledger.alive()
+                ledger.begin()
+                mode.phase = "backward"
+                if loss.requires_grad:
+                    _backward(loss)
+                del loss
+                backward = ledger.peak
     finally:
         for hook in hooks:
             hook.remove()
@@ -101,11 +102,17 @@ def trace_step(
         kept=kept,
         backward=backward,
         flops=dict(mode.flops),
-        traffic=dict(mode.traffic),
+        work=dict(mode.work),
         reached=reached,
         batch_bytes=sum(t.numel() * t.element_size() for t in given),
         operations=mode.operations,
     )
+
+
+def _backward(loss: torch.Tensor) -> None:
+    """As ``loss.backward()``; that would switch a function mode off while layers are computed again."""
+    run = torch.autograd.Variable._execution_engine.run_backward
+    run((loss,), (torch.ones_like(loss),), False, False, (), allow_unreachable=True, accumulate_grad=True)
 
 
 def _marks(ledger: Ledger) -> Callable[[torch.Tensor], None]:
@@ -117,14 +124,14 @@ def _marks(ledger: Ledger) -> Callable[[torch.Tensor], None]:
 
 
 def _enters(mode: TraceMode, path: str) -> Callable[..., None]:
-    def enter(module: nn.Module, args: Any) -> None:  # noqa: ANN401
+    def enter(*_: object) -> None:
         mode.enter(path)
 
     return enter
 
 
 def _leaves(mode: TraceMode) -> Callable[..., None]:
-    def leave(module: nn.Module, args: Any, output: Any) -> None:  # noqa: ANN401
+    def leave(*_: object) -> None:
         mode.leave()
 
     return leave
