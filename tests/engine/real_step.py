@@ -51,7 +51,8 @@ def real_step(
 ) -> RealStep:
     """Takes two real steps with the burst's own parts and reverts."""
     settings = BurstSettings(checkpointing=checkpointing, precision=precision, optimizer=optimizer)
-    with vf.apply(model, plan) as applied:
+    # As a burst: autocast is off around the step, which also keeps the copies of weights that autocast made until its end.
+    with vf.apply(model, plan) as applied, torch.autocast("cpu", enabled=False):
         if checkpointing:
             enable_checkpointing(model, checkpointing)
             applied.set_training_mode()
@@ -65,12 +66,16 @@ def real_step(
         stepper.step()
         masters.give_values()
         masters.clear_gradients()
+        torch.clear_autocast_cache()
         peak = _peak(model, batch, context)
         return RealStep(
             saved=saved,
             reached=reached,
             state_bytes=sum(
-                _bytes(v) for s in stepper.state.values() for k, v in s.items() if isinstance(v, torch.Tensor) and k != "step"
+                _bytes(v)
+                for s in stepper.state.values()
+                for k, v in s.items()
+                if isinstance(v, torch.Tensor) and k != "step"
             ),
             master_bytes=sum(_bytes(t) for t, p in zip(masters.tensors, masters.parameters, strict=True) if t is not p),
             gradient_bytes=gradient_bytes,
@@ -99,9 +104,8 @@ def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any)
         hooks.append(module.register_forward_pre_hook(lambda *_, path=path: stack.append(path)))
         hooks.append(module.register_forward_hook(leave, always_call=True))
     try:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-            with context():
-                loss = model(**batch).loss
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), context():
+            loss = model(**batch).loss
     finally:
         for hook in hooks:
             hook.remove()

@@ -23,6 +23,7 @@ from .cost_batches import TEXT_TOKENS
 from .cost_bounds import most_activations
 from .cost_ledger import Alive
 from .cost_run import Conditions, Traced, made_batch, traced
+from .cost_trace import Trace
 from .masters import computed_precision
 from .read import read_tree
 from .settings import BurstSettings
@@ -129,7 +130,7 @@ def _estimate(
         rows=int(shape[0]),
         tokens=int(torch.Size(shape).numel()),
         settings=dict(settings),
-        timeline=_timeline(held, trace.forward, trace.kept, trace.backward, trace.batch_bytes, found.tensors, settings),
+        timeline=_timeline(held, trace, found.tensors, settings),
         standing=held,
         activations=dict(by_component),
         by_module=dict(trace.saved),
@@ -145,13 +146,7 @@ def _estimate(
 
 
 def _timeline(
-    held: Standing,
-    forward: Alive,
-    kept: Alive,
-    backward: Alive,
-    batch_bytes: int,
-    tensors: tuple[TrainedTensor, ...],
-    settings: Mapping[str, Any],
+    held: Standing, trace: Trace, tensors: tuple[TrainedTensor, ...], settings: Mapping[str, Any]
 ) -> tuple[Moment, ...]:
     always = {name: held.of(name) for name in ("weights", "adapters", "masters", "optimizer")}
 
@@ -164,16 +159,16 @@ def _timeline(
                 "activations": alive.saved,
                 "logits and loss": alive.loss,
                 "temporary": alive.other,
-                "batch": batch_bytes,
+                "batch": trace.batch_bytes,
             },
         )
 
     passing = update_bytes(tensors, settings["optimizer"], settings["precision"], settings["device"] == "cuda")
     return (
-        moment("forward", forward),
-        moment("kept", kept),
-        moment("backward", backward),
-        Moment("update", {**always, "gradients": held.of("gradients"), "temporary": passing}),
+        moment("forward", trace.forward),
+        moment("kept", trace.kept),
+        moment("backward", trace.backward),
+        Moment("update", {**always, "gradients": held.of("gradients"), "temporary": passing + trace.left.other}),
         Moment("between", always),
     )
 

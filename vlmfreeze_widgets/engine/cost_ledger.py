@@ -123,7 +123,8 @@ class Ledger:
 
     def save(self, tensor: torch.Tensor, path: str) -> Any:  # noqa: ANN401 - what autograd keeps
         """Autograd keeps a tensor for the backward pass; a pack hook."""
-        kept = _Kept(tensor)
+        # An operation that keeps its own output would keep itself: the cycle through the graph is never collected.
+        kept = _Kept(tensor if tensor.is_leaf else tensor.detach())
         try:
             key = tensor.untyped_storage()._cdata
         except NotImplementedError:

@@ -26,6 +26,7 @@ class Trace:
         forward: Alive at the worst moment of the forward pass.
         kept: Alive at its end.
         backward: Alive at the worst moment of the backward pass.
+        left: Alive at its end: gradients, and what autocast keeps of weights until the step ends.
         flops: (phase, module path) -> floating point operations.
         work: Operation -> how often it was called.
         reached: Names of the trained parameters that got a gradient.
@@ -37,6 +38,7 @@ class Trace:
     forward: Alive
     kept: Alive
     backward: Alive
+    left: Alive
     flops: Mapping[tuple[str, str], int]
     work: Mapping[Work, int]
     reached: frozenset[str]
@@ -89,7 +91,7 @@ def trace_step(
                 if loss.requires_grad:
                     _backward(loss)
                 del loss
-                backward = ledger.peak
+                backward, left = ledger.peak, ledger.alive()
     finally:
         for hook in hooks:
             hook.remove()
@@ -101,6 +103,7 @@ def trace_step(
         forward=forward,
         kept=kept,
         backward=backward,
+        left=left,
         flops=dict(mode.flops),
         work=dict(mode.work),
         reached=reached,
