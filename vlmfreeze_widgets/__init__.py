@@ -33,10 +33,12 @@ _PUBLIC: dict[str, str] = {
     "Workbench": "widgets.workbench",
     "apply": "engine.apply",
     "catalog": "core.catalog",
+    "cost_switches": "engine.cost_choices",
     "demo": "demo",
     "estimate_cost": "engine.cost",
     "find_batch_size": "engine.batch_size",
     "follow": "launch.follow",
+    "largest_batch": "engine.cost_choices",
     "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
@@ -80,6 +82,7 @@ if TYPE_CHECKING:
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
     from .engine.cost import estimate_cost
+    from .engine.cost_choices import cost_switches, largest_batch
     from .engine.probe import probe
     from .engine.read import read_tree
     from .engine.result import BurstResult

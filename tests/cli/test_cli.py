@@ -124,3 +124,17 @@ def test_a_probe_prints_the_four_links_and_names_what_does_not_train(folder):
     broken = run("probe", folder, "--data", folder / "data", "-s", "projector=full", "--lr", "0", "--json")
     assert broken.exit_code == 3
     assert [f["code"] for f in json.loads(broken.stdout)["findings"]] == ["lr-zero"]
+
+
+def test_the_cost_of_a_step_is_foretold_with_its_verdict_for_a_gpu(folder):
+    args = ("cost", folder, "-s", "projector=full", "--tokens", 16, "--gpu")
+    shown = run(*args, 24, "--gpus", 4, "--switches")
+    assert shown.exit_code == 0, shown.output
+    assert "at the worst moment" in shown.output
+    assert "fits a GPU of 24 GB" in shown.output
+    assert "fsdp2  on 4 GPUs" in shown.output
+    assert "checkpointing saves" in shown.output
+    read = json.loads(run(*args, "t4", "--json").output)
+    assert read["fits"] is True
+    assert sum(read["parts"].values()) == read["peak_bytes"]
+    assert run(*args, "abacus").exit_code == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .components import LABELS
 from .cost import CostEstimate
 from .cost_memory import Standing
-from .devices import DEVICES
+from .devices import DEVICES, usable_bytes
 from .wording import count, seconds, size
 
 _AT = {"forward": "in the forward pass", "backward": "in the backward pass", "update": "in the optimizer's update"}
@@ -44,6 +44,22 @@ def cost_text(cost: CostEstimate) -> str:
     lines.append(f"  on disk: {files}whole checkpoint {size(cost.checkpoint_bytes)}")
     lines += [f"  ! {note}" for note in cost.notes]
     return "\n".join(lines)
+
+
+def fit_text(cost: CostEstimate, memory_bytes: int, largest: int | None) -> str:
+    """Whether the step fits a GPU, with what is left or lacking, and the largest micro-batch.
+
+    Args:
+        cost: Estimated.
+        memory_bytes: Of the GPU as sold.
+        largest: Rows; None where it is not known.
+    """
+    room = usable_bytes(memory_bytes)
+    answer = {True: "fits", False: "does not fit", None: "may or may not fit"}[cost.fits(memory_bytes)]
+    off = abs(room - cost.peak_bytes)
+    rest = f"{size(off)} {'are left' if cost.peak_bytes <= room else 'are lacking'} of {size(room)} for tensors"
+    rows = "" if largest is None else f"; the largest micro-batch has {largest} {'row' if largest == 1 else 'rows'}"
+    return f"  {answer} a GPU of {memory_bytes / 2**30:g} GB: {rest}{rows}"
 
 
 def _training(standing: Standing, component: str) -> int:

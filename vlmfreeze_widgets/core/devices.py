@@ -70,30 +70,37 @@ def usable_bytes(memory_bytes: int) -> int:
     return max(0, int(memory_bytes * (1 - FRAGMENTATION)) - CONTEXT_BYTES)
 
 
-def find_device(wanted: str) -> Device | None:
-    """The device of a name; None where the text is a number of gigabytes.
+def find_device(wanted: str) -> Device:
+    """The device of a name; the beginning of one is enough.
+
+    Raises:
+        UnknownDevice: There is none.
+    """
+    plain = {_plain(name): device for name, device in DEVICES.items()}
+    found = plain.get(_plain(wanted)) or next(
+        (d for n, d in plain.items() if n.startswith(_plain(wanted) or "?")), None
+    )
+    if found is None:
+        close = nearest(wanted, DEVICES)
+        raise UnknownDevice(
+            f"No GPU is known as {wanted!r}.",
+            expected=f"one of {', '.join(DEVICES)}, or its memory in GB",
+            found=repr(wanted)[:60],
+            remedy=f"Did you mean {close[0]!r}?" if close else "Give the memory, such as 24.",
+        )
+    return found
+
+
+def memory_of(wanted: str) -> int:
+    """Bytes of a device by its name, or of a number of gigabytes as cards are sold by.
 
     Raises:
         UnknownDevice: It is neither.
     """
-    plain = {_plain(name): device for name, device in DEVICES.items()}
-    found = plain.get(_plain(wanted)) or next((d for n, d in plain.items() if n.startswith(_plain(wanted))), None)
-    if found is not None and not _is_number(wanted):
-        return found
-    if _is_number(wanted):
-        return None
-    close = nearest(wanted, DEVICES)
-    raise UnknownDevice(
-        f"No GPU is known as {wanted!r}.",
-        expected=f"one of {', '.join(DEVICES)}, or its memory in GB",
-        found=repr(wanted)[:60],
-        remedy=f"Did you mean {close[0]!r}?" if close else "Give the memory, such as 24.",
-    )
+    if wanted.replace(".", "", 1).isdigit():
+        return int(float(wanted) * 2**30)
+    return find_device(wanted).memory_bytes
 
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum()).removeprefix("nvidia").removeprefix("geforce")
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdigit()

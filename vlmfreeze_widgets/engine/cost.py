@@ -1,4 +1,7 @@
-"""What one training step will cost, before it runs: ``estimate_cost`` joins the arithmetic on the plan with a traced step."""
+"""What one training step will cost, before it runs: ``estimate_cost`` joins the arithmetic on the plan with a traced step.
+
+Long because each argument of it is explained.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from torch import nn
 
 from ..core.cost import CostEstimate, Flops, Moment
 from ..core.cost_memory import BYTES, Standing, TrainedTensor, standing, update_bytes
+from ..core.cost_plan import adapter_file_bytes, gathered_bytes, weight_bytes
 from ..core.errors import BadBatch, InvalidStrategy
 from ..core.plan import Plan
 from ..core.plan_text import sentence
@@ -20,7 +24,7 @@ from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from .cost_batches import TEXT_TOKENS
-from .cost_bounds import most_activations
+from .cost_bounds import bounds
 from .cost_ledger import Alive
 from .cost_run import Conditions, Traced, made_batch, traced
 from .cost_trace import Trace
@@ -75,7 +79,7 @@ def estimate_cost(
         InvalidStrategy: A setting that cannot be meant.
     """
     BurstSettings(optimizer=optimizer, checkpointing=checkpointing, precision=precision, accumulation=accumulation)
-    model, tree = _model_of(source, strategy)
+    model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_strategy(strategy), tree)
     plan.check()
     wanted = _dtype(dtype)
@@ -93,29 +97,45 @@ def estimate_cost(
         "attention": attention or "as the model has it",
         "device": "cuda" if on_gpu else "cpu",
     }
+    named = None if wanted is None else str(wanted).removeprefix("torch.")
+    config = getattr(model, "config", None)
     try:
         used = _on_cpu(batch) if batch is not None else made_batch(model, rows, picture_size, text_tokens)
         found = traced(model, plan, used, conditions)
     except BadBatch:
         if batch is not None:
             raise
-        return _bound(plan, model, settings, wanted, rows, text_tokens, "No typical batch is known for this model.")
+        return bounds(
+            plan,
+            config,
+            settings,
+            named,
+            (rows, TEXT_TOKENS if text_tokens is None else text_tokens),
+            "No typical batch is known for this model.",
+        )
     except Exception as error:
         why = f"{type(error).__name__}: {str(error)[:200]}"
-        return _bound(plan, model, settings, wanted, rows, text_tokens, f"Its code cannot be traced ({why}).")
-    return _estimate(plan, found, settings, wanted, used, notes)
+        return bounds(
+            plan,
+            config,
+            settings,
+            named,
+            (rows, TEXT_TOKENS if text_tokens is None else text_tokens),
+            f"Its code cannot be traced ({why}).",
+        )
+    return _estimate(plan, found, settings, named, used, notes)
 
 
 def _estimate(
     plan: Plan,
     found: Traced,
     settings: Mapping[str, Any],
-    dtype: torch.dtype | None,
+    dtype: str | None,
     batch: Mapping[str, Any],
     notes: list[str],
 ) -> CostEstimate:
     trace, tree = found.trace, plan.tree
-    held = standing(_weights(tree, dtype), found.tensors, settings["optimizer"], settings["precision"])
+    held = standing(weight_bytes(tree, dtype), found.tensors, settings["optimizer"], settings["precision"])
     unreached = tuple(t.name for t in found.tensors if not t.is_reached)
     if unreached:
         notes.append(f"No gradient reaches {len(unreached)} tensors that train, such as {unreached[0]}.")
@@ -138,9 +158,9 @@ def _estimate(
         work=trace.work,
         trainable_params=sum(t.params for t in found.tensors),
         unreached=unreached,
-        adapter_bytes=_adapter_file(found.tensors),
-        checkpoint_bytes=sum(_weights(tree, dtype, buffers=False).values()),
-        gathered_bytes=_largest_group(tree, dtype),
+        adapter_bytes=adapter_file_bytes(found.tensors),
+        checkpoint_bytes=sum(weight_bytes(tree, dtype, buffers=False).values()),
+        gathered_bytes=gathered_bytes(tree, dtype),
         notes=tuple(notes),
     )
 
@@ -173,52 +193,6 @@ def _timeline(
     )
 
 
-def _bound(
-    plan: Plan,
-    model: nn.Module,
-    settings: Mapping[str, Any],
-    dtype: torch.dtype | None,
-    rows: int,
-    text: int | None,
-    why: str,
-) -> CostEstimate:
-    """What is certain without the model's code, as if a gradient reached all that trains; and an upper limit by rule."""
-    tree = plan.tree
-    wanted = str(dtype).removeprefix("torch.") if dtype is not None else None
-    tensors = [
-        TrainedTensor(p.name, p.component, p.shape, wanted or p.dtype, False, True)
-        for p in tree.parameters
-        if p.name in plan.trainable
-    ]
-    if plan.adapter_params:
-        component = tree.component_of(next(iter(plan.lora_targets)))
-        tensors.append(TrainedTensor("adapters", component, (plan.adapter_params,), "float32", True, True))
-    held = standing(_weights(tree, dtype), tensors, settings["optimizer"], settings["precision"])
-    always = {name: held.of(name) for name in ("weights", "adapters", "masters", "optimizer")}
-    update = Moment("update", {**always, "gradients": held.of("gradients")})
-    most = most_activations(getattr(model, "config", None), tree, rows, TEXT_TOKENS if text is None else text)
-    return CostEstimate(
-        title=tree.title,
-        sentence=sentence(plan),
-        rows=rows,
-        tokens=0,
-        settings=dict(settings),
-        timeline=(update, Moment("between", always)),
-        standing=held,
-        activations={},
-        by_module={},
-        flops=Flops({}, {}),
-        work={},
-        trainable_params=plan.trainable_params,
-        adapter_bytes=_adapter_file(tuple(tensors)),
-        checkpoint_bytes=sum(_weights(tree, dtype, buffers=False).values()),
-        gathered_bytes=_largest_group(tree, dtype),
-        is_bound=True,
-        upper_bytes=None if most is None else update.nbytes + most,
-        notes=(f"{why} The memory shown is the least, without any activation.",),
-    )
-
-
 def _flops(tree: ModuleTree, counted: Mapping[tuple[str, str], int], phase: str) -> dict[str, int]:
     found: Counter[str] = Counter()
     for (when, path), number in counted.items():
@@ -227,33 +201,8 @@ def _flops(tree: ModuleTree, counted: Mapping[tuple[str, str], int], phase: str)
     return dict(found)
 
 
-def _weights(tree: ModuleTree, dtype: torch.dtype | None, buffers: bool = True) -> dict[str, int]:
-    width = BYTES[str(dtype).removeprefix("torch.")] if dtype is not None else 0
-    found: Counter[str] = Counter()
-    for p in tree.parameters:
-        if not p.is_alias:
-            found[p.component] += p.params * width if width and not p.is_packed else p.nbytes
-    for node in tree.nodes if buffers else ():
-        if node.own_buffer_bytes:
-            found[tree.component_of(node.path)] += node.own_buffer_bytes
-    return dict(found)
-
-
-def _largest_group(tree: ModuleTree, dtype: torch.dtype | None) -> int:
-    scale = 1.0 if dtype is None or tree.dtype not in BYTES else BYTES[str(dtype)[6:]] / BYTES[tree.dtype]
-    blocks = [child.total_bytes for name in tree.components if (b := tree.blocks(name)) for child in b.children]
-    single = [p.nbytes for p in tree.parameters if p.component in ("embeddings", "head")]
-    return int(max([*blocks, *single, 0]) * scale)
-
-
-def _adapter_file(tensors: tuple[TrainedTensor, ...]) -> int:
-    """PEFT's file: adapters in float32, and what trains in full beside them as ``modules_to_save``."""
-    if not any(t.is_adapter for t in tensors):
-        return 0
-    return sum(t.nbytes for t in tensors)
-
-
-def _model_of(source: Any, strategy: object) -> tuple[nn.Module, ModuleTree]:  # noqa: ANN401
+def model_and_tree(source: Any, strategy: object) -> tuple[nn.Module, ModuleTree]:  # noqa: ANN401
+    """The model (real or on meta) and tree of a source; a plan brings its own tree."""
     if isinstance(source, nn.Module):
         model = unwrap(source)
         return model, strategy.tree if isinstance(strategy, Plan) else read_tree(model)

@@ -117,6 +117,10 @@ def _trace(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
     adapters = torch.bfloat16 if conditions.precision == "bf16-pure" else torch.float32
     with _quietly():
         trained = put_plan(copied, plan, fakes, conditions.checkpointing, adapters)
+        for part in copied.modules() if conditions.checkpointing else ():
+            # transformers does the same in its forward, and says so each time.
+            if getattr(getattr(part, "config", None), "use_cache", False):
+                part.config.use_cache = False
         one = MicroBatch(0, batch, 1, 1)
         mode = TraceMode(fakes, Ledger(_GPU_BLOCK if conditions.on_gpu else 1))
 
