@@ -17,6 +17,7 @@ _PUBLIC: dict[str, str] = {
     "BurstResult": "engine.result",
     "BurstSettings": "engine.settings",
     "COMPONENTS": "core.components",
+    "CostEstimate": "core.cost",
     "FROZEN": "core.tuning",
     "FULL": "core.tuning",
     "FreezeMap": "widgets.freeze_map",
@@ -32,11 +33,14 @@ _PUBLIC: dict[str, str] = {
     "Workbench": "widgets.workbench",
     "apply": "engine.apply",
     "catalog": "core.catalog",
+    "cost_switches": "engine.cost_choices",
     "demo": "demo",
+    "estimate_cost": "engine.cost",
     "export": "trainers.registry",
     "find_batch_size": "engine.batch_size",
     "follow": "launch.follow",
     "import_strategy": "trainers.registry",
+    "largest_batch": "engine.cost_choices",
     "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
@@ -64,6 +68,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from .core.catalog import catalog
     from .core.components import COMPONENTS
+    from .core.cost import CostEstimate
     from .core.errors import VlmFreezeError
     from .core.history import History
     from .core.plan import Plan
@@ -78,6 +83,8 @@ if TYPE_CHECKING:
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
+    from .engine.cost import estimate_cost
+    from .engine.cost_choices import cost_switches, largest_batch
     from .engine.probe import probe
     from .engine.read import read_tree
     from .engine.result import BurstResult

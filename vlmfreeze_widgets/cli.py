@@ -1,5 +1,4 @@
-"""The command ``vlmfreeze``: tree, catalog, plan, probe, burst, launch, import, export and lab. It says what the library says; no
-rule lives here.
+"""The command ``vlmfreeze``: look, plan, cost, probe, burst, launch, import, export, lab. It says what the library says: no rules.
 
 Long because typer reads each command's options from its signature.
 
@@ -33,7 +32,7 @@ from .core.strategy import Strategy
 from .core.tree import ModuleTree
 from .core.tree_facts import tree_facts
 from .core.tree_text import tree_text
-from .core.wording import count, rate, share
+from .core.wording import count, rate, share, size
 
 app = typer.Typer(
     help="See a vision-language model, choose what trains, run a burst.", no_args_is_help=True, add_completion=False
@@ -187,6 +186,64 @@ def _show(resolved: Plan) -> None:
     for warning in resolved.warnings:
         mark = "[red]✗[/]" if warning.severity == "refusal" else "[yellow]![/]"
         out.print(f"{mark} {warning.message} {warning.remedy}", soft_wrap=True)
+
+
+@app.command()
+@_mendable
+def cost(
+    source: Source = "demo",
+    rules: Rules = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="A GPU, such as 'A100 80GB', or its memory in GB, such as 24.")
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="How many share, for DDP, FSDP2 and ZeRO.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Rows of a micro-batch.")] = 1,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Text tokens per row.")] = None,
+    picture: Annotated[int | None, typer.Option(min=1, help="Side of a picture in pixels.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the weights, such as bfloat16.")] = None,
+    optimizer: Annotated[str, typer.Option(help="adamw, adamw8bit, sgd or adafactor.")] = "adamw",
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Recompute activations.")] = False,
+    precision: Annotated[str, typer.Option(help="As of a burst.")] = "auto",
+    accumulation: Annotated[int, typer.Option(min=1, help="Micro-batches per step.")] = 1,
+    switches: Annotated[bool, typer.Option("--switches", help="What other choices would save.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Foretell memory and time of a training step; nothing is allocated."""
+    from .core.cost_text import fit_text
+    from .core.devices import memory_of
+    from .core.resolve import resolve
+    from .engine.cost import estimate_cost, model_and_tree
+    from .engine.cost_choices import cost_switches, largest_batch
+
+    memory = None if gpu is None else memory_of(gpu)
+    loaded = _trainable(source, None)[0] if source == "demo" else source
+    model, found = model_and_tree(loaded, None)
+    resolved = resolve(_strategy(found, rules, None, strategy, preset), found)
+    how: dict[str, Any] = {
+        "picture_size": picture, "text_tokens": tokens, "dtype": dtype, "optimizer": optimizer,
+        "checkpointing": checkpointing, "precision": precision, "accumulation": accumulation,
+    }  # fmt: skip
+    estimated = estimate_cost(model, resolved, rows=batch, **how)
+    largest = largest_batch(model, resolved, memory, **how) if memory and not estimated.is_bound else None
+    other = cost_switches(model, resolved, rows=batch, **how) if switches else ()
+    shards = (
+        [estimated.on_gpus(gpus, scheme) for scheme in ("ddp", "fsdp2", "zero1", "zero2", "zero3")] if gpus > 1 else []
+    )
+    if as_json:
+        read = {**estimated.to_dict(), "gpus": {s.scheme: s.peak_bytes for s in shards}}
+        if memory is not None:
+            read |= {"fits": estimated.fits(memory), "largest_batch": largest.rows if largest else None}
+        print(json.dumps({**read, "switches": {s.name: s.saved_bytes for s in other}}))
+        return
+    print(estimated)
+    if memory is not None:
+        print(fit_text(estimated, memory, largest.rows if largest else None))
+    for shard in shards:
+        print(f"  {shard.scheme:<6} on {gpus} GPUs: {size(shard.peak_bytes)} each")
+    for switch in other:
+        print(f"  {switch}")
 
 
 @app.command()

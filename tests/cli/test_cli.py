@@ -169,3 +169,17 @@ def test_an_export_that_is_not_exact_says_so_and_strict_refuses_it(folder):
     strict = run("export", folder, *rules, "--to", "llamafactory", "--strict")
     assert strict.exit_code == 1
     assert "learns at" in strict.output
+
+
+def test_the_cost_of_a_step_is_foretold_with_its_verdict_for_a_gpu(folder):
+    args = ("cost", folder, "-s", "projector=full", "--tokens", 16, "--gpu")
+    shown = run(*args, 24, "--gpus", 4, "--switches")
+    assert shown.exit_code == 0, shown.output
+    assert "at the worst moment" in shown.output
+    assert "fits a GPU of 24 GB" in shown.output
+    assert "fsdp2  on 4 GPUs" in shown.output
+    assert "checkpointing saves" in shown.output
+    read = json.loads(run(*args, "t4", "--json").output)
+    assert read["fits"] is True
+    assert sum(read["parts"].values()) == read["peak_bytes"]
+    assert run(*args, "abacus").exit_code == 1

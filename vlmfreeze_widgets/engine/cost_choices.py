@@ -1,0 +1,201 @@
+"""What other choices would cost: switches one at a time, and the largest micro-batch for a memory. Every answer is an estimate of
+its own, not a rule of thumb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.components import LABELS
+from ..core.cost import CostEstimate
+from ..core.devices import usable_bytes
+from ..core.errors import InvalidStrategy, PlanRefused
+from ..core.plan import Plan
+from ..core.plan_text import component_rows
+from ..core.resolve import resolve
+from ..core.strategy import Strategy
+from ..core.wording import share, size
+from .batch_size import repeat_rows
+from .cost import estimate_cost, model_and_tree
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One thing done otherwise.
+
+    Attributes:
+        name: Such as "checkpointing" or "freeze vision_tower".
+        label: In words.
+        saved_bytes: Of the peak; below 0 it costs memory.
+        flops_ratio: Operations of a step, relative to before.
+        cost: With the switch.
+    """
+
+    name: str
+    label: str
+    saved_bytes: int
+    flops_ratio: float
+    cost: CostEstimate
+
+    def __str__(self) -> str:
+        verb = "saves" if self.saved_bytes >= 0 else "costs"
+        change = self.flops_ratio - 1
+        work = (
+            f", {'costs' if change > 0 else 'saves'} {share(abs(change), 1)} of the operations"
+            if abs(change) >= 0.005
+            else ""
+        )
+        return f"{self.label} {verb} {size(abs(self.saved_bytes))}{work}"
+
+
+@dataclass(frozen=True)
+class LargestBatch:
+    """How many rows fit.
+
+    Attributes:
+        rows: 0 where not even one does.
+        cost: Of so many rows (of one where none fit).
+        estimates: Rows -> peak bytes, of all that were tried.
+        is_limit: Whether one row more was found not to fit.
+    """
+
+    rows: int
+    cost: CostEstimate
+    estimates: Mapping[int, int]
+    is_limit: bool
+
+
+def cost_switches(
+    source: Any,  # noqa: ANN401 - as of estimate_cost
+    strategy: Strategy | Plan | Mapping[str, object],
+    batch: Mapping[str, Any] | None = None,
+    **how: Any,  # noqa: ANN401 - as of estimate_cost
+) -> tuple[Switch, ...]:
+    """What each switch saves or costs, one at a time, the largest saving first.
+
+    Args:
+        source: As of ``estimate_cost``.
+        strategy: As of ``estimate_cost``.
+        batch: As of ``estimate_cost``.
+        how: The other arguments of ``estimate_cost``.
+
+    Returns:
+        Recomputation on or off, an 8-bit optimizer, and the freezing of each component that trains. What cannot be estimated is
+        left out.
+    """
+    model, tree = model_and_tree(source, strategy)
+    plan = strategy if isinstance(strategy, Plan) else resolve(_as_strategy(strategy), tree)
+    now = estimate_cost(model, plan, batch, **how)
+    found = [
+        Switch(name, label, now.peak_bytes - other.peak_bytes, _ratio(other, now), other)
+        for name, label, make in _others(model, plan, batch, how)
+        if (other := make()) is not None and other.is_bound == now.is_bound
+    ]
+    return tuple(sorted(found, key=lambda s: -s.saved_bytes))
+
+
+def largest_batch(
+    source: Any,  # noqa: ANN401 - as of estimate_cost
+    strategy: Strategy | Plan | Mapping[str, object],
+    memory_bytes: int,
+    batch: Mapping[str, Any] | None = None,
+    *,
+    most: int = 4096,
+    **how: Any,  # noqa: ANN401 - as of estimate_cost
+) -> LargestBatch:
+    """The largest micro-batch whose step fits, without a GPU; ``find_batch_size`` tries real steps on one.
+
+    Args:
+        source: As of ``estimate_cost``.
+        strategy: As of ``estimate_cost``.
+        memory_bytes: Of the GPU as sold; room for the context and the allocator's losses is taken off.
+        batch: Its rows are repeated; None: typical batches.
+        most: Rows at most.
+        how: The other arguments of ``estimate_cost``, without ``rows``.
+    """
+    model, tree = model_and_tree(source, strategy)
+    plan = strategy if isinstance(strategy, Plan) else resolve(_as_strategy(strategy), tree)
+    room = usable_bytes(memory_bytes)
+    tried: dict[int, CostEstimate] = {}
+
+    def peak(rows: int) -> int:
+        if rows not in tried:
+            given = {"batch": repeat_rows(batch, rows)} if batch is not None else {"rows": rows}
+            tried[rows] = estimate_cost(model, plan, **given, **how)
+        return tried[rows].peak_bytes
+
+    if peak(1) > room:
+        return LargestBatch(0, tried[1], _peaks(tried), True)
+    good, bad = 1, most + 1
+    guess = 2
+    while bad - good > 1:
+        if peak(guess) <= room:
+            good = guess
+        else:
+            bad = guess
+        # Memory is a straight line in the rows but for rounding and for the moment at which it is highest.
+        low, high = sorted(tried)[:: max(1, len(tried) - 1)][:2]
+        slope = max(1.0, (peak(high) - peak(low)) / (high - low))
+        guess = min(max(int(low + (room - peak(low)) / slope), good + 1), bad - 1)
+        if guess == good + 1 and bad - good > 2 and guess in tried:
+            guess = (good + bad) // 2
+    peak(good)
+    return LargestBatch(good, tried[good], _peaks(tried), bad <= most)
+
+
+def _others(
+    model: Any,  # noqa: ANN401
+    plan: Plan,
+    batch: Mapping[str, Any] | None,
+    how: Mapping[str, Any],
+) -> Iterator[tuple[str, str, Callable[[], CostEstimate | None]]]:
+    def with_(**changed: Any) -> Callable[[], CostEstimate | None]:  # noqa: ANN401
+        return lambda: _maybe(model, plan, batch, {**how, **changed})
+
+    on = bool(how.get("checkpointing"))
+    yield "checkpointing", "no checkpointing" if on else "checkpointing", with_(checkpointing=not on)
+    if how.get("optimizer", "adamw") == "adamw":
+        yield "adamw8bit", "AdamW in 8 bits", with_(optimizer="adamw8bit")
+    trained = [row.name for row in component_rows(plan) if row.trainable_params]
+    for name in trained if len(trained) > 1 else ():
+        yield (
+            f"freeze {name}",
+            f"freezing the {LABELS.get(name, name)}",
+            lambda name=name: _maybe(model, _frozen(plan, name), batch, how),
+        )
+
+
+def _frozen(plan: Plan, component: str) -> Plan:
+    """The plan without what a component trains, whatever rules chose it."""
+    rules = {
+        t: r
+        for t, r in plan.strategy.rules.items()
+        if t in plan.tree.components or plan.tree.component_of(t) != component
+    }
+    return resolve(Strategy({**rules, component: "frozen"}, lr=plan.strategy.lr), plan.tree)
+
+
+def _maybe(
+    model: Any,  # noqa: ANN401
+    plan: Plan,
+    batch: Mapping[str, Any] | None,
+    how: Mapping[str, Any],
+) -> CostEstimate | None:
+    try:
+        return estimate_cost(model, plan, batch, **how)
+    except (PlanRefused, InvalidStrategy):
+        return None
+
+
+def _ratio(other: CostEstimate, now: CostEstimate) -> float:
+    return other.flops.total / now.flops.total if now.flops.total else 1.0
+
+
+def _peaks(tried: Mapping[int, CostEstimate]) -> dict[int, int]:
+    return {rows: cost.peak_bytes for rows, cost in sorted(tried.items())}
+
+
+def _as_strategy(given: Strategy | Mapping[str, object]) -> Strategy:
+    return given if isinstance(given, Strategy) else Strategy(given)  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""A copy of a model whose tensors are fake: nothing is allocated, and the model itself is not touched.
+
+The plan is put on the copy as ``engine.apply`` puts it on the model: adapters, flags, modes, recomputation.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from ..core.plan import Plan
+from ..core.ports import port
+from .checkpointing import enable_checkpointing
+from .modes import train_what_trains
+
+
+def fake_copy(model: nn.Module, fakes: FakeTensorMode, dtype: torch.dtype | None = None) -> nn.Module:
+    """A copy on fake tensors of the CPU; shared tensors stay shared.
+
+    Args:
+        model: Real or on meta.
+        fakes: Makes the tensors.
+        dtype: Of floating-point parameters; None: as they are.
+    """
+    memo: dict[int, Any] = {}
+    for parameter in model.parameters():
+        wanted = dtype if dtype is not None and parameter.is_floating_point() else parameter.dtype
+        memo[id(parameter)] = nn.Parameter(_fake_like(parameter, fakes, wanted), requires_grad=False)
+    for module in model.modules():
+        for buffer in module._buffers.values():
+            if buffer is not None and id(buffer) not in memo:
+                memo[id(buffer)] = _fake_like(buffer, fakes, buffer.dtype)
+    for tensor in (t for m in model.modules() for t in vars(m).values() if isinstance(t, torch.Tensor)):
+        memo.setdefault(id(tensor), _fake_like(tensor, fakes, tensor.dtype))
+    made: nn.Module = copy.deepcopy(model, memo)
+    return made
+
+
+def put_plan(
+    model: nn.Module,
+    plan: Plan,
+    fakes: FakeTensorMode,
+    checkpointing: bool | str = False,
+    adapters: torch.dtype = torch.float32,
+) -> dict[str, nn.Parameter]:
+    """Adapters, flags, modes and recomputation, as a burst sets them.
+
+    Args:
+        model: From ``fake_copy``; changed in place.
+        plan: Of its tree.
+        fakes: Makes the adapters' tensors.
+        checkpointing: As in the settings of a burst.
+        adapters: Their dtype: float32, but for "bf16-pure".
+
+    Returns:
+        The parameters that train, by the names of the plan.
+    """
+    named = dict(model.named_parameters())
+    trained: dict[str, nn.Parameter] = {name: named[name] for name in sorted(plan.trainable)}
+    if plan.lora_targets:
+        with torch.device("meta"):
+            added = port("lora").inject(model, plan.lora_targets)
+        trained |= _faked(model, added, fakes, adapters)
+    wanted = {id(p) for p in trained.values()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(id(parameter) in wanted)
+    train_what_trains(model)
+    if checkpointing:
+        enable_checkpointing(model, checkpointing)
+        train_what_trains(model)
+    return trained
+
+
+def _fake_like(tensor: torch.Tensor, fakes: FakeTensorMode, dtype: torch.dtype) -> torch.Tensor:
+    with fakes:
+        return torch.empty_strided(tuple(tensor.shape), tensor.stride(), dtype=dtype, device="cpu")
+
+
+def _faked(
+    model: nn.Module, added: dict[str, nn.Parameter], fakes: FakeTensorMode, dtype: torch.dtype
+) -> dict[str, nn.Parameter]:
+    """Adapters were made on meta, where drawing their start values costs nothing; they join the rest of the copy."""
+    made: dict[int, nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.is_meta and not isinstance(parameter, FakeTensor):
+                if id(parameter) not in made:
+                    made[id(parameter)] = nn.Parameter(_fake_like(parameter, fakes, dtype))
+                module._parameters[name] = made[id(parameter)]
+    return {name: made[id(parameter)] for name, parameter in added.items()}

@@ -1,0 +1,168 @@
+"""What is alive while a step is traced: bytes by storage, those that wait for the backward pass, gradients, and the peak.
+
+It looks at tensors and never at what they hold. Which operations run is in ``engine.cost_mode``, what comes of it in
+``engine.cost_trace``.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Bytes at one moment, beyond weights and batch.
+
+    Attributes:
+        saved: Kept for the backward pass by the model's modules, each storage once.
+        loss: Kept outside of every module: by the loss, on the logits.
+        gradients: In the ``grad`` of parameters.
+        other: Everything else: what an operation or a local variable holds.
+    """
+
+    saved: int = 0
+    loss: int = 0
+    gradients: int = 0
+    other: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.saved + self.loss + self.gradients + self.other
+
+
+class _Kept:
+    """Stands in the autograd graph for a saved tensor; when it goes, the tensor is let go."""
+
+    __slots__ = ("__weakref__", "tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+
+class Ledger:
+    """Counts storages from their first sight to their end.
+
+    Args:
+        rounding: Every storage takes a multiple of so many bytes (512 in torch's CUDA allocator).
+
+    Attributes:
+        total: Bytes alive now, beyond what was there before.
+        peak: What was alive when ``total`` was highest since ``begin``.
+        saved_by_module: Module path -> bytes that it was the first to save, in all.
+        saved_ever: Their sum.
+    """
+
+    def __init__(self, rounding: int = 1) -> None:
+        self._rounding = rounding
+        self._sizes: dict[int, int] = {}
+        self._watched: dict[int, Any] = {}
+        self._given: set[int] = set()
+        self._given_refs: list[Any] = []
+        self._holds: Counter[int] = Counter()
+        self._grads: set[int] = set()
+        self._ever: set[int] = set()
+        self._of_loss: set[int] = set()
+        self._saved = self._loss = self._gradients = 0
+        self.total = 0
+        self.peak = Alive()
+        self.saved_by_module: Counter[str] = Counter()
+
+    def give(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Weights and batch: they are there before and are not counted here."""
+        for tensor in tensors:
+            storage = tensor.untyped_storage()
+            self._given.add(storage._cdata)
+            self._given_refs.append(storage)
+
+    def begin(self) -> None:
+        """A new phase: its peak begins with what is alive now."""
+        self.peak = self.alive()
+
+    def alive(self) -> Alive:
+        """What is alive now."""
+        return Alive(self._saved - self._loss, self._loss, self._gradients, self.total - self._saved - self._gradients)
+
+    @property
+    def saved_ever(self) -> int:
+        """Bytes that were ever saved for a backward pass."""
+        return sum(self.saved_by_module.values())
+
+    def see(self, tensor: torch.Tensor) -> None:
+        """Takes note of an operation's output."""
+        try:
+            storage = tensor.untyped_storage()
+        except NotImplementedError:  # sparse tensors have none
+            return
+        key = storage._cdata
+        if key in self._sizes or key in self._given:
+            return
+        size = -(-storage.nbytes() // self._rounding) * self._rounding
+        self._sizes[key] = size
+        self._watched[key] = weakref.ref(storage, lambda _, key=key: self._gone(key))  # type: ignore[misc]
+        self.total += size
+        if self.total > self.peak.total:
+            self.peak = self.alive()
+
+    def _gone(self, key: int) -> None:
+        size = self._sizes.pop(key)
+        self._watched.pop(key)
+        self._ever.discard(key)
+        self.total -= size
+        if self._holds.pop(key, 0):
+            self._let_go(key, size)
+        if key in self._grads:
+            self._grads.discard(key)
+            self._gradients -= size
+
+    def save(self, tensor: torch.Tensor, path: str) -> Any:  # noqa: ANN401 - what autograd keeps
+        """Autograd keeps a tensor for the backward pass; a pack hook."""
+        # An operation that keeps its own output would keep itself: the cycle through the graph is never collected.
+        kept = _Kept(tensor if tensor.is_leaf else tensor.detach())
+        try:
+            key = tensor.untyped_storage()._cdata
+        except NotImplementedError:
+            return kept
+        if key in self._given:
+            return kept
+        self.see(tensor)
+        if not self._holds[key]:
+            self._saved += self._sizes[key]
+            if not path:
+                self._of_loss.add(key)
+                self._loss += self._sizes[key]
+            if key not in self._ever:
+                self._ever.add(key)
+                self.saved_by_module[path] += self._sizes[key]
+        self._holds[key] += 1
+        weakref.finalize(kept, self._release, key)
+        return kept
+
+    def _release(self, key: int) -> None:
+        if key not in self._holds:
+            return
+        self._holds[key] -= 1
+        if not self._holds[key]:
+            del self._holds[key]
+            self._let_go(key, self._sizes[key])
+
+    def _let_go(self, key: int, size: int) -> None:
+        self._saved -= size
+        if key in self._of_loss:
+            self._of_loss.discard(key)
+            self._loss -= size
+
+    def mark_gradient(self, gradient: torch.Tensor) -> None:
+        """A tensor became the ``grad`` of a parameter."""
+        key = gradient.untyped_storage()._cdata
+        if key in self._sizes and key not in self._grads:
+            self._grads.add(key)
+            self._gradients += self._sizes[key]
+            if self._holds.pop(key, 0):
+                self._let_go(key, self._sizes[key])
