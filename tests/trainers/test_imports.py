@@ -65,6 +65,14 @@ def test_every_form_of_the_same_settings_is_the_same_strategy(form):
     assert read.strategy.lr == {"": 2e-5}
 
 
+def test_what_was_read_is_itself_a_strategy_and_tells_its_notes():
+    read = vf.import_strategy({"finetuning_type": "lora", "additional_target": "multi_modal_projector"}, LLAVA)
+    assert isinstance(read, vf.Strategy)
+    assert read == read.strategy
+    assert vf.resolve(read, LLAVA).to_dict() == vf.resolve(read.strategy, LLAVA).to_dict()
+    assert "note: additional_target trains full copies" in str(read)
+
+
 def test_a_file_is_found_by_its_path_and_read_by_the_yaml_of_its_trainer(tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text("finetuning_type: full\nfreeze_vision_tower: no\nlearning_rate: 1e-5\nnum_train_epochs: 3\n")

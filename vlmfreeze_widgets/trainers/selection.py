@@ -115,24 +115,41 @@ def _same(ours: float, theirs: float | None) -> bool:
     return theirs is not None and abs(ours - theirs) <= 1e-9 * max(abs(ours), abs(theirs))
 
 
-@dataclass(frozen=True)
-class Imported:
-    """A trainer's settings as a strategy.
+class Imported(Strategy):
+    """A trainer's settings as a strategy, and what should be known about them.
+
+    It resolves on its tree to exactly what the trainer trains, rates included, unless a note says otherwise.
 
     Attributes:
-        strategy: Resolves on the tree to exactly what the trainer trains, rates included, unless a note says otherwise.
         notes: Quirks of the trainer, what the settings leave open, what was not looked at.
         settings: The other settings, as given: epochs, batch, schedule, precision, data.
         trainer: Whose settings they are.
     """
 
-    strategy: Strategy
     notes: tuple[str, ...]
     settings: Mapping[str, Any]
     trainer: str
 
+    def __init__(
+        self,
+        strategy: Strategy,
+        notes: tuple[str, ...] = (),
+        settings: Mapping[str, Any] | None = None,
+        trainer: str = "",
+    ) -> None:
+        super().__init__(strategy.rules, strategy.lr, strategy.weight_decay, strategy.name)
+        object.__setattr__(self, "notes", tuple(notes))
+        object.__setattr__(self, "settings", dict(settings or {}))
+        object.__setattr__(self, "trainer", trainer)
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy alone."""
+        return Strategy(self.rules, self.lr, self.weight_decay, self.name)
+
     def __str__(self) -> str:
-        return "\n".join([f"{self.trainer}: {self.strategy.name or 'strategy'}", *(f"  note: {n}" for n in self.notes)])
+        rules = ", ".join(f"{target} {tuning}" for target, tuning in self.rules.items())
+        return "\n".join([f"{self.trainer}: {rules}", *(f"  note: {note}" for note in self.notes)])
 
 
 @dataclass(frozen=True)
