@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.engine.real_step import RealStep, real_step
 from tests.families import TINY_FAMILIES, tiny_batch
 from tests.tiny import fingerprint
 from vlmfreeze_widgets.core.cost_memory import standing
+from vlmfreeze_widgets.engine.cost_shapes import Shapes
 
 PROJECTOR = {"projector": "full"}
 LORA = {"language_model": vf.Lora(rank=4)}
@@ -216,3 +218,37 @@ def test_a_batch_that_the_model_cannot_compute_is_refused():
     model, batch = _subject("llava")
     with pytest.raises(vf.VlmFreezeError, match="cannot compute"):
         vf.estimate_cost(model, LORA, {**batch, "nonsense": torch.zeros(2)} | {"input_ids": batch["input_ids"][:, :3]})
+
+
+@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "mllama"])
+def test_remembered_shapes_give_what_torchs_own_fake_tensors_give(family, monkeypatch):
+    model, batch = _subject(family)
+    quick = vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True)
+    monkeypatch.setattr("vlmfreeze_widgets.engine.cost_run._traces", OrderedDict())
+    monkeypatch.setattr(Shapes.__init__, "__defaults__", (False,))
+    assert vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True).to_dict() == quick.to_dict()
+
+
+def test_each_switch_is_an_estimate_of_its_own():
+    model, batch = _subject("llava", rows=8)
+    switches = {s.name: s for s in vf.cost_switches(model, EVERYTHING, batch)}
+    assert (
+        switches["checkpointing"].cost.peak_bytes
+        == vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True).peak_bytes
+    )
+    assert switches["checkpointing"].flops_ratio > 1.1
+    assert switches["freeze vision_tower"].saved_bytes > 0
+    assert switches["freeze vision_tower"].flops_ratio < 1
+    assert "saves" in str(switches["freeze vision_tower"])
+
+
+def test_the_largest_batch_fits_and_one_row_more_does_not():
+    memory = (2**30) * 3 // 4
+    found = vf.largest_batch("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, 2 * memory, text_tokens=32)
+    more = vf.estimate_cost(
+        "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, rows=found.rows + 1, text_tokens=32
+    )
+    assert found.rows >= 1
+    assert found.cost.fits(2 * memory)
+    assert not more.fits(2 * memory)
+    assert vf.largest_batch("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, 2**29, text_tokens=32).rows == 0

@@ -100,7 +100,7 @@ def estimate_cost(
     named = None if wanted is None else str(wanted).removeprefix("torch.")
     config = getattr(model, "config", None)
     try:
-        used = _on_cpu(batch) if batch is not None else made_batch(model, rows, picture_size, text_tokens)
+        used = _on_cpu(batch) if batch is not None else made_batch(model, rows, picture_size, text_tokens, wanted)
         found = traced(model, plan, used, conditions)
     except BadBatch:
         if batch is not None:

@@ -27,6 +27,7 @@ def typical_batch(
     rows: int = 1,
     picture_size: int | tuple[int, int] | None = None,
     text_tokens: int | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> dict[str, torch.Tensor]:
     """A batch on which the model computes a loss.
 
@@ -36,6 +37,7 @@ def typical_batch(
         rows: Of the batch.
         picture_size: (height, width) or a side in pixels; None: what the config names, else 448.
         text_tokens: Per row beside the image tokens; None: 256. All of them are labels.
+        dtype: Of the pictures: not every tower converts them to its own.
 
     Returns:
         Integers as a processor makes them, pictures of noise.
@@ -55,6 +57,7 @@ def typical_batch(
             found=f"arguments {', '.join(sorted(takes))}"[:200],
             remedy="Give a batch of your own: batch=next(iter(batches)).",
         )
+    pictures = {k: v.to(dtype) if v.is_floating_point() else v for k, v in pictures.items()}
     tokens = _image_tokens(pictures, features, config, vision, rows)
     return {**_text(config, takes, rows, tokens, text, pictures), **pictures}
 

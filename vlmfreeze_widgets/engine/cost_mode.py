@@ -19,6 +19,7 @@ from torch.utils.flop_counter import flop_registry
 
 from ..core.roofline import Work
 from .cost_ledger import Ledger
+from .cost_shapes import Shapes
 
 _aten = torch.ops.aten
 _CPU = torch.device("cpu")
@@ -51,6 +52,7 @@ class TraceMode(TorchDispatchMode):
         self.fakes = fakes
         self.ledger = ledger
         self.real = real
+        self.shapes = Shapes(fakes)
         self.stack: list[str] = [""]
         self.flops: Counter[tuple[str, str]] = Counter()
         self.work: Counter[Work] = Counter()
@@ -142,8 +144,9 @@ class TraceMode(TorchDispatchMode):
             args = (args[0], [j for i in args[1] for j in (i if isinstance(i, tuple) else (i,))], *args[2:])
         elif func._schema.is_mutable and isinstance(args[0], torch.Tensor) and not isinstance(args[0], FakeTensor):
             raise UnknownValues(f"{func} writes unknown values into a tensor of known ones")
-        args, kwargs = _map(self._fake, args), {k: _map(self._fake, v) for k, v in kwargs.items()}
-        return self.fakes.__torch_dispatch__(func, types, args, kwargs)
+        if not all(isinstance(t, FakeTensor) for t in tensors) or func in _INDEXING:
+            args, kwargs = _map(self._fake, args), {k: _map(self._fake, v) for k, v in kwargs.items()}
+        return self.shapes.run(func, types, args, kwargs)
 
     def _fake(self, tensor: torch.Tensor) -> torch.Tensor:
         return tensor if isinstance(tensor, FakeTensor) else self.fakes.from_tensor(tensor)

@@ -92,21 +92,28 @@ def traced(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
     return found
 
 
-def made_batch(model: nn.Module, rows: int, picture: int | tuple[int, int] | None, text: int | None) -> dict[str, Any]:
-    """A typical batch for a model; see ``engine.cost_batches``."""
+def made_batch(
+    model: nn.Module,
+    rows: int,
+    picture: int | tuple[int, int] | None,
+    text: int | None,
+    dtype: torch.dtype | None = None,
+) -> dict[str, Any]:
+    """A typical batch for a model, its pictures in the model's dtype; see ``engine.cost_batches``."""
     fakes = FakeTensorMode()
     copied: list[nn.Module] = []
 
     def features(pictures: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the output of get_image_features
         if not copied:
-            copied.append(fake_copy(model, fakes))
+            copied.append(fake_copy(model, fakes, dtype))
             rest_all(copied[0])
         inner = getattr(copied[0], "model", copied[0])
         ask = getattr(inner, "get_image_features", None) or copied[0].get_image_features
         with _quietly(), TraceMode(fakes, Ledger()), torch.no_grad():
             return ask(**pictures)
 
-    return typical_batch(model, features, rows, picture, text)
+    floating = dtype or next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    return typical_batch(model, features, rows, picture, text, floating)
 
 
 def _trace(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: Conditions) -> Traced:

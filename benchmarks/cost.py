@@ -1,0 +1,143 @@
+"""Foretold against real: what a step keeps and takes, on a CPU; and how long the catalogue's checkpoints take to estimate.
+
+    python -m benchmarks.cost                # writes benchmarks/results/cost.json
+
+Both sides run: ``vf.estimate_cost`` on tensors without numbers, and the same step for real, measured by autograd's own hooks and by
+torch's allocator (tests/engine/real_step.py). No GPU was measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import platform
+import resource
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import vlmfreeze_widgets as vf
+from tests.engine.real_step import real_step
+from tests.families import TINY_FAMILIES, tiny_batch
+
+RESULTS = Path(__file__).resolve().parent / "results" / "cost.json"
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "projector": {"projector": "full"},
+    "lora": {"language_model": vf.Lora(rank=4)},
+    "projector + lora": {"projector": "full", "language_model": vf.Lora(rank=4)},
+    "everything": {"vision_tower": "full", "projector": "full", "language_model": "full"},
+}
+COMPUTED = {
+    "float32": (torch.float32, "auto"),
+    "bfloat16": (torch.bfloat16, "auto"),
+    "mixed": (torch.float32, "bf16-mixed"),
+}
+ROWS = 16
+
+
+def main() -> None:
+    """Runs both parts and writes the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--families", nargs="*", default=[n for n in TINY_FAMILIES if n != "plain"])
+    parser.add_argument(
+        "--checkpoints", nargs="*", default=None, help="of the catalogue; one per architecture by default"
+    )
+    arguments = parser.parse_args()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    cells = [c for family in arguments.families for c in _cells(family)]
+    checkpoints = [_checkpoint(id_) for id_ in arguments.checkpoints or _one_per_architecture()]
+    errors = [abs(c["peak_foretold"] / c["peak_real"] - 1) for c in cells]
+    plain = [abs(c["peak_foretold"] / c["peak_real"] - 1) for c in cells if not c["checkpointing"]]
+    RESULTS.write_text(
+        json.dumps(
+            {
+                "machine": f"{platform.machine()}, torch {torch.__version__}, CPU",
+                "cells": len(cells),
+                "saved_exact": sum(c["saved_foretold"] == c["saved_real"] for c in cells),
+                "optimizer_exact": sum(c["optimizer_foretold"] == c["optimizer_real"] for c in cells),
+                "peak_error_without_checkpointing": {"median": statistics.median(plain), "largest": max(plain)},
+                "peak_error": {"median": statistics.median(errors), "largest": max(errors)},
+                "checkpoints": checkpoints,
+                "table": cells,
+            },
+            indent=1,
+        )
+        + "\n",
+        encoding="utf-8",
+    )
+    read = json.loads(RESULTS.read_text(encoding="utf-8"))
+    print(json.dumps({k: v for k, v in read.items() if k not in ("table", "checkpoints")}, indent=1))
+    for c in checkpoints:
+        print(c)
+
+
+def _cells(family: str) -> list[dict[str, Any]]:
+    found = []
+    for strategy, rules in STRATEGIES.items():
+        for computed, (dtype, precision) in COMPUTED.items():
+            for checkpointing in (False, True):
+                model = TINY_FAMILIES[family]().to(dtype)
+                given = tiny_batch(family, batch=ROWS)
+                batch = {k: v.to(dtype) if v.is_floating_point() else v for k, v in given.items()}
+                plan = vf.resolve(vf.Strategy(rules), vf.read_tree(model))
+                how = {"checkpointing": checkpointing, "precision": precision}
+                cost = vf.estimate_cost(model, plan, batch, **how)  # type: ignore[arg-type]
+                real = real_step(model, plan, batch, **how)  # type: ignore[arg-type]
+                stands = ("weights", "adapters", "masters", "optimizer", "batch")
+                passes = [m for m in cost.timeline if m.name in ("forward", "backward")]
+                found.append(
+                    {
+                        "family": family,
+                        "strategy": strategy,
+                        "computed": computed,
+                        "checkpointing": checkpointing,
+                        "saved_foretold": cost.activation_bytes,
+                        "saved_real": sum(real.saved.values()),
+                        "optimizer_foretold": cost.standing.of("optimizer"),
+                        "optimizer_real": real.state_bytes,
+                        "peak_foretold": max(sum(n for k, n in m.parts.items() if k not in stands) for m in passes),
+                        "peak_real": real.peak_bytes,
+                        "traced": not cost.is_bound,
+                    }
+                )
+    return found
+
+
+def _one_per_architecture() -> list[str]:
+    """The smallest of each, and the largest that is not a mixture."""
+    smallest: dict[str, Any] = {}
+    for entry in vf.catalog().values():
+        if entry.config and (
+            entry.model_type not in smallest or entry.total_params < smallest[entry.model_type].total_params
+        ):
+            smallest[entry.model_type] = entry
+    return [*(e.id for e in smallest.values()), "Qwen/Qwen2.5-VL-7B-Instruct", "Qwen/Qwen2.5-VL-72B-Instruct"]
+
+
+def _checkpoint(id_: str) -> dict[str, Any]:
+    rules = {"projector": "full", "language_model": vf.Lora(rank=16)}
+    began, worked = time.perf_counter(), time.process_time()
+    try:
+        cost = vf.estimate_cost(id_, rules, dtype="bfloat16")
+    except vf.VlmFreezeError as error:
+        return {"id": id_, "error": error.problem}
+    return {
+        "id": id_,
+        "seconds": round(time.perf_counter() - began, 1),
+        "cpu_seconds": round(time.process_time() - worked, 1),
+        "traced": not cost.is_bound,
+        "peak_gb": round(cost.peak_bytes / 1e9, 2),
+        "activations_gb": round(cost.activation_bytes / 1e9, 2),
+        "tokens": cost.tokens,
+        "forward_tflop": round(sum(cost.flops.forward.values()) / 1e12, 2),
+        "own_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2),
+        "note": " ".join(cost.notes)[:200],
+    }
+
+
+if __name__ == "__main__":
+    main()
