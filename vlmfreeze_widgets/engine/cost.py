@@ -102,7 +102,7 @@ def estimate_cost(
     try:
         used = _on_cpu(batch) if batch is not None else made_batch(model, rows, picture_size, text_tokens, wanted)
         found = traced(model, plan, used, conditions)
-    except BadBatch:
+    except BadBatch as error:
         if batch is not None:
             raise
         return bounds(
@@ -111,7 +111,7 @@ def estimate_cost(
             settings,
             named,
             (rows, TEXT_TOKENS if text_tokens is None else text_tokens),
-            "No typical batch is known for this model.",
+            f"{error.problem} (found {error.found[:200]}).".replace(".).", ")."),
         )
     except Exception as error:
         why = f"{type(error).__name__}: {str(error)[:200]}"

@@ -179,15 +179,16 @@ def _image_tokens(
     if getattr(config, "model_type", "") == "fuyu":
         return pictures["pixel_values"].shape[1]
     found = features(pictures)
-    inner = getattr(config, "text_config", config)
-    width = int(getattr(inner, "hidden_size", None) or getattr(inner, "embed_dim", 1))
     for name in ("pooler_output", "image_embeds", "last_hidden_state"):
         value = found.get(name) if isinstance(found, Mapping) else getattr(found, name, None)
         if value is not None:
-            parts = list(value) if isinstance(value, list | tuple) else [value]
-            return sum(p.numel() for p in parts) // width // rows
-    parts = list(found) if isinstance(found, list | tuple) else [found]
-    return sum(p.numel() for p in parts) // width // rows
+            return _places(value) // rows
+    return _places(found) // rows
+
+
+def _places(features: Any) -> int:  # noqa: ANN401 - a tensor, or one per picture
+    parts = list(features) if isinstance(features, list | tuple) else [features]
+    return sum(p.numel() // p.shape[-1] for p in parts)
 
 
 def _noise(*shape: int) -> torch.Tensor:
