@@ -108,3 +108,11 @@ def test_a_long_list_of_reasons_is_shown_in_part_and_counted_in_full(folder):
     report = vf.load_batches(rows, make_processor("llava"), image_root=folder).report
     assert (report.rows_dropped, report.reasons, len(report.dropped)) == (60, {"format": 60}, 60)
     assert "and 40 more left out" in str(report)
+
+
+def test_learned_tokens_that_the_tokenizer_does_not_know_are_remarked(folder):
+    rows = [llava_row("0.png", "describe:", "a purple zeppelin"), llava_row("1.png", "describe:", "a red circle")]
+    report = vf.load_batches(rows, vf.demo().processor, image_root=folder, model=vf.demo().model).report
+    told = [str(remark) for remark in report.remarks if "unknown" in str(remark)]
+    assert len(told) == 1
+    assert "2 learned tokens" in told[0]

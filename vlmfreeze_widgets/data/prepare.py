@@ -119,7 +119,15 @@ class Preparer:
         remarks += [
             f"the text has {token} in it, which the tokenizer reads as a control token" for token in self._control(said)
         ]
+        if unknown := self._unknown(tensors):
+            remarks.append(
+                f"{unknown} learned tokens are unknown to the tokenizer: the model would learn to write its unknown token"
+            )
         return Prepared(place, tensors, len(pictures), cut, tuple(remarks)), Shown(prompt, made.texts, pictures)
+
+    def _unknown(self, tensors: dict[str, torch.Tensor]) -> int:
+        token = getattr(self.processor.tokenizer, "unk_token_id", None)
+        return 0 if token is None else int((tensors["labels"] == token).sum())
 
     def _control(self, text: str) -> list[str]:
         return [token for token in self.prompts.specials if token in text]
