@@ -185,6 +185,18 @@ def test_another_batch_size_is_taken_and_told(tmp_path):
     assert history[4].tokens > history[3].tokens
 
 
+def test_other_batches_are_told(tmp_path):
+    burst = new_burst(source=batches(4))
+    for _ in range(2):
+        next(burst)
+    burst.save_state(tmp_path)
+    burst.close()
+    same = vf.Burst.resume(tmp_path, tiny_llava(dropout=0.3), batches(4), steps=4).run().history
+    assert not any("others" in note for note in same.notes)
+    other = vf.Burst.resume(tmp_path, tiny_llava(dropout=0.3), batches(8)[4:], steps=4).run().history
+    assert any("batches are others" in note for note in other.notes)
+
+
 def test_settings_that_change_are_told_and_others_refused(tmp_path):
     stopped_at(3, tmp_path)
     resumed = vf.Burst.resume(tmp_path, tiny_llava(dropout=0.3), loader(), steps=5, accumulation=2)

@@ -17,7 +17,8 @@ import torch
 from ..core.errors import BadState
 from ..core.history import History
 from ..core.ports import port
-from .micro_batches import MicroBatches, Position
+from .batch_position import Position
+from .micro_batches import MicroBatches
 from .randomness import State
 from .saved_folder import Writer, good_folders, prune, read_manifest, write_folder
 from .training_run import TrainingRun

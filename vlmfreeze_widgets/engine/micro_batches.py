@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadBatch
+from .batch_position import Position, digest_of, rows_of
 from .randomness import RandomStream, State
 
 IGNORED = -100
@@ -39,28 +40,6 @@ class MicroBatch:
         return {
             k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in self.tensors.items()
         }
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a source of micro-batches was read.
-
-    Attributes:
-        read: Micro-batches in all.
-        read_of_pass: Since the source last began.
-        rows_of_pass: The rows of those.
-        rows_per_batch: Of the first micro-batch ever; 0 before.
-    """
-
-    read: int = 0
-    read_of_pass: int = 0
-    rows_of_pass: int = 0
-    rows_per_batch: int = 0
-
-
-def _rows(raw: Any) -> int:  # noqa: ANN401 - whatever a source yields
-    labels = raw.get("labels") if isinstance(raw, Mapping) else None
-    return int(labels.shape[0]) if isinstance(labels, torch.Tensor) and labels.dim() else 1
 
 
 class MicroBatches:
@@ -161,9 +140,11 @@ class MicroBatches:
         self.position = replace(self.position, read_of_pass=0, rows_of_pass=0)
 
     def _count(self, raw: Any) -> None:  # noqa: ANN401 - whatever the source yields
-        rows = _rows(raw)
+        rows = rows_of(raw)
         at = self.position
-        self.position = Position(at.read + 1, at.read_of_pass + 1, at.rows_of_pass + rows, at.rows_per_batch or rows)
+        self.position = Position(
+            at.read + 1, at.read_of_pass + 1, at.rows_of_pass + rows, at.rows_per_batch or rows, digest_of(raw)
+        )
 
     def go_to(self, position: Position, pass_began: State | None, skipped: int) -> str | None:
         """Goes on where another reader of the same source stood, by reading the pass again up to there.
@@ -198,6 +179,8 @@ class MicroBatches:
                         f"The micro-batches have {rows} rows, and had {position.rows_per_batch} when the burst was saved: "
                         f"it goes on with {rows}, after the {position.rows_of_pass} rows of this pass that were seen."
                     )
+        if told is None and position.last and self.position.last and self.position.last != position.last:
+            told = "The batches are others than when the burst was saved: it goes on, but not with the numbers it would have had."
         self.position = replace(self.position, read=position.read)
         self.skipped = skipped
         return told
