@@ -1,0 +1,143 @@
+"""Commands that look and run nothing: tree, catalog, plan, cost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+from ..core.tree_facts import tree_facts
+from ..core.tree_text import tree_text
+from ..core.wording import size
+from .console import app, mendable, show
+from .options import AsJson, File, PresetName, Rates, Rules, Source, strategy_of, trainable, tree_of
+
+
+@app.command()
+@mendable
+def tree(
+    source: Source = "demo", depth: Annotated[int, typer.Option(help="Levels shown.")] = 4, as_json: AsJson = False
+) -> None:
+    """Print where a model keeps its parameters; reads no weights."""
+    found = tree_of(source)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "title": found.title,
+                    "total_params": found.total_params,
+                    "active_params": found.active_params,
+                    "dtype": found.dtype,
+                    "buffers": found.buffers,
+                    "facts": tree_facts(found),
+                    "components": {
+                        name: {
+                            "paths": list(paths),
+                            "params": found.component_params(name),
+                            "active_params": found.component_active(name),
+                        }
+                        for name, paths in found.components.items()
+                    },
+                    "nodes": [
+                        {"path": n.path, "class": n.class_name, "params": n.total_params, "component": n.component}
+                        for n in found.nodes
+                    ],
+                }
+            )
+        )
+    else:
+        print(tree_text(found, depth))
+
+
+@app.command()
+@mendable
+def catalog(as_json: AsJson = False) -> None:
+    """List the checkpoints that can be planned with offline."""
+    from ..core.catalog import catalog as entries
+
+    if as_json:
+        print(json.dumps([asdict(entry) for entry in entries().values()]))
+    else:
+        print(entries())
+
+
+@app.command()
+@mendable
+def plan(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a strategy would train, before anything runs."""
+    from ..core.resolve import resolve
+
+    found = tree_of(source)
+    resolved = resolve(strategy_of(found, rules, lr, strategy, preset), found)
+    if as_json:
+        print(json.dumps(resolved.to_dict()))
+        return
+    show(resolved)
+    resolved.check()
+
+
+@app.command()
+@mendable
+def cost(
+    source: Source = "demo",
+    rules: Rules = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    gpu: Annotated[
+        str | None, typer.Option(help="A GPU, such as 'A100 80GB', or its memory in GB, such as 24.")
+    ] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="How many share, for DDP, FSDP2 and ZeRO.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Rows of a micro-batch.")] = 1,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Text tokens per row.")] = None,
+    picture: Annotated[int | None, typer.Option(min=1, help="Side of a picture in pixels.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the weights, such as bfloat16.")] = None,
+    optimizer: Annotated[str, typer.Option(help="adamw, adamw8bit, sgd or adafactor.")] = "adamw",
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Recompute activations.")] = False,
+    precision: Annotated[str, typer.Option(help="As of a burst.")] = "auto",
+    accumulation: Annotated[int, typer.Option(min=1, help="Micro-batches per step.")] = 1,
+    switches: Annotated[bool, typer.Option("--switches", help="What other choices would save.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Foretell memory and time of a training step; nothing is allocated."""
+    from ..core.cost_text import fit_text
+    from ..core.devices import memory_of
+    from ..core.resolve import resolve
+    from ..engine.cost import estimate_cost, model_and_tree
+    from ..engine.cost_choices import cost_switches, largest_batch
+
+    memory = None if gpu is None else memory_of(gpu)
+    loaded = trainable(source, None)[0] if source == "demo" else source
+    model, found = model_and_tree(loaded, None)
+    resolved = resolve(strategy_of(found, rules, None, strategy, preset), found)
+    how: dict[str, Any] = {
+        "picture_size": picture, "text_tokens": tokens, "dtype": dtype, "optimizer": optimizer,
+        "checkpointing": checkpointing, "precision": precision, "accumulation": accumulation,
+    }  # fmt: skip
+    estimated = estimate_cost(model, resolved, rows=batch, **how)
+    largest = largest_batch(model, resolved, memory, **how) if memory and not estimated.is_bound else None
+    other = cost_switches(model, resolved, rows=batch, **how) if switches else ()
+    shards = (
+        [estimated.on_gpus(gpus, scheme) for scheme in ("ddp", "fsdp2", "zero1", "zero2", "zero3")] if gpus > 1 else []
+    )
+    if as_json:
+        read = {**estimated.to_dict(), "gpus": {s.scheme: s.peak_bytes for s in shards}}
+        if memory is not None:
+            read |= {"fits": estimated.fits(memory), "largest_batch": largest.rows if largest else None}
+        print(json.dumps({**read, "switches": {s.name: s.saved_bytes for s in other}}))
+        return
+    print(estimated)
+    if memory is not None:
+        print(fit_text(estimated, memory, largest.rows if largest else None))
+    for shard in shards:
+        print(f"  {shard.scheme:<6} on {gpus} GPUs: {size(shard.peak_bytes)} each")
+    for switch in other:
+        print(f"  {switch}")
