@@ -209,3 +209,31 @@ def test_a_setting_of_the_persons_own_that_decides_is_checked_too():
     tree = published.tree("llava")
     done = vf.export(vf.Strategy({"projector": "full"}, 1e-3), tree, "llamafactory", freeze_vision_tower=False)
     assert not done.exact
+
+
+@pytest.mark.check("N26")
+def test_peft_keeps_tied_embeddings_one_tensor_with_the_exported_config(tmp_path):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    tree = published.tree("qwen2_vl--tied")
+    done = vf.export(vf.Strategy({"language_model": LORA, "embeddings": "full"}, 1e-4), tree, "peft", folder=tmp_path)
+    config = AutoConfig.for_model("qwen2_vl", **published.configs()["qwen2_vl--tied"])
+    wrapped = get_peft_model(AutoModelForImageTextToText.from_config(config), LoraConfig.from_pretrained(tmp_path))
+    copies = {
+        name: p.data_ptr()
+        for name, p in wrapped.named_parameters(remove_duplicate=False)
+        if p.requires_grad and ".lora_" not in name
+    }
+    assert done.exact
+    assert len(copies) == 2
+    assert len(set(copies.values())) == 1
+
+
+@pytest.mark.control("N26")
+@pytest.mark.parametrize("to", ["llamafactory", "ms-swift", "axolotl"])
+def test_a_trainer_that_tears_tied_embeddings_apart_is_not_called_exact(to):
+    tree = published.tree("qwen2_vl--tied")
+    done = vf.export(vf.Strategy({"language_model": LORA, "embeddings": "full"}, 1e-4), tree, to)
+    assert not done.exact
+    assert any("share one tensor" in note for note in done.notes)

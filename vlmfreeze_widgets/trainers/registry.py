@@ -5,6 +5,7 @@ simulated by the trainer's own rule and compared with the plan; no rule of a tra
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,13 @@ def export(
             found="; ".join(wrong[:4]),
             remedy="Change these parts, choose another trainer, or export without strict and read the notes.",
         )
-    notes = (*wrong, *_notes_on_decay(wanted), *chosen.quirks(settings, plan.tree, found), *found.notes)
+    notes = (
+        *wrong,
+        *_notes_on_decay(wanted),
+        *_notes_on_names(settings, wanted),
+        *chosen.quirks(settings, plan.tree, found),
+        *found.notes,
+    )
     written = chosen.files(settings, wanted, {k: v for k, v in others.items() if k not in settings or settings[k] != v})
     done = Exported(written, not wrong, notes, chosen.name, settings)
     if folder is not None:
@@ -164,6 +171,17 @@ def _notes_on_decay(wanted: Asked) -> list[str]:
     if decays - {0.0}:
         notes.append("Weight decay spares biases and norms there; in a burst it does not.")
     return notes
+
+
+def _notes_on_names(settings: Mapping[str, Any], wanted: Asked) -> list[str]:
+    """Whole paths in a file hold for one version of transformers: CLIP's and SigLIP's lost ``vision_model.`` on the way to 5.23."""
+    deep = [path for path in (*wanted.adapted_layers, *wanted.whole_modules) if path.count(".") > 1]
+    text = str(settings)
+    if not any(path in text or path.replace(".", "\\\\.") in text for path in deep):
+        return []
+    return [
+        f"Module names as in transformers {version('transformers')}; export under the version that will train, some differ."
+    ]
 
 
 def _key(name: str) -> str:
