@@ -140,6 +140,7 @@ class Burst:
             cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
         self.proof: Proof | None = None
+        self._before: dict[str, str] = {}
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
@@ -220,6 +221,7 @@ class Burst:
                 stopped_early=self._stopped_early,
                 problem=self.problem,
                 proof=self.proof,
+                before=self._before,
             )
         return self._result
 
@@ -406,6 +408,7 @@ class Burst:
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
+        self._before = run.witness.all_digests()
         run.watch.finish(self.proof.changed if self.proof is not None else ())
         self.history.tainted += run.watch.reasons
 

@@ -20,6 +20,7 @@ from ..engine.burst import Burst
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from .phases import Phases
+from .shown import Proved
 
 _RECENT = 10  # steps that speed and ETA are taken from
 
@@ -29,6 +30,7 @@ class Bursting(Phases):
 
     Attributes:
         result: The last burst's, once it is over.
+        proved: Its proof, and after a discard that of the model given back.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Bursting(Phases):
         self._watched: dict[str, Any] = {}
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
+        self.proved: Proved | None = None
         self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -71,7 +74,7 @@ class Bursting(Phases):
             number = self._status.burst + 1
             self._stop.clear()
             self._resumed.set()
-            self.result = None
+            self.result = self.proved = None
             self.history = History(NormLayout((), (), ()))
             columns = tuple(dict.fromkeys(g.component for g in self.plan.optimizer_groups))
             rates = {g.component: g.lr for g in self.plan.optimizer_groups}
@@ -162,6 +165,8 @@ class Bursting(Phases):
                 self._burst = None
                 self.history = burst.history
         result = burst.result()
+        if result.proof is not None:
+            self.proved = Proved(self._status.burst, result.proof)
         with self._lock:
             self.result = result
             early = (
@@ -212,6 +217,8 @@ class Bursting(Phases):
             result.keep(merge=True)
         else:
             result.discard()
+            if self.proved is not None:
+                self.proved = replace(self.proved, restored=result.check_restored())
         self._set(phase="idle", outcome=outcome)
 
 

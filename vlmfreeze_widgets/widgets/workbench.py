@@ -12,8 +12,9 @@ from ..core.history import History
 from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
+from ..core.proof_state import proof_state
 from ..core.strategy import Strategy
-from ..session import BurstResult, BurstSettings, Question, Session
+from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .page import SessionPage
 from .row_feed import RowFeed
 
@@ -46,6 +47,7 @@ class Workbench(SessionPage):
     run_state = traitlets.Dict().tag(sync=True)
     probe_state = traitlets.Dict().tag(sync=True)
     data_state = traitlets.Dict().tag(sync=True)
+    proof_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Workbench(SessionPage):
                 retention_batches=retention_batches, questions=questions, processor=processor,
             )  # fmt: skip
         self._feed = RowFeed(self.send)
+        self._shown_proof: Proved | None = None
         super().__init__(
             session,
             "workbench",
@@ -148,6 +151,9 @@ class Workbench(SessionPage):
         probed = self.session.probed
         if probed is not None and probed.number != self.probe_state.get("probe"):
             self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
+        if self.session.proved is not self._shown_proof:
+            self._shown_proof = proved = self.session.proved
+            self.proof_state = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):
