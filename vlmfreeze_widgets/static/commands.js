@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 25d0dd10e71635319eccc2eee1e4cfa7b0d9b5af4a3e3923e1bd301627a0587b */
+/* vlmfreeze source-hash: 6efaa291af78182e5a815ae136dead36c663158c51404d0f625b56739e938dd3 */
 var t={initialize:()=>{}},e=t;export{e as default};
