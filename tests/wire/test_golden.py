@@ -30,7 +30,8 @@ def golden(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot"]
+    "name",
+    ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot", "wish_resume_from"],
 )
 def test_wishes_are_read_and_written_as_golden(name):
     assert protocol.read_wish(golden(name)).to_dict() == golden(name)

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 6efaa291af78182e5a815ae136dead36c663158c51404d0f625b56739e938dd3 */
+/* vlmfreeze source-hash: a553b42ce9e66c4d7da5b64c9bad6fdec85ef048aa48ddaf26f42f797c955402 */
 var t={initialize:()=>{}},e=t;export{e as default};

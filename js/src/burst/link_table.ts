@@ -32,7 +32,11 @@ export function linkTable(view: View, state: MapState, probe: ProbeState, signal
   };
 
   function inside(id: number): Item[] {
-    return state.display.item(id).children.map((child) => state.display.item(child)).filter((child) => counts.of(state.display, child.id).tensors > 0);
+    const { display } = state;
+    const { fold, children } = display.item(id);
+    // Layers that are alike on the map may fare differently: then each of them is shown.
+    const differ = fold && new Set(fold.blocks.map((block) => counts.verdict(display, block))).size > 1;
+    return (differ ? fold.blocks : children).map((child) => state.display.item(child)).filter((child) => counts.of(state.display, child.id).tensors > 0);
   }
 
   function below(id: number, level: number): void {
@@ -67,6 +71,8 @@ export function linkTable(view: View, state: MapState, probe: ProbeState, signal
   function show(id: number): void {
     const { display } = state;
     // A tile inside something that is zoomed away is brought into sight.
+    const around = display.item(display.shownOf(id));
+    if (around.id !== id && around.fold) state.unfold(around.id);
     if (!display.trail(id).some((above) => above.id === state.zoom)) state.zoomTo(0);
     state.select([id]);
     state.focusOn(id);
