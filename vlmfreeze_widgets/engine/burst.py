@@ -39,6 +39,7 @@ from .ownership import check_free
 from .randomness import RandomStream
 from .result import BurstResult
 from .settings import BurstSettings
+from .state_list import saved_states
 from .trainable import check_trainable
 from .training_run import TrainingRun
 from .watch import Look, Watched, decoder
@@ -253,7 +254,7 @@ class Burst:
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
         """The whole, unspoilt states in a folder, the newest last."""
-        return burst_state.saved_states(folder)
+        return saved_states(folder)
 
     @classmethod
     def resume(

@@ -17,15 +17,14 @@ import torch
 from ..core.errors import BadState
 from ..core.history import History
 from ..core.ports import port
-from ..core.saved_state import SavedState
 from .batch_position import Position
 from .micro_batches import MicroBatches
 from .randomness import State
-from .saved_folder import Writer, good_manifests, prune, read_manifest, write_folder
+from .saved_folder import Writer, prune, read_manifest, write_folder
+from .state_list import KIND, saved_states
 from .training_run import TrainingRun
 
 _VERSION = 1
-_KIND = "vlmfreeze burst"
 _KEPT = 2  # saved states of one burst; the one before the last is there should the disk spoil the last
 
 
@@ -97,27 +96,10 @@ def save(folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, h
         "history.json": lambda path: _write(path, history.to_json()),
         "state.json": lambda path: _write(path, json.dumps(data, allow_nan=False)),
     }
-    about = {"kind": _KIND, "burst": burst_id, "step": len(history)}
+    about = {"kind": KIND, "burst": burst_id, "step": len(history)}
     written = write_folder(folder, f"step-{len(history):06d}", files, about)
     prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
     return written
-
-
-def saved_states(folder: str | Path) -> list[Path]:
-    """The whole, unspoilt states in a folder, the newest last."""
-    return [Path(folder) / state.name for state in list_states(Path(folder))]
-
-
-def list_states(folder: Path) -> list[SavedState]:
-    """The same, with what their manifests say of them."""
-    found = []
-    for path, manifest in good_manifests(folder):
-        if manifest.get("kind") == _KIND:
-            files = manifest["files"]
-            assert isinstance(files, dict)
-            size = sum(int(file["bytes"]) for file in files.values())
-            found.append(SavedState(path.name, int(str(manifest["step"])), int(str(manifest["saved_ns"])) / 1e9, size))
-    return found
 
 
 def load(folder: str | Path) -> SavedBurst:

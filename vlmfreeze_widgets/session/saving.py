@@ -17,8 +17,8 @@ from ..core.run_status import BUSY
 from ..core.saved_state import Saving as Saved
 from ..core.saved_state import Written
 from ..engine.burst import Burst
-from ..engine.burst_state import list_states
 from ..engine.result import BurstResult
+from ..engine.state_list import list_states
 from .bursting import Bursting, not_now
 
 DEFAULT_FOLDER = "vlmfreeze-runs"
