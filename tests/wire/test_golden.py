@@ -30,7 +30,8 @@ def golden(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot"]
+    "name",
+    ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot", "wish_resume_from"],
 )
 def test_wishes_are_read_and_written_as_golden(name):
     assert protocol.read_wish(golden(name)).to_dict() == golden(name)
@@ -77,8 +78,8 @@ def keys(value):
 def test_the_state_of_a_probe_is_golden_to_the_byte():
     tree = vf.read_tree(tiny_llava())
     links = (
-        Link("a", "a", "projector", "full", False, True, 1e-3, True, 0.5, 1.0),
-        Link("b", "b", "projector", "full", False, True, 1e-3, True, None, 0.0),
+        Link("a", "", "projector", "full", False, True, 1e-3, True, 0.5, 1.0),
+        Link("b", "", "projector", "full", False, True, 1e-3, True, None, 0.0),
     )
     finding = Finding("no-pictures", "failure", "projector", "It gets no gradient.", "Give pictures.", ("a",) * 9)
     projector = "model.multi_modal_projector.linear_1"
@@ -95,6 +96,7 @@ def test_the_state_of_a_probe_is_golden_to_the_byte():
     assert len(state["findings"][0]["paths"]) == 8
     column = struct.unpack(f"<{len(tree.nodes)}f", state["open"])
     told = {node.path: value for node, value in zip(tree.nodes, column, strict=True) if not math.isnan(value)}
+    assert struct.unpack("<8i", state["modules"]) == (0, 2, 2, 2, 1, 1, 2, 1)  # modules of no tree count for the whole
     assert told == {"": 5.0, "model": 5.0, "model.multi_modal_projector": 5.0, projector: 5.0}
 
 

@@ -47,6 +47,9 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "load": {"dtype": str},
     "probe": {"open": bool},
     "series": {"burst": int, "node": int},
+    "save": {},
+    "saved_states": {},
+    "resume_from": {"name": str, "steps": int},
 }
 """Wishes that are never stale."""
 

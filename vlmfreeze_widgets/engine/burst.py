@@ -39,6 +39,7 @@ from .ownership import check_free
 from .randomness import RandomStream
 from .result import BurstResult
 from .settings import BurstSettings
+from .state_list import saved_states
 from .trainable import check_trainable
 from .training_run import TrainingRun
 from .watch import Look, Watched, decoder
@@ -140,6 +141,7 @@ class Burst:
             cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
         self.proof: Proof | None = None
+        self._before: dict[str, str] = {}
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
@@ -220,6 +222,7 @@ class Burst:
                 stopped_early=self._stopped_early,
                 problem=self.problem,
                 proof=self.proof,
+                before=self._before,
             )
         return self._result
 
@@ -251,7 +254,7 @@ class Burst:
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
         """The whole, unspoilt states in a folder, the newest last."""
-        return burst_state.saved_states(folder)
+        return saved_states(folder)
 
     @classmethod
     def resume(
@@ -406,6 +409,7 @@ class Burst:
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
+        self._before = run.witness.all_digests()
         run.watch.finish(self.proof.changed if self.proof is not None else ())
         self.history.tainted += run.watch.reasons
 

@@ -20,7 +20,8 @@ from ..core.ports import port
 from .batch_position import Position
 from .micro_batches import MicroBatches
 from .randomness import State
-from .saved_folder import Writer, good_folders, prune, read_manifest, write_folder
+from .saved_folder import Writer, prune, read_manifest, write_folder
+from .state_list import KIND, saved_states
 from .training_run import TrainingRun
 
 _VERSION = 1
@@ -95,15 +96,10 @@ def save(folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, h
         "history.json": lambda path: _write(path, history.to_json()),
         "state.json": lambda path: _write(path, json.dumps(data, allow_nan=False)),
     }
-    about = {"kind": "vlmfreeze burst", "burst": burst_id, "step": len(history)}
+    about = {"kind": KIND, "burst": burst_id, "step": len(history)}
     written = write_folder(folder, f"step-{len(history):06d}", files, about)
     prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
     return written
-
-
-def saved_states(folder: str | Path) -> list[Path]:
-    """The whole, unspoilt states in a folder, the newest last."""
-    return [p for p in good_folders(Path(folder)) if read_manifest(p).get("kind") == "vlmfreeze burst"]
 
 
 def load(folder: str | Path) -> SavedBurst:

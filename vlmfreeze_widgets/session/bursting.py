@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +20,10 @@ from ..engine.burst import Burst
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from .phases import Phases
+from .shown import Proved
 
 _RECENT = 10  # steps that speed and ETA are taken from
+_LOOK = 0.1  # seconds between looks at what is wanted of a paused burst
 
 
 class Bursting(Phases):
@@ -29,6 +31,7 @@ class Bursting(Phases):
 
     Attributes:
         result: The last burst's, once it is over.
+        proved: Its proof, and after a discard that of the model given back.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Bursting(Phases):
         self._watched: dict[str, Any] = {}
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
+        self.proved: Proved | None = None
         self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -62,27 +66,30 @@ class Bursting(Phases):
         with self._lock:
             why = self._why_not()
             if why is not None:
-                raise WrongPhase(
-                    "No burst can start now.",
-                    expected="a plan that trains and a free model",
-                    found=why,
-                    remedy="Change that first.",
-                )
-            number = self._status.burst + 1
-            self._stop.clear()
-            self._resumed.set()
-            self.result = None
-            self.history = History(NormLayout((), (), ()))
-            columns = tuple(dict.fromkeys(g.component for g in self.plan.optimizer_groups))
-            rates = {g.component: g.lr for g in self.plan.optimizer_groups}
-            self._status = RunStatus(
-                phase="preparing", burst=number, steps=settings.steps, lr_columns=columns, norm_columns=columns,
-                rates=rates, default_steps=settings.steps,
-            )  # fmt: skip
+                raise not_now(why)
             plan = self.plan
-            self._worker.post(lambda: self._work(plan, settings))
+            return self._start(
+                lambda: Burst(self._model, plan, self._batches or (), settings=settings, **self._watched),
+                settings.steps,
+            )
+
+    def _start(self, make: Callable[[], Burst], steps: int) -> int:
+        """Clears the stage and has a burst made and run on the worker; under the lock."""
+        number = self._status.burst + 1
+        self._stop.clear()
+        self._resumed.set()
+        self.result = self.proved = None
+        self.history = History(NormLayout((), (), ()))
+        self._status = RunStatus(phase="preparing", burst=number, steps=steps, default_steps=steps)
+        self._name_columns(self.plan)
+        self._worker.post(lambda: self._work(make))
         self._tell("run")
         return number
+
+    def _name_columns(self, plan: Plan) -> None:
+        columns = tuple(dict.fromkeys(g.component for g in plan.optimizer_groups))
+        rates = {g.component: g.lr for g in plan.optimizer_groups}
+        self._status = replace(self._status, lr_columns=columns, norm_columns=columns, rates=rates)
 
     def pause(self) -> None:
         """Holds the burst after the step that is being taken.
@@ -138,10 +145,9 @@ class Bursting(Phases):
         self.stop()
         self._worker.close()
 
-    def _work(self, plan: Plan, settings: BurstSettings) -> None:
-        assert self._model is not None
-        assert self._batches is not None
-        burst = Burst(self._model, plan, self._batches, settings=settings, **self._watched)
+    def _work(self, make: Callable[[], Burst]) -> None:
+        burst = make()
+        begun = len(burst.history)
         with self._lock:
             self._burst = burst
             if self._stop.is_set():
@@ -150,11 +156,13 @@ class Bursting(Phases):
             for record in burst:
                 self.history = burst.history
                 self._see(record, burst)
-                while not self._resumed.wait(0.5):
-                    pass
+                self._between(burst)
+                while not self._resumed.wait(_LOOK):
+                    self._between(burst)
         except VlmFreezeError:
             # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep.
-            if not burst.history.taken:
+            # Of a burst that goes on, what a state holds may never have been put on the model.
+            if not burst.history[begun:]:
                 raise
         finally:
             burst.close()
@@ -162,10 +170,12 @@ class Bursting(Phases):
                 self._burst = None
                 self.history = burst.history
         result = burst.result()
+        if result.proof is not None:
+            self.proved = Proved(self._status.burst, result.proof)
         with self._lock:
             self.result = result
             early = (
-                f"Ended after {result.history.taken} of {settings.steps} steps: {result.stopped_early}"
+                f"Ended after {result.history.taken} of {burst.settings.steps} steps: {result.stopped_early}"
                 + ("." if not result.stopped_early.endswith(".") else "")
                 if result.stopped_early
                 else None
@@ -177,6 +187,9 @@ class Bursting(Phases):
                 message=early, verdict_after=taken, eta_seconds=None,
                 error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
+
+    def _between(self, burst: Burst) -> None:
+        """Between two steps, and now and then while the burst is paused; on the worker."""
 
     def _see(self, record: StepRecord, burst: Burst) -> None:
         recent = burst.history[-_RECENT:]
@@ -212,7 +225,19 @@ class Bursting(Phases):
             result.keep(merge=True)
         else:
             result.discard()
+            if self.proved is not None:
+                self.proved = replace(self.proved, restored=result.check_restored())
         self._set(phase="idle", outcome=outcome)
+
+
+def not_now(why: str) -> WrongPhase:
+    """The refusal of a burst, with the reason."""
+    return WrongPhase(
+        "No burst can start now.",
+        expected="a plan that trains and a free model",
+        found=why,
+        remedy="Change that first.",
+    )
 
 
 def _answers(history: History) -> tuple[Answers, Answers] | None:

@@ -2,7 +2,7 @@
 
 Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
 never handed the model. Here it is put together: edits of the strategy are in ``desk``, the status in ``phases``, what is done
-in ``loading``, ``looking`` and ``bursting``, the thread in ``worker``.
+in ``loading``, ``looking``, ``bursting`` and ``saving``, the thread in ``worker``.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from ..core.strategy import Strategy
 from ..engine.answers import Question
 from ..engine.read import read_tree
 from ..engine.settings import BurstSettings
-from .bursting import Bursting
 from .loading import Loading
 from .looking import Looking
+from .saving import Saving
 
 
-class Session(Loading, Looking, Bursting):
+class Session(Loading, Looking, Saving):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:
@@ -33,6 +33,7 @@ class Session(Loading, Looking, Bursting):
         questions: Asked before, during and after each burst.
         processor: The model's; reads the answers, and the tokens of a preview.
         settings: Of every burst; the number of steps can be given at each run.
+        run_folder: States and results are saved below it, when asked; "vlmfreeze-runs" here by default.
         lr: Rate of whatever has none in the strategy.
 
     Raises:
@@ -50,6 +51,7 @@ class Session(Loading, Looking, Bursting):
         questions: Iterable[Question] = (),
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
+        run_folder: str | Path | None = None,
     ) -> None:
         tree = read_tree(source)
         if isinstance(strategy, Mapping):
@@ -64,6 +66,7 @@ class Session(Loading, Looking, Bursting):
             batches,
             settings or BurstSettings(),
         )
+        self._save_below(run_folder)
         self.questions = tuple(questions)
         self._processor = processor
         self._watched = {

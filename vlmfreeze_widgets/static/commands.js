@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
+/* vlmfreeze source-hash: a553b42ce9e66c4d7da5b64c9bad6fdec85ef048aa48ddaf26f42f797c955402 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -52,6 +52,10 @@ def _probe(session: Session, args: Mapping[str, Any]) -> None:
     session.probe(open_all=args["open"])
 
 
+def _resume_from(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"burst": session.resume_from(args["name"], args["steps"] or None)}
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -85,6 +89,9 @@ GRANTS: Mapping[str, _Grant] = {
     "load": _load,
     "probe": _probe,
     "series": _series,
+    "save": _plain("save"),
+    "saved_states": _plain("look_for_states"),
+    "resume_from": _resume_from,
 }
 
 

@@ -7,6 +7,7 @@ import { FLOOR_PX } from "./layout";
 import type { MapState } from "./map_state";
 import { ramp } from "./palette";
 import { LETTERS } from "./tile_style";
+import { VERDICT_MARKS, VERDICT_WORDS } from "./verdict_style";
 
 const AREA_WORDS = { linear: "parameters", sqrt: "√ parameters", log: "log parameters" };
 
@@ -14,7 +15,7 @@ export function legend(view: View, state: MapState, map: CanvasMap): HTMLElement
   const colours = h("div.vf-legend");
   let last = "";
   const draw = (): void => {
-    const parts = state.colour === "tuning" ? tunings(view) : scaleOf(view, state, map);
+    const parts = state.colour === "tuning" ? tunings(view) : state.colour === "verdict" ? verdicts(view) : scaleOf(view, state, map);
     const key = JSON.stringify([parts.key, view.palette().dark]);
     if (key === last) return;
     last = key;
@@ -49,6 +50,11 @@ function tunings({ page }: View): Parts {
   const modules = counts.lora_modules ? ` on ${counts.lora_modules} module${counts.lora_modules === 1 ? "" : "s"}` : "";
   const texts = [`frozen ${count(counts.frozen)}`, `LoRA ${count(counts.lora)}${modules}`, `full ${count(counts.full)}`];
   return { key: texts, children: () => texts.map((text, code) => h("span", {}, badge(code), text)) };
+}
+
+function verdicts({ page }: View): Parts {
+  if (!page.probe) return { key: "no probe", children: () => [h("span", {}, "no probe yet: press Probe")] };
+  return { key: "verdicts", children: () => [...VERDICT_WORDS.map((words, code) => h("span", {}, h("b.vf-badge", { "data-verdict": String(code), "aria-hidden": "true" }, VERDICT_MARKS[code]), words)), h("span", {}, "grey: not meant to train")] };
 }
 
 function scaleOf(view: View, state: MapState, map: CanvasMap): Parts {

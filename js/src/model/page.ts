@@ -9,6 +9,8 @@ import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
+import { readProof, type ProofState } from "../wire/proof_state";
+import { readSaved, type SavedState } from "../wire/saved_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
 import { readTree } from "../wire/tree_state";
@@ -18,7 +20,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "proof" | "saved" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -29,6 +31,8 @@ export class Page extends Topics<Topic> {
   updates: PaintEvent | null = null;
   probe: ProbeState | null = null;
   data: DataState | null = null;
+  proof: ProofState | null = null;
+  saved: SavedState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -50,11 +54,15 @@ export class Page extends Topics<Topic> {
     this.#readRun();
     this.#readProbe();
     this.#readData();
+    this.#readProof();
+    this.#readSaved();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
     listen(model, "change:probe_state", () => this.#readProbe(), signal);
     listen(model, "change:data_state", () => this.#readData(), signal);
+    listen(model, "change:proof_state", () => this.#readProof(), signal);
+    listen(model, "change:saved_state", () => this.#readSaved(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -148,6 +156,16 @@ export class Page extends Topics<Topic> {
     if (!state) return;
     this.data = readData(state);
     this.emit("data");
+  }
+
+  #readProof(): void {
+    this.proof = readProof(this.model.get("proof_state"));
+    this.emit("proof");
+  }
+
+  #readSaved(): void {
+    this.saved = readSaved(this.model.get("saved_state"));
+    this.emit("saved");
   }
 
   #readProbe(): void {
