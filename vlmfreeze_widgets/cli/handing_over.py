@@ -70,7 +70,8 @@ def export_settings(
         return
     for name, text in done.files.items() if folder is None else ():
         out.print(f"── {name}", markup=False)
-        print(text)
+        # Modules of the data path are the same for every plan: --out writes them.
+        print(text if "/" not in name else "")
     err.print(f"{done.trainer}: {'exactly the plan' if done.exact else 'not exactly the plan'}", markup=False)
     for note in done.notes:
         err.print(f"· {note}", markup=False, soft_wrap=True)

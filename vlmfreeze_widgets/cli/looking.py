@@ -1,4 +1,4 @@
-"""Commands that look and run nothing: tree, catalog, plan, cost."""
+"""Commands that look and run nothing: tree, catalog, presets, plan, cost."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 
 from ..core.tree_facts import tree_facts
 from ..core.tree_text import tree_text
 from ..core.wording import size
-from .console import app, mendable, show
+from .console import app, mendable, out, show
 from .options import AsJson, File, PresetName, Rates, Rules, Source, strategy_of, trainable, tree_of
 
 
@@ -71,18 +72,64 @@ def plan(
     lr: Rates = None,
     strategy: File = None,
     preset: PresetName = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Your rows per step, for a note beside a preset.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what a strategy would train, before anything runs."""
+    from ..core.published import published
     from ..core.resolve import resolve
 
     found = tree_of(source)
     resolved = resolve(strategy_of(found, rules, lr, strategy, preset), found)
+    stage = published(preset, found)[0] if preset is not None and strategy is None else None
+    notes = [] if stage is None else [*stage.notes, *filter(None, [stage.scale_note(batch) if batch else ""])]
     if as_json:
-        print(json.dumps(resolved.to_dict()))
+        print(json.dumps({**resolved.to_dict(), "notes": notes}))
         return
     show(resolved)
+    for note in notes:
+        out.print(f"· {note}", markup=False, soft_wrap=True)
     resolved.check()
+
+
+@app.command()
+@mendable
+def presets(
+    source: Annotated[
+        str | None, typer.Argument(help="Only what fits this model: 'demo', a folder, a Hub id, a checkpoint.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--show", help="All that is known of one recipe, such as llava-1.5.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Your rows per step: notes what two rules would scale.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List published recipes with their sources, or show one."""
+    from ..core.presets import presets as all_presets
+    from ..core.published import published
+    from ..core.stages_text import what_trains
+
+    found = None if source is None else tree_of(source)
+    if name is not None:
+        stages = published(name, found)
+        notes = stages.scale_notes(batch) if batch else ()
+        if as_json:
+            print(json.dumps({**stages.to_dict(), "scale_notes": list(notes)}))
+            return
+        print(stages)
+        for note in notes:
+            out.print(f"· {note}", markup=False, soft_wrap=True)
+        return
+    listed = all_presets(found)
+    if as_json:
+        print(json.dumps([{"preset": p.name, "label": p.label, **p.stage.to_dict()} for p in listed]))
+        return
+    table = Table("preset", "what trains", "how long", "source", box=None, pad_edge=False)
+    for p in listed:
+        table.add_row(p.name, what_trains(p.strategy), p.batch, p.source)
+    out.print(table)
 
 
 @app.command()

@@ -36,7 +36,7 @@ TrainerName = Annotated[
         "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft or trainer."
     ),
 ]
-PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
+PresetName = Annotated[str | None, typer.Option("--preset", help="A published stage, such as llava-1.5/pretrain.")]
 
 
 def tree_of(source: str) -> ModuleTree:

@@ -5,6 +5,7 @@ simulated by the trainer's own rule and compared with the plan; no rule of a tra
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ TRAINERS: Mapping[str, Trainer] = {
     "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
     "axolotl": _trainer(axolotl, axolotl_export, "adapter", "lora_target_linear", "unfrozen_parameters", "base_model"),
     "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
+    "trl": replace(_trainer(hf_trainer, hf_trainer), name=hf_trainer.TRL, files=hf_trainer.files_for_trl),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
 }
 _ALSO = {
@@ -67,7 +69,6 @@ _ALSO = {
     "lora": "peft",
     "hftrainer": "trainer",
     "transformers": "trainer",
-    "trl": "trainer",
 }
 _ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
 
@@ -123,7 +124,7 @@ def export(
         strategy: Rules, or a plan.
         tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
         to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "axolotl", "peft", or
-            "trainer" (also "trl"): a script for any strategy. ``trainer`` means the same.
+            "trainer" ("hf-trainer") or "trl": a script for any strategy. ``trainer`` means the same.
         trainer: The same.
         folder: Where the files go; without it they are only returned.
         strict: Refuse what is not exact instead of writing the nearest.

@@ -201,6 +201,7 @@ class Exported:
                 if path.exists() or path.is_symlink():
                     raise FileExistsError(f"{path.name} is there already")
             for path, text in zip(paths, self.files.values(), strict=True):
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise CannotSave(
