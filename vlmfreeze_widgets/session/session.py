@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core import edits
-from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
 from ..core.norms import NormLayout
 from ..core.plan import Plan
@@ -27,6 +27,7 @@ from ..core.run_status import BUSY, Phase, RunStatus
 from ..core.strategy import Strategy
 from ..engine.answers import Question
 from ..engine.burst import Burst
+from ..engine.lost_device import why_lost
 from ..engine.probe import probe
 from ..engine.read import read_tree
 from ..engine.result import BurstResult
@@ -123,6 +124,8 @@ class Session(Desk):
         return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
 
     def _why_idle(self) -> str | None:
+        if self._model is not None and (lost := why_lost(self._model)) is not None:
+            return f"The device was lost ({lost}): restart the kernel."
         if self._model is None:
             return (
                 "The weights are not loaded."
@@ -323,9 +326,9 @@ class Session(Desk):
                 self._see(record, burst)
                 while not self._resumed.wait(0.5):
                     pass
-        except VlmFreezeError:
-            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep.
-            if not burst.history.taken:
+        except VlmFreezeError as error:
+            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep. Not on a lost device.
+            if not burst.history.taken or isinstance(error, RestartNeeded):
                 raise
         finally:
             burst.close()
