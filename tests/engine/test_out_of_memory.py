@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
+from tests import where
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadBatch, OutOfMemory
 from vlmfreeze_widgets.engine import burst as burst_module
@@ -85,7 +86,7 @@ def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, e
     result = burst.result()
     assert result.problem is caught.value
     assert result.history.taken == 0
-    start = dict(tiny_llava().named_parameters())
+    start = {n: p.detach().cpu() for n, p in tiny_llava().named_parameters()}
     assert all(torch.equal(v, start[n]) for n, v in burst.trained_values.items() if n in start)
 
 
@@ -140,9 +141,9 @@ def test_the_size_that_the_error_names_was_seen_to_run_and_a_burst_with_it_runs_
     torch.manual_seed(3)
     with pytest.raises(OutOfMemory, match=f"Micro-batches of {said} were just seen to run") as caught:
         vf.Burst(model, STRATEGY, [batch(rows=8)], steps=2).run()
-    drawn = torch.rand(2)
+    drawn = torch.rand(2, device=where.DEVICE)
     torch.manual_seed(3)
-    assert torch.equal(drawn, torch.rand(2))
+    assert torch.equal(drawn, torch.rand(2, device=where.DEVICE))
     assert fingerprint(model) == before
     rows, accumulation = map(int, re.findall(r"of (\d+) rows.*accumulation=(\d+)", caught.value.remedy)[0])
     assert rows in seen
@@ -257,9 +258,9 @@ def test_the_search_finds_the_largest_size_that_fits_and_changes_nothing(most, s
     before = fingerprint(model)
     torch.manual_seed(3)
     found = vf.find_batch_size(model, {"projector": "full"}, batch(rows=2), start=start, largest=32)
-    drawn = torch.rand(2)
+    drawn = torch.rand(2, device=where.DEVICE)
     torch.manual_seed(3)
-    assert torch.equal(drawn, torch.rand(2))
+    assert torch.equal(drawn, torch.rand(2, device=where.DEVICE))
     assert (int(found), found.is_limit) == (most, most < 32)
     assert all(t.fits == (t.rows <= most) for t in found.trials)
     assert len(found.trials) <= 12
