@@ -23,7 +23,11 @@ _FIGURES = pytest.StashKey[list[float]]()
 
 @dataclass
 class Tally:
-    """What the tests of one promise came to."""
+    """What the tests of one promise came to.
+
+    Attributes:
+        by_tier: Tier ("C", "B" or "G") -> tests passed, failed, not run there.
+    """
 
     passed: int = 0
     failed: int = 0
@@ -32,6 +36,7 @@ class Tally:
     figures: list[float] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    by_tier: dict[str, list[int]] = field(default_factory=dict)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,6 +83,8 @@ class _Report:
                 tally = self._tallies[name]
                 tally.seconds += report.duration
                 tally.figures += item.stash.get(_FIGURES, [])
+                counts = tally.by_tier.setdefault(_tier(item), [0, 0, 0])
+                counts[2 if report.skipped else 0 if report.passed else 1] += 1
                 if report.skipped:
                     tally.skipped += 1
                     tally.reasons.append(str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else "skipped")
@@ -103,7 +110,24 @@ class _Report:
             measured = "" if row["value"] is None else f"{row['figure']}: {row['value']:.3g}"
             terminalreporter.write_line(
                 f"{row['id']:<4} {row['status']:<8} {row['promise'][:74]:<75} {measured or row['why']}"
+                + "".join(f"  [{tier}: not run]" for tier, said in row["tiers"].items() if said == "not run")
             )
+
+
+def _tier(item: pytest.Item) -> str:
+    """Where a test runs: on a GPU, in a browser, or on a CPU alone."""
+    if item.get_closest_marker("gpu"):
+        return "G"
+    return "B" if item.get_closest_marker("browser") or item.get_closest_marker("lab") else "C"
+
+
+def _tiers(promise: dict[str, Any], tally: Tally) -> dict[str, str]:
+    """Tier -> what came of it there, for every tier that the promise names and every one that ran."""
+    said = {}
+    for tier in dict.fromkeys((*promise["tiers"], *tally.by_tier)):
+        passed, failed, _ = tally.by_tier.get(tier, (0, 0, 0))
+        said[tier] = f"{failed} of {passed + failed} failed" if failed else f"{passed} passed" if passed else "not run"
+    return said
 
 
 def _row(promise: dict[str, Any], tally: Tally) -> dict[str, Any]:
@@ -117,6 +141,7 @@ def _row(promise: dict[str, Any], tally: Tally) -> dict[str, Any]:
         "value": max(tally.figures) if tally.figures else tally.failed if tally.passed or tally.failed else None,
         "tests": tally.passed + tally.failed,
         "controls": tally.controls,
+        "tiers": _tiers(promise, tally),
         "seconds": round(tally.seconds, 2),
         "why": "its negative control did not run" if unproven else _why(promise, tally) if status == "not run" else "",
     }

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import vlmfreeze_widgets as vf
+from tests import where
 from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
 from vlmfreeze_widgets.core.errors import (
     BadBatch,
@@ -169,20 +170,20 @@ def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone()
         for record in vf.Burst(tiny_llava(dropout=0.3), MIXED, batches(), steps=5, seed=1):
             losses.append(record.loss)
             if draw:
-                torch.rand(7)
-        return losses, torch.rand(3)
+                torch.rand(7, device=where.DEVICE)
+        return losses, torch.rand(3, device=where.DEVICE)
 
     quiet, stream = run(False)
     noisy, _ = run(True)
     torch.manual_seed(5)
     assert quiet == noisy
-    assert torch.equal(stream, torch.rand(3))
+    assert torch.equal(stream, torch.rand(3, device=where.DEVICE))
 
 
 @pytest.mark.check("N21")
 def test_other_threads_settings_do_not_reach_the_burst():
     wanted = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast(where.DEVICE.type, torch.bfloat16):
         found = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
     assert found == wanted
 

@@ -102,6 +102,12 @@ class OutOfMemory(VlmFreezeError):
     code = "out-of-memory"
 
 
+class RestartNeeded(VlmFreezeError):
+    """This process lost its device (a device-side assert, an illegal access): only a new one can use it again."""
+
+    code = "restart-needed"
+
+
 class CannotSave(VlmFreezeError):
     """A file cannot be written: disk full, no permission, a name that the file system refuses. What was there is intact."""
 

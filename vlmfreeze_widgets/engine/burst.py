@@ -28,17 +28,19 @@ from ..core.plan import Plan
 from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
-from . import burst_state
+from . import burst_state, lost_device
 from .answers import Question
 from .apply import plan_for
+from .batch_position import rows_of
 from .feature_cache import cacheable
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
-from .out_of_memory import is_out_of_memory, let_go, told
+from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
 from .ownership import check_free
 from .randomness import RandomStream
 from .result import BurstResult
 from .settings import BurstSettings
+from .smaller_batch import SmallerBatch
 from .state_list import saved_states
 from .trainable import check_trainable
 from .training_run import TrainingRun
@@ -82,6 +84,8 @@ class Burst:
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
+            From ``next()`` and ``run()``: OutOfMemory, which names a size that was seen to run; RestartNeeded, after a
+            device-side assert: what was recorded is written first, and no further burst starts in this process.
 
     Example:
         >>> burst = vf.Burst(demo.model, {"projector": "full"}, demo.batches, steps=50, lr=1e-3)
@@ -147,6 +151,8 @@ class Burst:
         self._result: BurstResult | None = None
         self._trained: dict[str, torch.Tensor] = {}
         self.problem: VlmFreezeError | None = None
+        self._tried: tuple[MicroBatch, ...] = ()
+        self._looking = False
         self._run: TrainingRun | None = None
         self._saved: burst_state.SavedBurst | None = None
         self._id = uuid4().hex
@@ -161,12 +167,45 @@ class Burst:
         try:
             return next(self._generator)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not lost_device.is_lost(error) and not is_out_of_memory(error):
                 raise
-            self.problem = shown = told(error, self.batches.position.rows_per_batch, self._device)
-            self._stopped_early = shown.problem
-            let_go(error, self._device)
-        raise shown  # outside the handler: raised within, it would carry the error and all that its frames hold
+            failed = error
+        # Outside the handler: raised within, it would carry the error and all that its frames hold.
+        shown = self._told(failed)
+        del failed
+        raise shown
+
+    def _told(self, failed: Exception) -> VlmFreezeError:
+        """The error that the person sees in place of one of the device's; what that one held is let go."""
+        tried, self._tried = self._tried, ()
+        shown: VlmFreezeError
+        if lost_device.is_lost(failed):
+            lost_device.mark_lost(failed, self._device)
+            let_go(failed)
+            self.problem = lost_device.told(self._device, None)
+            self._stopped_early = self.problem.problem
+            folder = lost_device.save_first(self.result()) if len(self.history) else None
+            shown = lost_device.told(self._device, folder)
+            if self._result is not None:
+                self._result.problem = shown
+        else:
+            let_go(failed, self._device)
+            rows = max((rows_of(b.tensors) for b in tried), default=self.batches.position.rows_per_batch)
+            shown = told(failed, rows, self._device, self._advice(tried))
+        self.problem = shown
+        self._stopped_early = shown.problem
+        return shown
+
+    def _advice(self, tried: tuple[MicroBatch, ...]) -> str:
+        """What a search on the restored model found to run, in words; "" where there was none."""
+        if self._looking:
+            return LOOK_AT_LESS
+        if not tried:
+            return NEED_LESS
+        if self.settings.on_out_of_memory != "search":
+            return ""
+        search = SmallerBatch(self.model, self.plan, self.settings, lambda: self._stop, type(self))
+        return search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
 
     def __enter__(self) -> Burst:
         return self
@@ -311,13 +350,17 @@ class Burst:
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
         try:
+            if self._device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self._device)
             self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
             self.history.layout = run.layout
             self._began = time.monotonic()
             saved, self._saved = self._saved, None
             if self._watched:
                 # Before a saved state is put on: retention is measured against the model without the burst.
+                self._looking = True
                 look = run.begin_watch(self._watched, self._shifts)
+                self._looking = False
                 if saved is None:
                     self._see(0, look)
             if saved is not None:
@@ -361,7 +404,9 @@ class Burst:
                     return
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
+                self._tried = tuple(batches)
                 shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
+                self._tried = ()
                 if shown is None:
                     self._stopped_early = "stopped"
                     return
@@ -386,7 +431,9 @@ class Burst:
                     if shown.interrupt is not None:
                         raise shown.interrupt
                     if looks:
+                        self._looking = True
                         look = self._see(number, run.look())
+                        self._looking = False
                         record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
                 finally:
                     self.history.append(record)

@@ -238,5 +238,6 @@ def _write(path: Path, text: str) -> None:
 
 MAY_CHANGE: tuple[str, ...] = (
     "steps", "seconds", "accumulation", "max_grad_norm", "checkpointing", "eval_every", "verdict_after",
+    "on_out_of_memory",
 )  # fmt: skip
 """Settings that a resumed burst may have otherwise than the saved one."""
