@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
+/* vlmfreeze source-hash: dae1344e47f7c6e52a10bed6cd4c706331297182f3182ae8cfd997a81fa4c9d8 */
 var t={initialize:()=>{}},e=t;export{e as default};
