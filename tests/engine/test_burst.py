@@ -258,6 +258,7 @@ def test_keeping_lora_gives_the_trained_answers(merge):
         result.keep()
 
 
+@pytest.mark.check("B6")
 def test_a_model_with_adapters_is_refused_with_a_way_out():
     model = tiny_llava()
     vf.Burst(model, MIXED, batches(), steps=1).run().keep()
@@ -281,6 +282,7 @@ def too_long(b):
     return {**b, "labels": b["labels"][:, :-1]}
 
 
+@pytest.mark.check("B13")
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -321,6 +323,7 @@ def test_a_micro_batch_without_label_tokens_is_skipped_and_counted():
     assert mixed.skipped == 2
 
 
+@pytest.mark.check("B13")
 def test_no_batches_are_told_before_anything_is_changed():
     for source in ([], {}, 5, batch()):
         with pytest.raises(BadBatch):
@@ -332,12 +335,14 @@ def test_a_one_shot_source_that_ends_early_ends_the_burst_early():
     assert (len(result.history), result.stopped_early) == (3, "the batches ran out")
 
 
+@pytest.mark.check("B3")
 def test_a_model_on_meta_is_refused():
     model = tiny_llava().to("meta")
     with pytest.raises(ModelNotTrainable, match="meta"):
         vf.Burst(model, PROJECTOR, batches())
 
 
+@pytest.mark.check("B1")
 def test_an_empty_strategy_is_refused():
     with pytest.raises(PlanRefused, match="nothing trains"):
         vf.Burst(tiny_llava(), {}, batches())
@@ -425,6 +430,7 @@ def test_a_deep_copy_of_the_strategy_is_the_strategy():
     assert copy.deepcopy(MIXED) == MIXED
 
 
+@pytest.mark.check("B1")
 def test_a_strategy_that_no_gradient_can_reach_is_told_in_words_and_leaves_the_model_alone():
     model = tiny_llava()
     before = fingerprint(model)

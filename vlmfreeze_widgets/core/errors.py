@@ -78,6 +78,12 @@ class BadBatch(VlmFreezeError):
     code = "bad-batch"
 
 
+class DataWorkerLost(VlmFreezeError):
+    """A worker process of the person's DataLoader was killed, or gives no batch."""
+
+    code = "data-worker-lost"
+
+
 class BadData(VlmFreezeError):
     """No batch can be made of the rows that were given, or answers cannot be told from prompts."""
 

@@ -39,6 +39,7 @@ from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, to
 from .ownership import check_free
 from .randomness import RandomStream
 from .result import BurstResult
+from .saving import Saving
 from .settings import BurstSettings
 from .smaller_batch import SmallerBatch
 from .state_list import saved_states
@@ -155,6 +156,7 @@ class Burst:
         self._looking = False
         self._run: TrainingRun | None = None
         self._saved: burst_state.SavedBurst | None = None
+        self._saving: Saving | None = None
         self._id = uuid4().hex
         self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
@@ -278,6 +280,24 @@ class Burst:
             WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
             CannotSave: Disk full, no permission; what was saved before is intact, and the burst can go on.
         """
+        return self._state_writer(folder, copy=False)()
+
+    def start_saving(self, folder: str | Path) -> Saving:
+        """As ``save_state``, but on a thread of its own while the burst goes on: for slow disks. Holds a copy of what trains.
+
+        Args:
+            folder: As for ``save_state``.
+
+        Returns:
+            ``.wait()`` gives the folder of this state, or raises what the disk said. States are written in their order.
+
+        Raises:
+            WrongPhase: As for ``save_state``.
+        """
+        self._saving = Saving(self._state_writer(folder, copy=True), self._saving)
+        return self._saving
+
+    def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
         run = self._run
         if run is None or self._generator.gi_running:
             raise WrongPhase(
@@ -288,7 +308,8 @@ class Burst:
                 else "one that has not begun, or is over",
                 remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )
-        return burst_state.save(Path(folder), self._id, run, self.batches, self.history, time.monotonic() - self._began)
+        spent = time.monotonic() - self._began
+        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
 
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
@@ -371,10 +392,14 @@ class Burst:
         except KeyboardInterrupt:
             self._stopped_early = "interrupted"
             raise
-        except Exception as error:
+        except Exception as caught:
+            # torch's signal handler may raise it in the middle of a step.
+            error = self.batches.as_lost(caught) or caught
             self._stopped_early = f"{type(error).__name__}: {error}"[:300]
             if isinstance(error, VlmFreezeError):
                 self.problem = error
+            if error is not caught:
+                raise error from caught
             raise
         finally:
             self._run = None
@@ -388,6 +413,7 @@ class Burst:
                 if run.taken > self.history.taken:
                     self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
             self.history.skipped = self.batches.skipped
+            self.batches.end()
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a553b42ce9e66c4d7da5b64c9bad6fdec85ef048aa48ddaf26f42f797c955402 */
+/* vlmfreeze source-hash: 46f54de2dbe414b2cab60745d13b750ae4537009e94ffb416b2e582db09afc31 */
 var t={initialize:()=>{}},e=t;export{e as default};
