@@ -28,6 +28,7 @@ EDITS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "set_lora": {"target": str, "rank": int, "alpha": (int, float)},
     "set_blocks": {"component": str, "last": int},
     "preset": {"name": str},
+    "import": {"text": str, "trainer": str},
     "undo": {},
     "redo": {},
     "reset": {},
@@ -47,6 +48,9 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "load": {"dtype": str},
     "probe": {"open": bool},
     "series": {"burst": int, "node": int},
+    "import_preview": {"text": str, "trainer": str},
+    "export_preview": {"to": str},
+    "export_save": {"token": str, "folder": str},
 }
 """Wishes that are never stale."""
 

@@ -9,6 +9,7 @@ from ..core import edits
 from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
+from .handover_grants import HANDOVER_GRANTS
 
 _Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
 
@@ -85,6 +86,7 @@ GRANTS: Mapping[str, _Grant] = {
     "load": _load,
     "probe": _probe,
     "series": _series,
+    **HANDOVER_GRANTS,
 }
 
 
