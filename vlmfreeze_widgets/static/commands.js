@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: b5f603858600a24dc5fee0d0f7be1f3ba4cc5d083e19ade22479060314deef26 */
+/* vlmfreeze source-hash: 6386f0f8d322dbf1ee67fdd47a01c5e89533ba0435bf9e3a03534c9bd38e6bfd */
 var t={initialize:()=>{}},e=t;export{e as default};
