@@ -1,4 +1,4 @@
-"""The command ``vlmfreeze``: look, plan, cost, probe, burst, launch, import, export, lab. It says what the library says: no rules.
+"""The command ``vlmfreeze``: look, presets, plan, cost, probe, burst, launch, import, export, lab. It says what the library says.
 
 Long because typer reads each command's options from its signature.
 
@@ -66,7 +66,10 @@ TrainerName = Annotated[
         "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft or trainer."
     ),
 ]
-PresetName = Annotated[str | None, typer.Option("--preset", help="A published recipe, such as llava-1.5/pretrain.")]
+PresetName = Annotated[
+    str | None,
+    typer.Option("--preset", help="A published stage, such as llava-1.5/pretrain."),
+]
 
 
 def main() -> None:
@@ -156,18 +159,64 @@ def plan(
     lr: Rates = None,
     strategy: File = None,
     preset: PresetName = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Your rows per step, for a note beside a preset.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what a strategy would train, before anything runs."""
+    from .core.published import published
     from .core.resolve import resolve
 
     found = _tree(source)
     resolved = resolve(_strategy(found, rules, lr, strategy, preset), found)
+    stage = published(preset, found)[0] if preset is not None and strategy is None else None
+    notes = [] if stage is None else [*stage.notes, *filter(None, [stage.scale_note(batch) if batch else ""])]
     if as_json:
-        print(json.dumps(resolved.to_dict()))
+        print(json.dumps({**resolved.to_dict(), "notes": notes}))
         return
     _show(resolved)
+    for note in notes:
+        out.print(f"· {note}", markup=False, soft_wrap=True)
     resolved.check()
+
+
+@app.command()
+@_mendable
+def presets(
+    source: Annotated[
+        str | None, typer.Argument(help="Only what fits this model: 'demo', a folder, a Hub id, a checkpoint.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--show", help="All that is known of one recipe, such as llava-1.5.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Your rows per step: notes what two rules would scale.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List published recipes with their sources, or show one."""
+    from .core.presets import presets as all_presets
+    from .core.published import published
+    from .core.stages_text import what_trains
+
+    found = None if source is None else _tree(source)
+    if name is not None:
+        stages = published(name, found)
+        notes = stages.scale_notes(batch) if batch else ()
+        if as_json:
+            print(json.dumps({**stages.to_dict(), "scale_notes": list(notes)}))
+            return
+        print(stages)
+        for note in notes:
+            out.print(f"· {note}", markup=False, soft_wrap=True)
+        return
+    listed = all_presets(found)
+    if as_json:
+        print(json.dumps([{"preset": p.name, "label": p.label, **p.stage.to_dict()} for p in listed]))
+        return
+    table = Table("preset", "what trains", "how long", "source", box=None, pad_edge=False)
+    for p in listed:
+        table.add_row(p.name, what_trains(p.strategy), p.batch, p.source)
+    out.print(table)
 
 
 def _show(resolved: Plan) -> None:
