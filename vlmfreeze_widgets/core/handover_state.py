@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .components import LABELS
+from .preset_state import preset_groups
 from .protocol import VERSION
 from .strategy import Strategy
 from .training_diff import Difference
@@ -78,9 +79,20 @@ class ExportLook:
     notes: tuple[Note, ...]
 
 
-def handover_state(trainers: Iterable[tuple[str, str]], folder: str) -> dict[str, Any]:
-    """The trait ``handover_state``: trainers as (key, name), and the folder below the working folder that is proposed."""
-    return {"v": VERSION, "trainers": [{"key": key, "name": name} for key, name in trainers], "folder": folder}
+def handover_state(trainers: Iterable[tuple[str, str]], folder: str, tree: ModuleTree) -> dict[str, Any]:
+    """The trait ``handover_state``, which does not change with the strategy.
+
+    Args:
+        trainers: As (key, name for people).
+        folder: Below the working folder, proposed for saving.
+        tree: Whose presets are offered.
+    """
+    return {
+        "v": VERSION,
+        "trainers": [{"key": key, "name": name} for key, name in trainers],
+        "folder": folder,
+        "presets": preset_groups(tree),
+    }
 
 
 def import_reply(look: ImportLook, tree: ModuleTree) -> dict[str, Any]:

@@ -51,6 +51,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "import_preview": {"text": str, "trainer": str},
     "export_preview": {"to": str},
     "export_save": {"token": str, "folder": str},
+    "use_settings": {"name": str},
 }
 """Wishes that are never stale."""
 

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 6386f0f8d322dbf1ee67fdd47a01c5e89533ba0435bf9e3a03534c9bd38e6bfd */
+/* vlmfreeze source-hash: 8dd123273078f9694de9793bce8eebf8eeb85511942e76dd10433b81080e73f7 */
 var t={initialize:()=>{}},e=t;export{e as default};

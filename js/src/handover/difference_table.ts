@@ -2,6 +2,7 @@
 import { count } from "../format";
 import type { MapState } from "../map/map_state";
 import { h } from "../parts/dom";
+import type { View } from "../parts/view";
 import type { Difference, Kind } from "../wire/handover";
 
 /** What the columns and the kinds are called, which depends on who is compared with whom. */
@@ -14,29 +15,30 @@ export interface DiffWords {
 
 const STATUS: Record<Kind, string> = { also: "warning", not: "failure", otherwise: "warning", lr: "" };
 
-export function differenceTable(map: MapState, differences: readonly Difference[], words: DiffWords): HTMLElement | null {
+export function differenceTable(view: View, map: MapState, differences: readonly Difference[], words: DiffWords): HTMLElement | null {
   if (!differences.length) return null;
   const heads = ["component", "what", words.before, words.after, "where"];
   return h(
     "div.vf-scroll",
     {},
-    h("table.vf-links.vf-differences", { "aria-label": words.label }, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...differences.map((d) => row(map, d, words)))),
+    h("table.vf-links.vf-differences", { "aria-label": words.label }, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...differences.map((d) => row(view, map, d, words)))),
   );
 }
 
-function row(map: MapState, d: Difference, words: DiffWords): HTMLElement {
+function row(view: View, map: MapState, d: Difference, words: DiffWords): HTMLElement {
   const places = [...d.places, ...(d.more ? [`and ${d.more} more`] : [])].join(", ");
-  const where = h("button.vf-link.vf-where", { type: "button", title: `Select on the map:\n${places}`, onclick: () => showOnMap(map, [d]) }, places);
+  const where = h("button.vf-link.vf-where", { type: "button", title: `Select on the map:\n${places}`, onclick: () => showOnMap(view, map, [d]) }, places);
   const amount = h("small.vf-muted", {}, `${d.tensors} tensor${d.tensors === 1 ? "" : "s"}, ${count(d.params)}`);
   return h("tr", {}, h("th", { scope: "row" }, d.label), h("td", { "data-status": STATUS[d.kind] }, words.kinds[d.kind]), h("td", {}, d.before), h("td", {}, d.after), h("td.vf-place", {}, where, " ", amount));
 }
 
 /** Selects the tiles of differences, and says how many. */
-export function showOnMap(map: MapState, differences: readonly Difference[]): number {
+export function showOnMap(view: View, map: MapState, differences: readonly Difference[]): number {
   const ids = [...new Set(differences.flatMap((d) => d.nodes.map((node) => itemOf(map, node))))].filter((id) => id > 0);
   map.zoomTo(0);
   map.select(ids);
   map.focusOn(ids[0] ?? -1);
+  if (ids.length) view.root.querySelector(".vf-mapcard")?.scrollIntoView?.({ block: "nearest" });
   return ids.length;
 }
 

@@ -64,8 +64,8 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
   function described(found: ExportLook): (Node | null)[] {
     const words: DiffWords = { label: `What ${found.name} would train otherwise`, before: "you see", after: found.name, kinds: KINDS };
     const verdict = h("p.vf-verdict", { "data-exact": String(found.exact) }, h("b", {}, found.exact ? "exact" : "not the same"), " ", found.exact ? `${found.name} trains what you see, at these rates.` : `${found.name} comes this near; what it would do otherwise:`);
-    if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(`${showOnMap(map, found.differences)} places selected on the map`) }, "Show on the map"));
-    return [verdict, differenceTable(map, found.differences, words), noteList(found.notes), ...found.files.map((file) => fileView(view, file))];
+    if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(`${showOnMap(view, map, found.differences)} places selected on the map`) }, "Show on the map"));
+    return [verdict, differenceTable(view, map, found.differences, words), noteList(found.notes), ...found.files.map((file) => fileView(view, file))];
   }
 
   async function write(): Promise<void> {

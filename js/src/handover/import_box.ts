@@ -47,7 +47,7 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
     look = readImport(found);
     looked = { text: textOf(args.text), trainer: textOf(args.trainer) };
     say(status, "");
-    fill(result, ...described(map, look));
+    fill(result, ...described(view, map, look));
     ready();
   }, refuse);
 
@@ -117,13 +117,13 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
   };
 }
 
-function described(map: MapState, look: ImportLook): (Node | null)[] {
+function described(view: View, map: MapState, look: ImportLook): (Node | null)[] {
   const [before, after] = look.trainable;
   const change = look.differences.length ? (before === after ? `${count(after)} train, as now.` : `${count(before)} train now, ${count(after)} would.`) : "This is what you have already.";
   const settings = look.settings.map(([name, value]) => `${name} ${value}`).join(" · ");
   return [
     h("p", {}, h("b", {}, `${look.name}: `), h("b", {}, look.sentence), " ", h("span.vf-muted", {}, change)),
-    differenceTable(map, look.differences, WORDS),
+    differenceTable(view, map, look.differences, WORDS),
     noteList([...look.warnings.map((text) => [{ text, url: "" }]), ...look.notes]),
     settings ? h("p.vf-muted.vf-rest", {}, "Not about what trains, so not taken: ", settings) : null,
   ];
