@@ -21,6 +21,7 @@ _PLAYERS: dict[str, str] = {
     "schedules": "vlmfreeze_widgets.adapters.transformers_schedules",
     "optimizers": "vlmfreeze_widgets.adapters.bitsandbytes_optimizers",
     "tensor_files": "vlmfreeze_widgets.adapters.safetensors_files",
+    "handover": "vlmfreeze_widgets.trainers.looks",
     "yaml": "vlmfreeze_widgets.adapters.yaml_text",
     "frames": "vlmfreeze_widgets.adapters.pandas_frames",
     "figures": "vlmfreeze_widgets.figures",

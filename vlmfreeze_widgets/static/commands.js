@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 46f54de2dbe414b2cab60745d13b750ae4537009e94ffb416b2e582db09afc31 */
+/* vlmfreeze source-hash: 4d3b7e8bad677c70610fe8da00082ee1779c683788877efffeb590f4d4c22037 */
 var t={initialize:()=>{}},e=t;export{e as default};

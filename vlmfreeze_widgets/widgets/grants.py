@@ -9,6 +9,7 @@ from ..core import edits
 from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
+from .handover_grants import HANDOVER_GRANTS
 
 _Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
 
@@ -92,6 +93,7 @@ GRANTS: Mapping[str, _Grant] = {
     "save": _plain("save"),
     "saved_states": _plain("look_for_states"),
     "resume_from": _resume_from,
+    **HANDOVER_GRANTS,
 }
 
 

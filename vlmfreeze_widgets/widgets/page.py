@@ -21,6 +21,7 @@ from ..session import Change, Session
 from .assets import asset
 from .channel import CommandChannel
 from .grants import grant
+from .handover_grants import state_of
 from .outbox import Outbox
 
 log = logging.getLogger("vlmfreeze_widgets")
@@ -40,6 +41,7 @@ class SessionPage(anywidget.AnyWidget):
     commands = anywidget.WidgetTrait().tag(sync=True)
     tree_state = traitlets.Dict().tag(sync=True)
     plan_state = traitlets.Dict().tag(sync=True)
+    handover_state = traitlets.Dict().tag(sync=True)
     options = traitlets.Dict().tag(sync=True)
 
     def __init__(self, session: Session, bundle: str, options: Mapping[str, Any], **state: Any) -> None:  # noqa: ANN401
@@ -53,6 +55,7 @@ class SessionPage(anywidget.AnyWidget):
             commands=CommandChannel(self._grant, lambda: session.rev),
             tree_state=tree_state(session.tree),
             plan_state=self._plan_state(),
+            handover_state=state_of(session),
             options={**options, "picture": self._picture},
             **state,
         )
