@@ -46,6 +46,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "preview": {"first": int},
     "load": {"dtype": str},
     "probe": {"open": bool},
+    "cost": {"change": dict},
     "series": {"burst": int, "node": int},
 }
 """Wishes that are never stale."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core import edits
+from ..core.cost_settings import CostSettings
 from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
 from ..core.norms import NormLayout
@@ -31,8 +32,9 @@ from ..engine.probe import probe
 from ..engine.read import read_tree
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
+from .costs import Costs, Source
 from .desk import Desk
-from .shown import Preview, Probed
+from .shown import Change, Preview, Probed
 from .worker import Worker
 
 _PROBED = ("precision", "checkpointing", "accumulation", "max_grad_norm", "seed")  # what a probe shares with the burst
@@ -74,6 +76,7 @@ class Session(Desk):
             tree, Strategy(strategy) if isinstance(strategy, Mapping) else strategy or edits.default_strategy(tree)
         )
         self._model = source if hasattr(source, "named_parameters") and self.tree.device != "meta" else None
+        self._given = source
         # A config alone has no weights to load; a folder or an id may have.
         self._source = source if self._model is None and _may_have_weights(source) else None
         self._batches = batches
@@ -91,6 +94,11 @@ class Session(Desk):
         self.history = History(NormLayout((), (), ()))
         self.probed: Probed | None = None
         self._worker = Worker(self._fail)
+        self.costs = Costs(
+            lambda: Source(self._model, self._given, self._batches, self._worker.post), lambda: (self.rev, self.plan),
+            _assumed(self.settings), lambda: self._tell("cost"),
+        )  # fmt: skip
+        self.subscribe(self._cost_follows)
         self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -307,6 +315,7 @@ class Session(Desk):
     def close(self) -> None:
         """Stops a burst, gives the model back and ends the worker."""
         self.stop()
+        self.costs.close()
         self._worker.close()
 
     def _work(self, plan: Plan, settings: BurstSettings) -> None:
@@ -342,12 +351,19 @@ class Session(Desk):
                 else None
             )
             taken = result.history.taken
+            self.costs.burst_ended(self._status.burst, plan, _assumed(settings), result.history)
             problem = result.problem
             self._set(
                 phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
                 message=early, verdict_after=taken, eta_seconds=None,
                 error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
+
+    def _cost_follows(self, change: Change) -> None:
+        if change == "plan":
+            self.costs.changed()
+        elif change == "tree":
+            self.costs.reread()
 
     def _load(self, source: str | Path, dtype: str, device: str | None) -> None:
         began = time.monotonic()
@@ -450,6 +466,14 @@ class Session(Desk):
                 found=repr(self._status.phase),
                 remedy="Look at what the session is doing first.",
             )
+
+
+def _assumed(settings: BurstSettings) -> CostSettings:
+    """What a burst of these settings means for its cost."""
+    return CostSettings(
+        precision=settings.precision, checkpointing=bool(settings.checkpointing), optimizer=settings.optimizer,
+        accumulation=settings.accumulation,
+    )  # fmt: skip
 
 
 def _may_have_weights(source: object) -> bool:

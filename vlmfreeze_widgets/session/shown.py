@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..core.probe_report import ProbeReport
 
-Change = Literal["tree", "plan", "run", "record", "probe", "preview"]
+Change = Literal["tree", "plan", "run", "record", "probe", "preview", "cost"]
 
 
 @dataclass(frozen=True)

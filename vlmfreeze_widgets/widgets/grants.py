@@ -52,6 +52,10 @@ def _probe(session: Session, args: Mapping[str, Any]) -> None:
     session.probe(open_all=args["open"])
 
 
+def _cost(session: Session, args: Mapping[str, Any]) -> None:
+    session.costs.change(args["change"])
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -84,6 +88,7 @@ GRANTS: Mapping[str, _Grant] = {
     "preview": _preview,
     "load": _load,
     "probe": _probe,
+    "cost": _cost,
     "series": _series,
 }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import traitlets
 
+from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
 from ..core.ports import port
@@ -46,6 +47,7 @@ class Workbench(SessionPage):
     run_state = traitlets.Dict().tag(sync=True)
     probe_state = traitlets.Dict().tag(sync=True)
     data_state = traitlets.Dict().tag(sync=True)
+    cost_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -133,6 +135,9 @@ class Workbench(SessionPage):
         self.session.close()
         super().close()
 
+    def _greeted(self) -> None:
+        self.session.costs.start()
+
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
             self._feed.rewind(burst, first)
@@ -148,6 +153,10 @@ class Workbench(SessionPage):
         probed = self.session.probed
         if probed is not None and probed.number != self.probe_state.get("probe"):
             self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
+        costs = self.session.costs
+        if costs.started and costs.number != self.cost_state.get("number"):
+            number = costs.number
+            self.cost_state = cost_state(costs.view(), self.session.plan, number)
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):
