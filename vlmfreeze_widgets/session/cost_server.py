@@ -73,6 +73,8 @@ class Answers:
         if isinstance(asked, Subject):
             self._subject = asked
             self._model = asked.source if asked.is_model else port("models").build_on_meta(asked.source).model
+            if asked.is_model:
+                port("copies").register(self._model)
             return None
         subject = self._subject
         assert subject is not None
