@@ -7,6 +7,7 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readCost, type CostState } from "../wire/cost_state";
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
@@ -18,7 +19,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -29,6 +30,7 @@ export class Page extends Topics<Topic> {
   updates: PaintEvent | null = null;
   probe: ProbeState | null = null;
   data: DataState | null = null;
+  cost: CostState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -50,11 +52,13 @@ export class Page extends Topics<Topic> {
     this.#readRun();
     this.#readProbe();
     this.#readData();
+    this.#readCost();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
     listen(model, "change:probe_state", () => this.#readProbe(), signal);
     listen(model, "change:data_state", () => this.#readData(), signal);
+    listen(model, "change:cost_state", () => this.#readCost(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -148,6 +152,14 @@ export class Page extends Topics<Topic> {
     if (!state) return;
     this.data = readData(state);
     this.emit("data");
+  }
+
+  #readCost(): void {
+    const state = readCost(this.model.get("cost_state"));
+    if (!state) return;
+    if (state.by_node.length !== this.tree?.size) state.by_node = new Float32Array();
+    this.cost = state;
+    this.emit("cost");
   }
 
   #readProbe(): void {
