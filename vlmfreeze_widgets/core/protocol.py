@@ -47,6 +47,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "preview": {"first": int},
     "load": {"dtype": str},
     "probe": {"open": bool},
+    "cost": {"change": dict},
     "series": {"burst": int, "node": int},
     "save": {},
     "saved_states": {},

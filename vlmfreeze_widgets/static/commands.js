@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 4d3b7e8bad677c70610fe8da00082ee1779c683788877efffeb590f4d4c22037 */
+/* vlmfreeze source-hash: 8f10e7080f4c5d07f067916423706dc6a7762cdedc3fcb84e06c98895d785a7b */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -57,6 +57,10 @@ def _resume_from(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]
     return {"burst": session.resume_from(args["name"], args["steps"] or None)}
 
 
+def _cost(session: Session, args: Mapping[str, Any]) -> None:
+    session.costs.change(args["change"])
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -89,6 +93,7 @@ GRANTS: Mapping[str, _Grant] = {
     "preview": _preview,
     "load": _load,
     "probe": _probe,
+    "cost": _cost,
     "series": _series,
     "save": _plain("save"),
     "saved_states": _plain("look_for_states"),

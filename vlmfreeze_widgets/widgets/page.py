@@ -52,7 +52,7 @@ class SessionPage(anywidget.AnyWidget):
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(self._grant, lambda: session.rev),
+            commands=CommandChannel(self._grant, lambda: session.rev, self._greeted),
             tree_state=tree_state(session.tree),
             plan_state=self._plan_state(),
             handover_state=state_of(session),
@@ -89,6 +89,9 @@ class SessionPage(anywidget.AnyWidget):
             if self.commands is not None:
                 self.commands.close()
         super().close()
+
+    def _greeted(self) -> None:
+        """A page is there."""
 
     def _changed(self, _: Change) -> None:
         self._outbox.touch()

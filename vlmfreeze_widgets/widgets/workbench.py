@@ -8,6 +8,7 @@ from typing import Any
 
 import traitlets
 
+from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
 from ..core.ports import port
@@ -52,6 +53,7 @@ class Workbench(SessionPage):
     data_state = traitlets.Dict().tag(sync=True)
     proof_state = traitlets.Dict().tag(sync=True)
     saved_state = traitlets.Dict().tag(sync=True)
+    cost_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -143,6 +145,9 @@ class Workbench(SessionPage):
         self.session.close()
         super().close()
 
+    def _greeted(self) -> None:
+        self.session.costs.start()
+
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
             self._feed.rewind(burst, first)
@@ -164,6 +169,10 @@ class Workbench(SessionPage):
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
             self.saved_state = saved_state(self._shown_saving)
+        costs = self.session.costs
+        if costs.started and costs.number != self.cost_state.get("number"):
+            number = costs.number
+            self.cost_state = cost_state(costs.view(), self.session.plan, number)
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):
