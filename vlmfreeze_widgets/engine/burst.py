@@ -42,7 +42,7 @@ from .settings import BurstSettings
 from .state_list import saved_states
 from .trainable import check_trainable
 from .training_run import TrainingRun
-from .watch import Look, Watched, decoder
+from .watch import Look, Watched, decoder, non_finite_looks
 from .wrappers import unwrap
 
 _open: WeakSet[Burst] = WeakSet()
@@ -388,6 +388,7 @@ class Burst:
                     if looks:
                         look = self._see(number, run.look())
                         record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
+                        self.history.notes += non_finite_looks(record)
                 finally:
                     self.history.append(record)
                 if number == settings.verdict_after:

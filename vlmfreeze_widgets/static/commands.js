@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a553b42ce9e66c4d7da5b64c9bad6fdec85ef048aa48ddaf26f42f797c955402 */
+/* vlmfreeze source-hash: 6f9de44dd8bdc374bf670aea8f178e0d19f4aaf8500ac488f09c89ed566166f5 */
 var t={initialize:()=>{}},e=t;export{e as default};
