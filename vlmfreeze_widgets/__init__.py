@@ -28,6 +28,8 @@ _PUBLIC: dict[str, str] = {
     "Question": "engine.answers",
     "Recipe": "launch.recipe",
     "Session": "session",
+    "Stage": "core.stage",
+    "Stages": "core.stages",
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
     "Workbench": "widgets.workbench",
@@ -44,6 +46,7 @@ _PUBLIC: dict[str, str] = {
     "load_batches": "data.load",
     "preset": "core.presets",
     "presets": "core.presets",
+    "published": "core.published",
     "probe": "engine.probe",
     "read_tree": "engine.read",
     "resolve": "core.resolve",
@@ -73,7 +76,10 @@ if TYPE_CHECKING:
     from .core.history import History
     from .core.plan import Plan
     from .core.presets import preset, presets
+    from .core.published import published
     from .core.resolve import resolve
+    from .core.stage import Stage
+    from .core.stages import Stages
     from .core.strategy import Strategy
     from .core.tree import ModuleTree
     from .core.tuning import FROZEN, FULL, Lora

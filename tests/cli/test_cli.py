@@ -69,6 +69,7 @@ def test_a_wrong_command_line_has_exit_code_two(folder):
     assert run("dance").exit_code == 2
 
 
+@pytest.mark.check("X18")
 def test_a_burst_on_a_folder_trains_saves_and_leaves_the_folder_alone(folder, tmp_path):
     before = (folder / "model.safetensors").read_bytes()
     done = run(
@@ -183,3 +184,26 @@ def test_the_cost_of_a_step_is_foretold_with_its_verdict_for_a_gpu(folder):
     assert read["fits"] is True
     assert sum(read["parts"].values()) == read["peak_bytes"]
     assert run(*args, "abacus").exit_code == 1
+
+
+def test_presets_are_listed_with_what_trains_and_the_script_that_they_are_from(folder):
+    read = json.loads(run("presets", folder, "--json").output)
+    lora = next(p for p in read if p["preset"] == "llava-1.5/lora")
+    assert lora["source"] == "scripts/v1_5/finetune_lora.sh, haotian-liu/LLaVA"
+    assert lora["strategy"]["lr"] == {"projector": 2e-5, "language_model": 2e-4}
+    shown = run("presets").output
+    assert "prismatic" in shown
+    assert "LLM LoRA" in shown
+
+
+def test_one_recipe_is_shown_with_its_stages_and_a_note_for_another_batch(folder):
+    shown = run("presets", folder, "--show", "llava-1.5", "--batch", "8")
+    assert shown.exit_code == 0
+    assert "pretrain" in shown.output
+    assert "made for 256 rows per step, yours has 8" in shown.output
+    planned = json.loads(run("plan", folder, "--preset", "llava-1.5:pretrain", "--batch", "8", "--json").output)
+    assert any("256 rows" in note for note in planned["notes"])
+    assert planned["strategy"]["lr"] == {"": 1e-3}
+    told = run("presets", "--show", "lava-1.5")
+    assert told.exit_code == 1
+    assert "llava-1.5" in told.output

@@ -169,6 +169,7 @@ def test_a_tree_names_its_alike_blocks_by_their_places():
         assert [blocks[p] for p in places] == [str(p) for p in range(len(blocks))]
 
 
+@pytest.mark.check("X4")
 @pytest.mark.parametrize(
     "spoil",
     [

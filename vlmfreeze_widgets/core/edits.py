@@ -110,13 +110,7 @@ def set_preset(tree: ModuleTree, name: str) -> Strategy:
     Raises:
         UnknownTarget: No such preset.
     """
-    wanted = preset(name)
-    return Strategy(
-        {t: v for t, v in wanted.rules.items() if t in tree.components},
-        {t: v for t, v in wanted.lr.items() if not t or t in tree.components},
-        wanted.weight_decay,
-        wanted.name,
-    )
+    return preset(name, tree)
 
 
 def _rule_in_force(strategy: Strategy, tree: ModuleTree, target: str) -> tuple[str, Tuning]:

@@ -17,8 +17,8 @@ from ..core.plan_text import component_rows
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.wording import share, size
-from .batch_size import repeat_rows
 from .cost import estimate_cost, model_and_tree
+from .repeated_rows import repeat_rows
 
 
 @dataclass(frozen=True)

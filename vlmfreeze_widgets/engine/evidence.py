@@ -16,6 +16,7 @@ from ..core.proof import Proof, Restored
 from ..core.verdict import Evidence, Verdict, judge
 from .apply import AppliedModel
 from .digests import algorithm_for, bytes_of, digests
+from .movement import movement
 
 _BASE_LAYERS = re.compile(r"(\.base_layer)+\.")  # PEFT nests them, one for each adapted stack of experts
 
@@ -129,13 +130,7 @@ class Witness:
     ) -> Evidence:
         frozen = [name for name, at in self._component.items() if at == component]
         selected = [(i, t) for i, t in enumerate(self._applied.trainables) if t.component == component]
-        moved, squares, start_squares = 0, 0.0, 0.0
-        for _, trainable in selected:
-            start = self._start[trainable.name]
-            now = trainable.parameter.detach().to("cpu")
-            moved += not torch.equal(now, start)
-            squares += float((now.float() - start.float()).norm()) ** 2
-            start_squares += float(start.float().norm()) ** 2
+        way = movement([t.parameter for _, t in selected], [self._start[t.name] for _, t in selected])
         counted = [updates[t.name] for _, t in selected if t.name in updates]
         had_gradient = sum(had for _, had in counted)
         norms = [n for i, _ in selected if (n := self._last[i]) is not None]
@@ -147,8 +142,8 @@ class Witness:
             lr=lr,
             with_gradient=sum(self._ever[i] for i, _ in selected),
             gradient=gradient,
-            moved=moved,
-            update_ratio=(squares / start_squares) ** 0.5 if start_squares else None,
+            moved=way.moved,
+            update_ratio=(way.squares / way.start_squares) ** 0.5 if way.start_squares else None,
             frozen=len(frozen),
             frozen_changed=sum(name in changed for name in frozen),
             changed=tuple(name for name in frozen if name in changed),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
 from ..core.norms import NormLayout
 from ..core.plan import Plan
@@ -159,10 +159,10 @@ class Bursting(Phases):
                 self._between(burst)
                 while not self._resumed.wait(_LOOK):
                     self._between(burst)
-        except VlmFreezeError:
-            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep.
+        except VlmFreezeError as error:
+            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep. Not on a lost device.
             # Of a burst that goes on, what a state holds may never have been put on the model.
-            if not burst.history[begun:]:
+            if not burst.history[begun:] or isinstance(error, RestartNeeded):
                 raise
         finally:
             burst.close()

@@ -18,6 +18,7 @@ from ..core.protocol import error_to_dict
 from ..core.run_status import BUSY, Phase, RunStatus
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
+from ..engine.lost_device import why_lost
 from ..engine.settings import BurstSettings
 from .desk import Desk
 from .worker import Worker
@@ -79,6 +80,8 @@ class Phases(Desk):
         return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
 
     def _why_idle(self) -> str | None:
+        if self._model is not None and (lost := why_lost(self._model)) is not None:
+            return f"The device was lost ({lost}): restart the kernel."
         if self._model is None:
             return (
                 "The weights are not loaded."

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 6f9de44dd8bdc374bf670aea8f178e0d19f4aaf8500ac488f09c89ed566166f5 */
+/* vlmfreeze source-hash: c819cf462e5fff4557bf3c355c185d714767a2e4471106f3d12f8f23bbc316bf */
 var t={initialize:()=>{}},e=t;export{e as default};
