@@ -47,6 +47,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "load": {"dtype": str},
     "probe": {"open": bool},
     "series": {"burst": int, "node": int},
+    "run_smaller": {},
     "save": {},
     "saved_states": {},
     "resume_from": {"name": str, "steps": int},

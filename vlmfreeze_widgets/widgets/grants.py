@@ -89,6 +89,7 @@ GRANTS: Mapping[str, _Grant] = {
     "load": _load,
     "probe": _probe,
     "series": _series,
+    "run_smaller": _plain("run_smaller"),
     "save": _plain("save"),
     "saved_states": _plain("look_for_states"),
     "resume_from": _resume_from,

@@ -10,6 +10,7 @@ import traitlets
 
 from ..core.data_state import data_state
 from ..core.history import History
+from ..core.memory_advice import advice_state
 from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
@@ -52,6 +53,7 @@ class Workbench(SessionPage):
     data_state = traitlets.Dict().tag(sync=True)
     proof_state = traitlets.Dict().tag(sync=True)
     saved_state = traitlets.Dict().tag(sync=True)
+    advice_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -164,6 +166,7 @@ class Workbench(SessionPage):
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
             self.saved_state = saved_state(self._shown_saving)
+        self.advice_state = advice_state(self.session.advice)
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):

@@ -10,6 +10,7 @@ import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messa
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readProof, type ProofState } from "../wire/proof_state";
+import { readAdvice, type AdviceState } from "../wire/advice_state";
 import { readSaved, type SavedState } from "../wire/saved_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
@@ -20,7 +21,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "proof" | "saved" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "proof" | "saved" | "advice" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -33,6 +34,7 @@ export class Page extends Topics<Topic> {
   data: DataState | null = null;
   proof: ProofState | null = null;
   saved: SavedState | null = null;
+  advice: AdviceState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -56,6 +58,7 @@ export class Page extends Topics<Topic> {
     this.#readData();
     this.#readProof();
     this.#readSaved();
+    this.#readAdvice();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
@@ -63,6 +66,7 @@ export class Page extends Topics<Topic> {
     listen(model, "change:data_state", () => this.#readData(), signal);
     listen(model, "change:proof_state", () => this.#readProof(), signal);
     listen(model, "change:saved_state", () => this.#readSaved(), signal);
+    listen(model, "change:advice_state", () => this.#readAdvice(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -161,6 +165,11 @@ export class Page extends Topics<Topic> {
   #readProof(): void {
     this.proof = readProof(this.model.get("proof_state"));
     this.emit("proof");
+  }
+
+  #readAdvice(): void {
+    this.advice = readAdvice(this.model.get("advice_state"));
+    this.emit("advice");
   }
 
   #readSaved(): void {
