@@ -132,7 +132,6 @@ export class FakeKernel {
       counts: { frozen: total - full, full, lora, lora_modules: modules },
       cost: { title: "Cost of one step", note: "batch 4 · 336 px · 640 tokens", parts: parts.map(([name, bytes]) => ({ name, label: name, bytes })), total_bytes: parts.reduce((s, [, b]) => s + b, 0), limit_bytes: 24e9 },
       warnings: full > 1e9 ? [{ code: "too-big", severity: "refusal", message: `Training ${count(full)} parameters in full needs more memory than the device has.`, remedy: "Use LoRA for the language model.", paths: ["language_model"], count: 1 }] : lora ? [{ code: "half-precision", severity: "warning", message: "Adapters of a bfloat16 model train in float32.", remedy: "", paths: ["model.language_model.layers.0.self_attn.q_proj"], count: modules }] : [],
-      presets: [{ name: "llava-1.5/pretrain", label: "LLaVA-1.5 pretrain", source: "scripts/v1_5/pretrain.sh" }, { name: "llava-1.5/lora", label: "LLaVA-1.5 LoRA", source: "scripts/v1_5/finetune_lora.sh" }, { name: "llava-1.5/full", label: "LLaVA-1.5 full", source: "scripts/v1_5/finetune.sh" }],
       can_undo: this.past.length > 0, can_redo: this.future.length > 0,
     };
   }

@@ -6,6 +6,7 @@ import { costCard } from "./controls/cost_card";
 import { dataCard } from "./controls/data_card";
 import { header } from "./controls/header";
 import { warnings } from "./controls/warnings";
+import { handoverCard } from "./handover/handover_card";
 import { mapState } from "./map/folding";
 import { mapCard } from "./map/map_card";
 import { h } from "./parts/dom";
@@ -16,5 +17,5 @@ export default widget("workbench", (page) => page.display !== null, (view) => {
   if (!display) return [];
   const state = mapState(view, display);
   const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
-  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), dataCard(view)];
+  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), handoverCard(view, state), dataCard(view)];
 });

@@ -179,7 +179,8 @@ describe("names from a stranger's notebook", () => {
     const plan = golden("state_plan") as { components: object[]; warnings: object[] };
     page = await mount(freezemap, {
       tree_state: { ...tree, title: evil, dtype: evil, facts: [evil], notes: [[2, evil]], names: tree.names.map((name) => name && evil), classes: Array(6).fill(evil), components: tree.components.map((c) => ({ ...c, label: evil })) },
-      plan_state: { ...plan, sentence: evil, warnings: plan.warnings.map((w) => ({ ...w, message: evil, remedy: evil, paths: [evil] })), presets: [{ name: evil, label: evil, source: evil }] },
+      plan_state: { ...plan, sentence: evil, warnings: plan.warnings.map((w) => ({ ...w, message: evil, remedy: evil, paths: [evil] }))},
+      handover_state: { trainers: [{ key: evil, name: evil }], folder: evil, presets: [{ title: evil, source: evil, url: evil, items: [{ name: evil, label: evil, what: evil, how: evil, data: evil, source: evil, notes: [evil] }] }] },
     });
     page.find("[aria-label=List]").click();
     await settle();

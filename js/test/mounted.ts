@@ -45,7 +45,7 @@ export function stubBrowser(width = 700, height = 430, painted: string[] = []): 
 }
 
 export function traits(change: Golden = {}): Golden {
-  return { commands: "anywidget:commands-1", tree_state: golden("state_tree"), plan_state: golden("state_plan"), run_state: { ...golden("state_run"), phase: "idle", burst: 0, rows: 0, can_run: true, why_not: null, verdicts: [] }, options: { height: 430, theme: "light" }, ...change };
+  return { commands: "anywidget:commands-1", tree_state: golden("state_tree"), plan_state: golden("state_plan"), run_state: { ...golden("state_run"), phase: "idle", burst: 0, rows: 0, can_run: true, why_not: null, verdicts: [] }, handover_state: golden("state_handover"), options: { height: 430, theme: "light" }, ...change };
 }
 
 let count = 0;

@@ -54,7 +54,6 @@ describe("golden messages", () => {
     expect(plan.components[2]).toMatchObject({ lr: 2e-4, rank: 16, alpha: 32, targets: 2 });
     expect(plan.cost?.total_bytes).toBe(1808);
     expect(plan.warnings[0]).toMatchObject({ severity: "warning", count: 2 });
-    expect(plan.presets[0]?.label).toBe("LLaVA-1.5 pretrain");
   });
 
   test("the data reads whole", () => {

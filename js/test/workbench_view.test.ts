@@ -202,12 +202,33 @@ describe("the header", () => {
     press(button, "ArrowDown");
     const item = page.find("[role=menuitem]");
     expect(document.activeElement).toBe(item);
-    expect(item.textContent).toBe("LLaVA-1.5 pretrainscripts/v1_5/pretrain.sh");
-    press(item, "Escape");
+    expect(item.textContent).toBe("Projector aloneprojector full");
+    press(item, "l");
+    const published = document.activeElement as HTMLElement;
+    expect(published.textContent).toBe("pretrainprojector full 1e-3 · 256 rows, 1 epoch, cosine, warm-up 3 %");
+    expect(published.title).toContain("scripts/v1_5/pretrain.sh");
+    expect(page.find(`#${published.closest("[role=group]")?.getAttribute("aria-labelledby")}`).textContent).toContain("haotian-liu/LLaVA");
+    press(published, "Escape");
     expect(document.activeElement).toBe(button);
-    item.click();
+    published.click();
     await settle();
     expect(page.wishes("preset")[0]?.args).toEqual({ name: "llava-1.5/pretrain" });
+  });
+
+  test("says what the source of a chosen stage says, and lets bursts have its schedule", async () => {
+    page.model.set("plan_state", { ...golden("state_plan"), rev: 9, strategy_name: "llava-1.5/pretrain" });
+    const line = page.find(".vf-presetline");
+    expect(line.textContent).toContain("LLaVA-1.5, pretrain: 256 rows, 1 epoch, cosine, warm-up 3 % · 558 K captions");
+    expect(line.querySelector("a")?.getAttribute("href")).toBe("https://github.com/haotian-liu/LLaVA");
+    line.querySelector("button")?.click();
+    await settle();
+    const [wish] = page.wishes("use_settings");
+    expect(wish?.args).toEqual({ name: "llava-1.5/pretrain" });
+    page.answer(wish as Golden, { result: { changed: "scheduler cosine" } });
+    await settle();
+    expect(line.textContent).toContain("Bursts now have scheduler cosine.");
+    page.model.set("plan_state", { ...golden("state_plan"), rev: 10 });
+    expect(line.hidden).toBe(true);
   });
 });
 

@@ -171,7 +171,6 @@ class Tree:
             "warnings": [],
             "cost": None,
             "rules": [],
-            "presets": [{"name": "a", "label": "A preset", "source": "somewhere.sh"}],
             "can_undo": False,
             "can_redo": False,
         }

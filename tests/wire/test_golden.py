@@ -13,6 +13,7 @@ from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core import protocol
 from vlmfreeze_widgets.core.data_state import data_state
 from vlmfreeze_widgets.core.errors import BadWish
+from vlmfreeze_widgets.core.handover_state import export_reply, handover_state, import_reply
 from vlmfreeze_widgets.core.page_state import plan_state, tree_state
 from vlmfreeze_widgets.core.probe_report import BatchFacts, Finding, Link, ProbeReport
 from vlmfreeze_widgets.core.probe_state import probe_state
@@ -29,10 +30,10 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["wish_hello", "wish_set_tuning", "wish_set_folded", "wish_run", "wish_probe", "wish_snapshot", "wish_resume_from"],
-)
+WISHES = ("hello", "set_tuning", "set_folded", "run", "probe", "snapshot", "resume_from", "import", "export_save")
+
+
+@pytest.mark.parametrize("name", [f"wish_{name}" for name in WISHES])
 def test_wishes_are_read_and_written_as_golden(name):
     assert protocol.read_wish(golden(name)).to_dict() == golden(name)
 
@@ -112,6 +113,24 @@ def test_the_state_of_the_data_is_golden():
     assert data_state([], None, bytes, can_preview=False)["preview"] is None
 
 
+def test_import_and_export_are_golden_in_shape():
+    session = Session(tiny_llava(), batches(), vf.Strategy({"projector": "full"}, lr={"projector": 1e-3}))
+    text = golden("wish_import")["args"]["text"] + " --learning_rate 1e-4 --num_train_epochs 3"
+    reply = import_reply(session.handover.look_at_import(text), session.tree)
+    assert shape(reply) == shape(golden("reply_import")["result"])
+    session.set_strategy(vf.Strategy({"projector": "full", "vision_tower": "full"}, weight_decay=0.1))
+    token, look = session.handover.look_at_export("llava")
+    assert shape(export_reply(look, session.tree, token)) == shape(golden("reply_export")["result"])
+    state = handover_state(session.handover.trainers, "handover", session.tree)
+    wanted = golden("state_handover")
+    assert state.keys() == wanted.keys()
+    assert state["trainers"][0].keys() == wanted["trainers"][0].keys()
+    assert {tuple(group) for group in state["presets"]} == {tuple(wanted["presets"][0])}
+    assert {tuple(item) for group in state["presets"] for item in group["items"]} == {
+        tuple(wanted["presets"][1]["items"][0])
+    }
+
+
 def test_states_have_the_golden_keys():
     session = Session(
         tiny_llava(), batches(), vf.Strategy({"projector": "full", "language_model": vf.Lora(), "vision_tower": "full"})
@@ -120,7 +139,7 @@ def test_states_have_the_golden_keys():
     assert shape(tree).keys() == shape(golden("state_tree")).keys()
     assert set(tree["components"][0]) == set(golden("state_tree")["components"][0])
     assert plan.keys() == golden("state_plan").keys()
-    for part in ("components", "warnings", "rules", "presets"):
+    for part in ("components", "warnings", "rules"):
         assert set(plan[part][0]) == set(golden("state_plan")[part][0]), part
     assert set(plan["cost"]) == set(golden("state_plan")["cost"])
     run = RunStatus(verdicts=(Verdict("projector", "ok", "", True),), rates={"projector": 1e-3}).to_dict()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from .errors import InvalidStrategy
+from .plain_presets import plain_preset
 from .presets import preset
 from .selectors import Target, find_target
 from .slices import narrowed
@@ -105,12 +106,12 @@ def set_blocks(strategy: Strategy, tree: ModuleTree, component: str, last: int) 
 
 
 def set_preset(tree: ModuleTree, name: str) -> Strategy:
-    """A published recipe, without rules for components that this model does not have.
+    """A plain preset or a stage of a published recipe, without rules for components that this model does not have.
 
     Raises:
         UnknownTarget: No such preset.
     """
-    return preset(name, tree)
+    return plain_preset(name, tree) if name.startswith("plain/") else preset(name, tree)
 
 
 def _rule_in_force(strategy: Strategy, tree: ModuleTree, target: str) -> tuple[str, Tuning]:

@@ -12,7 +12,6 @@ from .components import COMPONENTS, LABELS
 from .folding import tree_folds
 from .plan import Plan
 from .plan_text import ComponentRow, component_rows, sentence
-from .presets import fitting
 from .protocol import VERSION, number
 from .slices import ranges
 from .tree import ModuleTree, Node
@@ -111,7 +110,6 @@ def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[
             {"target": target, "tuning": tuning.kind, "text": str(tuning)}
             for target, tuning in plan.strategy.rules.items()
         ],
-        "presets": [{"name": p.name, "label": p.label, "source": p.source} for p in fitting(plan.tree)],
         "can_undo": can_undo,
         "can_redo": can_redo,
     }

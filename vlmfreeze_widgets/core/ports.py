@@ -13,6 +13,7 @@ from typing import Any
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "trees": "vlmfreeze_widgets.engine.read",
+    "copies": "vlmfreeze_widgets.adapters.transformers_copies",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
     "weights": "vlmfreeze_widgets.adapters.transformers_weights",
     "demo": "vlmfreeze_widgets.demo.bundle",
@@ -21,6 +22,7 @@ _PLAYERS: dict[str, str] = {
     "schedules": "vlmfreeze_widgets.adapters.transformers_schedules",
     "optimizers": "vlmfreeze_widgets.adapters.bitsandbytes_optimizers",
     "tensor_files": "vlmfreeze_widgets.adapters.safetensors_files",
+    "handover": "vlmfreeze_widgets.trainers.looks",
     "yaml": "vlmfreeze_widgets.adapters.yaml_text",
     "frames": "vlmfreeze_widgets.adapters.pandas_frames",
     "figures": "vlmfreeze_widgets.figures",

@@ -62,11 +62,6 @@ def preset(name: str, tree: ModuleTree | None = None) -> Strategy:
     return (chosen if tree is None else bind(chosen, tree)).strategy
 
 
-def fitting(tree: ModuleTree) -> tuple[Preset, ...]:
-    """The presets whose parts a model all has, by component; quick, for menus. ``presets(tree)`` binds them to its places."""
-    return tuple(p for p in PRESETS.values() if recipes()[p.name.partition("/")[0]].fits(tree))
-
-
 class PresetTable(tuple[Preset, ...]):
     """Presets, printed as a table."""
 

@@ -28,6 +28,7 @@ EDITS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "set_lora": {"target": str, "rank": int, "alpha": (int, float)},
     "set_blocks": {"component": str, "last": int},
     "preset": {"name": str},
+    "import": {"text": str, "trainer": str},
     "undo": {},
     "redo": {},
     "reset": {},
@@ -46,11 +47,16 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "preview": {"first": int},
     "load": {"dtype": str},
     "probe": {"open": bool},
+    "cost": {"change": dict},
     "series": {"burst": int, "node": int},
     "run_smaller": {},
     "save": {},
     "saved_states": {},
     "resume_from": {"name": str, "steps": int},
+    "import_preview": {"text": str, "trainer": str},
+    "export_preview": {"to": str},
+    "export_save": {"token": str, "folder": str},
+    "use_settings": {"name": str},
 }
 """Wishes that are never stale."""
 

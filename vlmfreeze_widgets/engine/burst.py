@@ -411,16 +411,19 @@ class Burst:
         finally:
             self._run = None
             if run is not None:
-                try:
-                    run.end()
-                finally:
-                    self._trained = run.trained
-                if run.half_taken and run.taken:
-                    self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
-                if run.taken > self.history.taken:
-                    self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
+                self._leave(run)
             self.history.skipped = self.batches.skipped
             self.batches.end()
+
+    def _leave(self, run: TrainingRun) -> None:
+        try:
+            run.end()
+        finally:
+            self._trained = run.trained
+        if run.half_taken and run.taken:
+            self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
+        if run.taken > self.history.taken:
+            self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings

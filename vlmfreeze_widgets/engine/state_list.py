@@ -1,4 +1,4 @@
-"""Which bursts can go on: the saved states in a folder that are whole, byte for byte. What they hold is in ``burst_state``."""
+"""Which bursts can go on: the saved states in a folder that are whole, byte for byte. What one holds: ``engine.burst_state``."""
 
 from __future__ import annotations
 

@@ -181,12 +181,16 @@ class Bursting(Phases):
                 else None
             )
             taken = result.history.taken
+            self._over(burst, result)
             problem = result.problem
             self._set(
                 phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
                 message=early, verdict_after=taken, eta_seconds=None,
                 error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
+
+    def _over(self, burst: Burst, result: BurstResult) -> None:
+        """On the worker, when a burst is over and before its result is shown."""
 
     def _between(self, burst: Burst) -> None:
         """Between two steps, and now and then while the burst is paused; on the worker."""

@@ -10,6 +10,7 @@ from ..core.edit_history import EditHistory
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
+from .handover import Handover
 from .shown import Change
 
 
@@ -25,6 +26,7 @@ class Desk:
         self.tree = tree
         self._lock = threading.RLock()
         self._edits = EditHistory(tree, strategy)
+        self.handover = Handover(self)
         self._listeners: list[Callable[[Change], None]] = []
 
     @property

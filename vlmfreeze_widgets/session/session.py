@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ..core import edits
+from ..core.cost_settings import CostSettings
 from ..core.strategy import Strategy
 from ..engine.answers import Question
+from ..engine.burst import Burst
 from ..engine.read import read_tree
+from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
+from .costs import Costs, Source
 from .loading import Loading
 from .looking import Looking
 from .saving import Saving
+from .shown import Change
 
 
 class Session(Loading, Looking, Saving):
@@ -73,6 +78,33 @@ class Session(Loading, Looking, Saving):
             "eval_batches": eval_batches, "retention_batches": retention_batches, "questions": self.questions,
             "processor": processor,
         }  # fmt: skip
+        self.costs = Costs(
+            lambda: Source(self._model, source, self._batches, self._worker.post), lambda: (self.rev, self.plan),
+            _assumed(self.settings), lambda: self._tell("cost"),
+        )  # fmt: skip
+        self.subscribe(self._cost_follows)
+
+    def close(self) -> None:
+        """Stops a burst, gives the model back and ends the worker."""
+        self.costs.close()
+        super().close()
+
+    def _over(self, burst: Burst, result: BurstResult) -> None:
+        self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
+
+    def _cost_follows(self, change: Change) -> None:
+        if change == "plan":
+            self.costs.changed()
+        elif change == "tree":
+            self.costs.reread()
+
+
+def _assumed(settings: BurstSettings) -> CostSettings:
+    """What a burst of these settings means for its cost."""
+    return CostSettings(
+        precision=settings.precision, checkpointing=bool(settings.checkpointing), optimizer=settings.optimizer,
+        accumulation=settings.accumulation,
+    )  # fmt: skip
 
 
 def _may_have_weights(source: object) -> bool:

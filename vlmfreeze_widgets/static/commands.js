@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: c819cf462e5fff4557bf3c355c185d714767a2e4471106f3d12f8f23bbc316bf */
+/* vlmfreeze source-hash: c5d48c123e1200a24f35dc4b84786f2646cc50b243d14cf5900d6f62f3322bf4 */
 var t={initialize:()=>{}},e=t;export{e as default};

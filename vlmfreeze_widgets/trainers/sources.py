@@ -42,7 +42,7 @@ def read_settings(source: Any) -> dict[str, Any]:  # noqa: ANN401 - see Args
     if isinstance(source, Path) or (isinstance(source, str) and _names_a_file(source)):
         return _from_file(Path(source))
     if isinstance(source, str):
-        return _from_text(source)
+        return read_text(source)
     raise _unreadable("a mapping, a file, a command line or a PeftModel", type(source).__name__)
 
 
@@ -64,10 +64,19 @@ def _from_file(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable("a readable text file", f"{path.name}: {error}") from error
-    return _from_text(text, path.name)
+    return read_text(text, path.name)
 
 
-def _from_text(text: str, name: str = "the text") -> dict[str, Any]:
+def read_text(text: str, name: str = "the text") -> dict[str, Any]:
+    """The settings in a text, which is never taken for a path.
+
+    Args:
+        text: YAML, JSON or a command line.
+        name: Of what it is, for errors.
+
+    Raises:
+        BadConfig: It cannot be read.
+    """
     lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     words = lines.replace("\\\n", " ").strip()
     if words.startswith("--") or (" --" in f" {words}" and not words.startswith("{") and ":\n" not in words):

@@ -9,6 +9,7 @@ from ..core import edits
 from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
+from .handover_grants import HANDOVER_GRANTS
 
 _Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
 
@@ -56,6 +57,10 @@ def _resume_from(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]
     return {"burst": session.resume_from(args["name"], args["steps"] or None)}
 
 
+def _cost(session: Session, args: Mapping[str, Any]) -> None:
+    session.costs.change(args["change"])
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -88,11 +93,13 @@ GRANTS: Mapping[str, _Grant] = {
     "preview": _preview,
     "load": _load,
     "probe": _probe,
+    "cost": _cost,
     "series": _series,
     "run_smaller": _plain("run_smaller"),
     "save": _plain("save"),
     "saved_states": _plain("look_for_states"),
     "resume_from": _resume_from,
+    **HANDOVER_GRANTS,
 }
 
 

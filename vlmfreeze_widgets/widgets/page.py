@@ -21,6 +21,7 @@ from ..session import Change, Session
 from .assets import asset
 from .channel import CommandChannel
 from .grants import grant
+from .handover_grants import state_of
 from .outbox import Outbox
 
 log = logging.getLogger("vlmfreeze_widgets")
@@ -40,6 +41,7 @@ class SessionPage(anywidget.AnyWidget):
     commands = anywidget.WidgetTrait().tag(sync=True)
     tree_state = traitlets.Dict().tag(sync=True)
     plan_state = traitlets.Dict().tag(sync=True)
+    handover_state = traitlets.Dict().tag(sync=True)
     options = traitlets.Dict().tag(sync=True)
 
     def __init__(self, session: Session, bundle: str, options: Mapping[str, Any], **state: Any) -> None:  # noqa: ANN401
@@ -50,9 +52,10 @@ class SessionPage(anywidget.AnyWidget):
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(self._grant, lambda: session.rev),
+            commands=CommandChannel(self._grant, lambda: session.rev, self._greeted),
             tree_state=tree_state(session.tree),
             plan_state=self._plan_state(),
+            handover_state=state_of(session),
             options={**options, "picture": self._picture},
             **state,
         )
@@ -86,6 +89,9 @@ class SessionPage(anywidget.AnyWidget):
             if self.commands is not None:
                 self.commands.close()
         super().close()
+
+    def _greeted(self) -> None:
+        """A page is there."""
 
     def _changed(self, _: Change) -> None:
         self._outbox.touch()

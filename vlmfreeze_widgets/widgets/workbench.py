@@ -8,6 +8,7 @@ from typing import Any
 
 import traitlets
 
+from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
 from ..core.memory_advice import advice_state
@@ -54,6 +55,7 @@ class Workbench(SessionPage):
     proof_state = traitlets.Dict().tag(sync=True)
     saved_state = traitlets.Dict().tag(sync=True)
     advice_state = traitlets.Dict().tag(sync=True)
+    cost_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -145,6 +147,9 @@ class Workbench(SessionPage):
         self.session.close()
         super().close()
 
+    def _greeted(self) -> None:
+        self.session.costs.start()
+
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
             self._feed.rewind(burst, first)
@@ -167,6 +172,10 @@ class Workbench(SessionPage):
             self._shown_saving = self.session.saving
             self.saved_state = saved_state(self._shown_saving)
         self.advice_state = advice_state(self.session.advice)
+        costs = self.session.costs
+        if costs.started and costs.number != self.cost_state.get("number"):
+            number = costs.number
+            self.cost_state = cost_state(costs.view(), self.session.plan, number)
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):

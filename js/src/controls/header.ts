@@ -5,6 +5,7 @@ import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
 import type { ModelTree } from "../tree/model_tree";
 import type { WishName } from "../wire/messages";
+import { presetLine } from "./preset_line";
 import { presetMenu } from "./preset_menu";
 
 export function header(view: View): HTMLElement {
@@ -39,5 +40,5 @@ export function header(view: View): HTMLElement {
   };
   draw();
   page.on(["tree", "plan", "connection"], draw, view.signal);
-  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view))), remarks, sentence);
+  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view))), remarks, sentence, presetLine(view));
 }

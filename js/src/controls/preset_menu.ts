@@ -1,17 +1,34 @@
-/** Preset ▾: a menu button with the plan's presets, each with the source that it comes from. Stays inside the page's element. */
+/** Preset ▾: a menu button with plain presets and published stages by recipe, each with its source and what that says. */
 import { h, say } from "../parts/dom";
 import { icon } from "../parts/icons";
 import { uniqueId, type View } from "../parts/view";
+import { findPreset, fullName, readPresets, type Preset, type PresetGroup } from "../wire/presets";
 
 export function presetMenu(view: View): HTMLElement {
   const { page, signal } = view;
+  const groups = readPresets(page.model.get("handover_state"));
   const id = uniqueId("presets");
   const label = h("span", {}, "Preset");
   const button = h("button.vf-button", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false", "aria-controls": id, onclick: () => (menu.hidden ? open(0) : close(true)) }, label, icon("down"));
   const menu = h("div.vf-menu", { role: "menu", id, "aria-label": "Presets", hidden: true, "data-lm-suppress-shortcuts": "true" });
   const element = h("div.vf-menubox", {}, button, menu);
 
-  const items = (): HTMLElement[] => [...menu.children].filter((child): child is HTMLElement => child instanceof HTMLElement);
+  const items = (): HTMLElement[] => [...menu.querySelectorAll<HTMLElement>("[role=menuitem]")];
+  menu.append(
+    ...groups.map((group) => {
+      const title = h("div.vf-menutitle", { id: uniqueId("group"), role: "presentation" }, h("b", {}, group.title), " ", h("span.vf-muted", {}, group.source));
+      return h("div.vf-menugroup", { role: "group", "aria-labelledby": title.id }, title, ...group.items.map((preset) => item(group, preset)));
+    }),
+  );
+
+  function item(group: PresetGroup, preset: Preset): HTMLElement {
+    const about = [fullName({ group, preset }), preset.what, preset.how, preset.data, ...preset.notes, preset.source].filter(Boolean).join("\n");
+    const choose = (): void => {
+      close(true);
+      void page.wish("preset", { name: preset.name });
+    };
+    return h("button.vf-menuitem", { type: "button", role: "menuitem", tabindex: "-1", title: about, "data-name": fullName({ group, preset }), onclick: choose }, h("span", {}, preset.label), h("small", {}, [preset.what, preset.how].filter(Boolean).join(" · ")));
+  }
 
   function open(focus: number): void {
     menu.hidden = false;
@@ -39,7 +56,7 @@ export function presetMenu(view: View): HTMLElement {
     if (to !== undefined) all.at(to % all.length)?.focus();
     else if (event.key === "Escape") close(true);
     else if (event.key === "Tab") return close(false);
-    else if (event.key.length === 1) all.find((item, i) => i > at && item.textContent?.toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
+    else if (event.key.length === 1) ([...all.slice(at + 1), ...all].find((item) => item.dataset.name?.toLowerCase().startsWith(event.key.toLowerCase())))?.focus();
     if (event.key !== "Enter" && event.key !== " ") event.preventDefault();
   });
   // A click anywhere else closes it; the host's document is only listened to.
@@ -47,25 +64,11 @@ export function presetMenu(view: View): HTMLElement {
     if (!menu.hidden && !event.composedPath().includes(element)) close(false);
   }, { signal });
 
-  let last = "";
   const draw = (): void => {
-    const plan = page.plan;
-    const presets = plan?.presets ?? [];
-    element.hidden = !presets.length;
+    element.hidden = !groups.length;
     button.disabled = !page.alive;
-    const current = presets.find((p) => p.name === plan?.strategy_name || p.label === plan?.strategy_name);
-    say(label, current ? `Preset: ${current.label}` : "Preset");
-    const key = JSON.stringify(presets);
-    if (key === last) return;
-    last = key;
-    menu.replaceChildren(
-      ...presets.map((preset) =>
-        h("button.vf-menuitem", { type: "button", role: "menuitem", tabindex: "-1", onclick: () => {
-          close(true);
-          void page.wish("preset", { name: preset.name });
-        } }, h("span", {}, preset.label), preset.source ? h("small", {}, preset.source) : null),
-      ),
-    );
+    const current = findPreset(groups, page.plan?.strategy_name ?? "");
+    say(label, current ? `Preset: ${fullName(current)}` : "Preset");
   };
   draw();
   page.on(["plan", "connection"], draw, signal);

@@ -1,5 +1,5 @@
 /** Under the map: what the colours mean, with the counts of the plan, or the ends of the ramp; and below it how areas go and the keys. */
-import { count, measure } from "../format";
+import { count, measure, size } from "../format";
 import { append, fill, h, type Child } from "../parts/dom";
 import type { View } from "../parts/view";
 import type { CanvasMap } from "./canvas_map";
@@ -66,6 +66,8 @@ function scaleOf(view: View, state: MapState, map: CanvasMap): Parts {
         ? ["update over weight", "not measured yet: run a burst", measure]
       : state.colour === "open_norm"
         ? ["gradient norm if everything were open", "not asked yet: probe, then ask what frozen parts would receive", measure]
+      : state.colour === "step_bytes"
+        ? ["weights, training and activations", "not estimated yet", size]
       : ["bytes per parameter", "sizes are not known", (v: number) => measure(v)];
   if (!range) return { key: none, children: () => [h("span", {}, none)] };
   const shown = state.colour === "grad_norm" ? view.page.paint : state.colour === "update_ratio" ? view.page.updates : null;
@@ -73,7 +75,7 @@ function scaleOf(view: View, state: MapState, map: CanvasMap): Parts {
   const bar = h("span.vf-ramp", { "aria-hidden": "true" });
   bar.style.background = `linear-gradient(90deg, ${ramp(view.palette().dark).filter((_, i) => i % 7 === 0).join(", ")})`;
   const ends = range[0] === range[1] ? [form(range[0]), ""] : [form(range[0]), form(range[1])];
-  return { key: [name, ends, step], children: () => [h("span", {}, `${name}${step}`), h("span", {}, ends[0], bar, ends[1]), h("span", {}, state.colour !== "bytes" ? "log scale; grey: no gradient" : "")] };
+  return { key: [name, ends, step], children: () => [h("span", {}, `${name}${step}`), h("span", {}, ends[0], bar, ends[1]), h("span", {}, state.colour === "step_bytes" ? "log scale" : state.colour !== "bytes" ? "log scale; grey: no gradient" : "")] };
 }
 
 /** The letter of a tuning on its colour. */

@@ -4,7 +4,7 @@ import type { FoldedTree } from "../tree/folded_tree";
 
 export const AREAS = ["linear", "sqrt", "log"] as const;
 export type Area = (typeof AREAS)[number];
-export const COLOURS = ["tuning", "grad_norm", "update_ratio", "open_norm", "verdict", "bytes"] as const;
+export const COLOURS = ["tuning", "grad_norm", "update_ratio", "open_norm", "verdict", "step_bytes", "bytes"] as const;
 export type Colour = (typeof COLOURS)[number];
 
 type Topic = "zoom" | "selection" | "focus" | "hover" | "search" | "style" | "mode" | "fold" | "reveal";

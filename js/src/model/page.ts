@@ -7,6 +7,7 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readCost, type CostState } from "../wire/cost_state";
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readProof, type ProofState } from "../wire/proof_state";
@@ -21,7 +22,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "proof" | "saved" | "advice" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -35,6 +36,7 @@ export class Page extends Topics<Topic> {
   proof: ProofState | null = null;
   saved: SavedState | null = null;
   advice: AdviceState | null = null;
+  cost: CostState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -59,6 +61,7 @@ export class Page extends Topics<Topic> {
     this.#readProof();
     this.#readSaved();
     this.#readAdvice();
+    this.#readCost();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
@@ -67,6 +70,7 @@ export class Page extends Topics<Topic> {
     listen(model, "change:proof_state", () => this.#readProof(), signal);
     listen(model, "change:saved_state", () => this.#readSaved(), signal);
     listen(model, "change:advice_state", () => this.#readAdvice(), signal);
+    listen(model, "change:cost_state", () => this.#readCost(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -175,6 +179,14 @@ export class Page extends Topics<Topic> {
   #readSaved(): void {
     this.saved = readSaved(this.model.get("saved_state"));
     this.emit("saved");
+  }
+
+  #readCost(): void {
+    const state = readCost(this.model.get("cost_state"));
+    if (!state) return;
+    if (state.by_node.length !== this.tree?.size) state.by_node = new Float32Array();
+    this.cost = state;
+    this.emit("cost");
   }
 
   #readProbe(): void {

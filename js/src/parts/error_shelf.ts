@@ -1,5 +1,6 @@
-/** Errors, under the widget where the person looks: what, expected and found, what to do, and the traceback to unfold. */
+/** Errors, under the widget where the person looks; each can be dismissed. */
 import { h } from "./dom";
+import { errorCard } from "./error_card";
 import { icon } from "./icons";
 import type { View } from "./view";
 import type { ErrorParts } from "../wire/run_state";
@@ -16,25 +17,7 @@ export function errorShelf(view: View): HTMLElement {
   };
 
   function card(error: ErrorParts): HTMLElement {
-    // Messages of this package contain their parts already; say each thing once.
-    const parts = [
-      ["Expected", error.expected],
-      ["Found", error.found],
-      ["What to do", error.remedy],
-    ].filter((part): part is [string, string] => !!part[1] && !error.message.includes(part[1]));
-    return h(
-      "div.vf-error",
-      {},
-      icon("refusal"),
-      h(
-        "div",
-        {},
-        h("b", {}, error.message),
-        parts.length ? h("dl", {}, ...parts.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) : null,
-        error.traceback ? h("details", {}, h("summary", {}, "Traceback"), h("pre", { tabindex: "0" }, error.traceback)) : null,
-      ),
-      h("button.vf-iconbutton", { type: "button", "aria-label": "Dismiss", title: "Dismiss", onclick: () => page.dismiss(error) }, icon("close")),
-    );
+    return errorCard(error, h("button.vf-iconbutton", { type: "button", "aria-label": "Dismiss", title: "Dismiss", onclick: () => page.dismiss(error) }, icon("close")));
   }
 
   draw();

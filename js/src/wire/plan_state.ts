@@ -61,7 +61,6 @@ export interface PlanState {
   warnings: Warning[];
   cost: Cost | null;
   rules: { target: string; tuning: RowTuning; text: string }[];
-  presets: { name: string; label: string; source: string }[];
   can_undo: boolean;
   can_redo: boolean;
 }
@@ -85,10 +84,6 @@ export function readPlan(value: unknown): PlanState {
     rules: list(state.rules).map((item) => {
       const r = record(item);
       return { target: text(r.target), tuning: oneOf(ROW_TUNINGS, r.tuning), text: text(r.text) };
-    }),
-    presets: list(state.presets).map((item) => {
-      const p = record(item);
-      return { name: text(p.name), label: text(p.label) || text(p.name), source: text(p.source) };
     }),
     can_undo: state.can_undo === true,
     can_redo: state.can_redo === true,

@@ -1,0 +1,19 @@
+/** One file of an export as text, with a button that copies it. */
+import { h, say } from "../parts/dom";
+import { copyText } from "../parts/copy";
+import type { View } from "../parts/view";
+
+const SAID_MS = 2000;
+
+export function fileView(view: View, file: { name: string; text: string }): HTMLElement {
+  const copy = h("button.vf-button.vf-small", { type: "button", "aria-label": `Copy ${file.name}`, onclick: () => void take() }, "Copy");
+
+  async function take(): Promise<void> {
+    const done = await copyText(file.text, copy);
+    say(copy, done ? "Copied" : "Select and copy by hand");
+    view.announce(done ? `${file.name} copied` : `${file.name} could not be copied`);
+    setTimeout(() => say(copy, "Copy"), SAID_MS);
+  }
+
+  return h("figure.vf-file", {}, h("figcaption", {}, h("b", {}, file.name), copy), h("pre", { tabindex: "0", "aria-label": file.name }, file.text));
+}

@@ -1,0 +1,36 @@
+/** The card of import and export: two buttons, of which each opens its panel; closed it is one line. */
+import type { MapState } from "../map/map_state";
+import { h } from "../parts/dom";
+import { uniqueId, type View } from "../parts/view";
+import { readHandover } from "../wire/handover";
+import { exportPanel } from "./export_panel";
+import { importBox, type Panel } from "./import_box";
+
+export function handoverCard(view: View, map: MapState): HTMLElement {
+  const { page, signal } = view;
+  const state = readHandover(page.model.get("handover_state"));
+  const panels = { Import: importBox(view, map, state), Export: exportPanel(view, map, state) };
+  const buttons = Object.entries(panels).map(([name, panel]) => toggle(name, panel));
+  const element = h(
+    "section.vf-card.vf-handover",
+    { "aria-label": "Import and export", hidden: !state.trainers.length },
+    h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, "hand over"), " ", h("span.vf-muted", {}, "settings of another trainer, in and out")), h("div.vf-group", {}, ...buttons)),
+    ...Object.values(panels).map((panel) => panel.element),
+  );
+  const draw = (): void => buttons.forEach((button) => (button.disabled = !page.alive && button.getAttribute("aria-expanded") === "false"));
+
+  function toggle(name: string, panel: Panel): HTMLButtonElement {
+    panel.element.id = uniqueId(name.toLowerCase());
+    const button = h("button.vf-button", { type: "button", "aria-expanded": "false", "aria-controls": panel.element.id, onclick: () => {
+      const on = panel.element.hidden;
+      button.setAttribute("aria-expanded", String(on));
+      panel.show(on);
+      draw();
+    } }, name);
+    return button;
+  }
+
+  draw();
+  page.on(["connection"], draw, signal);
+  return element;
+}

@@ -1,0 +1,11 @@
+/** Notes about a trainer, in plain words; an issue that documents one is a link to GitHub and to nowhere else. */
+import { h } from "../parts/dom";
+import type { Words } from "../wire/handover";
+
+export function noteList(notes: readonly Words[][]): HTMLElement | null {
+  return notes.length ? h("ul.vf-notes", { "aria-label": "Notes" }, ...notes.map((note) => h("li", {}, ...note.map(piece)))) : null;
+}
+
+function piece({ text, url }: Words): Node | string {
+  return url ? h("a.vf-issue", { href: url, target: "_blank", rel: "noopener noreferrer", title: url }, text) : text;
+}

@@ -1,0 +1,153 @@
+"""Handing a strategy over, on behalf of a page: look at a trainer's settings and take them in, look at files and save them.
+What was not looked at just before is not written: each look gives a token, and a token saves once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core.errors import BadConfig, CannotSave, WrongPhase
+from ..core.handover_state import ExportLook, ImportLook
+from ..core.ports import port
+from ..core.protocol import stale
+
+if TYPE_CHECKING:
+    from .desk import Desk
+
+FOLDER = "handover"
+"""Proposed for saving, below the working folder."""
+LONGEST_TEXT = 262_144
+"""Characters of settings that are taken in; a trainer's have a few thousand."""
+_KEPT = 16  # looks that can still be saved
+
+
+class Handover:
+    """The way in and out of one session's strategy.
+
+    Args:
+        desk: Where the strategy is worked on.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._looks: dict[str, tuple[int, ExportLook]] = {}
+
+    @property
+    def trainers(self) -> tuple[tuple[str, str], ...]:
+        """(key, name for people) of each trainer."""
+        found: tuple[tuple[str, str], ...] = port("handover").trainers()
+        return found
+
+    def look_at_import(self, text: str, trainer: str = "") -> ImportLook:
+        """What a trainer's settings would change; nothing is changed.
+
+        Raises:
+            VlmFreezeError: They cannot be read or do not fit; the error says why.
+        """
+        if len(text) > LONGEST_TEXT:
+            raise BadConfig(
+                "This is too long for the settings of a trainer.",
+                expected=f"at most {LONGEST_TEXT:,} characters",
+                found=f"{len(text):,}",
+                remedy="Paste the settings alone.",
+            )
+        look: ImportLook = port("handover").look_at_import(text, self._desk.plan, trainer)
+        return look
+
+    def import_text(self, text: str, trainer: str = "") -> int:
+        """Takes a trainer's settings as the strategy: one undoable edit.
+
+        Returns:
+            The new revision.
+
+        Raises:
+            VlmFreezeError: They cannot be read or do not fit; nothing is changed.
+        """
+        return self._desk.set_strategy(self.look_at_import(text, trainer).strategy)
+
+    def look_at_export(self, to: str) -> tuple[str, ExportLook]:
+        """The files for a trainer.
+
+        Returns:
+            A token with which exactly these files can be saved once, and the look.
+
+        Raises:
+            VlmFreezeError: The trainer cannot say the strategy, or the plan is refused.
+        """
+        rev = self._desk.rev
+        look: ExportLook = port("handover").look_at_export(self._desk.plan, to)
+        token = secrets.token_urlsafe(12)
+        self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
+        return token, look
+
+    def save(self, token: str, folder: str) -> list[str]:
+        """Writes the files of a look below the working folder. A token is used up by it; one that failed is not.
+
+        Args:
+            token: Of the look.
+            folder: Relative to the working folder; it is made where it is not there.
+
+        Returns:
+            The files' paths, relative to the working folder.
+
+        Raises:
+            WrongPhase: The token is unknown, or was used.
+            StaleWish: The strategy has changed since.
+            CannotSave: The folder lies elsewhere, a file is there already, or the disk refuses; nothing is written over.
+        """
+        if token not in self._looks:
+            raise WrongPhase(
+                "These files were not shown just now.",
+                expected="the token of a look that was not saved yet",
+                found="another one",
+                remedy="Look at the files again and save then.",
+            )
+        rev, look = self._looks[token]
+        if rev != self._desk.rev:
+            raise stale(rev, self._desk.rev)
+        home = Path.cwd().resolve()
+        place = _below(home, folder)
+        paths = _write(look, place)
+        del self._looks[token]
+        return [path.relative_to(home).as_posix() for path in paths]
+
+
+def _below(home: Path, folder: str) -> Path:
+    """A folder below the working folder, symbolic links followed."""
+    wanted = Path(folder.strip())
+    try:
+        place = (home / wanted).resolve()
+        inside = bool(folder.strip()) and not wanted.is_absolute() and place != home and place.is_relative_to(home)
+    except (OSError, ValueError, RuntimeError):
+        inside = False
+    if not inside:
+        raise CannotSave(
+            "The files are saved below the working folder only.",
+            expected=f"a folder such as {FOLDER}/llamafactory",
+            found=repr(folder[:200]),
+            remedy="Name a folder without a leading slash and without '..'.",
+        )
+    return place
+
+
+def _write(look: ExportLook, place: Path) -> list[Path]:
+    paths = [place / name for name in look.files]
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            if path.exists() or path.is_symlink():
+                raise FileExistsError(f"{path.name} is there already")
+        for path, text in zip(paths, look.files.values(), strict=True):
+            # "x" and not "w": what appears in between is not written over either.
+            with path.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+    except (OSError, ValueError) as error:
+        raise CannotSave(
+            f"The files for {look.name} cannot be written.",
+            expected="a folder in which they are not there yet",
+            found=str(error),
+            remedy="Choose another folder; nothing was written over.",
+        ) from error
+    return paths

@@ -1,0 +1,72 @@
+"""Looks at an import or an export before it is done: the same roads as ``vf.import_strategy`` and ``vf.export``, with what differs
+place by place. Nothing is applied and nothing is written here.
+"""
+
+from __future__ import annotations
+
+from ..core.handover_state import ExportLook, ImportLook
+from ..core.plan import Plan
+from ..core.plan_text import sentence
+from ..core.resolve import resolve
+from ..core.training_diff import planned_choice, training_diff
+from .issue_links import linked
+from .registry import TRAINERS, export, import_strategy
+from .selection import differences, selection_of
+from .sources import read_text
+
+
+def trainers() -> tuple[tuple[str, str], ...]:
+    """(key, name for people) of every trainer, in the order in which they are offered."""
+    return tuple((key, trainer.name) for key, trainer in TRAINERS.items())
+
+
+def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportLook:
+    """What a trainer's settings would change.
+
+    Args:
+        text: YAML, JSON or a command line. Never a path: whoever pastes a text has not asked for a file to be read.
+        plan: As it is now.
+        trainer: Whose settings; "" finds it from the flags.
+
+    Raises:
+        BadConfig: They cannot be read, or it is not plain whose they are.
+        TrainerRefuses: The trainer itself would stop, and why.
+        VlmFreezeError: The strategy does not fit the tree.
+    """
+    found = import_strategy(read_text(text), plan.tree, trainer or None)
+    wanted = resolve(found.strategy, plan.tree)
+    return ImportLook(
+        trainer=next(key for key, known in TRAINERS.items() if known.name == found.trainer),
+        name=found.trainer,
+        strategy=found.strategy,
+        sentence=sentence(wanted),
+        trainable_params=(plan.trainable_params, wanted.trainable_params),
+        differences=training_diff(planned_choice(plan), planned_choice(wanted), plan.tree),
+        notes=tuple(linked(note) for note in found.notes),
+        settings=found.settings,
+        warnings=tuple(w.message for w in wanted.warnings),
+    )
+
+
+def look_at_export(plan: Plan, to: str) -> ExportLook:
+    """The files for a trainer, and where it trains something else than the plan.
+
+    Raises:
+        NotExpressible: The trainer has no settings at all for this plan.
+        PlanRefused: The plan cannot be applied anywhere.
+        BadConfig: No such trainer.
+    """
+    done = export(plan, to=to)
+    key = next(key for key, known in TRAINERS.items() if known.name == done.trainer)
+    found = TRAINERS[key].simulate(done.settings, plan.tree)
+    apart = training_diff(planned_choice(plan), found, plan.tree)
+    # What the differences say place by place need not be said again.
+    told = set(differences(selection_of(plan), found, plan.tree)) if apart else set()
+    return ExportLook(
+        trainer=key,
+        name=done.trainer,
+        files=done.files,
+        exact=done.exact,
+        differences=apart,
+        notes=tuple(linked(note) for note in done.notes if note not in told),
+    )
