@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 8f10e7080f4c5d07f067916423706dc6a7762cdedc3fcb84e06c98895d785a7b */
+/* vlmfreeze source-hash: c5d48c123e1200a24f35dc4b84786f2646cc50b243d14cf5900d6f62f3322bf4 */
 var t={initialize:()=>{}},e=t;export{e as default};
