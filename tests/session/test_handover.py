@@ -4,6 +4,7 @@ import random
 import re
 import time
 from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_what_cannot_be_read_is_refused_in_three_parts_and_loses_nothing(session
 def test_an_alias_of_aliases_is_refused_at_once(session, flag):
     levels = "abcdefghijk"
     bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in zip(levels, levels[1:], strict=False)
+        f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in pairwise(levels)
     )
     began = time.monotonic()
     with pytest.raises(BadConfig, match="values"):
