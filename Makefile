@@ -6,11 +6,11 @@ VENV := .venv/bin
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test checks lint build lock clean
+.PHONY: help lab test checks conformance lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
-	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 10
+	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
 
 lab:    ## JupyterLab on the quickstart (VLMFREEZE_LAB_ARGS="--no-browser --port=8890" adds options)
 	@$(PYTHON) .ci/environment.py lab
@@ -23,6 +23,9 @@ test:   ## everything: lint, types, the page, Python, notebooks, browser
 checks: ## every promise of the engine with what was measured of it, in report.json
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py checks
+
+conformance: ## our exports read by LLaMA-Factory and ms-swift themselves, in an environment of their own
+	@$(PYTHON) .ci/conformance.py
 
 lint:   ## ruff, mypy, ESLint and tsc only
 	@$(PYTHON) .ci/environment.py dev
@@ -37,4 +40,4 @@ lock:   ## write requirements-dev.lock anew from what pyproject.toml asks for
 	@$(VENV)/python .ci/lock.py
 
 clean:  ## remove the environment, node_modules and everything generated but not committed
-	rm -rf .venv js/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf .venv .venv-conformance js/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results

@@ -14,6 +14,8 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.modeling_outputs import CausalLMOutput
 
+from tests import where
+
 # fmt: off
 TEXT: dict[str, Any] = dict(
     vocab_size=96, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, head_dim=8,
@@ -165,9 +167,9 @@ def tiny(family: str, seed: int = 0) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if family == "plain":
-            return PlainVlm()
+            return PlainVlm().to(where.DEVICE)
         config = AutoConfig.for_model(family, **(FAMILIES | TILED)[family])
-        return AutoModelForImageTextToText.from_config(config).float()  # type: ignore[no-untyped-call]
+        return AutoModelForImageTextToText.from_config(config).float().to(where.DEVICE)  # type: ignore[no-untyped-call]
 
 
 TINY_FAMILIES: dict[str, Callable[[], nn.Module]] = {name: partial(tiny, name) for name in (*FAMILIES, *TILED, "plain")}
@@ -247,4 +249,4 @@ def _with_pictures(
     elif family == "paligemma":
         batch["token_type_ids"] = (labels != -100).long()
     batch["pixel_values"] = torch.randn(shape, generator=draw)
-    return batch
+    return where.placed(batch)

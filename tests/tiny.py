@@ -9,6 +9,8 @@ import torch
 from torch import nn
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
+from tests import where
+
 IMAGE = 63
 
 
@@ -27,7 +29,7 @@ def tiny_llava(seed: int = 0, tie: bool = False, dropout: float = 0.0, feature_l
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlavaForConditionalGeneration(config).float()
+        return LlavaForConditionalGeneration(config).float().to(where.DEVICE)
 
 
 def batch(seed: int = 0, rows: int = 2, tokens: int = 12) -> dict[str, torch.Tensor]:
@@ -38,12 +40,14 @@ def batch(seed: int = 0, rows: int = 2, tokens: int = 12) -> dict[str, torch.Ten
     labels = ids.clone()
     labels[:, :6] = -100
     labels[0, 8 + seed % 3 :] = -100
-    return {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "pixel_values": torch.randn(rows, 3, 16, 16, generator=draw),
-        "labels": labels,
-    }
+    return where.placed(
+        {
+            "input_ids": ids,
+            "attention_mask": torch.ones_like(ids),
+            "pixel_values": torch.randn(rows, 3, 16, 16, generator=draw),
+            "labels": labels,
+        }
+    )
 
 
 def batches(count: int = 4) -> list[dict[str, torch.Tensor]]:

@@ -3,6 +3,7 @@ train alike are one tile. No scripts, all text escaped."""
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from html import escape
 
@@ -16,22 +17,32 @@ from .core.tree_facts import tree_facts
 from .core.wording import count, share
 
 _FILL = {0: "#b8c2d3", 1: "#2aa784", 2: "#dd8a38", 3: "#8f9bb3", 4: "#e6eaf1"}
+_INK = "#6b7689"  # of labels in an image, which knows no colour of its page: to be read on light and on dark
 _WIDTH, _HEIGHT = 760, 300
 _LETTER = 5.2  # px, about the mean width of a letter at 9 px
 
 
-def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
-    """A picture of the tree, coloured by a plan when there is one, with the table of its components below."""
-    tiles = _tiles(tree, plan)
+def tree_html(tree: ModuleTree, plan: Plan | None = None, *, as_image: bool = False) -> str:
+    """A picture of the tree, coloured by a plan when there is one, with the table of its components below.
+
+    Args:
+        tree: What is drawn.
+        plan: What trains.
+        as_image: The treemap as an ``img``. Hosts that take SVG out of HTML, as JupyterLab does in notebooks that are not trusted,
+            would leave its letters; an image stays. Its tiles have no tooltips then.
+    """
+    svg = _svg(tree, plan)
+    if as_image:
+        still = base64.b64encode(svg.replace("currentColor", _INK).encode()).decode()
+        svg = f'<img width="100%" alt="Treemap of {escape(tree.title)}" src="data:image/svg+xml;base64,{still}">'
     parts = [
         f'<div style="font:13px system-ui,sans-serif;max-width:{_WIDTH}px">',
         f"<div><b>{escape(tree.title)}</b> {count(tree.total_params)} parameters · "
         f"{escape(tree.dtype)} on {escape(tree.device)}</div>",
         *(f'<div style="opacity:.75">{escape(fact)}</div>' for fact in tree_facts(tree)),
         f"<div>{escape(sentence(plan))}</div>" if plan is not None else "",
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" aria-label="Treemap of {escape(tree.title)}">',
-        *_components(tree, tiles),
-        "</svg><table>",
+        svg,
+        "<table>",
     ]
     for name in tree.components:
         total = tree.component_params(name)
@@ -41,6 +52,14 @@ def tree_html(tree: ModuleTree, plan: Plan | None = None) -> str:
         )
     parts.append("</table></div>")
     return "".join(parts)
+
+
+def _svg(tree: ModuleTree, plan: Plan | None) -> str:
+    shapes = "".join(_components(tree, _tiles(tree, plan)))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="100%" role="img" '
+        f'aria-label="Treemap of {escape(tree.title)}">{shapes}</svg>'
+    )
 
 
 @dataclass(frozen=True)

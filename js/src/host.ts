@@ -32,12 +32,16 @@ export interface Widget {
 export interface Options {
   height: number;
   theme: "auto" | "light" | "dark";
+  /** Which static picture stands beside the view, for when there is none; empty where there is none. */
+  picture: string;
 }
 
 export function readOptions(value: unknown, height: number): Options {
   const o = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const theme = o.theme === "light" || o.theme === "dark" ? o.theme : "auto";
-  return { height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme };
+  // Of a saved notebook, perhaps a stranger's: it becomes part of a selector, so it is a plain number in hex or nothing.
+  const picture = typeof o.picture === "string" && /^[0-9a-f]{8,32}$/.test(o.picture) ? o.picture : "";
+  return { height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme, picture };
 }
 
 /** Adds a listener that goes with the signal. */

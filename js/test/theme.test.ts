@@ -33,7 +33,7 @@ describe("the host's theme", () => {
 test("a page follows the host until the options name a theme", async () => {
   const root = document.createElement("div");
   const end = new AbortController();
-  const options: { height: number; theme: "auto" | "light" | "dark" } = { height: 1, theme: "auto" };
+  const options: { height: number; theme: "auto" | "light" | "dark"; picture: string } = { height: 1, theme: "auto", picture: "" };
   let changes = 0;
   const update = followTheme(root, () => options, () => changes++, end.signal);
   expect(root.dataset.theme).toBe("light");

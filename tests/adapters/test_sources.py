@@ -78,6 +78,7 @@ def test_a_broken_weight_file_is_named(folder, bytes_):
     assert "Download it again" in caught.value.remedy
 
 
+@pytest.mark.check("X5")
 def test_an_index_cannot_lead_out_of_the_folder(folder, tmp_path):
     save_file({"secret": torch.zeros(7)}, tmp_path / "elsewhere.safetensors")
     (folder / "model.safetensors.index.json").write_text(
@@ -86,6 +87,7 @@ def test_an_index_cannot_lead_out_of_the_folder(folder, tmp_path):
     assert read_checkpoint(folder) is None
 
 
+@pytest.mark.check("X6")
 def test_pickled_weights_are_never_opened(folder):
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch canary'\ntR.")
@@ -105,6 +107,7 @@ def test_a_config_that_is_none_gets_a_clear_error(folder, text):
 # --- code of the checkpoint's own --------------------------------------------------------------------------------------
 
 
+@pytest.mark.check("X5")
 def test_remote_code_is_named_and_not_run(folder):
     own = {"AutoConfig": "configuration_new.NewConfig", "AutoModel": "x--modeling_new.N"}
     rewrite(folder, model_type="brand_new", auto_map=own)
@@ -114,12 +117,14 @@ def test_remote_code_is_named_and_not_run(folder):
     assert "trust_remote_code=True" in caught.value.remedy
 
 
+@pytest.mark.check("X5")
 def test_a_known_type_with_code_of_its_own_uses_the_class_of_transformers(folder):
     rewrite(folder, auto_map={"AutoConfig": "evil.Config", "AutoModelForImageTextToText": "evil.Model"})
     (folder / "evil.py").write_text("raise SystemExit('the canary')")
     assert vf.read_tree(folder).total_params == vf.read_tree(tiny_llava()).total_params
 
 
+@pytest.mark.check("X5")
 @pytest.mark.parametrize("key", ["_attn_implementation", "_attn_implementation_internal", "attn_implementation"])
 def test_an_attention_implementation_from_the_hub_is_never_fetched(folder, key, monkeypatch):
     def canary(*_, **__):
@@ -252,6 +257,7 @@ def test_a_correction_that_names_nothing_is_refused_with_the_nearest(given):
 # --- wrapped and quantized models --------------------------------------------------------------------------------------
 
 
+@pytest.mark.check("B6")
 @pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel, lambda m: torch.compile(nn.DataParallel(m))])
 def test_a_wrapped_model_has_the_names_of_the_model_inside(wrap):
     model = tiny_llava()
@@ -268,6 +274,7 @@ def test_a_4_bit_weight_counts_its_real_elements_and_its_packed_bytes():
     assert (tree.total_params, tree.total_bytes) == (48, 24)
 
 
+@pytest.mark.check("B2")
 def test_a_gptq_layer_counts_its_logical_weight_and_is_a_target_of_lora():
     class QuantLinear(nn.Module):
         def __init__(self):
@@ -284,6 +291,7 @@ def test_a_gptq_layer_counts_its_logical_weight_and_is_a_target_of_lora():
     assert vf.resolve({"llm": "lora"}, tree).adapter_params == 16 * (64 + 32)
 
 
+@pytest.mark.check("B2")
 def test_a_quantized_weight_is_not_offered_for_full_training():
     layer = nn.Linear(8, 6, bias=False)
     layer.weight = nn.Parameter(layer.weight.detach().to(torch.float8_e4m3fn), requires_grad=False)
@@ -292,6 +300,7 @@ def test_a_quantized_weight_is_not_offered_for_full_training():
     assert "LoRA" in plan.refusals[0].remedy
 
 
+@pytest.mark.check("B6")
 def test_a_compiled_model_is_trained_and_given_back_as_the_model_inside():
     model = tiny_llava()
     before = {k: v.clone() for k, v in model.state_dict().items()}

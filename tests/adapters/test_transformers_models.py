@@ -63,6 +63,7 @@ def test_the_bar_of_transformers_is_told_and_put_back(tmp_path):
     assert logging.set_tqdm_hook(None) is None
 
 
+@pytest.mark.check("B2")
 def test_in_four_bits_the_language_model_is_packed_and_the_projector_still_trains_in_full(tmp_path):
     pytest.importorskip("bitsandbytes")
     tiny_llava().save_pretrained(tmp_path)

@@ -38,16 +38,19 @@ def test_a_file_says_what_lies_in_it_and_a_long_one_why_it_is_long(path):
     assert lines <= LONG or "Long because" in docstring, f"{lines} lines: split it, or argue with 'Long because ...'"
 
 
+@pytest.mark.check("X2")
 def test_the_page_makes_no_markup_and_no_code_out_of_data():
     for path in PAGE:
         assert not MARKUP.search(path.read_text(encoding="utf-8")), named(path)
 
 
+@pytest.mark.check("X2")
 def test_no_bundle_does_so_through_a_library():
     for path in (PACKAGE / "static").glob("*.js"):
         assert not MARKUP.search(path.read_text(encoding="utf-8")), named(path)
 
 
+@pytest.mark.control("X2")
 @pytest.mark.parametrize("bad", ["el.innerHTML = x", "document.write(x)", "eval(x)", "new Function('a')", "f.srcdoc=x"])
 def test_the_search_for_markup_finds_it(bad):
     assert MARKUP.search(bad)

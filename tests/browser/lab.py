@@ -73,6 +73,7 @@ class Lab:
             "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
             "IPYTHONDIR": str(home / "ipython"),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),  # kernels import this checkout, wherever it lies
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
         }

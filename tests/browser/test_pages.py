@@ -80,6 +80,7 @@ def tuned(page: Page) -> list[tuple[list[str], str]]:
     return [(w["targets"], w["tuning"]) for w in wishes(page, "set_tuning")]
 
 
+@pytest.mark.check("L8")
 def test_the_first_picture_is_there_within_two_seconds(page):
     mount(page, "workbench", traits(Tree()))
     assert page.evaluate("() => ready") < 1000
@@ -185,6 +186,7 @@ def test_the_theme_of_the_host_is_followed_while_it_changes(page):
     expect(page.locator(".vf")).to_have_attribute("data-theme", "light")
 
 
+@pytest.mark.check("L6")
 @pytest.mark.parametrize(("width", "height"), [(1000, 600), (600, 400)])
 def test_every_component_is_reached_by_mouse_and_by_keyboard(page, width, height):
     mount(page, "freezemap", traits(Tree(), height=height), width=width + 28)
@@ -206,6 +208,7 @@ def test_every_component_is_reached_by_mouse_and_by_keyboard(page, width, height
     assert wanted <= reached
 
 
+@pytest.mark.check("L4")
 def test_thirty_thousand_modules_stay_fluid(page):
     tree = Tree(3300)
     assert len(tree.names) > 29_000

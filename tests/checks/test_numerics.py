@@ -91,7 +91,7 @@ strategies = pytest.mark.parametrize("rules", STRATEGIES.values(), ids=STRATEGIE
 def test_frozen_tensors_keep_their_bits_and_whatever_can_move_moves(subject, rules, figure):
     model, data = subject()
     plan = vf.resolve(vf.Strategy(rules, RATE, DECAY), vf.read_tree(model))
-    start = {n: t.detach().clone() for n, t in model.named_parameters()}
+    start = {n: t.detach().to("cpu", copy=True) for n, t in model.named_parameters()}
     burst = vf.Burst(model, plan, data, steps=20)
     next(burst)
     frozen = {n: sha(p) for n, p in model.named_parameters() if not p.requires_grad}

@@ -69,6 +69,7 @@ def test_a_wrong_command_line_has_exit_code_two(folder):
     assert run("dance").exit_code == 2
 
 
+@pytest.mark.check("X18")
 def test_a_burst_on_a_folder_trains_saves_and_leaves_the_folder_alone(folder, tmp_path):
     before = (folder / "model.safetensors").read_bytes()
     done = run(

@@ -13,6 +13,7 @@ ENTRIES = list(vf.catalog().values())
 BUILDABLE = [e for e in ENTRIES if e.config is not None]
 
 
+@pytest.mark.check("L5")
 @pytest.mark.parametrize("entry", BUILDABLE, ids=lambda e: e.name)
 def test_a_checkpoint_is_read_offline_with_exactly_its_parameters(entry):
     tree = vf.read_tree(entry.id)

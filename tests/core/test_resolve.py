@@ -83,6 +83,7 @@ def test_the_sentence_at_the_top_says_it_all():
     )
 
 
+@pytest.mark.check("B8")
 @pytest.mark.parametrize(
     "typo",
     [
@@ -106,17 +107,20 @@ def test_a_typo_names_what_was_meant():
         vf.resolve({"visoin_tower": "full"}, TREE)
 
 
+@pytest.mark.check("B8")
 def test_a_typo_in_a_rate_is_refused_too():
     with pytest.raises(UnknownTarget):
         vf.resolve(vf.Strategy({"projector": "full"}, lr={"projecter": 1e-3}), TREE)
 
 
+@pytest.mark.check("B10")
 @pytest.mark.parametrize("bad", ["language_model[5:]", "head[-1:]", f"{BLOCK}[a]", "re:("])
 def test_a_slice_or_pattern_that_cannot_be_read_is_refused(bad):
     with pytest.raises((InvalidStrategy, UnknownTarget)):
         vf.resolve({bad: "full"}, TREE)
 
 
+@pytest.mark.check("B1")
 def test_an_empty_strategy_is_a_refusal_not_a_plan():
     plan = vf.resolve({}, TREE)
     assert codes(plan) == ["nothing-trainable"]
@@ -152,6 +156,7 @@ def test_tied_weights_are_one_thing():
     assert TIED.total_params == TREE.total_params - 64 * 32
 
 
+@pytest.mark.check("B10")
 def test_a_tied_tensor_cannot_train_and_carry_lora():
     assert "tied-full-and-lora" in codes(vf.resolve({"embeddings": "full", "head": "lora"}, TIED))
 

@@ -38,6 +38,7 @@ def test_a_strategy_survives_dict_and_pickle(strategy):
     assert hash(vf.Strategy.from_dict(strategy.to_dict())) == hash(strategy)
 
 
+@pytest.mark.check("B16")
 @pytest.mark.parametrize("ending", ["yaml", "json"])
 def test_values_that_yaml_bends_survive_a_file(tmp_path, ending):
     strategy = vf.Strategy(
@@ -57,6 +58,7 @@ def test_rules_keep_their_order_in_a_file(tmp_path):
     assert list(vf.Strategy.load(strategy.save(tmp_path / "s.yaml")).rules) == ["z", "a", "m"]
 
 
+@pytest.mark.check("B10")
 @pytest.mark.parametrize(
     "bad",
     [
@@ -68,6 +70,7 @@ def test_lora_refuses_values_that_cannot_be_meant(bad):
         vf.Lora(**bad)
 
 
+@pytest.mark.check("B9")
 @pytest.mark.parametrize(
     "bad", [{"rulez": {}}, {"version": 2}, {"rules": []}, {"rules": {"a": {"tuning": "lora", "r": 4}}}]
 )

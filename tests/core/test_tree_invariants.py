@@ -135,6 +135,7 @@ class Parsed(HTMLParser):
             self.titles[-1] += data
 
 
+@pytest.mark.check("X1")
 @many
 @given(models())
 def test_no_name_becomes_markup_in_html(model):
@@ -166,6 +167,7 @@ def hostile():
     return vf.read_tree(model)
 
 
+@pytest.mark.control("X1")
 def test_a_picture_that_does_not_escape_is_found_out(monkeypatch):
     assert Parsed(hostile()._repr_html_()).tags <= TAGS
     monkeypatch.setattr(pictures, "escape", lambda text: text)

@@ -68,6 +68,7 @@ def load(source, **options):
     return vf.load_batches(source, make_processor("llava"), **options)
 
 
+@pytest.mark.check("B13")
 def test_every_kind_of_bad_row_is_listed_by_line_and_reason_and_the_good_ones_are_used(tmp_path):
     write_pictures(tmp_path, 2)
     lines = [line for bad in BAD for line in (GOOD, bad)]
@@ -91,6 +92,7 @@ def test_the_same_rows_in_one_list_are_told_by_the_line_that_they_begin_in(tmp_p
     assert [d.place.line for d in report.dropped] == list(range(3, 2 * len(whole) + 2, 2))
 
 
+@pytest.mark.check("B14")
 def test_bytes_that_are_no_utf_8_a_byte_order_mark_and_windows_line_ends(tmp_path):
     write_pictures(tmp_path, 2)
     good = GOOD.encode()
@@ -118,6 +120,7 @@ def test_a_list_that_is_cut_off_gives_what_it_has(tmp_path):
     assert (report.rows_kept, [d.place.line for d in report.dropped]) == (2, [3])
 
 
+@pytest.mark.check("B13")
 @pytest.mark.parametrize(
     "content", [b"", b"   \n", b"\xef\xbb\xbf", b"[]", b"[ \n]", b"{}", b"hello", b"\x80\x04K\x01.", b"[null]"]
 )
@@ -174,6 +177,7 @@ def test_rows_whose_pictures_are_all_missing_are_refused_with_the_way_out(tmp_pa
     assert "2 for picture" in refused.value.remedy and "rows.jsonl, line 1" in refused.value.found
 
 
+@pytest.mark.check("B13")
 def test_fewer_rows_than_a_batch_make_one_batch(tmp_path):
     write_pictures(tmp_path)
     batches = load([json.loads(GOOD)], image_root=tmp_path, batch_size=64)
@@ -237,6 +241,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.check("B14")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON)
 def test_no_value_whatever_ends_the_reading(value, tmp_path):
@@ -245,6 +250,7 @@ def test_no_value_whatever_ends_the_reading(value, tmp_path):
     assert batches.report.rows_read == 2 and batches.report.rows_kept >= 1
 
 
+@pytest.mark.check("B14")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.binary(max_size=40), name=st.sampled_from(["rows.json", "rows.jsonl"]))
 def test_no_bytes_whatever_end_the_reading(junk, name, tmp_path):

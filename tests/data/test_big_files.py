@@ -55,6 +55,7 @@ def peak_memory(path, program, first=""):
     return float(done.stdout.split()[-1])
 
 
+@pytest.mark.check("L11")
 def test_a_million_rows_are_previewed_within_a_second(million):
     processor = make_processor("llava")
     vf.load_batches([llava_row(None, "What?", "No.")], processor)  # what is imported and compiled once
@@ -66,6 +67,7 @@ def test_a_million_rows_are_previewed_within_a_second(million):
     assert not batches.report.complete and batches.report.rows_read < 300
 
 
+@pytest.mark.check("L11")
 def test_a_million_rows_cost_little_memory_also_when_they_are_counted_and_shuffled(million):
     program = (
         "b = vf.load_batches(path, processor, shuffle=True); assert len(b) == 500_000; b.preview(2); next(iter(b))"
@@ -79,6 +81,7 @@ def test_the_last_of_a_million_rows_is_found_by_its_number(million):
     assert (len(rows), place.line, value["id"]) == (1_000_000, 1_000_000, 999_999)
 
 
+@pytest.mark.check("B14")
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
 def test_a_hundred_megabytes_are_read_in_little_memory(tmp_path, name):
     write_pictures(tmp_path, 1)
@@ -90,6 +93,7 @@ def test_a_hundred_megabytes_are_read_in_little_memory(tmp_path, name):
     )
 
 
+@pytest.mark.check("B14")
 @pytest.mark.parametrize("name", ["rows.json", "rows.jsonl"])
 def test_one_row_of_fifty_megabytes_is_listed_not_read(tmp_path, name):
     write_pictures(tmp_path, 1)

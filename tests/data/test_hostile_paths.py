@@ -127,6 +127,7 @@ def leaks(read, top):
     return found
 
 
+@pytest.mark.check("X8")
 def test_two_hundred_hostile_names_open_nothing_outside_the_root(place):
     assert len(set(hostile(place))) >= 200
     assert leaks(lambda name: open_inside(place / "data", name), place) == []
@@ -157,6 +158,7 @@ def by_prefix(place):
     return read
 
 
+@pytest.mark.control("X8")
 @pytest.mark.parametrize("broken", [naive, by_prefix])
 def test_readers_that_join_paths_as_is_usual_are_caught_by_the_same_check(place, broken):
     """The control."""
@@ -186,6 +188,7 @@ PIECE = st.sampled_from(
 )
 
 
+@pytest.mark.check("X8")
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(PIECE, max_size=8), start=st.sampled_from(["", "/", "./", "\\", "//"]))
 def test_no_way_through_folders_and_links_leads_out(place, parts, start):

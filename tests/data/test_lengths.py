@@ -46,12 +46,14 @@ def broken_batches(family, pictures, longest):
     return found
 
 
+@pytest.mark.check("B11")
 @pytest.mark.parametrize("family", PROCESSORS)
 def test_at_no_length_whatever_does_a_model_get_placeholders_that_do_not_fit_its_pictures(family, pictures):
     for longest in range(2, 150, 7):
         assert broken_batches(family, pictures, longest) == [], longest
 
 
+@pytest.mark.control("B11")
 def test_cutting_like_a_tokenizer_does_is_caught_by_the_same_check(pictures, monkeypatch):
     """The control: everything behind max_length is dropped, pictures or not."""
 
@@ -74,6 +76,7 @@ def test_an_answer_is_cut_at_its_end_and_counted(pictures):
     assert (batches.report.cut_rows, batches.report.rows_dropped) == (1, 0)
 
 
+@pytest.mark.check("B11")
 def test_a_row_whose_picture_would_be_cut_and_one_without_an_answer_left_are_listed_apart(pictures):
     processor = make_processor("qwen2_vl")
     late = {"query": "A long, long question. " * 4 + "<image>", "response": "No.", "images": ["0.png"]}

@@ -106,6 +106,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.check("B12")
 def test_each_is_used_or_listed_by_its_name_and_the_rest_goes_on(folder):
     names = [*USED, *LEFT_OUT]
     batches = vf.load_batches([llava_row(n, "What?", "No.") for n in names], make_processor("llava"), image_root=folder)
@@ -120,6 +121,7 @@ def test_each_is_used_or_listed_by_its_name_and_the_rest_goes_on(folder):
     assert sum(len(b["pixel_values"]) for b in batches) == len(USED)
 
 
+@pytest.mark.check("B12")
 def test_switches_of_pillow_are_neither_read_nor_set(folder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 123_456_789)
     names = [*USED, *LEFT_OUT]
@@ -151,6 +153,7 @@ def test_the_cap_on_pixels_is_the_persons_to_set():
         PictureLoader(max_pixels=9_999).load(PictureRef("x", noise(100, 100)))
 
 
+@pytest.mark.check("X10")
 def test_bombs_cost_no_memory():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name in ("bomb.png", "wide-bomb.png", "bomb.gif"):
@@ -159,6 +162,7 @@ def test_bombs_cost_no_memory():
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 50
 
 
+@pytest.mark.check("X10")
 @pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("RGB", "PNG"), ("CMYK", "JPEG"), ("I;16", "PNG")])
 def test_the_largest_picture_that_is_read_takes_less_than_300_mb(mode, kind, tmp_path):
     width, height = 6400, 6250
@@ -180,6 +184,7 @@ def test_the_largest_picture_that_is_read_takes_less_than_300_mb(mode, kind, tmp
     assert float(done.stdout) < 300
 
 
+@pytest.mark.check("X10")
 def test_a_gif_of_a_hundred_thousand_frames_is_read_like_one_of_two():
     first = frames("GIF")
     start = first.index(b"!\xf9")

@@ -82,6 +82,7 @@ def test_the_report_counts_what_the_batches_hold(folder):
     assert "3 pictures" in str(batches.report)
 
 
+@pytest.mark.check("X1")
 def test_markup_in_rows_names_and_reasons_is_shown_as_text(folder):
     rows = [
         llava_row("0.png", EVIL, EVIL),
@@ -98,6 +99,7 @@ def test_markup_in_rows_names_and_reasons_is_shown_as_text(folder):
         assert "alert" in shown
 
 
+@pytest.mark.control("X1")
 def test_tags_that_are_not_escaped_are_caught_by_the_same_search():
     """The control."""
     assert not set(re.findall(r"<\s*/?\s*(\w+)", EVIL)) <= {"p", "b", "ul", "li", "pre", "mark"}

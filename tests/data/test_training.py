@@ -63,6 +63,7 @@ def test_rows_together_have_the_loss_of_the_rows_alone(family, source):
     assert loss_gap(family, source) < 1e-5
 
 
+@pytest.mark.check("B13")
 @pytest.mark.parametrize("family", TEXT_TOO)
 def test_rows_with_two_one_and_no_pictures_go_together(family, source):
     rows = [

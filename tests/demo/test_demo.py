@@ -95,6 +95,7 @@ def test_other_ways_do_clearly_worse(rules):
     assert captions < 0.3
 
 
+@pytest.mark.check("L14")
 def test_the_readme_tells_the_table_that_the_recipe_wrote():
     table = json.loads((WEIGHTS / "lessons.json").read_text(encoding="utf-8"))
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")

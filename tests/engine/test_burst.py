@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import vlmfreeze_widgets as vf
+from tests import where
 from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
 from vlmfreeze_widgets.core.errors import (
     BadBatch,
@@ -169,20 +170,20 @@ def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone()
         for record in vf.Burst(tiny_llava(dropout=0.3), MIXED, batches(), steps=5, seed=1):
             losses.append(record.loss)
             if draw:
-                torch.rand(7)
-        return losses, torch.rand(3)
+                torch.rand(7, device=where.DEVICE)
+        return losses, torch.rand(3, device=where.DEVICE)
 
     quiet, stream = run(False)
     noisy, _ = run(True)
     torch.manual_seed(5)
     assert quiet == noisy
-    assert torch.equal(stream, torch.rand(3))
+    assert torch.equal(stream, torch.rand(3, device=where.DEVICE))
 
 
 @pytest.mark.check("N21")
 def test_other_threads_settings_do_not_reach_the_burst():
     wanted = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast(where.DEVICE.type, torch.bfloat16):
         found = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
     assert found == wanted
 
@@ -257,6 +258,7 @@ def test_keeping_lora_gives_the_trained_answers(merge):
         result.keep()
 
 
+@pytest.mark.check("B6")
 def test_a_model_with_adapters_is_refused_with_a_way_out():
     model = tiny_llava()
     vf.Burst(model, MIXED, batches(), steps=1).run().keep()
@@ -280,6 +282,7 @@ def too_long(b):
     return {**b, "labels": b["labels"][:, :-1]}
 
 
+@pytest.mark.check("B13")
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -320,6 +323,7 @@ def test_a_micro_batch_without_label_tokens_is_skipped_and_counted():
     assert mixed.skipped == 2
 
 
+@pytest.mark.check("B13")
 def test_no_batches_are_told_before_anything_is_changed():
     for source in ([], {}, 5, batch()):
         with pytest.raises(BadBatch):
@@ -331,12 +335,14 @@ def test_a_one_shot_source_that_ends_early_ends_the_burst_early():
     assert (len(result.history), result.stopped_early) == (3, "the batches ran out")
 
 
+@pytest.mark.check("B3")
 def test_a_model_on_meta_is_refused():
     model = tiny_llava().to("meta")
     with pytest.raises(ModelNotTrainable, match="meta"):
         vf.Burst(model, PROJECTOR, batches())
 
 
+@pytest.mark.check("B1")
 def test_an_empty_strategy_is_refused():
     with pytest.raises(PlanRefused, match="nothing trains"):
         vf.Burst(tiny_llava(), {}, batches())
@@ -424,6 +430,7 @@ def test_a_deep_copy_of_the_strategy_is_the_strategy():
     assert copy.deepcopy(MIXED) == MIXED
 
 
+@pytest.mark.check("B1")
 def test_a_strategy_that_no_gradient_can_reach_is_told_in_words_and_leaves_the_model_alone():
     model = tiny_llava()
     before = fingerprint(model)

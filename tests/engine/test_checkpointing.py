@@ -26,7 +26,8 @@ def gradients(parts, tuning, kind):
             with torch.no_grad():
                 for t in applied.trainables:
                     if t.name.endswith("lora_B"):
-                        t.parameter.normal_(generator=torch.Generator().manual_seed(1))
+                        drawn = torch.randn(t.parameter.shape, generator=torch.Generator().manual_seed(1))
+                        t.parameter.copy_(drawn)
         if kind:
             enable_checkpointing(model, kind)
         model(**batch()).loss.backward()

@@ -168,6 +168,7 @@ def test_a_config_that_was_copied_after_building_still_tells_the_parts_apart(fam
     assert found(model) == EXPECTED[family]
 
 
+@pytest.mark.check("B6")
 @pytest.mark.parametrize("family", ["llava", "qwen2_vl", "idefics3", "blip-2", "mllama"])
 def test_inside_a_peft_model_the_same_is_found(family):
     lora = peft.LoraConfig(target_modules=["q_proj"], modules_to_save=["lm_head"])

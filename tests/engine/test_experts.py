@@ -40,6 +40,7 @@ def state(model):
     return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
+@pytest.mark.check("B4")
 def test_active_parameters_are_counted_as_by_hand():
     tree = vf.read_tree(tiny_mixture())
     assert tree.total_params - tree.active_params == LAYERS * STACKS * (EXPERTS - ACTIVE) // EXPERTS
@@ -114,6 +115,7 @@ def test_what_peft_cannot_do_with_experts_is_refused_before_anything_changes(lor
 STRATEGY = {"language_model": vf.Lora(rank=4), "*.experts": vf.Lora(rank=2), "projector": "full"}
 
 
+@pytest.mark.check("B4")
 def test_counts_on_paper_equal_what_peft_makes():
     model = tiny_mixture()
     with vf.apply(model, STRATEGY) as applied:
@@ -122,6 +124,7 @@ def test_counts_on_paper_equal_what_peft_makes():
 
 
 # PEFT looks for the pattern among modules only and warns although it did use it for the parameter.
+@pytest.mark.check("B4")
 @pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning")
 def test_a_burst_on_experts_trains_them_and_gives_the_model_back(tmp_path):
     model = tiny_mixture()

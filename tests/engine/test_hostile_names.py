@@ -31,6 +31,7 @@ def outside(name):
     return [n for n in ("first.weight", "last.weight") if not n.startswith(f"{name}.")]
 
 
+@pytest.mark.check("B5")
 @pytest.mark.parametrize("name", [n for n in HOSTILE if not hasattr(nn.Module(), n)])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_a_module_of_a_hostile_name_trains_alone_and_comes_back(name, tuning):
@@ -58,6 +59,7 @@ def test_a_module_of_a_hostile_name_trains_alone_and_comes_back(name, tuning):
     assert fingerprint(model) == before
 
 
+@pytest.mark.check("B5")
 @few
 @given(models(), st.data())
 def test_any_plan_on_any_tree_gives_every_parameter_one_verdict_and_leaves_no_trace(model, data):

@@ -55,6 +55,7 @@ def test_a_telling_name_is_enough_and_a_syllable_is_not(name, component):
     assert found(module(**{name: linear()})) == {component: {name}}
 
 
+@pytest.mark.check("B7")
 def test_where_nothing_is_known_everything_is_other():
     assert found(nn.Sequential(linear(), nn.Sequential(linear()))) == {"other": {"0", "1"}}
     assert found(linear()) == {"other": {"weight", "bias"}}
@@ -153,6 +154,7 @@ def grown(tree):
     return made
 
 
+@pytest.mark.check("B7")
 @settings(max_examples=150, deadline=None)
 @given(TREES)
 def test_any_module_is_split_without_remainder(tree):

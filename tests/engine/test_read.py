@@ -48,6 +48,7 @@ def test_what_is_no_model_gets_a_clear_error(source, monkeypatch):
     assert caught.value.remedy
 
 
+@pytest.mark.check("B7")
 def test_bare_parameters_are_places_of_their_own():
     tree = vf.read_tree(tiny_llava())
     node = tree["model.vision_tower.embeddings.class_embedding"]
@@ -59,6 +60,7 @@ def test_bare_parameters_are_places_of_their_own():
     )
 
 
+@pytest.mark.check("B4")
 def test_a_shared_module_counts_where_it_is_named_first():
     class Twice(nn.Module):
         def __init__(self):
@@ -72,6 +74,7 @@ def test_a_shared_module_counts_where_it_is_named_first():
     assert tree.aliases["first.weight"] == ("first.weight", "again.weight")
 
 
+@pytest.mark.check("B4")
 def test_views_of_one_storage_are_two_tensors():
     class Views(nn.Module):
         def __init__(self):
@@ -87,6 +90,7 @@ def test_attention_projections_that_are_never_called_are_not_offered_to_lora():
     assert tree["vision.out_proj"].adaptable == ""
 
 
+@pytest.mark.check("B5")
 def test_hostile_names_stay_names():
     model = nn.Module()
     for name in ("lora_A", "default", "__proto__", "<img src=x onerror=alert(1)>", "я🙂", "x" * 500):

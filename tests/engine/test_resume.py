@@ -207,6 +207,7 @@ def test_settings_that_change_are_told_and_others_refused(tmp_path):
         vf.Burst.resume(tmp_path, tiny_llava(dropout=0.3), loader(), seed=3)
 
 
+@pytest.mark.check("B17")
 def test_another_model_is_refused_and_left_alone(tmp_path):
     stopped_at(3, tmp_path)
     for model in (tiny_llava(seed=1, dropout=0.3), tiny_llava(dropout=0.3).bfloat16()):
@@ -248,12 +249,14 @@ def test_saving_within_on_record_does_not_change_the_burst(tmp_path):
     assert [p.name for p in vf.Burst.saved_states(tmp_path)] == ["step-000007", "step-000008"]
 
 
+@pytest.mark.check("X18")
 def test_states_of_another_burst_are_not_touched(tmp_path):
     stopped_at(3, tmp_path)
     stopped_at(3, tmp_path)
     assert [p.name for p in vf.Burst.saved_states(tmp_path)] == ["step-000003", "step-000003-2"]
 
 
+@pytest.mark.check("X6")
 def test_the_files_are_safetensors_and_json_only(tmp_path):
     stopped_at(2, tmp_path)
     (state,) = vf.Burst.saved_states(tmp_path)
@@ -415,7 +418,7 @@ ODD = ["ünï ✓ 模型", "a\nb", "-rf", "x" * 5000, "..name", "con", "%s{}", "
 
 
 @pytest.mark.parametrize("name", ODD, ids=range(len(ODD)))
-@pytest.mark.check("F11")
+@pytest.mark.check("F11", "X18")
 def test_odd_names_work_or_are_told(name, tmp_path):
     burst = new_burst(steps=1)
     next(burst)
@@ -428,7 +431,7 @@ def test_odd_names_work_or_are_told(name, tmp_path):
             assert path.is_dir()
 
 
-@pytest.mark.check("F11")
+@pytest.mark.check("F11", "X18")
 def test_places_that_cannot_be_written_are_told_and_nothing_is_overwritten(tmp_path):
     burst = new_burst(steps=1)
     next(burst)

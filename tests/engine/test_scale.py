@@ -20,6 +20,7 @@ def fifty_thousand():
     return model, vf.read_tree(model)
 
 
+@pytest.mark.check("L5")
 def test_fifty_thousand_modules_are_read_without_a_weight(fifty_thousand):
     model, tree = fifty_thousand
     assert len(tree.nodes) == sum(1 for _ in model.modules()) > 49_900

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from tests import where
 from vlmfreeze_widgets.core.plan import Plan
 from vlmfreeze_widgets.engine.randomness import RandomStream
 
@@ -71,8 +72,8 @@ def trainer_run(
     )
     arguments = TrainingArguments(
         output_dir=str(folder), max_steps=steps, per_device_train_batch_size=1, gradient_accumulation_steps=accumulation,
-        logging_steps=1, report_to=[], save_strategy="no", use_cpu=True, max_grad_norm=1.0, disable_tqdm=True,
-        lr_scheduler_type="constant",
+        logging_steps=1, report_to=[], save_strategy="no", use_cpu=where.DEVICE.type == "cpu", max_grad_norm=1.0, disable_tqdm=True,
+        lr_scheduler_type="constant", dataloader_pin_memory=False,
     )  # fmt: skip
     norms = _Norms()
     trainer = _Watched(

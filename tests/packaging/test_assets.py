@@ -53,6 +53,7 @@ def checkout(tmp_path_factory):
     return copy_of_checkout(tmp_path_factory.mktemp("checkout"))
 
 
+@pytest.mark.check("X17")
 def test_what_is_committed_was_built_from_what_is_committed():
     assert source_hash.is_fresh(ROOT), "run make build and commit vlmfreeze_widgets/static"
 
@@ -61,12 +62,14 @@ def test_nothing_lies_in_static_that_no_source_makes():
     assert {p.name for p in STATIC.iterdir()} == set(source_hash.BUNDLES)
 
 
+@pytest.mark.check("L8")
 def test_a_bundle_is_one_small_file():
     for path in STATIC.glob("*.js"):
         assert path.stat().st_size <= LIMIT, path.name
         assert "sourceMappingURL" not in path.read_text(encoding="utf-8")
 
 
+@pytest.mark.check("X17")
 @pytest.mark.parametrize("change", ["edit", "rename", "add", "lock", "build", "damage", "remove"])
 def test_every_change_makes_it_stale(tmp_path, change):
     root = copy_of_checkout(tmp_path)

@@ -264,6 +264,7 @@ def test_blocks_and_rates_are_edits_too(session):
     assert session.plan.strategy.name == "llava-1.5/finetune"
 
 
+@pytest.mark.check("L7")
 def test_closing_ends_the_worker():
     session = Session(tiny_llava(), batches())
     session.run(100_000)

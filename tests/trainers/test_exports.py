@@ -75,7 +75,7 @@ def wrong_export(plan: Plan, to: str) -> tuple[bool, list[str]]:
     return done.exact, wrong if done.exact else [] if wrong else ["said not to be exact, and is"]
 
 
-@pytest.mark.check("N25")
+@pytest.mark.check("N25", "B15")
 @pytest.mark.parametrize("to", TRAINERS)
 def test_what_is_said_to_be_exact_selects_what_the_plan_selects(to, figure):
     seen: list[bool] = []
@@ -113,7 +113,7 @@ def test_a_rule_of_selection_that_is_wrong_is_caught(monkeypatch):
     assert any("lm_head" in line for line in wrong)
 
 
-@pytest.mark.check("N25", "N27")
+@pytest.mark.check("N25", "N27", "B15")
 @pytest.mark.parametrize(
     "rules",
     [
@@ -160,6 +160,7 @@ HARD = [1e-5, 5e-324, 1.5e16, 1e22, 0.1, "no", "on", "y", "012", "12:30:45", "# 
         "%x", "`", "?", "-", "line\nbreak", "\t", "yes", "True", ".5", "1_000", "0o17", "<<", "\x07"]  # fmt: skip
 
 
+@pytest.mark.check("B16")
 @pytest.mark.parametrize("value", HARD, ids=repr)
 @pytest.mark.parametrize("to", ["llamafactory", "ms-swift"])
 def test_a_value_that_yaml_bends_comes_back_as_it_was(value, to):
@@ -175,6 +176,7 @@ def test_a_value_that_yaml_bends_comes_back_as_it_was(value, to):
         assert isinstance(read["learning_rate"], float)
 
 
+@pytest.mark.check("B16")
 @settings(max_examples=200, deadline=None)
 @given(value=st.text(max_size=30) | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.booleans())
 def test_any_value_comes_back_from_both_kinds_of_yaml_as_it_was(value):
@@ -196,6 +198,7 @@ def test_strict_refuses_and_names_the_parts_that_cannot_be_said():
     assert any("projector" in note and "2e-6" in note for note in loose.notes)
 
 
+@pytest.mark.check("X18")
 def test_files_are_written_and_none_is_written_over(tmp_path):
     tree = published.tree("llava")
     wanted = vf.Strategy({"projector": "full"}, 1e-3)
@@ -209,3 +212,31 @@ def test_a_setting_of_the_persons_own_that_decides_is_checked_too():
     tree = published.tree("llava")
     done = vf.export(vf.Strategy({"projector": "full"}, 1e-3), tree, "llamafactory", freeze_vision_tower=False)
     assert not done.exact
+
+
+@pytest.mark.check("N26")
+def test_peft_keeps_tied_embeddings_one_tensor_with_the_exported_config(tmp_path):
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    tree = published.tree("qwen2_vl--tied")
+    done = vf.export(vf.Strategy({"language_model": LORA, "embeddings": "full"}, 1e-4), tree, "peft", folder=tmp_path)
+    config = AutoConfig.for_model("qwen2_vl", **published.configs()["qwen2_vl--tied"])
+    wrapped = get_peft_model(AutoModelForImageTextToText.from_config(config), LoraConfig.from_pretrained(tmp_path))
+    copies = {
+        name: p.data_ptr()
+        for name, p in wrapped.named_parameters(remove_duplicate=False)
+        if p.requires_grad and ".lora_" not in name
+    }
+    assert done.exact
+    assert len(copies) == 2
+    assert len(set(copies.values())) == 1
+
+
+@pytest.mark.control("N26")
+@pytest.mark.parametrize("to", ["llamafactory", "ms-swift", "axolotl"])
+def test_a_trainer_that_tears_tied_embeddings_apart_is_not_called_exact(to):
+    tree = published.tree("qwen2_vl--tied")
+    done = vf.export(vf.Strategy({"language_model": LORA, "embeddings": "full"}, 1e-4), tree, to)
+    assert not done.exact
+    assert any("share one tensor" in note for note in done.notes)

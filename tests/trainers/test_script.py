@@ -72,6 +72,7 @@ def test_the_script_trains_to_the_weights_of_a_burst(name, folders, figure):
     assert all(not torch.equal(theirs[trained], start[trained]) for trained in plan.trainable - tree.dead_ends)
 
 
+@pytest.mark.check("B17")
 def test_the_script_refuses_a_model_that_the_plan_was_not_made_for(folders):
     tree = vf.read_tree(tiny_llava())
     vf.export(STRATEGIES["projector"], tree, "trainer", folder=folders / "export")
@@ -81,6 +82,7 @@ def test_the_script_refuses_a_model_that_the_plan_was_not_made_for(folders):
         space["prepare"](torch.nn.Linear(2, 2), plan)
 
 
+@pytest.mark.check("X13")
 def test_names_and_settings_of_strangers_stay_out_of_the_script():
     tree = vf.read_tree(tiny_llava(), title="'; import os; os.system('true') #")
     done = vf.export(STRATEGIES["projector"], tree, "trainer", run_name='"""\nimport os')

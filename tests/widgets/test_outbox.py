@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from vlmfreeze_widgets.widgets.outbox import Outbox
 
 
@@ -53,6 +55,7 @@ def test_a_failing_flush_is_told_and_the_next_one_still_happens():
     outbox.close()
 
 
+@pytest.mark.check("L7")
 def test_after_closing_nothing_is_flushed_and_no_thread_is_left():
     calls = []
     outbox = Outbox(lambda: calls.append(1))

@@ -48,6 +48,7 @@ def test_a_stale_edit_is_refused_and_changes_nothing(bench):
     assert bench.strategy == before
 
 
+@pytest.mark.check("X4")
 def test_every_kind_of_nonsense_gets_one_reply_and_no_effect(bench):
     before = (bench.strategy, bench.session.phase)
     for message in (

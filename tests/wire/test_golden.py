@@ -30,7 +30,7 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-WISHES = ("hello", "set_tuning", "set_folded", "run", "probe", "snapshot", "import", "export_save")
+WISHES = ("hello", "set_tuning", "set_folded", "run", "probe", "snapshot", "resume_from", "import", "export_save")
 
 
 @pytest.mark.parametrize("name", [f"wish_{name}" for name in WISHES])
@@ -79,8 +79,8 @@ def keys(value):
 def test_the_state_of_a_probe_is_golden_to_the_byte():
     tree = vf.read_tree(tiny_llava())
     links = (
-        Link("a", "a", "projector", "full", False, True, 1e-3, True, 0.5, 1.0),
-        Link("b", "b", "projector", "full", False, True, 1e-3, True, None, 0.0),
+        Link("a", "", "projector", "full", False, True, 1e-3, True, 0.5, 1.0),
+        Link("b", "", "projector", "full", False, True, 1e-3, True, None, 0.0),
     )
     finding = Finding("no-pictures", "failure", "projector", "It gets no gradient.", "Give pictures.", ("a",) * 9)
     projector = "model.multi_modal_projector.linear_1"
@@ -97,6 +97,7 @@ def test_the_state_of_a_probe_is_golden_to_the_byte():
     assert len(state["findings"][0]["paths"]) == 8
     column = struct.unpack(f"<{len(tree.nodes)}f", state["open"])
     told = {node.path: value for node, value in zip(tree.nodes, column, strict=True) if not math.isnan(value)}
+    assert struct.unpack("<8i", state["modules"]) == (0, 2, 2, 2, 1, 1, 2, 1)  # modules of no tree count for the whole
     assert told == {"": 5.0, "model": 5.0, "model.multi_modal_projector": 5.0, projector: 5.0}
 
 
@@ -187,6 +188,7 @@ def test_a_tree_names_its_alike_blocks_by_their_places():
         assert [blocks[p] for p in places] == [str(p) for p in range(len(blocks))]
 
 
+@pytest.mark.check("X4")
 @pytest.mark.parametrize(
     "spoil",
     [

@@ -91,6 +91,19 @@ def find_device(wanted: str) -> Device:
     return found
 
 
+def find_known(reported: str) -> Device | None:
+    """The device of the name that a driver reports, such as "NVIDIA A100-SXM4-80GB"; None where the table has none."""
+    words = _plain(reported.replace("GeForce", ""))
+    return next((d for n, d in sorted(DEVICES.items(), key=lambda i: -len(i[0])) if _told(n, words)), None)
+
+
+def _told(name: str, reported: str) -> bool:
+    kind, _, memory = name.partition(" ")
+    if kind == "RTX":
+        return _plain(name) in reported
+    return reported.startswith(_plain(kind)) and _plain(memory) in reported
+
+
 def memory_of(wanted: str) -> int:
     """Bytes of a device by its name, or of a number of gigabytes as cards are sold by.
 

@@ -78,6 +78,12 @@ class BadBatch(VlmFreezeError):
     code = "bad-batch"
 
 
+class DataWorkerLost(VlmFreezeError):
+    """A worker process of the person's DataLoader was killed, or gives no batch."""
+
+    code = "data-worker-lost"
+
+
 class BadData(VlmFreezeError):
     """No batch can be made of the rows that were given, or answers cannot be told from prompts."""
 
@@ -100,6 +106,12 @@ class OutOfMemory(VlmFreezeError):
     """The device has no room for a step; the model is as before, and what the step held is freed."""
 
     code = "out-of-memory"
+
+
+class RestartNeeded(VlmFreezeError):
+    """This process lost its device (a device-side assert, an illegal access): only a new one can use it again."""
+
+    code = "restart-needed"
 
 
 class CannotSave(VlmFreezeError):

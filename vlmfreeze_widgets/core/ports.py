@@ -13,6 +13,7 @@ from typing import Any
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "trees": "vlmfreeze_widgets.engine.read",
+    "copies": "vlmfreeze_widgets.adapters.transformers_copies",
     "models": "vlmfreeze_widgets.adapters.transformers_models",
     "weights": "vlmfreeze_widgets.adapters.transformers_weights",
     "demo": "vlmfreeze_widgets.demo.bundle",

@@ -47,6 +47,13 @@ class Link:
     stuck: float | None = None
     awaits_b: bool = False
 
+    @property
+    def broken(self) -> bool:
+        """Whether the chain from wish to movement ends somewhere, or the tensor trains though nobody wished it."""
+        if self.intent == "frozen" or not self.selected or self.in_optimizer is False:
+            return True
+        return (not self.gradient and not self.awaits_b) or self.moved == 0.0
+
 
 @dataclass(frozen=True)
 class BatchFacts:
@@ -106,6 +113,7 @@ class LinkCount:
         measured: How many were compared before and after.
         rates: Their learning rates, rising.
         open_norm: Gradient norm of the whole component if everything were open; None when that was not asked.
+        broken: How many do not do what was wanted of them.
     """
 
     component: str
@@ -118,6 +126,7 @@ class LinkCount:
     measured: int
     rates: tuple[float, ...]
     open_norm: float | None = None
+    broken: int = 0
 
     @property
     def label(self) -> str:
@@ -173,6 +182,14 @@ class ProbeReport:
             _count([k for k in self.links if k.component == c], c, self._open_components.get(c)) for c in shown
         )
 
+    @property
+    def module_counts(self) -> dict[str, LinkCount]:
+        """Module path -> the links of the tensors that the module itself holds, adapters on it included."""
+        grouped: dict[str, list[Link]] = {}
+        for link in self.links:
+            grouped.setdefault(link.module, []).append(link)
+        return {path: _count(links, links[0].component, None) for path, links in grouped.items()}
+
     def to_dict(self) -> dict[str, object]:
         """Plain data for ``--json``."""
         return {
@@ -218,4 +235,5 @@ def _count(links: list[Link], component: str, open_norm: float | None) -> LinkCo
         measured=len(moved),
         rates=tuple(sorted({link.lr for link in links if link.lr is not None})),
         open_norm=open_norm,
+        broken=sum(link.broken for link in links),
     )

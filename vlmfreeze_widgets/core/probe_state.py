@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from .components import LABELS
@@ -53,7 +54,28 @@ def probe_state(report: ProbeReport, probe: int, rev: int, tree: ModuleTree) -> 
         if batches is None
         else {"count": batches.count, "label_tokens": batches.label_tokens, "with_pictures": batches.with_pictures},
         "open": open_column(report, tree),
+        "modules": module_rows(report, tree),
     }
+
+
+def module_rows(report: ProbeReport, tree: ModuleTree) -> bytes:
+    """int32 rows: node, tensors, selected, in the optimizer, with a gradient, moved, measured, broken; -1 where it is not known."""
+    places = {node.path: i for i, node in enumerate(tree.nodes)}
+    flat: list[int] = []
+    for path, count in report.module_counts.items():
+        held, moved = count.in_optimizer, count.moved
+        flat += (
+            places[_known(path, places)], count.tensors, count.selected, -1 if held is None else held, count.gradient,
+            -1 if moved is None else moved, count.measured, count.broken,
+        )  # fmt: skip
+    return struct.pack(f"<{len(flat)}i", *flat)
+
+
+def _known(path: str, places: Mapping[str, int]) -> str:
+    """The path itself, or what of the tree is above it: somebody else's adapters may lie in modules of their own."""
+    while path not in places:
+        path = path.rpartition(".")[0]
+    return path
 
 
 def open_column(report: ProbeReport, tree: ModuleTree) -> bytes:

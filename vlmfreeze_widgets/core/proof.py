@@ -1,11 +1,13 @@
-"""The proof that frozen means frozen, as a value: how many tensors, compared how. The digests are taken by ``engine.digests``."""
+"""The proof that frozen means frozen and that back means back, as values. The digests are taken by ``engine.digests``."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-_NAMES = {"sha256": "SHA-256", "fast": "two 64-bit sums over the bits"}
+NAMES = {"sha256": "SHA-256", "fast": "two 64-bit sums over the bits"}
+"""What people call an algorithm."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Proof:
         algorithm: "sha256" or "fast".
         bytes: Of the frozen tensors.
         seconds: That both rounds took together.
+        digests: Name -> digest (hexadecimal) of each frozen tensor as it was before.
+        by_component: Component -> how many of its tensors are frozen, and how many of those changed.
     """
 
     frozen: int
@@ -25,6 +29,8 @@ class Proof:
     algorithm: str
     bytes: int
     seconds: float
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    by_component: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     @property
     def holds(self) -> bool:
@@ -33,12 +39,42 @@ class Proof:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {**asdict(self), "changed": list(self.changed)}
+        counts = {name: list(pair) for name, pair in self.by_component.items()}
+        return {**asdict(self), "changed": list(self.changed), "digests": dict(self.digests), "by_component": counts}
 
     def __str__(self) -> str:
         size, unit = (self.bytes / 2**30, "GiB") if self.bytes >= 2**30 else (self.bytes / 2**20, "MiB")
-        how = (
-            f"{_NAMES.get(self.algorithm, self.algorithm)} of {size:.1f} {unit} before and after, {self.seconds:.2g} s"
-        )
+        how = f"{NAMES.get(self.algorithm, self.algorithm)} of {size:.1f} {unit} before and after, {self.seconds:.2g} s"
         which = f", such as {self.changed[0]}" if self.changed else ""
         return f"{len(self.changed)} of {self.frozen} frozen tensors changed{which} ({how})"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What comparing every tensor of a model with its state before a burst showed, after it was given back.
+
+    Attributes:
+        tensors: Parameters and buffers that were there before.
+        changed: Names of those that are other now, or gone.
+        algorithm: "sha256" or "fast".
+        seconds: That the look took.
+    """
+
+    tensors: int
+    changed: tuple[str, ...]
+    algorithm: str
+    seconds: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is as before."""
+        return not self.changed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**asdict(self), "changed": list(self.changed)}
+
+    def __str__(self) -> str:
+        which = f", not {self.changed[0]}" if self.changed else ""
+        same = self.tensors - len(self.changed)
+        return f"{same} of {self.tensors} tensors as before{which} ({NAMES.get(self.algorithm, self.algorithm)})"

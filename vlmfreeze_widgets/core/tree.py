@@ -5,7 +5,7 @@ is in ``engine.read``; how it is drawn as text is in ``core.tree_text``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
@@ -57,6 +57,10 @@ class ModuleTree:
     def is_guess(self) -> bool:
         """Whether the components were guessed from names alone; ``read_tree(source, components={...})`` corrects them."""
         return self.basis == "names"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Fields alone: what was derived and kept is derived again, and its read-only mappings cannot be pickled."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @cached_property
     def active_params(self) -> int:

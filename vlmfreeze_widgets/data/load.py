@@ -11,13 +11,11 @@ from ..adapters.transformers_models import check_torchvision
 from ..core.errors import BadData
 from .batches import Batches, RowBatches
 from .formats import CAPTION_PROMPT, check_format
-from .json_files import JsonRows, unreadable
-from .picture_folders import Rows, folder_rows
+from .open_rows import root_of, rows_of
 from .pictures import MAX_PIXELS, PictureLoader
 from .prepare import Preparer
 from .prompts import find_prompts
 from .ready import ReadyBatches, is_ready
-from .tables import TableRows
 from .urls import fetch
 
 LOOK_AT = 256
@@ -89,7 +87,7 @@ def load_batches(
         source, first = _peek(source, limit)
         if is_ready(first):
             return ReadyBatches(source, limit, getattr(processor, "tokenizer", None))
-    rows, root = _rows(source)
+    rows, root = rows_of(source)
     if getattr(processor, "tokenizer", None) is None:
         raise _bad(
             "Rows need the model's processor.",
@@ -101,7 +99,7 @@ def load_batches(
     preparer = Preparer(
         processor,
         find_prompts(processor, chat_template),
-        PictureLoader(_root(image_root, root), max_pixels, fetch if allow_urls else None),
+        PictureLoader(root_of(image_root, root), max_pixels, fetch if allow_urls else None),
         getattr(model, "config", model),
         max_length,
         None if format == "auto" else format,
@@ -148,28 +146,6 @@ def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - 
             "Give limit=..., or a file, a list or a data set that can be read by number.",
         )
     return read, read[0] if read else None
-
-
-def _rows(source: Any) -> tuple[Rows, Path | None]:  # noqa: ANN401 - path or table
-    if not isinstance(source, (str, Path)):
-        return TableRows(source, "dataset" if hasattr(source, "column_names") else "list"), None
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return folder_rows(path)
-    if path.suffix.lower() not in {".json", ".jsonl", ".ndjson"}:
-        raise unreadable(path, f"a {path.suffix or 'nameless'} file" if path.exists() else "nothing")
-    return JsonRows(path), path.resolve().parent
-
-
-def _root(given: str | Path | None, own: Path | None) -> Path | None:
-    if given is None:
-        return own
-    root = Path(given).expanduser()
-    if not root.is_dir():
-        raise _bad(
-            "There is no such image root.", "a folder", str(given), "Give the folder that the pictures' paths begin in."
-        )
-    return root
 
 
 def _bad(problem: str, expected: str, found: str, remedy: str) -> BadData:

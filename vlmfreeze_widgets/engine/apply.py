@@ -200,6 +200,14 @@ class AppliedModel:
         release(self.model)
         return {**dict(zip(self._full, self._values.copies, strict=True)), **adapters}
 
+    def abandon(self) -> None:
+        """Gives back what needs no device: modules, flags, modes, hooks, attributes. Values of a lost device stay as they are."""
+        if self._structure is None:
+            return
+        structure, self._structure = self._structure, None
+        structure.restore(buffers=False)
+        release(self.model)
+
     def settle(self, keep_adapters: bool) -> None:
         """Ends the ownership with the values left on the model. Flags, modes, hooks and attributes are as found.
 

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.errors import BadBatch, OutOfMemory
+from ..core.errors import OutOfMemory
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from .burst import Burst
 from .out_of_memory import is_out_of_memory, let_go
 from .randomness import RandomStream
+from .repeated_rows import Batch, repeat_rows
 from .wrappers import unwrap
 
-Batch = Mapping[str, Any]
 _STEPS = 2  # the optimizer's state is there from the second step on, beside the activations
 
 
@@ -135,12 +135,16 @@ def _try(
 ) -> Trial:
     began = time.perf_counter()
     device = next((p.device for p in unwrap(model).parameters()), torch.device("cpu"))
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
     try:
         with RandomStream(0, device, with_libraries=True).active():
             made = make(rows)
-        wanted = {"steps": _STEPS, "verdict_after": _STEPS + 1, "max_grad_norm": 1.0, **settings}
+        wanted = {
+            "steps": _STEPS,
+            "verdict_after": _STEPS + 1,
+            "max_grad_norm": 1.0,
+            **settings,
+            "on_out_of_memory": "tell",
+        }
         memory = Burst(model, strategy, [made], **wanted).run().history[-1].memory_bytes
     except OutOfMemory:
         memory = -1
@@ -152,39 +156,3 @@ def _try(
     if memory == -1:
         return Trial(rows, False, time.perf_counter() - began)
     return Trial(rows, True, time.perf_counter() - began, memory)
-
-
-def repeat_rows(batch: Batch, rows: int) -> dict[str, Any]:
-    """A batch of so many rows, made of the rows of another.
-
-    Args:
-        batch: Of a processor; what has several entries per row (patches of pictures) must have equally many for each.
-        rows: Wanted.
-
-    Raises:
-        BadBatch: An entry cannot be divided by rows.
-    """
-    labels = batch.get("labels")
-    if not isinstance(labels, torch.Tensor) or labels.dim() < 1 or not labels.shape[0]:
-        raise _cannot("a tensor under 'labels' with one row or more", f"the keys {', '.join(map(str, batch))}"[:120])
-    have = labels.shape[0]
-    wanted = torch.arange(rows) % have
-    made: dict[str, Any] = {}
-    for key, value in batch.items():
-        if not isinstance(value, torch.Tensor) or not value.dim():
-            made[key] = [value[i] for i in wanted.tolist()] if isinstance(value, list) and len(value) == have else value
-            continue
-        if value.shape[0] % have:
-            raise _cannot(f"a multiple of {have} entries under {key!r}", f"{value.shape[0]}")
-        by_row = value.reshape(have, -1, *value.shape[1:]) if value.shape[0] != have else value.unsqueeze(1)
-        made[key] = by_row[wanted.to(value.device)].flatten(0, 1)
-    return made
-
-
-def _cannot(expected: str, found: str) -> BadBatch:
-    return BadBatch(
-        "The rows of this batch cannot be repeated.",
-        expected=expected,
-        found=found,
-        remedy="Give a function that makes a batch of n rows instead of a batch.",
-    )

@@ -28,17 +28,21 @@ from ..core.plan import Plan
 from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
-from . import burst_state
+from . import burst_state, lost_device
 from .answers import Question
 from .apply import plan_for
+from .batch_position import rows_of
 from .feature_cache import cacheable
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
-from .out_of_memory import is_out_of_memory, let_go, told
+from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
 from .ownership import check_free
 from .randomness import RandomStream
 from .result import BurstResult
+from .saving import Saving
 from .settings import BurstSettings
+from .smaller_batch import SmallerBatch
+from .state_list import saved_states
 from .trainable import check_trainable
 from .training_run import TrainingRun
 from .watch import Look, Watched, decoder
@@ -81,6 +85,8 @@ class Burst:
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
+            From ``next()`` and ``run()``: OutOfMemory, which names a size that was seen to run; RestartNeeded, after a
+            device-side assert: what was recorded is written first, and no further burst starts in this process.
 
     Example:
         >>> burst = vf.Burst(demo.model, {"projector": "full"}, demo.batches, steps=50, lr=1e-3)
@@ -140,13 +146,17 @@ class Burst:
             cacheable(self.plan, model)
         self.verdicts: tuple[Verdict, ...] = ()
         self.proof: Proof | None = None
+        self._before: dict[str, str] = {}
         self._stop = False
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
         self._trained: dict[str, torch.Tensor] = {}
         self.problem: VlmFreezeError | None = None
+        self._tried: tuple[MicroBatch, ...] = ()
+        self._looking = False
         self._run: TrainingRun | None = None
         self._saved: burst_state.SavedBurst | None = None
+        self._saving: Saving | None = None
         self._id = uuid4().hex
         self._began = 0.0
         self._generator: Generator[StepRecord, None, None] = self._records()
@@ -159,12 +169,45 @@ class Burst:
         try:
             return next(self._generator)
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not lost_device.is_lost(error) and not is_out_of_memory(error):
                 raise
-            self.problem = shown = told(error, self.batches.position.rows_per_batch, self._device)
-            self._stopped_early = shown.problem
-            let_go(error, self._device)
-        raise shown  # outside the handler: raised within, it would carry the error and all that its frames hold
+            failed = error
+        # Outside the handler: raised within, it would carry the error and all that its frames hold.
+        shown = self._told(failed)
+        del failed
+        raise shown
+
+    def _told(self, failed: Exception) -> VlmFreezeError:
+        """The error that the person sees in place of one of the device's; what that one held is let go."""
+        tried, self._tried = self._tried, ()
+        shown: VlmFreezeError
+        if lost_device.is_lost(failed):
+            lost_device.mark_lost(failed, self._device)
+            let_go(failed)
+            self.problem = lost_device.told(self._device, None)
+            self._stopped_early = self.problem.problem
+            folder = lost_device.save_first(self.result()) if len(self.history) else None
+            shown = lost_device.told(self._device, folder)
+            if self._result is not None:
+                self._result.problem = shown
+        else:
+            let_go(failed, self._device)
+            rows = max((rows_of(b.tensors) for b in tried), default=self.batches.position.rows_per_batch)
+            shown = told(failed, rows, self._device, self._advice(tried))
+        self.problem = shown
+        self._stopped_early = shown.problem
+        return shown
+
+    def _advice(self, tried: tuple[MicroBatch, ...]) -> str:
+        """What a search on the restored model found to run, in words; "" where there was none."""
+        if self._looking:
+            return LOOK_AT_LESS
+        if not tried:
+            return NEED_LESS
+        if self.settings.on_out_of_memory != "search":
+            return ""
+        search = SmallerBatch(self.model, self.plan, self.settings, lambda: self._stop, type(self))
+        return search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
 
     def __enter__(self) -> Burst:
         return self
@@ -220,6 +263,7 @@ class Burst:
                 stopped_early=self._stopped_early,
                 problem=self.problem,
                 proof=self.proof,
+                before=self._before,
             )
         return self._result
 
@@ -236,6 +280,24 @@ class Burst:
             WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
             CannotSave: Disk full, no permission; what was saved before is intact, and the burst can go on.
         """
+        return self._state_writer(folder, copy=False)()
+
+    def start_saving(self, folder: str | Path) -> Saving:
+        """As ``save_state``, but on a thread of its own while the burst goes on: for slow disks. Holds a copy of what trains.
+
+        Args:
+            folder: As for ``save_state``.
+
+        Returns:
+            ``.wait()`` gives the folder of this state, or raises what the disk said. States are written in their order.
+
+        Raises:
+            WrongPhase: As for ``save_state``.
+        """
+        self._saving = Saving(self._state_writer(folder, copy=True), self._saving)
+        return self._saving
+
+    def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
         run = self._run
         if run is None or self._generator.gi_running:
             raise WrongPhase(
@@ -246,12 +308,13 @@ class Burst:
                 else "one that has not begun, or is over",
                 remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )
-        return burst_state.save(Path(folder), self._id, run, self.batches, self.history, time.monotonic() - self._began)
+        spent = time.monotonic() - self._began
+        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
 
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
         """The whole, unspoilt states in a folder, the newest last."""
-        return burst_state.saved_states(folder)
+        return saved_states(folder)
 
     @classmethod
     def resume(
@@ -308,13 +371,17 @@ class Burst:
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
         try:
+            if self._device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self._device)
             self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
             self.history.layout = run.layout
             self._began = time.monotonic()
             saved, self._saved = self._saved, None
             if self._watched:
                 # Before a saved state is put on: retention is measured against the model without the burst.
+                self._looking = True
                 look = run.begin_watch(self._watched, self._shifts)
+                self._looking = False
                 if saved is None:
                     self._see(0, look)
             if saved is not None:
@@ -325,23 +392,31 @@ class Burst:
         except KeyboardInterrupt:
             self._stopped_early = "interrupted"
             raise
-        except Exception as error:
+        except Exception as caught:
+            # torch's signal handler may raise it in the middle of a step.
+            error = self.batches.as_lost(caught) or caught
             self._stopped_early = f"{type(error).__name__}: {error}"[:300]
             if isinstance(error, VlmFreezeError):
                 self.problem = error
+            if error is not caught:
+                raise error from caught
             raise
         finally:
             self._run = None
             if run is not None:
-                try:
-                    run.end()
-                finally:
-                    self._trained = run.trained
-                if run.half_taken and run.taken:
-                    self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
-                if run.taken > self.history.taken:
-                    self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
+                self._leave(run)
             self.history.skipped = self.batches.skipped
+            self.batches.end()
+
+    def _leave(self, run: TrainingRun) -> None:
+        try:
+            run.end()
+        finally:
+            self._trained = run.trained
+        if run.half_taken and run.taken:
+            self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
+        if run.taken > self.history.taken:
+            self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
 
     def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
         settings = self.settings
@@ -358,7 +433,9 @@ class Burst:
                     return
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
+                self._tried = tuple(batches)
                 shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
+                self._tried = ()
                 if shown is None:
                     self._stopped_early = "stopped"
                     return
@@ -383,7 +460,9 @@ class Burst:
                     if shown.interrupt is not None:
                         raise shown.interrupt
                     if looks:
+                        self._looking = True
                         look = self._see(number, run.look())
+                        self._looking = False
                         record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
                 finally:
                     self.history.append(record)
@@ -406,6 +485,7 @@ class Burst:
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
+        self._before = run.witness.all_digests()
         run.watch.finish(self.proof.changed if self.proof is not None else ())
         self.history.tainted += run.watch.reasons
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from ..core.ports import port
 from .batch_position import Position
 from .micro_batches import MicroBatches
 from .randomness import State
-from .saved_folder import Writer, good_folders, prune, read_manifest, write_folder
+from .saved_folder import Writer, prune, read_manifest, write_folder
+from .state_list import KIND, saved_states
 from .training_run import TrainingRun
 
 _VERSION = 1
@@ -46,8 +47,10 @@ class SavedBurst:
     tensors: Mapping[str, torch.Tensor]
 
 
-def save(folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, history: History, spent: float) -> Path:
-    """Writes the state of a burst between two steps.
+def writer(
+    folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, history: History, spent: float, *, copy: bool
+) -> Callable[[], Path]:
+    """What writes the state of a burst between two steps.
 
     Args:
         folder: Of all states of this burst, and of others.
@@ -56,12 +59,11 @@ def save(folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, h
         batches: Where it reads from.
         history: So far.
         spent: Seconds so far.
+        copy: Whether to hold a copy of all tensors, so that steps can be taken before it was called.
 
     Returns:
-        The folder of this state, ``step-000012``.
-
-    Raises:
-        CannotSave: The disk is full, say. States that were saved before are intact.
+        A function that writes, and gives the folder of this state, ``step-000012``; it raises CannotSave where the disk is
+        full, say. States that were saved before are intact then.
     """
     tensors: dict[str, torch.Tensor] = {f"weights.{i}": t for i, t in enumerate(run.masters.tensors)}
     optimizer = run.optimizer.state_dict()
@@ -90,20 +92,22 @@ def save(folder: Path, burst_id: str, run: TrainingRun, batches: MicroBatches, h
         streams["pass"] = batches.pass_began
     for name, state in streams.items():
         data["random"][name] = _plain_state(state, name, tensors)
-    files: dict[str, Writer] = {
-        "tensors.safetensors": lambda path: port("tensor_files").save(path, tensors),
-        "history.json": lambda path: _write(path, history.to_json()),
-        "state.json": lambda path: _write(path, json.dumps(data, allow_nan=False)),
-    }
-    about = {"kind": "vlmfreeze burst", "burst": burst_id, "step": len(history)}
-    written = write_folder(folder, f"step-{len(history):06d}", files, about)
-    prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
-    return written
+    if copy:
+        tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    step, records, state = len(history), history.to_json(), json.dumps(data, allow_nan=False)
 
+    def write() -> Path:
+        files: dict[str, Writer] = {
+            "tensors.safetensors": lambda path: port("tensor_files").save(path, tensors),
+            "history.json": lambda path: _write(path, records),
+            "state.json": lambda path: _write(path, state),
+        }
+        about = {"kind": KIND, "burst": burst_id, "step": step}
+        written = write_folder(folder, f"step-{step:06d}", files, about)
+        prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
+        return written
 
-def saved_states(folder: str | Path) -> list[Path]:
-    """The whole, unspoilt states in a folder, the newest last."""
-    return [p for p in good_folders(Path(folder)) if read_manifest(p).get("kind") == "vlmfreeze burst"]
+    return write
 
 
 def load(folder: str | Path) -> SavedBurst:
@@ -242,5 +246,6 @@ def _write(path: Path, text: str) -> None:
 
 MAY_CHANGE: tuple[str, ...] = (
     "steps", "seconds", "accumulation", "max_grad_norm", "checkpointing", "eval_every", "verdict_after",
+    "on_out_of_memory",
 )  # fmt: skip
 """Settings that a resumed burst may have otherwise than the saved one."""

@@ -31,6 +31,7 @@ from .cost_trace import Trace
 from .masters import computed_precision
 from .read import read_tree
 from .settings import BurstSettings
+from .skeleton import on_cpu
 from .wrappers import unwrap
 
 
@@ -100,7 +101,7 @@ def estimate_cost(
     named = None if wanted is None else str(wanted).removeprefix("torch.")
     config = getattr(model, "config", None)
     try:
-        used = _on_cpu(batch) if batch is not None else made_batch(model, rows, picture_size, text_tokens, wanted)
+        used = on_cpu(batch) if batch is not None else made_batch(model, rows, picture_size, text_tokens, wanted)
         found = traced(model, plan, used, conditions)
     except BadBatch as error:
         if batch is not None:
@@ -259,7 +260,3 @@ def _attention(model: nn.Module, wanted: str | None, notes: list[str]) -> str | 
         notes.append(f"Its attention {has!r} is estimated as 'sdpa', whose flash kernel keeps the same.")
         return "sdpa"
     return wanted
-
-
-def _on_cpu(batch: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v.detach().cpu() if isinstance(v, torch.Tensor) else v for k, v in batch.items()}

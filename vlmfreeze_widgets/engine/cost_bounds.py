@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from ..core.cost import CostEstimate, Flops, Moment
-from ..core.cost_memory import TrainedTensor, standing
-from ..core.cost_plan import adapter_file_bytes, gathered_bytes, weight_bytes
+from ..core.cost import CostEstimate
+from ..core.cost_standing import standing_cost
 from ..core.plan import Plan
-from ..core.plan_text import sentence
 from ..core.tree import ModuleTree
 
 _PICTURE_TOKENS = 4096  # more than any family of the catalogue makes of one picture as it comes by default
@@ -64,36 +63,8 @@ def bounds(
         size: Rows, and text tokens per row.
         why: There is no trace; a sentence.
     """
-    tree = plan.tree
-    tensors = [
-        TrainedTensor(p.name, p.component, p.shape, dtype or p.dtype, False, True)
-        for p in tree.parameters
-        if p.name in plan.trainable
-    ]
-    if plan.adapter_params:
-        component = tree.component_of(next(iter(plan.lora_targets)))
-        tensors.append(TrainedTensor("adapters", component, (plan.adapter_params,), "float32", True, True))
-    held = standing(weight_bytes(tree, dtype), tensors, settings["optimizer"], settings["precision"])
-    always = {name: held.of(name) for name in ("weights", "adapters", "masters", "optimizer")}
-    update = Moment("update", {**always, "gradients": held.of("gradients")})
-    most = most_activations(config, tree, *size)
-    return CostEstimate(
-        title=tree.title,
-        sentence=sentence(plan),
-        rows=size[0],
-        tokens=0,
-        settings=dict(settings),
-        timeline=(update, Moment("between", always)),
-        standing=held,
-        activations={},
-        by_module={},
-        flops=Flops({}, {}),
-        work={},
-        trainable_params=plan.trainable_params,
-        adapter_bytes=adapter_file_bytes(tensors),
-        checkpoint_bytes=sum(weight_bytes(tree, dtype, buffers=False).values()),
-        gathered_bytes=gathered_bytes(tree, dtype),
-        is_bound=True,
-        upper_bytes=None if most is None else update.nbytes + most,
-        notes=(f"{why} The memory shown is the least, without any activation.",),
+    least = standing_cost(
+        plan, settings, dtype, size[0], (f"{why} The memory shown is the least, without any activation.",)
     )
+    most = most_activations(config, plan.tree, *size)
+    return least if most is None else replace(least, upper_bytes=least.peak_bytes + most)

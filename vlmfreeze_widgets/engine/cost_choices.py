@@ -4,7 +4,7 @@ its own, not a rule of thumb.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,14 @@ from ..core.components import LABELS
 from ..core.cost import CostEstimate
 from ..core.devices import usable_bytes
 from ..core.errors import InvalidStrategy, PlanRefused
+from ..core.largest_rows import largest_rows
 from ..core.plan import Plan
 from ..core.plan_text import component_rows
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.wording import share, size
-from .batch_size import repeat_rows
 from .cost import estimate_cost, model_and_tree
+from .repeated_rows import repeat_rows
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,10 @@ def cost_switches(
     plan = strategy if isinstance(strategy, Plan) else resolve(_as_strategy(strategy), tree)
     now = estimate_cost(model, plan, batch, **how)
     found = [
-        Switch(name, label, now.peak_bytes - other.peak_bytes, _ratio(other, now), other)
-        for name, label, make in _others(model, plan, batch, how)
-        if (other := make()) is not None and other.is_bound == now.is_bound
+        switched(choice, now, other)
+        for choice in cost_choices(plan, how)
+        if (other := _maybe(model, choice.plan, batch, {**how, **choice.change})) is not None
+        and other.is_bound == now.is_bound
     ]
     return tuple(sorted(found, key=lambda s: -s.saved_bytes))
 
@@ -126,45 +128,41 @@ def largest_batch(
             tried[rows] = estimate_cost(model, plan, **given, **how)
         return tried[rows].peak_bytes
 
-    if peak(1) > room:
-        return LargestBatch(0, tried[1], _peaks(tried), True)
-    good, bad = 1, most + 1
-    guess = 2
-    while bad - good > 1:
-        if peak(guess) <= room:
-            good = guess
-        else:
-            bad = guess
-        # Memory is a straight line in the rows but for rounding and for the moment at which it is highest.
-        low, high = sorted(tried)[:: max(1, len(tried) - 1)][:2]
-        slope = max(1.0, (peak(high) - peak(low)) / (high - low))
-        guess = min(max(int(low + (room - peak(low)) / slope), good + 1), bad - 1)
-        if guess == good + 1 and bad - good > 2 and guess in tried:
-            guess = (good + bad) // 2
-    peak(good)
-    return LargestBatch(good, tried[good], _peaks(tried), bad <= most)
+    good, is_limit = largest_rows(peak, room, most)
+    return LargestBatch(good, tried[max(good, 1)], _peaks(tried), is_limit)
 
 
-def _others(
-    model: Any,  # noqa: ANN401
-    plan: Plan,
-    batch: Mapping[str, Any] | None,
-    how: Mapping[str, Any],
-) -> Iterator[tuple[str, str, Callable[[], CostEstimate | None]]]:
-    def with_(**changed: Any) -> Callable[[], CostEstimate | None]:  # noqa: ANN401
-        return lambda: _maybe(model, plan, batch, {**how, **changed})
+@dataclass(frozen=True)
+class Choice:
+    """One thing that could be done otherwise.
 
+    Attributes:
+        name: Such as "checkpointing" or "freeze vision_tower".
+        label: In words.
+        plan: Then.
+        change: Arguments of ``estimate_cost`` that differ.
+    """
+
+    name: str
+    label: str
+    plan: Plan
+    change: Mapping[str, Any]
+
+
+def cost_choices(plan: Plan, how: Mapping[str, Any]) -> Iterator[Choice]:
+    """What could be switched, one at a time: recomputation, an 8-bit optimizer, each component that trains.
+
+    Args:
+        plan: As it is.
+        how: Arguments of ``estimate_cost``.
+    """
     on = bool(how.get("checkpointing"))
-    yield "checkpointing", "no checkpointing" if on else "checkpointing", with_(checkpointing=not on)
+    yield Choice("checkpointing", "no checkpointing" if on else "checkpointing", plan, {"checkpointing": not on})
     if how.get("optimizer", "adamw") == "adamw":
-        yield "adamw8bit", "AdamW in 8 bits", with_(optimizer="adamw8bit")
+        yield Choice("adamw8bit", "AdamW in 8 bits", plan, {"optimizer": "adamw8bit"})
     trained = [row.name for row in component_rows(plan) if row.trainable_params]
     for name in trained if len(trained) > 1 else ():
-        yield (
-            f"freeze {name}",
-            f"freezing the {LABELS.get(name, name)}",
-            lambda name=name: _maybe(model, _frozen(plan, name), batch, how),
-        )
+        yield Choice(f"freeze {name}", f"freezing the {LABELS.get(name, name)}", _frozen(plan, name), {})
 
 
 def _frozen(plan: Plan, component: str) -> Plan:
@@ -187,6 +185,11 @@ def _maybe(
         return estimate_cost(model, plan, batch, **how)
     except (PlanRefused, InvalidStrategy):
         return None
+
+
+def switched(choice: Choice, now: CostEstimate, other: CostEstimate) -> Switch:
+    """What a choice saves, from the estimates before and after."""
+    return Switch(choice.name, choice.label, now.peak_bytes - other.peak_bytes, _ratio(other, now), other)
 
 
 def _ratio(other: CostEstimate, now: CostEstimate) -> float:

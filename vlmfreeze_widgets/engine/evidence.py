@@ -12,10 +12,11 @@ from torch import nn
 from ..core.components import COMPONENTS
 from ..core.history import StepRecord
 from ..core.plan import Plan
-from ..core.proof import Proof
+from ..core.proof import Proof, Restored
 from ..core.verdict import Evidence, Verdict, judge
 from .apply import AppliedModel
 from .digests import algorithm_for, bytes_of, digests
+from .movement import movement
 
 _BASE_LAYERS = re.compile(r"(\.base_layer)+\.")  # PEFT nests them, one for each adapted stack of experts
 
@@ -37,12 +38,21 @@ class Witness:
         self._algorithm = algorithm_for(list(self._frozen.values()), proof)
         self._before = digests(list(self._frozen.values()), self._algorithm)
         self._seconds = time.perf_counter() - began
+        # Buffers of what trains may move (a BatchNorm's means), and are given back: needed for ``all_digests``.
+        known = applied.plan.tree.by_path  # adapters' own modules are in no tree
+        self._moving = {
+            name: tensor
+            for name, tensor in every_tensor(applied.model).items()
+            if name not in self._frozen and name.rpartition(".")[0] in known and not isinstance(tensor, nn.Parameter)
+        }
+        self._moving_before = digests(list(self._moving.values()), self._algorithm)
         self.proof: Proof | None = None
         """What the last judgement showed of the frozen tensors."""
         self._start = applied.start_values()
         for trainable in applied.trainables:
             if trainable.is_adapter:
                 self._start[trainable.name] = trainable.parameter.detach().to("cpu", copy=True)
+        self._component: dict[str, str | None] = {}
         self._ever = [False] * len(applied.trainables)
         self._last: Sequence[float | None] = [None] * len(applied.trainables)
         self._steps = 0
@@ -72,6 +82,15 @@ class Witness:
         found = dict(zip(self._frozen, self._before, strict=True))
         return found | dict(zip(full, digests(list(full.values()), "fast"), strict=True))
 
+    def all_digests(self) -> dict[str, str]:
+        """Name -> digest, by the proof's algorithm, of every tensor of the model as it was before the plan was put on it."""
+        full = {t.name: self._start[t.name] for t in self._applied.trainables if not t.is_adapter}
+        return {
+            **dict(zip(self._frozen, self._before, strict=True)),
+            **dict(zip(self._moving, self._moving_before, strict=True)),
+            **dict(zip(full, digests(list(full.values()), self._algorithm), strict=True)),
+        }
+
     def put_start_values(self) -> None:
         """Gives everything that trains the value it started from."""
         with torch.no_grad():
@@ -93,24 +112,25 @@ class Witness:
         after = digests(frozen, self._algorithm)
         changed = {name for name, a, b in zip(self._frozen, self._before, after, strict=True) if a != b}
         spent = self._seconds + time.perf_counter() - began
-        self.proof = Proof(len(frozen), tuple(sorted(changed)), self._algorithm, bytes_of(frozen), spent)
         tree = self._applied.plan.tree
         names = [c for c in COMPONENTS if c in tree.components]
+        self._component = {name: tree.component_of(name) for name in self._frozen}
+        counts = {
+            c: (sum(at == c for at in self._component.values()), sum(self._component[n] == c for n in changed))
+            for c in names
+        }
+        self.proof = Proof(
+            len(frozen), tuple(sorted(changed)), self._algorithm, bytes_of(frozen), spent,
+            dict(zip(self._frozen, self._before, strict=True)), counts,
+        )  # fmt: skip
         return tuple(judge(self._evidence(name, lr.get(name), changed, updates or {})) for name in names)
 
     def _evidence(
         self, component: str, lr: float | None, changed: set[str], updates: Mapping[str, tuple[int, int]]
     ) -> Evidence:
-        tree = self._applied.plan.tree
-        frozen = [name for name in self._frozen if tree.component_of(name) == component]
+        frozen = [name for name, at in self._component.items() if at == component]
         selected = [(i, t) for i, t in enumerate(self._applied.trainables) if t.component == component]
-        moved, squares, start_squares = 0, 0.0, 0.0
-        for _, trainable in selected:
-            start = self._start[trainable.name]
-            now = trainable.parameter.detach().to("cpu")
-            moved += not torch.equal(now, start)
-            squares += float((now.float() - start.float()).norm()) ** 2
-            start_squares += float(start.float().norm()) ** 2
+        way = movement([t.parameter for _, t in selected], [self._start[t.name] for _, t in selected])
         counted = [updates[t.name] for _, t in selected if t.name in updates]
         had_gradient = sum(had for _, had in counted)
         norms = [n for i, _ in selected if (n := self._last[i]) is not None]
@@ -122,8 +142,8 @@ class Witness:
             lr=lr,
             with_gradient=sum(self._ever[i] for i, _ in selected),
             gradient=gradient,
-            moved=moved,
-            update_ratio=(squares / start_squares) ** 0.5 if start_squares else None,
+            moved=way.moved,
+            update_ratio=(way.squares / way.start_squares) ** 0.5 if way.start_squares else None,
             frozen=len(frozen),
             frozen_changed=sum(name in changed for name in frozen),
             changed=tuple(name for name in frozen if name in changed),
@@ -147,3 +167,24 @@ def frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
         for name, buffer in module.named_buffers(path, recurse=False):
             found[name] = buffer
     return found
+
+
+def every_tensor(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Base parameters and buffers by their name in the tree, each tensor once; adapters are left out by whoever asks."""
+    found = [*model.named_parameters(), *model.named_buffers()]
+    return {_BASE_LAYERS.sub(".", name): tensor for name, tensor in found}
+
+
+def restored(model: nn.Module, before: Mapping[str, str], algorithm: str) -> Restored:
+    """Compares a model that was given back with what it was.
+
+    Args:
+        model: With no plan on it.
+        before: What ``Witness.all_digests`` gave.
+        algorithm: Of those.
+    """
+    began = time.perf_counter()
+    here = {name: tensor for name, tensor in every_tensor(model).items() if name in before}
+    now = dict(zip(here, digests(list(here.values()), algorithm), strict=True))
+    changed = tuple(sorted(name for name, digest in before.items() if now.get(name) != digest))
+    return Restored(len(before), changed, algorithm, time.perf_counter() - began)

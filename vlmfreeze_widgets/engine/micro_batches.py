@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from ..core.errors import BadBatch
+from ..core.errors import BadBatch, DataWorkerLost
 from .batch_position import Position, digest_of, rows_of
+from .data_workers import as_lost, begin_pass, end_pass
 from .randomness import RandomStream, State
 
 IGNORED = -100
@@ -130,13 +131,26 @@ class MicroBatches:
                     return None
                 self._iterator = None
                 continue
+            except RuntimeError as error:
+                raise self.as_lost(error) or error from error
             self._count(raw)
             return raw
         return None
 
+    def as_lost(self, error: Exception) -> DataWorkerLost | None:
+        """What an error that came from anywhere says of the source's worker processes; they are ended then."""
+        return as_lost(error, self._iterator)
+
+    def end(self) -> None:
+        """Nothing more is read: worker processes of the source end now, not when somebody forgets the burst."""
+        if not self._one_shot:
+            end_pass(self._iterator)
+            self._iterator = None
+
     def _begin_pass(self) -> None:
         self.pass_began = None if self.stream is None else self.stream.now()
-        self._iterator = iter(self._source)
+        end_pass(self._iterator)
+        self._iterator = begin_pass(self._source)
         self.position = replace(self.position, read_of_pass=0, rows_of_pass=0)
 
     def _count(self, raw: Any) -> None:  # noqa: ANN401 - whatever the source yields

@@ -15,9 +15,10 @@ from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.plan import Plan
 from ..core.ports import port
-from ..core.proof import Proof
+from ..core.proof import Proof, Restored
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
+from .evidence import restored
 from .randomness import RandomStream
 from .saved_folder import Writer, write_into
 
@@ -45,6 +46,7 @@ class BurstResult:
         stopped_early: str | None,
         problem: VlmFreezeError | None = None,
         proof: Proof | None = None,
+        before: Mapping[str, str] | None = None,
     ) -> None:
         self.plan = plan
         self.history = history
@@ -52,6 +54,7 @@ class BurstResult:
         self.stopped_early = stopped_early
         self.problem = problem
         self.proof = proof
+        self._before = dict(before or {})
         self.outcome = "discarded"
         self._model = model
         self._trained = dict(trained)
@@ -92,8 +95,23 @@ class BurstResult:
         return self._model
 
     def discard(self) -> None:
-        """Lets the trained values go. The model is as before the burst already."""
+        """Lets the trained values go. The model is as before the burst already; ``check_restored`` proves it."""
         self._trained = {}
+
+    def check_restored(self) -> Restored:
+        """Reads every tensor of the model now and compares it with what it was before the burst.
+
+        Raises:
+            WrongPhase: Nothing is known of before, since the burst never began; or the result was kept.
+        """
+        if not self._before or self.proof is None or self.outcome == "kept":
+            raise WrongPhase(
+                "There is no state before the burst to compare with.",
+                expected="a result that was not kept, of a burst that began",
+                found="one that was kept" if self.outcome == "kept" else "a burst that never began",
+                remedy="Compare before keeping.",
+            )
+        return restored(self._model, self._before, self.proof.algorithm)
 
     def applied(self) -> AppliedModel:
         """A context in which the model has the trained values, to look at answers before deciding.

@@ -105,13 +105,18 @@ def write_into(folder: Path, files: Mapping[str, Writer]) -> None:
 
 def good_folders(parent: Path) -> list[Path]:
     """The folders below ``parent`` whose files are those of their manifest, byte for byte; the newest last."""
+    return [path for path, _ in good_manifests(parent)]
+
+
+def good_manifests(parent: Path) -> list[tuple[Path, dict[str, object]]]:
+    """The same, each with its manifest, for one reading of the files."""
     if not parent.is_dir():
         return []
     found = []
     for path in parent.iterdir():
         if not path.name.startswith(_ASIDE) and (manifest := _checked(path)) is not None:
-            found.append((int(str(manifest.get("saved_ns", 0))), path))
-    return [path for _, path in sorted(found)]
+            found.append((int(str(manifest.get("saved_ns", 0))), path, manifest))
+    return [(path, manifest) for _, path, manifest in sorted(found, key=lambda entry: entry[:2])]
 
 
 def read_manifest(folder: Path) -> dict[str, object]:

@@ -13,6 +13,7 @@ PRECISIONS = ("auto", "fp32", "bf16-mixed", "bf16-pure", "fp16")
 OPTIMIZERS = ("adamw", "adamw8bit", "sgd", "adafactor")
 SCHEDULERS = ("constant", "constant_with_warmup", "linear", "cosine")
 CHECKPOINTING = (False, True, "non-reentrant", "reentrant")
+OUT_OF_MEMORY = ("search", "tell")
 PROOFS = ("auto", "fast", "sha256")
 
 
@@ -42,6 +43,8 @@ class BurstSettings:
         cache_features: Compute the output of a frozen tower once per picture. Refused where the tower trains; of no use where
             pictures are augmented, since every input is a new one.
         verdict_after: Step after which the first verdict is given.
+        on_out_of_memory: "search": try smaller micro-batches on the restored model for up to 20 seconds, so that the error names
+            a size that was seen to run. "tell": only say so.
         betas: Of AdamW.
         eps: Of AdamW.
 
@@ -67,6 +70,7 @@ class BurstSettings:
     momentum: float = 0.0
     proof: str = "auto"
     cache_features: bool = False
+    on_out_of_memory: str = "search"
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("accumulation", 1), ("seed", 0), ("warmup_steps", 0), ("verdict_after", 1)):
@@ -87,6 +91,7 @@ class BurstSettings:
             ("scheduler", SCHEDULERS),
             ("checkpointing", CHECKPOINTING),
             ("proof", PROOFS),
+            ("on_out_of_memory", OUT_OF_MEMORY),
         ):
             if getattr(self, name) not in known:
                 raise _bad(name, " or ".join(map(str, known)), getattr(self, name))

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..core.errors import ModelNotTrainable
 from ..core.plan import Plan
+from .lost_device import check_answers
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ def check_trainable(model: nn.Module, plan: Plan) -> None:
 
     Raises:
         ModelNotTrainable: Names the modules that stand in the way.
+        RestartNeeded: The device that the weights are on was lost.
     """
+    check_answers(model)
     on_meta = [name for name, p in model.named_parameters() if p.is_meta]
     if on_meta:
         raise ModelNotTrainable(

@@ -6,7 +6,7 @@ Taking and giving back the model is never cut in two by Ctrl-C.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import nn
@@ -18,6 +18,7 @@ from .apply import AppliedModel, apply
 from .checkpointing import enable_checkpointing
 from .evidence import Witness
 from .feature_cache import FeatureCache, cacheable
+from .lost_device import is_lost
 from .masters import Masters
 from .micro_batches import MicroBatch
 from .modes import rest_all
@@ -137,7 +138,7 @@ class TrainingRun:
         """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
         self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
         # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
-        with self._in_stream(), torch.autocast(self.device.type, enabled=False):
+        with self._on_device(), self._in_stream(), torch.autocast(self.device.type, enabled=False):
             shown = self._step.take(batches, stopped, number)
         if shown is not None and shown.problem is None:
             self.taken += 1
@@ -162,10 +163,14 @@ class TrainingRun:
     def _at_rest(self) -> Iterator[None]:
         rest_all(self._model)
         try:
-            with torch.autocast(self.device.type, enabled=False):
+            with self._on_device(), torch.autocast(self.device.type, enabled=False):
                 yield
         finally:
             self.applied.set_training_mode()
+
+    def _on_device(self) -> AbstractContextManager[object]:
+        # The current CUDA device is each thread's own; a worker thread finds device 0, whatever the person's cell had set.
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
         """Judges every component now.
@@ -177,9 +182,19 @@ class TrainingRun:
         return self.witness.verdicts(lr, updates)
 
     def end(self) -> None:
-        """Gives the model back as it was found; ``trained`` is there then."""
-        interrupt = self.hand.do(self._revert)
-        self.hand.close()
+        """Gives the model back as it was found; ``trained`` is there then.
+
+        Of a lost device no value can be read or written: then the model has its structure back, and ``trained`` is empty.
+        """
+        try:
+            interrupt = self.hand.do(self._revert)
+        except RuntimeError as error:
+            if not is_lost(error) or self._applied is None:
+                raise
+            self._applied.abandon()
+            interrupt = None
+        finally:
+            self.hand.close()
         if interrupt is not None:
             raise interrupt
 

@@ -122,7 +122,7 @@ class TrainingStep:
                 # A share of 1 is left out, so that one micro-batch per step is bit-identical to a plain loop.
                 part = loss if share == 1 else loss * share
                 (part if self._scaler is None else self._scaler.scale(part)).backward()
-            total = total + part.detach().float()
+            total = total + part.detach().to(self._device, torch.float32)  # a model on several devices ends on the last
         if stopped():
             self._masters.clear_gradients()
             return None

@@ -117,10 +117,15 @@ def _teller(steps: int) -> Callable[[StepRecord], None]:
 
 
 def _parts(error: BaseException) -> dict[str, str]:
-    from ..engine import out_of_memory
+    from ..engine import lost_device, out_of_memory
 
     trace = "".join(traceback.format_exception(error))
-    if out_of_memory.is_out_of_memory(error):
+    if lost_device.is_lost(error):
+        import torch
+
+        lost_device.mark_lost(error, torch.device("cuda"))
+        error = lost_device.told(torch.device("cuda"), None)
+    elif out_of_memory.is_out_of_memory(error):
         import torch
 
         error = out_of_memory.told(error, 0, torch.device("cuda" if torch.cuda.is_available() else "cpu"))

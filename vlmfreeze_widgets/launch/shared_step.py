@@ -111,7 +111,7 @@ class SharedStep:
         grad_norm = math.hypot(*(n for n in norms if n is not None))
         shown = SharedStepResult(loss_value, norms, grad_norm, asked)
         if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
-            return self._not_taken(shown, number, own)
+            return self._not_taken(shown, number, batches)
         clip_by_total(held, grad_norm, self._max_grad_norm)
         if self._meter is not None:
             self._meter.before()
@@ -158,7 +158,7 @@ class SharedStep:
             found[1, index] = 1.0
         return found.reshape(-1)
 
-    def _not_taken(self, shown: SharedStepResult, number: int, own: Sequence[MicroBatch]) -> SharedStepResult:
+    def _not_taken(self, shown: SharedStepResult, number: int, batches: Sequence[MicroBatch]) -> SharedStepResult:
         self._masters.clear_gradients()
         problem: str | None = None
         if self._scaler is not None and math.isfinite(shown.loss):
@@ -168,13 +168,14 @@ class SharedStep:
                 problem = f"skipped: gradients overflow float16 at loss scale {scale:g}; it is halved"
         if problem is not None:
             return SharedStepResult(shown.loss, shown.norms, shown.grad_norm, shown.stopped, problem)
-        error = _non_finite(number, shown, own)
+        error = _non_finite(number, shown, batches)
         problem = f"{error.problem} Found {error.found}."
         return SharedStepResult(shown.loss, shown.norms, shown.grad_norm, shown.stopped, problem, error)
 
 
-def _non_finite(number: int, shown: SharedStepResult, own: Sequence[MicroBatch]) -> NonFiniteLoss:
-    culprits = [f"{key} of micro-batch {b.index}" for b in own for key in non_finite_inputs(b)]
+def _non_finite(number: int, shown: SharedStepResult, batches: Sequence[MicroBatch]) -> NonFiniteLoss:
+    # Of all processes: the message that is read is that of the first, and the bad batch may have been another's.
+    culprits = [f"{key} of micro-batch {b.index}" for b in batches for key in non_finite_inputs(b)]
     return NonFiniteLoss(
         f"Step {number} was not taken: its numbers are not finite.",
         expected="a finite loss and finite gradients",

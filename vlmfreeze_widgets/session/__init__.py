@@ -4,6 +4,6 @@ from ..engine.answers import Question
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from .session import Session
-from .shown import Change, Preview, Probed
+from .shown import Change, Preview, Probed, Proved
 
-__all__ = ["BurstResult", "BurstSettings", "Change", "Preview", "Probed", "Question", "Session"]
+__all__ = ["BurstResult", "BurstSettings", "Change", "Preview", "Probed", "Proved", "Question", "Session"]

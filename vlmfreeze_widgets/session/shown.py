@@ -1,4 +1,4 @@
-"""What a session holds for others to look at, as values: a probe that was made, rows of the data, and what can change."""
+"""What a session holds for others to look at, as values: a probe, a proof, rows of the data, and what can change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..core.probe_report import ProbeReport
+from ..core.proof import Proof, Restored
 
-Change = Literal["tree", "plan", "run", "record", "probe", "preview"]
+Change = Literal["tree", "plan", "run", "record", "probe", "preview", "saved", "cost"]
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,12 @@ class Preview:
     first: int
     rows: tuple[Any, ...]
     report: str
+
+
+@dataclass(frozen=True)
+class Proved:
+    """The proof of a burst: its number, what it showed of the frozen tensors, and after a discard of all of them."""
+
+    burst: int
+    proof: Proof
+    restored: Restored | None = None

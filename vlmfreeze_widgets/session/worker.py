@@ -1,4 +1,4 @@
-"""The one thread that touches a live model: an inbox of jobs, done in turn. What the jobs do is in ``session.session``."""
+"""The one thread that touches a live model: an inbox of jobs, done in turn. What the jobs do is in the files beside."""
 
 from __future__ import annotations
 

@@ -18,10 +18,17 @@ from . import peft_config
 from .asked import Asked
 from .flags import Flag, read_flags
 from .peft_export import anchored
+from .script_files import accelerate_files, data_files
 from .selection import Selection
 
 NAME = "HF Trainer"
+TRL = "TRL"
 SCRIPT = "hf_trainer_script.txt"
+RUN = (
+    "data", "image_root", "format", "max_length", "rows", "accumulation", "steps", "epochs", "scheduler", "warmup",
+    "max_grad_norm", "seed",
+)  # fmt: skip
+"""Settings of a run that the script has arguments for; their values here are the defaults of those."""
 FLAGS: Mapping[str, Flag] = {
     "full": Flag("names", []),
     "lora": Flag("mapping", {}),
@@ -120,12 +127,27 @@ def _path(name: str) -> str:
 
 
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
-    """``plan.json`` and ``train.py``; the person's own settings become arguments of ``TrainingArguments``."""
+    """``plan.json``, ``train.py``, the data path of the burst, and accelerate's configs.
+
+    Of the person's own settings those in ``RUN`` become defaults of the script's arguments, the rest go to
+    ``TrainingArguments``.
+    """
+    return _files(settings, wanted, others, "transformers")
+
+
+def files_for_trl(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+    """The same for TRL's SFTTrainer."""
+    return _files(settings, wanted, others, "trl")
+
+
+def _files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any], trainer: str) -> dict[str, str]:
     folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
     decisive = {name: settings[name] for name in ("full", "lora", "rates")}
-    plan = {"model": folder, **decisive, "arguments": dict(others)}
+    run = {name: others[name] for name in RUN if others.get(name) is not None}
+    rest = {name: value for name, value in others.items() if name not in RUN}
+    plan = {"trainer": trainer, "model": folder, **decisive, "run": run, "arguments": rest}
     script = (Path(__file__).parent / SCRIPT).read_text(encoding="utf-8")
-    return {"plan.json": json.dumps(plan, indent=2) + "\n", "train.py": script}
+    return {"plan.json": json.dumps(plan, indent=2) + "\n", "train.py": script, **accelerate_files(), **data_files()}
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..adapters import peft_lora
@@ -29,6 +30,7 @@ FLAGS: Mapping[str, Flag] = {
     "use_dora": Flag("bool", False),
     "use_rslora": Flag("bool", False),
     "bias": Flag("text", "none"),
+    "ensure_weight_tying": Flag("bool", False),
     "learning_rate": Flag("float", 2e-4),
     "weight_decay": Flag("float", 0.0),
 }
@@ -77,4 +79,4 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         target_parameters=flags["target_parameters"],
         bias=flags["bias"] or "none",
     )
-    return found.at_rate(flags["learning_rate"])
+    return replace(found.at_rate(flags["learning_rate"]), tied_copies=bool(flags["ensure_weight_tying"]))

@@ -49,8 +49,18 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     config |= {"target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
     config |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
+    tied = _without_aliases(wanted)
+    if tied != list(wanted.whole_modules):
+        # PEFT adds the modules that share these tensors itself, and stops when they are named as well (0.18.1).
+        yield {**config, **patterns, "modules_to_save": tied, "ensure_weight_tying": True, **rates}
     for saved in (wanted.whole_suffixes, list(wanted.whole_modules)):
         yield {**config, **patterns, **({"modules_to_save": saved} if saved else {}), **rates}
+
+
+def _without_aliases(wanted: Asked) -> list[str]:
+    """The whole modules, without those that hold only tensors owned by others."""
+    tree = wanted.tree
+    return [path for path in wanted.whole_modules if any(p.owner == p.name for p in tree.below(path))]
 
 
 def anchored(paths: tuple[str, ...]) -> str:

@@ -5,6 +5,8 @@ simulated by the trainer's own rule and compared with the plan; no rule of a tra
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,7 @@ TRAINERS: Mapping[str, Trainer] = {
     "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
     "axolotl": _trainer(axolotl, axolotl_export, "adapter", "lora_target_linear", "unfrozen_parameters", "base_model"),
     "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
+    "trl": replace(_trainer(hf_trainer, hf_trainer), name=hf_trainer.TRL, files=hf_trainer.files_for_trl),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
 }
 _ALSO = {
@@ -66,7 +69,6 @@ _ALSO = {
     "lora": "peft",
     "hftrainer": "trainer",
     "transformers": "trainer",
-    "trl": "trainer",
 }
 _ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
 
@@ -122,7 +124,7 @@ def export(
         strategy: Rules, or a plan.
         tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
         to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "axolotl", "peft", or
-            "trainer" (also "trl"): a script for any strategy. ``trainer`` means the same.
+            "trainer" ("hf-trainer") or "trl": a script for any strategy. ``trainer`` means the same.
         trainer: The same.
         folder: Where the files go; without it they are only returned.
         strict: Refuse what is not exact instead of writing the nearest.
@@ -148,7 +150,13 @@ def export(
             found="; ".join(wrong[:4]),
             remedy="Change these parts, choose another trainer, or export without strict and read the notes.",
         )
-    notes = (*wrong, *_notes_on_decay(wanted), *chosen.quirks(settings, plan.tree, found), *found.notes)
+    notes = (
+        *wrong,
+        *_notes_on_decay(wanted),
+        *_notes_on_names(settings, wanted),
+        *chosen.quirks(settings, plan.tree, found),
+        *found.notes,
+    )
     written = chosen.files(settings, wanted, {k: v for k, v in others.items() if k not in settings or settings[k] != v})
     done = Exported(written, not wrong, notes, chosen.name, settings)
     if folder is not None:
@@ -164,6 +172,17 @@ def _notes_on_decay(wanted: Asked) -> list[str]:
     if decays - {0.0}:
         notes.append("Weight decay spares biases and norms there; in a burst it does not.")
     return notes
+
+
+def _notes_on_names(settings: Mapping[str, Any], wanted: Asked) -> list[str]:
+    """Whole paths in a file hold for one version of transformers: CLIP's and SigLIP's lost ``vision_model.`` on the way to 5.23."""
+    deep = [path for path in (*wanted.adapted_layers, *wanted.whole_modules) if path.count(".") > 1]
+    text = str(settings)
+    if not any(path in text or path.replace(".", "\\\\.") in text for path in deep):
+        return []
+    return [
+        f"Module names as in transformers {version('transformers')}; export under the version that will train, some differ."
+    ]
 
 
 def _key(name: str) -> str:

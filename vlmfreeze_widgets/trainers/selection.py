@@ -30,6 +30,7 @@ class Selection:
         lora: Module path (or stacked parameter name) -> its adapter.
         lr: Name, or "<module>.lora_A" / ".lora_B", -> learning rate. What trains and is not here is in no optimizer.
         copied: Modules that train as a full copy beside the frozen original (PEFT's ``modules_to_save``).
+        tied_copies: Whether copies of modules that share a tensor share one copy of it (PEFT's ``ensure_weight_tying``).
         notes: Quirks of the trainer that these settings meet.
     """
 
@@ -38,6 +39,7 @@ class Selection:
     lr: Mapping[str, float] = field(default_factory=dict)
     copied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    tied_copies: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +88,22 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
     for (ours, theirs), names in rates.items():
         what = "is in no optimizer" if theirs is None else f"learns at {rate(theirs)}"
         said += _grouped(f"{what} instead of {rate(ours)}", names, tree)
-    return said
+    return said + ([] if wanted.copied else _torn(found, tree))
+
+
+def _torn(found: Selection, tree: ModuleTree) -> list[str]:
+    """Where a tensor that several modules share trains as a copy: the copies learn apart (peft#2777, #2864)."""
+    if found.tied_copies:
+        return []
+    lines = []
+    for owner, names in tree.aliases.items():
+        holders = {name.rpartition(".")[0] for name in names}
+        copies = {h for h in holders if any(h == path or h.startswith(f"{path}.") for path in found.copied)}
+        if copies and owner in found.trainable:
+            others = ", ".join(sorted(holders - copies))
+            rest = f"{others} keeps the frozen original" if others else "each learns its own"
+            lines.append(f"{', '.join(sorted(holders))} share one tensor; a copy trains instead and {rest} (peft#2777)")
+    return lines
 
 
 def _grouped(what: str, names: Iterable[str], tree: ModuleTree) -> list[str]:
@@ -184,6 +201,7 @@ class Exported:
                 if path.exists() or path.is_symlink():
                     raise FileExistsError(f"{path.name} is there already")
             for path, text in zip(paths, self.files.values(), strict=True):
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
         except OSError as error:
             raise CannotSave(

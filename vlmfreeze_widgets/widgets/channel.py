@@ -23,15 +23,16 @@ class CommandChannel(anywidget.AnyWidget):
     Args:
         grant: Does what a wish asks and returns the result for the reply.
         rev: Gives the present revision.
-        on_unexpected: Told of exceptions that are not the person's fault.
+        greeted: Called when a page says hello: somebody looks.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
     _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)
 
-    def __init__(self, grant: Grant, rev: Callable[[], int]) -> None:
+    def __init__(self, grant: Grant, rev: Callable[[], int], greeted: Callable[[], None] | None = None) -> None:
         self._grant = grant
         self._rev = rev
+        self._greeted = greeted
         super().__init__(_esm=asset("commands.js").read_text(encoding="utf-8"))
         self.on_msg(self._receive)
 
@@ -46,6 +47,8 @@ class CommandChannel(anywidget.AnyWidget):
             if wish.is_edit and wish.rev != self._rev():
                 raise stale(wish.rev, self._rev())
             result = {"subshell": _subshell()} if wish.name == "hello" else self._grant(wish)
+            if wish.name == "hello" and self._greeted is not None:
+                self._greeted()
             return ok_reply(wish.id, self._rev(), result)
         except Exception as error:  # every wish gets a reply, whatever happens
             return error_reply(wish_id, self._rev(), error)

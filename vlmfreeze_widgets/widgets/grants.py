@@ -53,6 +53,14 @@ def _probe(session: Session, args: Mapping[str, Any]) -> None:
     session.probe(open_all=args["open"])
 
 
+def _resume_from(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"burst": session.resume_from(args["name"], args["steps"] or None)}
+
+
+def _cost(session: Session, args: Mapping[str, Any]) -> None:
+    session.costs.change(args["change"])
+
+
 def _edit(change: Callable[..., Any], *names: str) -> _Grant:
     def grant(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
@@ -85,7 +93,11 @@ GRANTS: Mapping[str, _Grant] = {
     "preview": _preview,
     "load": _load,
     "probe": _probe,
+    "cost": _cost,
     "series": _series,
+    "save": _plain("save"),
+    "saved_states": _plain("look_for_states"),
+    "resume_from": _resume_from,
     **HANDOVER_GRANTS,
 }
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
 import anywidget
 import traitlets
+from IPython.display import display
 
 from ..core.page_state import plan_state, tree_state
 from ..core.plan import Plan
@@ -46,14 +48,15 @@ class SessionPage(anywidget.AnyWidget):
         self.session = session
         self._shown_rev = session.rev
         self._shown_tree = session.tree
+        self._picture = secrets.token_hex(8)
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(self._grant, lambda: session.rev),
+            commands=CommandChannel(self._grant, lambda: session.rev, self._greeted),
             tree_state=tree_state(session.tree),
             plan_state=self._plan_state(),
             handover_state=state_of(session),
-            options=dict(options),
+            options={**options, "picture": self._picture},
             **state,
         )
         self._outbox = Outbox(self._flush, lambda error: log.error("The page could not be updated", exc_info=error))
@@ -87,6 +90,9 @@ class SessionPage(anywidget.AnyWidget):
                 self.commands.close()
         super().close()
 
+    def _greeted(self) -> None:
+        """A page is there."""
+
     def _changed(self, _: Change) -> None:
         self._outbox.touch()
 
@@ -113,14 +119,24 @@ class SessionPage(anywidget.AnyWidget):
             self._shown_rev = self.session.rev
             self.plan_state = self._plan_state()
 
+    def _ipython_display_(self, **_: Any) -> None:  # noqa: ANN401 - IPython's own
+        """Shows the live view and, as an output of its own, the static picture, which the view hides as long as it lives.
+
+        One output with both would not do: whoever opens a saved notebook takes the live view where the notebook holds widget
+        state (nbconvert) or wherever widgets are known (JupyterLab), and shows nothing when it cannot be brought to life.
+        """
+        view = super()._repr_mimebundle_()
+        title = f"{type(self).__name__}: {self.tree.title}"
+        if view is not None:
+            display({**view[0], "text/plain": title}, metadata=view[1], raw=True)
+        picture = port("pictures").tree_html(self.tree, self.plan, as_image=True)
+        html = f'<div class="vf-static-{self._picture}">{picture}</div>'
+        display({"text/plain": str(self.tree), "text/html": html}, raw=True)
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return None
         data, metadata = bundle
-        # Where there is no kernel (a saved notebook, a repository's page) the picture is what remains.
-        return {
-            **data,
-            "text/plain": str(self.tree),
-            "text/html": port("pictures").tree_html(self.tree, self.plan),
-        }, metadata
+        html = port("pictures").tree_html(self.tree, self.plan)
+        return {**data, "text/plain": str(self.tree), "text/html": html}, metadata

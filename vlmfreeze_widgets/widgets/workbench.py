@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import traitlets
 
+from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
 from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
+from ..core.proof_state import proof_state
+from ..core.saved_state import saved_state
 from ..core.strategy import Strategy
-from ..session import BurstResult, BurstSettings, Question, Session
+from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .page import SessionPage
 from .row_feed import RowFeed
 
@@ -32,6 +36,7 @@ class Workbench(SessionPage):
         height: Of the map, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
         session: An existing session to show, instead of all of the above.
+        run_folder: States and results are saved below it, when asked; "vlmfreeze-runs" here by default.
         **settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Raises:
@@ -46,6 +51,9 @@ class Workbench(SessionPage):
     run_state = traitlets.Dict().tag(sync=True)
     probe_state = traitlets.Dict().tag(sync=True)
     data_state = traitlets.Dict().tag(sync=True)
+    proof_state = traitlets.Dict().tag(sync=True)
+    saved_state = traitlets.Dict().tag(sync=True)
+    cost_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Workbench(SessionPage):
         height: int = 430,
         theme: str = "auto",
         session: Session | None = None,
+        run_folder: str | Path | None = None,
         **settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
         if session is None:
@@ -67,15 +76,18 @@ class Workbench(SessionPage):
                 strategy = Strategy(strategy)
             session = Session(
                 model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings),
-                retention_batches=retention_batches, questions=questions, processor=processor,
+                retention_batches=retention_batches, questions=questions, processor=processor, run_folder=run_folder,
             )  # fmt: skip
         self._feed = RowFeed(self.send)
+        self._shown_proof: Proved | None = None
+        self._shown_saving = session.saving
         super().__init__(
             session,
             "workbench",
             {"height": height, "theme": theme},
             run_state=session.status.to_dict(),
             data_state=_data_state(session),
+            saved_state=saved_state(session.saving),
         )
         if len(session.history):
             self._outbox.touch()
@@ -133,6 +145,9 @@ class Workbench(SessionPage):
         self.session.close()
         super().close()
 
+    def _greeted(self) -> None:
+        self.session.costs.start()
+
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
             self._feed.rewind(burst, first)
@@ -148,6 +163,16 @@ class Workbench(SessionPage):
         probed = self.session.probed
         if probed is not None and probed.number != self.probe_state.get("probe"):
             self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
+        if self.session.proved is not self._shown_proof:
+            self._shown_proof = proved = self.session.proved
+            self.proof_state = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
+        if self.session.saving is not self._shown_saving:
+            self._shown_saving = self.session.saving
+            self.saved_state = saved_state(self._shown_saving)
+        costs = self.session.costs
+        if costs.started and costs.number != self.cost_state.get("number"):
+            number = costs.number
+            self.cost_state = cost_state(costs.view(), self.session.plan, number)
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):

@@ -4,6 +4,7 @@ import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
 import type { WishName } from "../wire/messages";
 import type { Phase } from "../wire/run_state";
+import { saving } from "./saving";
 import { statusLine } from "./status_line";
 
 const DTYPES = [["auto", "as stored"], ["bfloat16", "bfloat16"], ["float32", "float32"], ["4bit", "4 bits"]] as const;
@@ -27,7 +28,8 @@ export function runBar(view: View, watching: boolean): HTMLElement {
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": "Burst", "aria-valuemin": "0" }, bar);
   const line = h("span.vf-status");
   const note = h("p.vf-note");
-  const element = h("div.vf-runbar", {}, load, dtype, run, stepsLabel, probe, pause, resume, stop, progress, line);
+  const kept = watching ? null : saving(view);
+  const element = h("div.vf-runbar", {}, load, dtype, run, stepsLabel, probe, pause, resume, stop, ...(kept?.buttons ?? []), progress, line);
 
   function wanted(): number {
     const value = Number(steps.value);
@@ -72,5 +74,5 @@ export function runBar(view: View, watching: boolean): HTMLElement {
   }
   draw();
   page.on(["run", "plan", "connection"], draw, view.signal);
-  return h("div", {}, element, note);
+  return h("div", {}, element, note, kept?.below);
 }

@@ -1,64 +1,67 @@
-/** What a step costs: the parts of the plan's cost as one bar, against the limit where it is known. */
-import { fill, h } from "../parts/dom";
+/** What a step costs: one bar against a GPU, whether it fits, and what it rests on. Before Python has said more, the plan's own sum. */
+import { fill, h, say } from "../parts/dom";
 import type { View } from "../parts/view";
+import type { CostState } from "../wire/cost_state";
 import type { Cost } from "../wire/plan_state";
+import { costBar, costKey, type Amounts } from "./cost_bar";
+import { costControls } from "./cost_controls";
+import { comparison, componentTable, switchList } from "./cost_tables";
 
 export function costCard(view: View): HTMLElement {
-  const element = h("section.vf-card.vf-cost", { "aria-label": "Cost", hidden: true });
-  let last: Cost | null | undefined;
-  const draw = (): void => {
-    const cost = view.page.plan?.cost ?? null;
-    if (cost === last) return;
-    last = cost;
-    element.hidden = !cost;
-    if (cost) fill(element, heading(cost), bar(cost), key(cost));
-  };
+  const { page } = view;
+  const controls = costControls(view);
+  const title = h("b");
+  const basis = h("span.vf-muted");
+  const bar = h("div");
+  const fit = h("p.vf-cost-fit", { role: "status" });
+  const lines = h("div.vf-cost-lines.vf-muted");
+  const switches = h("div");
+  const table = h("div");
+  const measured = h("div.vf-cost-measured");
+  const parts = h("details.vf-cost-more", {}, h("summary", {}, "By component"), table);
+  const assumed = h("details.vf-cost-more", {}, h("summary", {}, "Batch and settings"), controls.rest);
+  const others = h("details.vf-cost-more", {}, h("summary", {}, "What would change it"), switches);
+  const more = h("div", {}, fit, lines, assumed, others, parts, measured);
+  const element = h("section.vf-card.vf-cost", { "aria-label": "Cost" }, h("div.vf-cost-head", {}, h("div.vf-cost-title", {}, title, basis), controls.device), bar, more);
+  let drawn: unknown;
+
+  function draw(): void {
+    const { cost } = page;
+    const plain = page.plan?.cost ?? null;
+    const key = JSON.stringify([cost?.number ?? plain, page.alive]);
+    if (key === drawn) return;
+    drawn = key;
+    element.hidden = !cost && !plain;
+    controls.device.hidden = more.hidden = !cost;
+    if (cost) full(cost);
+    else if (plain) sums(plain);
+  }
+
+  function sums(plain: Cost): void {
+    say(title, plain.title);
+    say(basis, plain.note);
+    const amounts: Amounts = { parts: plain.parts, total: plain.total_bytes, limit: plain.limit_bytes };
+    fill(bar, costBar(amounts), costKey(amounts, plain.limit_bytes !== null && plain.total_bytes > plain.limit_bytes));
+  }
+
+  function full(cost: CostState): void {
+    const pending = cost.status === "estimating" ? "activations: estimating…" : "";
+    const amounts: Amounts = { parts: cost.parts, total: cost.total_bytes, limit: cost.limit?.usable_bytes ?? null, pending };
+    say(title, cost.status === "ready" ? "Cost of one step" : "Cost of one step, without activations");
+    say(basis, [cost.basis, cost.at && `highest ${cost.at}`].filter(Boolean).join(" · "));
+    fill(bar, costBar(amounts), costKey(amounts, cost.limit !== null && cost.fits === false, cost.upper_bytes));
+    say(fit, cost.fit);
+    fit.hidden = !cost.fit;
+    fit.dataset.fits = String(cost.fits);
+    fill(lines, ...cost.lines.map((line) => h("p", {}, line)), ...cost.notes.map((note) => h("p.vf-cost-note", {}, note)));
+    controls.show(cost);
+    fill(switches, ...switchList(view, cost));
+    others.hidden = cost.status !== "ready";
+    fill(table, componentTable(cost));
+    fill(measured, ...comparison(cost));
+  }
+
   draw();
-  view.page.on(["plan"], draw, view.signal);
+  page.on(["cost", "plan", "connection"], draw, view.signal);
   return element;
-}
-
-function heading({ title, note }: Cost): HTMLElement {
-  return h("div.vf-cost-title", {}, h("b", {}, title), note ? h("span.vf-muted", {}, note) : null);
-}
-
-function bar({ parts, total_bytes, limit_bytes }: Cost): HTMLElement {
-  const whole = Math.max(total_bytes, limit_bytes ?? 0) || 1;
-  const element = h("div.vf-bar", { role: "img", "aria-label": parts.map((p) => `${p.label} ${amount(p.bytes, total_bytes)}`).join(", ") });
-  for (const part of parts) {
-    const piece = h("span", { "data-part": part.name, title: `${part.label} ${amount(part.bytes, total_bytes)}` });
-    piece.style.width = `${(100 * part.bytes) / whole}%`;
-    element.append(piece);
-  }
-  if (limit_bytes !== null && total_bytes > limit_bytes) {
-    const mark = h("i.vf-limit", { title: "the device's memory" });
-    mark.style.left = `${(100 * limit_bytes) / whole}%`;
-    element.append(mark);
-  }
-  return element;
-}
-
-function key({ parts, total_bytes, limit_bytes }: Cost): HTMLElement {
-  const over = limit_bytes !== null && total_bytes > limit_bytes;
-  const total = limit_bytes === null ? amount(total_bytes, total_bytes) : `${bare(total_bytes, limit_bytes)} of ${amount(limit_bytes, limit_bytes)}`;
-  return h(
-    "div.vf-key",
-    {},
-    ...parts.map((part) => h("span", {}, h("i", { "data-part": part.name, "aria-hidden": "true" }), `${part.label} ${bare(part.bytes, total_bytes)}`)),
-    h("span.vf-total", { "data-over": over }, over ? `${total}: too much` : total),
-  );
-}
-
-/** All numbers of the card in the unit of its total. */
-function unit(reference: number): [number, string] {
-  return reference >= 1e9 ? [1e9, "GB"] : reference >= 1e6 ? [1e6, "MB"] : reference >= 1e3 ? [1e3, "kB"] : [1, "B"];
-}
-
-function bare(bytes: number, reference: number): string {
-  const value = bytes / unit(reference)[0];
-  return value === 0 ? "0" : value < 0.05 ? "<0.1" : value.toFixed(unit(reference)[0] === 1 ? 0 : 1);
-}
-
-function amount(bytes: number, reference: number): string {
-  return `${bare(bytes, reference)} ${unit(reference)[1]}`;
 }

@@ -10,7 +10,9 @@ import type { MapState } from "./map_state";
 import { paint } from "./paint";
 import { paintOverlay } from "./overlay";
 import { TextFit } from "./text_fit";
+import { LinkCounts } from "../burst/link_counts";
 import { tileStyles, type TileStyles } from "./tile_style";
+import { verdictStyles } from "./verdict_style";
 import { picture, zooming, type Zooming } from "./zooming";
 
 export class CanvasMap {
@@ -40,7 +42,8 @@ export class CanvasMap {
     const { page, signal } = view;
     page.on(["plan"], () => this.#tilesFrame.request(), signal);
     page.on(["paint"], () => (state.colour === "grad_norm" || state.colour === "update_ratio") && this.#tilesFrame.request(), signal);
-    page.on(["probe"], () => state.colour === "open_norm" && this.#tilesFrame.request(), signal);
+    page.on(["cost"], () => state.colour === "step_bytes" && this.#tilesFrame.request(), signal);
+    page.on(["probe"], () => (state.colour === "open_norm" || state.colour === "verdict") && this.#tilesFrame.request(), signal);
     state.on(["zoom", "style", "fold"], () => this.relayout(), signal);
     state.on(["search"], () => this.relayout(), signal);
     state.on(["selection", "focus", "hover"], () => this.#overFrame.request(), signal);
@@ -92,9 +95,9 @@ export class CanvasMap {
     const zoomed = this.#shownZoom !== state.zoom && before.width === width;
     const still = view.root.ownerDocument.defaultView?.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? true;
     const from = zoomed && !still ? picture(this.#base) : null;
-    const { plan, paint: live, updates, probe } = view.page;
-    const norms = state.colour === "open_norm" ? probe?.open : state.colour === "update_ratio" ? updates?.values : live?.values;
-    this.tiles = tileStyles(state.colour, state.display, plan, norms?.length ? norms : null, view.palette());
+    const { plan, paint: live, updates, probe, cost } = view.page;
+    const norms = state.colour === "step_bytes" ? cost?.by_node : state.colour === "open_norm" ? probe?.open : state.colour === "update_ratio" ? updates?.values : live?.values;
+    this.tiles = state.colour === "verdict" ? verdictStyles(state.display, probe && new LinkCounts(state.display.tree, probe.modules), view.palette()) : tileStyles(state.colour, state.display, plan, norms?.length ? norms : null, view.palette());
     paint(context, this.#fit, { display: state.display, layout, tiles: this.tiles, palette: view.palette(), lit: state.lit });
     if (from) this.#move(context, from, before);
     else if (zoomed) this.#moving = null;

@@ -4,10 +4,10 @@ import type { FoldedTree } from "../tree/folded_tree";
 
 export const AREAS = ["linear", "sqrt", "log"] as const;
 export type Area = (typeof AREAS)[number];
-export const COLOURS = ["tuning", "grad_norm", "update_ratio", "open_norm", "bytes"] as const;
+export const COLOURS = ["tuning", "grad_norm", "update_ratio", "open_norm", "verdict", "step_bytes", "bytes"] as const;
 export type Colour = (typeof COLOURS)[number];
 
-type Topic = "zoom" | "selection" | "focus" | "hover" | "search" | "style" | "mode" | "fold";
+type Topic = "zoom" | "selection" | "focus" | "hover" | "search" | "style" | "mode" | "fold" | "reveal";
 
 export class MapState extends Topics<Topic> {
   zoom = 0;

@@ -22,6 +22,8 @@ export interface Palette {
   accent: string;
   focus: string;
   grid: string;
+  ok: string;
+  warning: string;
   failure: string;
   series: string[];
   font: string;
@@ -47,6 +49,8 @@ export function readPalette(root: HTMLElement): Palette {
     accent: get("accent", "#2f5fd0"),
     focus: get("focus", "#2f5fd0"),
     grid: get("grid", "#e3e7ee"),
+    ok: get("ok", "#0f7a58"),
+    warning: get("warning", "#95600a"),
     failure: get("failure", "#b3261e"),
     series: [1, 2, 3, 4, 5, 6, 7, 8].map((n) => get(`series-${n}`, "#2f5fd0")),
     font: get("font", "system-ui, sans-serif"),

@@ -19,8 +19,9 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
   const tuning = segmented("Tuning of the selection", (value) => setTuning(view, state, value));
   const fold = h("button.vf-button.vf-small", { type: "button", onclick: () => state.unfold(state.acting[0] ?? -1) || state.refold(state.acting[0] ?? -1) });
   const clear = h("button.vf-button.vf-small", { type: "button", title: "Take the module's own rule away (X)", onclick: () => setTuning(view, state, "inherit") }, "clear rule");
+  const probed = h("button.vf-button.vf-small", { type: "button", title: "Show what the probe found of it", onclick: () => state.emit("reveal") }, "probe");
   const close = h("button.vf-iconbutton", { type: "button", "aria-label": "Clear the selection", title: "Clear the selection (Esc)", onclick: () => state.select([]) }, icon("close"));
-  const element = h("div.vf-selection", { role: "group", "aria-label": "Selection", hidden: true }, h("div.vf-what", {}, pathBox, about), tuning.element, fold, clear, close);
+  const element = h("div.vf-selection", { role: "group", "aria-label": "Selection", hidden: true }, h("div.vf-what", {}, pathBox, about), tuning.element, fold, clear, probed, close);
 
   const draw = (): void => {
     const ids = state.acting;
@@ -43,6 +44,7 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
       return node < 0 || tree.state.lora.subarray(node, tree.end[node]).includes(1);
     });
     tuning.show(shown, page.alive, canLora);
+    probed.hidden = !page.probe?.components.length;
     const targets = new Set(targetsOf(state, ids));
     clear.hidden = !(page.plan?.rules ?? []).some((rule) => targets.has(rule.target));
     clear.disabled = !page.alive;
@@ -53,6 +55,6 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
   };
   draw();
   state.on(["selection", "fold"], draw, view.signal);
-  page.on(["plan", "paint", "connection"], draw, view.signal);
+  page.on(["plan", "paint", "probe", "connection"], draw, view.signal);
   return element;
 }

@@ -30,7 +30,7 @@ const PATTERNS: Pattern[] = ["plain", "hatch", "dots", "cross", "plain"];
 export function tileStyles(colour: Colour, display: FoldedTree, plan: PlanState | null, norms: Float32Array | null, palette: Palette): TileStyles {
   const byTuning: TileStyle[] = palette.tunings.map((t, code) => ({ ...t, pattern: PATTERNS[code] as Pattern, letter: LETTERS[code] as string }));
   if (colour === "tuning") return { styles: byTuning, of: (id) => tuningOf(display, plan, id), range: null };
-  const value = colour !== "bytes" ? (id: number) => normOf(display, norms, id) : (id: number) => bytesPerParameter(display, id);
+  const value = (id: number): number => (colour === "bytes" ? bytesPerParameter(display, id) : colour === "step_bytes" ? sumOf(display, norms, id) : normOf(display, norms, id));
   return onRamp(display, value, palette, byTuning);
 }
 
@@ -63,6 +63,14 @@ export function normOf(display: FoldedTree, norms: Float32Array | null, id: numb
   if (item.members) return common(item.members.map((member) => normOf(display, norms, member)));
   if (item.node >= 0) return norms[item.node] ?? NaN;
   return common(item.children.map((child) => normOf(display, norms, child)));
+}
+
+/** A value that adds up, of an item: bytes of several modules are their sum. */
+export function sumOf(display: FoldedTree, values: Float32Array | null, id: number): number {
+  const item = display.item(id);
+  if (!values) return NaN;
+  const parts = item.members ?? (item.node >= 0 ? null : item.children);
+  return parts ? parts.reduce((sum, part) => sum + sumOf(display, values, part), 0) : (values[item.node] ?? NaN);
 }
 
 function common(norms: readonly number[]): number {

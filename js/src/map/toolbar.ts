@@ -6,7 +6,7 @@ import { AREAS, COLOURS, type Area, type Colour, type MapState } from "./map_sta
 import { search, tops } from "./search";
 
 const AREA_LABELS: Record<Area, string> = { linear: "linear", sqrt: "√", log: "log" };
-const COLOUR_LABELS: Record<Colour, string> = { tuning: "tuning", grad_norm: "gradient norm", update_ratio: "update ratio", open_norm: "gradient if open", bytes: "bytes" };
+const COLOUR_LABELS: Record<Colour, string> = { tuning: "tuning", grad_norm: "gradient norm", update_ratio: "update ratio", open_norm: "gradient if open", verdict: "probe verdict", step_bytes: "memory of a step", bytes: "bytes" };
 
 export function toolbar(view: View, state: MapState): HTMLElement {
   return h(

@@ -7,8 +7,11 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readCost, type CostState } from "../wire/cost_state";
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
+import { readProof, type ProofState } from "../wire/proof_state";
+import { readSaved, type SavedState } from "../wire/saved_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
 import { readTree } from "../wire/tree_state";
@@ -18,7 +21,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "data" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -29,6 +32,9 @@ export class Page extends Topics<Topic> {
   updates: PaintEvent | null = null;
   probe: ProbeState | null = null;
   data: DataState | null = null;
+  proof: ProofState | null = null;
+  saved: SavedState | null = null;
+  cost: CostState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -50,11 +56,17 @@ export class Page extends Topics<Topic> {
     this.#readRun();
     this.#readProbe();
     this.#readData();
+    this.#readProof();
+    this.#readSaved();
+    this.#readCost();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
     listen(model, "change:probe_state", () => this.#readProbe(), signal);
     listen(model, "change:data_state", () => this.#readData(), signal);
+    listen(model, "change:proof_state", () => this.#readProof(), signal);
+    listen(model, "change:saved_state", () => this.#readSaved(), signal);
+    listen(model, "change:cost_state", () => this.#readCost(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -148,6 +160,24 @@ export class Page extends Topics<Topic> {
     if (!state) return;
     this.data = readData(state);
     this.emit("data");
+  }
+
+  #readProof(): void {
+    this.proof = readProof(this.model.get("proof_state"));
+    this.emit("proof");
+  }
+
+  #readSaved(): void {
+    this.saved = readSaved(this.model.get("saved_state"));
+    this.emit("saved");
+  }
+
+  #readCost(): void {
+    const state = readCost(this.model.get("cost_state"));
+    if (!state) return;
+    if (state.by_node.length !== this.tree?.size) state.by_node = new Float32Array();
+    this.cost = state;
+    this.emit("cost");
   }
 
   #readProbe(): void {

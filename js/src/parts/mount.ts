@@ -22,6 +22,8 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
   const page = pageOf(model);
   const root = h("div.vf", { "data-widget": name });
   el.append(root);
+  const hides = stepAside(page.options.picture);
+  if (hides) el.append(hides);
   let inner: AbortController | null = null;
   const draw = (): void => {
     inner?.abort();
@@ -38,6 +40,12 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
   ending.signal.addEventListener("abort", () => {
     inner?.abort();
     root.remove();
+    hides?.remove();
   });
   return () => ending.abort();
+}
+
+/** Hides the static picture that Python put beside this view, as long as the view lives; without a kernel it is what remains. */
+function stepAside(picture: string): HTMLElement | null {
+  return picture ? h("style", {}, `.vf-static-${picture} { display: none; }`) : null;
 }

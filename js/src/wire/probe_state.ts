@@ -38,6 +38,8 @@ export interface ProbeState {
   batches: { count: number; label_tokens: number; with_pictures: number } | null;
   /** Norm per node with everything open; empty when that was not asked. */
   open: Float32Array;
+  /** Eight numbers per module that holds such tensors, `link_counts.ts` reads them. */
+  modules: Int32Array;
 }
 
 export function readProbe(value: unknown): ProbeState {
@@ -77,5 +79,6 @@ export function readProbe(value: unknown): ProbeState {
     }),
     batches: batches && { count: finite(batches.count), label_tokens: finite(batches.label_tokens), with_pictures: finite(batches.with_pictures) },
     open: column(Float32Array, state.open),
+    modules: column(Int32Array, state.modules),
   };
 }

@@ -1,0 +1,47 @@
+"""Every promise that names a GPU has tests for it, or says why not; and the report tells where each ran. No GPU is needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.checks.report import PROMISES
+from tests.gpu import test_cuda, test_memory, test_promises
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_every_promise_of_tier_g_has_a_test_on_the_gpu_or_a_reason():
+    proven = set()
+    for module in (test_cuda, test_memory, test_promises):
+        for name, test in vars(module).items():
+            if name.startswith("test_"):
+                proven |= test_promises.proves(test)
+    missing = [p["id"] for p in PROMISES if "G" in p["tiers"] and p["id"] not in proven and "why" not in p]
+    assert missing == []
+
+
+def test_tests_of_the_gpu_import_no_jupyter_no_hypothesis_and_no_browser():
+    text = "import sys, tests.gpu.test_cuda, tests.gpu.test_memory, tests.gpu.test_promises; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    ).stdout.split()
+    heavy = {"ipywidgets", "anywidget", "hypothesis", "playwright", "IPython", "selenium", "plotly", "pandas"}
+    assert {name.partition(".")[0] for name in loaded} & heavy == set()
+
+
+def test_the_report_says_for_each_promise_where_it_ran(tmp_path):
+    file = tmp_path / "report.json"
+    nodes = [
+        "tests/engine/test_burst.py::test_norms_are_taken_before_clipping",
+        "tests/gpu/test_promises.py::test_norms_are_taken_before_clipping",
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "pytest", f"--checks-report={file}", *nodes], cwd=ROOT, capture_output=True, timeout=200,
+        env={"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}, check=True,
+    )  # fmt: skip
+    row = next(r for r in json.loads(file.read_text())["checks"] if r["id"] == "N12")
+    assert row["tests"] == 1
+    assert len(row["not_run_on"]) == 1
+    assert "GPU" in row["not_run_on"][0]
+    assert row["status"] == "pass"

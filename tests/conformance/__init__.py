@@ -1,0 +1,1 @@
+"""Our exports read by the published trainers themselves (``make conformance``), in an environment of their own. Not for pytest."""

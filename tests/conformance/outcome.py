@@ -1,0 +1,72 @@
+"""What a trainer left on a model, as JSON: which parameters train in full, where LoRA lies, at what rates. Runs in the
+trainers' environment, so nothing of this package is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SIDES = ("lora_A", "lora_B", "lora_magnitude_vector")
+
+
+def tiny_model(config: dict[str, Any]) -> torch.nn.Module:
+    """The case's model with random weights."""
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    torch.manual_seed(0)
+    return AutoModelForImageTextToText.from_config(AutoConfig.for_model(**config))
+
+
+def read(model: torch.nn.Module, rates: dict[int, float]) -> dict[str, Any]:
+    """What trains.
+
+    Args:
+        model: As the trainer left it, with or without PEFT around it.
+        rates: ``id`` of a parameter -> its learning rate in the trainer's optimizer.
+    """
+    full: list[str] = []
+    lr: dict[str, float | None] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        plain = (
+            name.removeprefix("base_model.model.").replace(".modules_to_save.default", "").replace(".base_layer", "")
+        )
+        plain = plain.replace("lora_embedding_", "lora_")
+        if any(side in plain.split(".") for side in SIDES):
+            plain = plain.replace(".default", "").removesuffix(".weight")
+            if plain.endswith("lora_magnitude_vector"):
+                continue  # DoRA's: one more tensor of the same adapter
+        else:
+            full.append(plain)
+        lr[plain] = rates.get(id(parameter))
+    lora = {}
+    for path, module in model.named_modules():
+        if "default" in getattr(module, "lora_A", {}) or "default" in getattr(module, "lora_embedding_A", {}):
+            dropout = module.lora_dropout["default"]
+            lora[path.removeprefix("base_model.model.")] = {
+                "rank": module.r["default"],
+                "scaling": module.scaling["default"],
+                "dropout": getattr(dropout, "p", 0.0),
+                "dora": bool(module.use_dora.get("default", False)),
+            }
+    return {"full": sorted(full), "lora": lora, "lr": lr}
+
+
+def for_each(folder: Path, train: Callable[[Path, dict[str, Any]], dict[str, Any]]) -> None:
+    """Runs ``train`` on every case and writes ``outcome.json`` beside it; what it raises is an outcome too."""
+    for case in sorted(folder.iterdir()):
+        try:
+            found = train(case, json.loads((case / "case.json").read_text()))
+        except (Exception, SystemExit) as error:  # argument parsers leave by SystemExit
+            found = {"error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()[-2000:]}
+        (case / "outcome.json").write_text(json.dumps(found))
+        print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)

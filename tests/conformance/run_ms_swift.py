@@ -1,0 +1,44 @@
+"""ms-swift's own argument parser, tuner and optimizer on our YAML. Runs in its environment; imports nothing of ours.
+
+``python run_ms_swift.py FOLDER``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from outcome import for_each, read, tiny_model
+from swift.arguments import SftArguments
+from swift.cli.main import parse_yaml_args
+from swift.optimizers import optimizers_map
+from swift.pipelines.train.tuner import TunerMixin
+from swift.utils import parse_args
+from transformers import Trainer
+
+
+def train(case: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """As ``swift sft FILE`` does, up to the first step."""
+    model = tiny_model(given["config"])
+    folder = case / "model"
+    folder.mkdir(exist_ok=True)
+    config = {**model.config.to_dict(), "architectures": [type(model).__name__]}
+    (folder / "config.json").write_text(json.dumps(config, default=str))
+    argv = [str(case / given["file"])]
+    parse_yaml_args(argv)  # what the command does with a YAML file before it starts training
+    # The model's folder is this case's; a later word wins over an earlier one.
+    args, remaining = parse_args(SftArguments, [*argv, "--model", str(folder)])
+    if remaining:
+        raise ValueError(f"unknown arguments {remaining}")
+    model.model_meta, model.model_info = args.model_meta, args.model_info
+    model = TunerMixin.prepare_model(args, model)
+    settings = args.training_args
+    trainer = Trainer(model=model, args=settings)
+    optimizer = optimizers_map[settings.optimizer or "default"](settings, trainer).create_optimizer()
+    return read(model, {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]})
+
+
+if __name__ == "__main__":
+    for_each(Path(sys.argv[1]), train)

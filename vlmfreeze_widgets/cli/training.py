@@ -1,0 +1,127 @@
+"""Commands that train: burst, probe, launch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .console import app, complain, err, mendable
+from .options import AsJson, Data, File, PresetName, Rates, Rules, Source, strategy_of, trainable
+
+
+@app.command()
+@mendable
+def burst(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 50,
+    data: Data = None,
+    save: Annotated[Path | None, typer.Option(help="A new folder for the result.")] = None,
+    seed: int = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train for a few steps, print the verdicts, and leave the model files alone."""
+    from ..engine.burst import Burst
+
+    model, batches, eval_batches = trainable(source, data)
+    from ..engine.read import read_tree
+
+    found = read_tree(model)
+    running = Burst(
+        model,
+        strategy_of(found, rules, lr, strategy, preset),
+        batches,
+        steps=steps,
+        seed=seed,
+        eval_batches=eval_batches,
+    )
+    with Progress(
+        TextColumn("step {task.completed}/{task.total}"), BarColumn(), TextColumn("loss {task.fields[loss]}"),
+        TextColumn("grad {task.fields[grad]}"), TimeRemainingColumn(), console=err, transient=False,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("burst", total=steps, loss="…", grad="…")
+        try:
+            result = running.run(
+                lambda r: bar.update(task, completed=r.step, loss=f"{r.loss:.3g}", grad=f"{r.grad_norm:.2g}")
+            )
+        except KeyboardInterrupt:
+            running.stop()
+            result = running.result()
+    if save is not None:
+        result.save(save)
+    if as_json:
+        verdicts = [{"component": v.component, "status": v.status, "text": v.text} for v in result.verdicts]
+        last = result.history[-1] if len(result.history) else None
+        print(
+            json.dumps(
+                {
+                    "steps": len(result.history),
+                    "loss": [r.loss for r in result.history],
+                    "grad_norm": [r.grad_norm for r in result.history],
+                    "eval_loss": last.eval_loss if last else None,
+                    "verdicts": verdicts,
+                    "stopped_early": result.stopped_early,
+                }
+            )
+        )
+    else:
+        print(repr(result))
+    if any(v.status == "failure" for v in result.verdicts):
+        raise typer.Exit(3)
+
+
+@app.command()
+@mendable
+def probe(
+    source: Source = "demo",
+    rules: Rules = None,
+    lr: Rates = None,
+    strategy: File = None,
+    preset: PresetName = None,
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 3,
+    data: Data = None,
+    open_all: Annotated[
+        bool, typer.Option("--open", help="Also ask what gradient the frozen parts would get.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Prove in a few steps that each part trains, and name the cause where one does not."""
+    from ..engine.probe import probe as prove
+    from ..engine.read import read_tree
+
+    model, batches, _ = trainable(source, data)
+    wanted = strategy_of(read_tree(model), rules, lr, strategy, preset)
+    with err.status(f"{steps} steps"):
+        report = prove(model, wanted, batches, steps=steps, open_all=open_all)
+    print(json.dumps(report.to_dict()) if as_json else report)
+    if any(finding.severity == "failure" for finding in report.findings):
+        raise typer.Exit(3)
+
+
+@app.command()
+@mendable
+def launch(
+    recipe: Annotated[Path, typer.Argument(help="A recipe that vf.write_recipe wrote.", exists=True, dir_okay=False)],
+    processes: Annotated[int, typer.Option(min=1, help="How many, one per GPU.")] = 1,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Use no GPU.")] = False,
+    fsdp: Annotated[bool, typer.Option("--fsdp", help="Split weights, gradients and optimizer over them.")] = False,
+) -> None:
+    """Train a recipe on several processes of this machine; a page can follow its run folder."""
+    from ..launch.command import launch as run
+    from ..launch.follow import follow
+    from ..launch.recipe import Recipe
+
+    output = Recipe.load(recipe).output
+    code = run(recipe, output, processes, cpu, fsdp)
+    if code:
+        # Said again at the end: torchrun's own traceback pushes it out of sight.
+        with follow(output) as run_of:
+            complain(run_of.wait(2.0).error)
+    raise typer.Exit(code)

@@ -1,0 +1,114 @@
+"""What the page is shown of a cost: the trait ``cost_state`` as tests/wire/README.md fixes it. Plain data and bytes; who sends it
+is in ``widgets``, the sentences in ``core.cost_sentences``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from .components import LABELS
+from .cost_by_node import bytes_by_node, packed
+from .cost_sentences import (
+    comparison_note,
+    comparison_rows,
+    disk_sentence,
+    fit_sentence,
+    moment_words,
+    switch_sentence,
+    time_sentence,
+)
+from .cost_settings import HERE, OPTIMIZERS, PRECISIONS, SCHEME_LABELS
+from .cost_view import CostView
+from .devices import DEVICES
+from .plan import Plan
+from .protocol import VERSION
+
+_COLUMNS = ("weights", "trains", "activations")
+_TRAINS = ("adapters", "masters", "gradients", "optimizer")
+
+
+def cost_state(view: CostView, plan: Plan, number: int) -> dict[str, Any]:
+    """The trait ``cost_state``.
+
+    Args:
+        view: What is known.
+        plan: Of the same revision.
+        number: Grows with every view.
+    """
+    device, cost = view.device, view.cost
+    return {
+        "v": VERSION,
+        "number": number,
+        "rev": view.rev,
+        "status": view.status,
+        "basis": _basis(view),
+        "at": moment_words(view),
+        "parts": [{"name": n, "label": n, "bytes": b} for n, b in view.parts.items() if b],
+        "total_bytes": view.total_bytes,
+        "upper_bytes": cost.upper_bytes,
+        "limit": None
+        if device is None
+        else {"label": device.name, "memory_bytes": device.memory_bytes, "usable_bytes": view.room},
+        "fits": view.fits,
+        "fit": fit_sentence(view),
+        "lines": [line for line in (time_sentence(view), disk_sentence(view)) if line],
+        "notes": [*([view.problem] if view.problem else []), *cost.notes],
+        "components": [_component(name, held) for name, held in cost.by_component.items() if sum(held.values())],
+        "switches": None
+        if view.switches is None
+        else [
+            {"name": s.name, "label": s.label, "saved_bytes": s.saved_bytes, "text": switch_sentence(s)}
+            for s in view.switches
+        ],
+        "comparison": None
+        if view.comparison is None
+        else {
+            "burst": view.comparison.burst,
+            "rows": comparison_rows(view.comparison),
+            "note": comparison_note(view.comparison),
+        },
+        "settings": asdict(view.settings),
+        "has_batch": view.has_batch,
+        "menus": {
+            "device": _devices(view),
+            "precision": _menu(PRECISIONS),
+            "optimizer": _menu(OPTIMIZERS),
+            "scheme": _menu(SCHEME_LABELS),
+        },
+        "by_node": packed(bytes_by_node(plan, cost)),
+    }
+
+
+def _basis(view: CostView) -> str:
+    cost = view.cost
+    words = [f"batch {cost.rows}"]
+    if cost.tokens:
+        words.append(f"{cost.tokens // max(1, cost.rows)} tokens a row")
+    if view.settings.accumulation > 1:
+        words.append(f"{view.settings.accumulation} times a step")
+    if view.settings.gpus > 1:
+        words.append(f"each of {view.settings.gpus} GPUs, {SCHEME_LABELS[view.settings.scheme]}")
+    return " · ".join(words)
+
+
+def _component(name: str, held: Mapping[str, int]) -> dict[str, Any]:
+    sums = {
+        "weights": held.get("weights", 0),
+        "trains": sum(held.get(part, 0) for part in _TRAINS),
+        "activations": held.get("activations", 0),
+    }
+    return {"name": name, "label": LABELS.get(name, name), **{column: sums[column] for column in _COLUMNS}}
+
+
+def _devices(view: CostView) -> list[list[str]]:
+    here = f"{view.here.name} here, {view.here.memory_bytes / 2**30:.0f} GB" if view.here else "this CPU"
+    sold = [
+        [d.name, f"{d.name}, {d.memory_bytes / 2**30:.0f} GB".replace(" 40GB,", ",").replace(" 80GB,", ",")]
+        for d in DEVICES.values()
+    ]
+    return ([[HERE, here]] if view.can_be_here else []) + sold
+
+
+def _menu(words: Mapping[str, str]) -> list[list[str]]:
+    return [list(item) for item in words.items()]

@@ -1,0 +1,55 @@
+"""How far tensors are from where they started, computed where they lie: the start is brought there piece by piece, so that a
+model of gigabytes is judged in the time that the bus takes, and without room for a second one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+_PIECE = 1 << 24  # elements compared at a time: at most 0.3 GB beside the tensor, with copies in float32
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Of several tensors together.
+
+    Attributes:
+        moved: Tensors with an element that is not what it was.
+        squares: Sum of the squares of the differences.
+        start_squares: Sum of the squares at the start.
+    """
+
+    moved: int
+    squares: float
+    start_squares: float
+
+
+def movement(now: Sequence[torch.Tensor], start: Sequence[torch.Tensor]) -> Movement:
+    """Compares tensors with their start, with one transfer back per device.
+
+    Args:
+        now: Any dtypes and devices.
+        start: Of the same shapes and dtypes, in host memory.
+    """
+    by_device: dict[torch.device, list[torch.Tensor]] = {}
+    for a, b in zip(now, start, strict=True):
+        by_device.setdefault(a.device, []).append(_measured(a.detach().reshape(-1), b.reshape(-1)))
+    moved, squares, start_squares = 0, 0.0, 0.0
+    for found in by_device.values():
+        for changed, difference, size in torch.stack(found).tolist():
+            moved, squares, start_squares = moved + (changed > 0), squares + difference, start_squares + size
+    return Movement(moved, squares, start_squares)
+
+
+def _measured(now: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
+    found = torch.zeros(3, dtype=torch.float64, device=now.device)
+    for at in range(0, now.numel(), _PIECE):
+        a = now[at : at + _PIECE]
+        b = start[at : at + _PIECE].to(now.device, non_blocking=True)
+        size = b.float()
+        norms = torch.stack([torch.linalg.vector_norm(a.float() - size), torch.linalg.vector_norm(size)]).double() ** 2
+        found += torch.cat([(a != b).any().double().reshape(1), norms])
+    return found

@@ -1,0 +1,248 @@
+"""Bursts of a session: started, paused, stopped on its worker thread, then kept or discarded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
+from ..core.history import Answers, History, StepRecord
+from ..core.norms import NormLayout
+from ..core.plan import Plan
+from ..core.protocol import error_to_dict
+from ..core.run_status import RunStatus
+from ..core.strategy import Strategy
+from ..core.tree import ModuleTree
+from ..engine.burst import Burst
+from ..engine.result import BurstResult
+from ..engine.settings import BurstSettings
+from .phases import Phases
+from .shown import Proved
+
+_RECENT = 10  # steps that speed and ETA are taken from
+_LOOK = 0.1  # seconds between looks at what is wanted of a paused burst
+
+
+class Bursting(Phases):
+    """A session that runs at most one burst at a time.
+
+    Attributes:
+        result: The last burst's, once it is over.
+        proved: Its proof, and after a discard that of the model given back.
+    """
+
+    def __init__(
+        self,
+        tree: ModuleTree,
+        strategy: Strategy,
+        model: Any,  # noqa: ANN401 - nn.Module
+        source: str | Path | None,
+        batches: Iterable[Any] | None,
+        settings: BurstSettings,
+    ) -> None:
+        super().__init__(tree, strategy, model, source, batches, settings)
+        self._watched: dict[str, Any] = {}
+        self._burst: Burst | None = None
+        self.result: BurstResult | None = None
+        self.proved: Proved | None = None
+        self._stop = threading.Event()
+        self._resumed = threading.Event()
+        self._resumed.set()
+
+    def run(self, steps: int | None = None) -> int:
+        """Starts a burst on the worker thread and returns at once. An undecided result before it is discarded.
+
+        Returns:
+            The burst's number.
+
+        Raises:
+            WrongPhase: Nothing can run now; the message says why.
+            VlmFreezeError: The settings cannot be meant.
+        """
+        settings = self.settings if steps is None else replace(self.settings, steps=steps)
+        with self._lock:
+            why = self._why_not()
+            if why is not None:
+                raise not_now(why)
+            plan = self.plan
+            return self._start(
+                lambda: Burst(self._model, plan, self._batches or (), settings=settings, **self._watched),
+                settings.steps,
+            )
+
+    def _start(self, make: Callable[[], Burst], steps: int) -> int:
+        """Clears the stage and has a burst made and run on the worker; under the lock."""
+        number = self._status.burst + 1
+        self._stop.clear()
+        self._resumed.set()
+        self.result = self.proved = None
+        self.history = History(NormLayout((), (), ()))
+        self._status = RunStatus(phase="preparing", burst=number, steps=steps, default_steps=steps)
+        self._name_columns(self.plan)
+        self._worker.post(lambda: self._work(make))
+        self._tell("run")
+        return number
+
+    def _name_columns(self, plan: Plan) -> None:
+        columns = tuple(dict.fromkeys(g.component for g in plan.optimizer_groups))
+        rates = {g.component: g.lr for g in plan.optimizer_groups}
+        self._status = replace(self._status, lr_columns=columns, norm_columns=columns, rates=rates)
+
+    def pause(self) -> None:
+        """Holds the burst after the step that is being taken.
+
+        Raises:
+            WrongPhase: No burst is running.
+        """
+        with self._lock:
+            self._expect("running")
+            self._resumed.clear()
+            self._set(phase="paused")
+
+    def resume(self) -> None:
+        """Goes on after a pause.
+
+        Raises:
+            WrongPhase: The burst is not paused.
+        """
+        with self._lock:
+            self._expect("paused")
+            self._set(phase="running")
+            self._resumed.set()
+
+    def stop(self) -> None:
+        """Ends the burst between two micro-batches; asking twice, or when nothing runs, does nothing."""
+        with self._lock:
+            if self._status.phase not in ("preparing", "running", "paused", "stopping"):
+                return
+            self._stop.set()
+            self._resumed.set()
+            if self._burst is not None:
+                self._burst.stop()
+            self._set(phase="stopping")
+
+    def keep(self) -> None:
+        """Puts the trained values on the model, LoRA merged, so that the next burst starts from there.
+
+        Raises:
+            WrongPhase: There is no undecided result.
+        """
+        self._decide("kept")
+
+    def discard(self) -> None:
+        """Lets the trained values go; the model is as before the burst already.
+
+        Raises:
+            WrongPhase: There is no undecided result.
+        """
+        self._decide("discarded")
+
+    def close(self) -> None:
+        """Stops a burst, gives the model back and ends the worker."""
+        self.stop()
+        self._worker.close()
+
+    def _work(self, make: Callable[[], Burst]) -> None:
+        burst = make()
+        begun = len(burst.history)
+        with self._lock:
+            self._burst = burst
+            if self._stop.is_set():
+                burst.stop()
+        try:
+            for record in burst:
+                self.history = burst.history
+                self._see(record, burst)
+                self._between(burst)
+                while not self._resumed.wait(_LOOK):
+                    self._between(burst)
+        except VlmFreezeError as error:
+            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep. Not on a lost device.
+            # Of a burst that goes on, what a state holds may never have been put on the model.
+            if not burst.history[begun:] or isinstance(error, RestartNeeded):
+                raise
+        finally:
+            burst.close()
+            with self._lock:
+                self._burst = None
+                self.history = burst.history
+        result = burst.result()
+        if result.proof is not None:
+            self.proved = Proved(self._status.burst, result.proof)
+        with self._lock:
+            self.result = result
+            early = (
+                f"Ended after {result.history.taken} of {burst.settings.steps} steps: {result.stopped_early}"
+                + ("." if not result.stopped_early.endswith(".") else "")
+                if result.stopped_early
+                else None
+            )
+            taken = result.history.taken
+            self._over(burst, result)
+            problem = result.problem
+            self._set(
+                phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
+                message=early, verdict_after=taken, eta_seconds=None,
+                error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
+            )  # fmt: skip
+
+    def _over(self, burst: Burst, result: BurstResult) -> None:
+        """On the worker, when a burst is over and before its result is shown."""
+
+    def _between(self, burst: Burst) -> None:
+        """Between two steps, and now and then while the burst is paused; on the worker."""
+
+    def _see(self, record: StepRecord, burst: Burst) -> None:
+        recent = burst.history[-_RECENT:]
+        spent = sum(r.seconds for r in recent)
+        with self._lock:
+            per_step = spent / len(recent)
+            changes: dict[str, Any] = {
+                "step": record.step,
+                "seconds_per_step": per_step,
+                "eta_seconds": per_step * (burst.settings.steps - record.step),
+                "tokens_per_second": sum(r.input_tokens for r in recent) / spent if spent else None,
+                "memory_bytes": record.memory_bytes,
+                "rates": record.lr,
+                "answers": _answers(burst.history),
+            }
+            if burst.verdicts and not self._status.verdicts:
+                changes |= {"verdicts": burst.verdicts, "verdict_after": record.step}
+            if self._status.phase == "preparing":
+                changes["phase"] = "running"
+            self._status = replace(self._status, **changes)
+        self._tell("record")
+
+    def _decide(self, outcome: Literal["kept", "discarded"]) -> None:
+        with self._lock:
+            self._expect("deciding")
+            result = self.result
+            assert result is not None
+            self._set(phase="restoring")
+            self._worker.post(lambda: self._settle(result, outcome))
+
+    def _settle(self, result: BurstResult, outcome: str) -> None:
+        if outcome == "kept":
+            result.keep(merge=True)
+        else:
+            result.discard()
+            if self.proved is not None:
+                self.proved = replace(self.proved, restored=result.check_restored())
+        self._set(phase="idle", outcome=outcome)
+
+
+def not_now(why: str) -> WrongPhase:
+    """The refusal of a burst, with the reason."""
+    return WrongPhase(
+        "No burst can start now.",
+        expected="a plan that trains and a free model",
+        found=why,
+        remedy="Change that first.",
+    )
+
+
+def _answers(history: History) -> tuple[Answers, Answers] | None:
+    return (history.answers[0], history.answers[-1]) if history.answers else None

@@ -1,0 +1,125 @@
+"""The other end of ``session.cost_server``: starts the process, asks, ends it; where it cannot be, answers here on this thread."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+from ..core.cost import CostEstimate
+from ..core.errors import VlmFreezeError
+from ..engine.turns import short_turns
+from .cost_server import Answers, Question, Subject
+
+
+class NoEstimate(VlmFreezeError):
+    """A cost could not be estimated; nothing else is wrong."""
+
+    code = "no-estimate"
+
+
+class CostProcess:
+    """Asks one question at a time. Not for several threads at once.
+
+    Args:
+        subject: What is asked about; models that cannot be sent to another process are traced in this one.
+        own_process: Whether a process is wanted.
+    """
+
+    def __init__(self, subject: Subject, own_process: bool = True) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._here: Answers | None = None
+        self._subject = subject
+        sent = _pickled(subject) if own_process else None
+        if sent is not None:
+            self._start(sent)
+        if self._process is None:
+            self._here = Answers()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the answers come from another process."""
+        return self._process is not None
+
+    def ask(self, question: Question) -> CostEstimate:
+        """One estimate; blocks for seconds, in which other threads run.
+
+        Raises:
+            NoEstimate: There is none; the message says why.
+        """
+        if self._process is not None:
+            ok, answer = self._exchange(pickle.dumps(question))
+            if not ok:
+                raise _none(str(answer))
+            assert isinstance(answer, CostEstimate)
+            return answer
+        assert self._here is not None
+        with short_turns:
+            try:
+                self._here.take(self._subject)
+                answer = self._here.take(question)
+            except Exception as error:
+                raise _none(f"{type(error).__name__}: {error}"[:400]) from error
+        assert isinstance(answer, CostEstimate)
+        return answer
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _start(self, subject: bytes) -> None:
+        # The child must find the same package as this process, wherever that was started.
+        paths = [str(Path(__file__).resolve().parents[2]), *(p for p in sys.path if p)]
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", f"from {__package__}.cost_server import main; main()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(paths),
+                    "OMP_NUM_THREADS": "1",
+                    "CUDA_VISIBLE_DEVICES": "",
+                },
+            )
+            ok, _ = self._exchange(subject)
+        except (OSError, NoEstimate):
+            ok = False
+        if not ok:
+            self.close()
+
+    def _exchange(self, sent: bytes) -> tuple[bool, object]:
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(sent)
+            process.stdin.flush()
+            answer: tuple[bool, object] = pickle.load(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            raise _none("The process that estimates has ended.") from error
+        return answer
+
+
+def _pickled(subject: Subject) -> bytes | None:
+    try:
+        sent = pickle.dumps(subject)
+    except Exception:  # hooks and classes of a notebook's own cells cannot be sent
+        return None
+    return sent
+
+
+def _none(found: str) -> NoEstimate:
+    return NoEstimate(
+        "The cost could not be estimated.",
+        expected="a model whose code can be traced with this batch",
+        found=found,
+        remedy="vf.estimate_cost(model, strategy, batch) says more.",
+    )

@@ -1,0 +1,97 @@
+"""Looks at a session's model and data that leave both as they are: a probe, and rows of the data as the model gets them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..core.errors import WrongPhase
+from ..core.plan import Plan
+from ..core.ports import port
+from ..core.run_status import BUSY, Phase
+from ..engine.probe import probe
+from .phases import Phases
+from .shown import Preview, Probed
+
+_PROBED = ("precision", "checkpointing", "accumulation", "max_grad_norm", "seed")  # what a probe shares with the burst
+
+
+class Looking(Phases):
+    """A session that can be probed, and whose data can be read."""
+
+    _processor: Any = None
+    preview: Preview | None = None
+    probed: Probed | None = None
+
+    @property
+    def can_preview(self) -> bool:
+        """Whether rows of the data can be shown as text."""
+        return hasattr(self._batches, "preview") or (self._batches is not None and self._processor is not None)
+
+    def look_at_data(self, first: int = 0, count: int = 4) -> None:
+        """Starts to prepare a few rows of the data as the model gets them, on the worker thread; ``preview`` holds them.
+
+        Raises:
+            WrongPhase: There are no batches, or nobody who can read their tokens.
+        """
+        with self._lock:
+            readable = self.can_preview
+            if not readable or self._status.phase in BUSY:
+                raise WrongPhase(
+                    "The data cannot be shown now.",
+                    expected="batches of vf.load_batches, or batches and processor=..., while nothing runs",
+                    found=self._status.phase if readable else "batches whose tokens nobody can read",
+                    remedy="Give the processor: Workbench(model, batches, processor=processor).",
+                )
+            self._worker.post(lambda: self._preview(first, count))
+
+    def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
+        """Starts a probe of the present strategy on the worker thread; ``probed`` holds it when it is done.
+
+        A strategy that a burst would refuse is probed all the same: to name the cause is what a probe is for. An undecided
+        result stays undecided.
+
+        Args:
+            steps: Optimizer steps; the model is as before afterwards.
+            open_all: Also ask what gradient the frozen parts would receive.
+
+        Raises:
+            WrongPhase: There is nothing to probe, or the model is busy.
+        """
+        with self._lock:
+            why = self._why_idle()
+            if why is not None:
+                raise WrongPhase(
+                    "No probe can start now.",
+                    expected="a free model and batches",
+                    found=why,
+                    remedy="Change that first.",
+                )
+            plan, rev, phase = self.plan, self.rev, self._status.phase
+            self._set(phase="probing", error=None)
+            self._worker.post(lambda: self._probe(plan, rev, phase, steps, open_all))
+
+    def _preview(self, first: int, count: int) -> None:
+        try:
+            batches: Any = self._batches
+            if not hasattr(batches, "preview"):
+                batches = port("data").load_batches(batches, self._processor)
+            rows = batches.preview(first + count)[first:]
+            number = self.preview.number + 1 if self.preview else 1
+            self.preview = Preview(number, first, rows, str(getattr(batches, "report", "")))
+        except Exception as error:
+            self._fail(error, self._status.phase)
+            return
+        self._tell("preview")
+
+    def _probe(self, plan: Plan, rev: int, phase: Phase, steps: int, open_all: bool) -> None:
+        assert self._model is not None
+        assert self._batches is not None
+        settings = {name: getattr(self.settings, name) for name in _PROBED}
+        try:
+            report = probe(self._model, plan, self._batches, steps=steps, open_all=open_all, **settings)
+        except Exception as error:
+            self._fail(error, "failed" if phase == "idle" else phase)
+            return
+        self.probed = Probed(self.probed.number + 1 if self.probed else 1, rev, report)
+        self._tell("probe")
+        self._set(phase=phase)

@@ -1,0 +1,129 @@
+"""In which phase a session is, and what everything that touches its model shares: the status, the worker, failing with a way back.
+
+What is done in the phases is in ``loading``, ``looking`` and ``bursting``; the strategy is in ``desk``.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.history import History
+from ..core.norms import NormLayout
+from ..core.protocol import error_to_dict
+from ..core.run_status import BUSY, Phase, RunStatus
+from ..core.strategy import Strategy
+from ..core.tree import ModuleTree
+from ..engine.lost_device import why_lost
+from ..engine.settings import BurstSettings
+from .desk import Desk
+from .worker import Worker
+
+
+class Phases(Desk):
+    """Holds a model, and one status under the desk's lock.
+
+    Args:
+        tree: Of the model.
+        strategy: Where to start.
+        model: A model to train; None for planning alone.
+        source: Where its weights can be loaded from; None when they are here, or nowhere.
+        batches: Micro-batches; without them nothing can run.
+        settings: Of every burst.
+    """
+
+    def __init__(
+        self,
+        tree: ModuleTree,
+        strategy: Strategy,
+        model: Any,  # noqa: ANN401 - nn.Module
+        source: str | Path | None,
+        batches: Iterable[Any] | None,
+        settings: BurstSettings,
+    ) -> None:
+        super().__init__(tree, strategy)
+        self._model = model
+        self._source = source
+        self._batches = batches
+        self.settings = settings
+        self.history = History(NormLayout((), (), ()))
+        self._status = RunStatus(phase=self._rest, default_steps=settings.steps)
+        self._worker = Worker(self._fail)
+
+    @property
+    def status(self) -> RunStatus:
+        """Where the session stands."""
+        with self._lock:
+            return replace(
+                self._status, why_not=self._why_not(), rows=len(self.history), skipped=self.history.skipped,
+                can_load=self._source is not None and self._status.phase not in BUSY,
+            )  # fmt: skip
+
+    @property
+    def phase(self) -> str:
+        """The status' phase."""
+        return self._status.phase
+
+    @property
+    def _can_train(self) -> bool:
+        return self._model is not None and self._batches is not None
+
+    @property
+    def _rest(self) -> Phase:
+        return "idle" if self._can_train else "plan_only"
+
+    def _why_not(self) -> str | None:
+        return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
+
+    def _why_idle(self) -> str | None:
+        if self._model is not None and (lost := why_lost(self._model)) is not None:
+            return f"The device was lost ({lost}): restart the kernel."
+        if self._model is None:
+            return (
+                "The weights are not loaded."
+                if self._source
+                else "There are no weights: this tree was read from a config."
+            )
+        if self._batches is None:
+            return "There are no batches: Workbench(model, batches) can run."
+        if self._status.phase in BUSY:
+            return (
+                "The weights are being loaded."
+                if self._status.phase == "loading"
+                else "A probe is running."
+                if self._status.phase == "probing"
+                else "A burst is running."
+            )
+        return None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until nothing runs.
+
+        Returns:
+            False when the time was up first.
+        """
+        return self._worker.wait(timeout)
+
+    def _set(self, **changes: Any) -> None:  # noqa: ANN401 - fields of RunStatus
+        with self._lock:
+            self._status = replace(self._status, **changes)
+        self._tell("run")
+
+    def _expect(self, phase: str) -> None:
+        if self._status.phase != phase:
+            raise WrongPhase(
+                "That is not possible now.",
+                expected=f"the phase {phase!r}",
+                found=repr(self._status.phase),
+                remedy="Look at what the session is doing first.",
+            )
+
+    def _fail(self, error: BaseException, phase: Phase = "failed") -> None:
+        text = "".join(traceback.format_exception(error)) if not isinstance(error, VlmFreezeError) else ""
+        # Frames hold tensors; what is shown is text, so let the frames go.
+        traceback.clear_frames(error.__traceback__)
+        self._set(phase=phase, error={**error_to_dict(error), "traceback": text}, eta_seconds=None)
