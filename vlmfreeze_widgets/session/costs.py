@@ -25,7 +25,6 @@ from ..core.devices import Device, usable_bytes
 from ..core.history import History
 from ..core.largest_rows import largest_rows
 from ..core.plan import Plan
-from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..engine.cost_choices import Choice, cost_choices, switched
 from ..engine.skeleton import device_of, on_cpu, skeleton
@@ -217,11 +216,15 @@ class Costs:
         if isinstance(now, str) or now.is_bound:
             return
         if key not in self._largest and (device := settings.gpu or self._here) is not None:
-            found = largest_rows(lambda rows: self._peak(plan, replace(settings, rows=rows), turn), usable_bytes(device.memory_bytes))
+            found = largest_rows(
+                lambda rows: self._peak(plan, replace(settings, rows=rows), turn), usable_bytes(device.memory_bytes)
+            )
             self._keep(self._largest, key, found)
             self._told()
         if key not in self._switches:
-            effects = [e for c in cost_choices(plan, _how(settings, self._here)) if (e := self._effect(c, now, settings, turn))]
+            effects = [
+                e for c in cost_choices(plan, _how(settings, self._here)) if (e := self._effect(c, now, settings, turn))
+            ]
             self._keep(self._switches, key, tuple(sorted(effects, key=lambda e: -e.saved_bytes)))
             self._told()
 
@@ -295,7 +298,9 @@ class Costs:
 
         def copied() -> None:
             try:
-                made.append((skeleton(source.model) if source.model is not None else source.source, _first(source.batches)))
+                made.append(
+                    (skeleton(source.model) if source.model is not None else source.source, _first(source.batches))
+                )
             except Exception as error:  # on the session's worker, to which this is no failure
                 failed.append(error)
             finally:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 20a36b5c50370971d256fc5c7c1d1d18a236b89a0a4caa8b7fca7bcaa80eb7be */
+/* vlmfreeze source-hash: 1e1f4b8dab0c4e816517691605d9b29fc64b71db5bc650046456761df6a61b56 */
 var t={initialize:()=>{}},e=t;export{e as default};
