@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: c5d48c123e1200a24f35dc4b84786f2646cc50b243d14cf5900d6f62f3322bf4 */
+/* vlmfreeze source-hash: ac7353a972797d8d1c8047acf986919de30fa9aab2ac3e745e4889c18db73524 */
 var t={initialize:()=>{}},e=t;export{e as default};
