@@ -29,8 +29,8 @@ pytestmark = [
 ]
 
 MODULES = (
-    test_burst, test_checkpointing, test_data_workers, test_families, test_numerics, test_out_of_memory, test_precision, test_probe, test_resume,
-    test_trainer_parity, test_user_code,
+    test_burst, test_checkpointing, test_data_workers, test_families, test_numerics, test_out_of_memory, test_precision,
+    test_probe, test_resume, test_trainer_parity, test_user_code,
 )  # fmt: skip
 ON_A_GPU = {promise["id"] for promise in PROMISES if "G" in promise["tiers"]}
 
