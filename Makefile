@@ -6,7 +6,7 @@ VENV := .venv/bin
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test checks lint build lock clean
+.PHONY: help lab test checks gpu lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
@@ -23,6 +23,9 @@ test:   ## everything: lint, types, the page, Python, notebooks, browser
 checks: ## every promise of the engine with what was measured of it, in report.json
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py checks
+
+gpu:    ## what needs a GPU: its tests and benchmarks, 25 minutes at most (make gpu PYTHON=... for an environment of your own)
+	@PYTHON=$(PYTHON) bash benchmarks/gpu_all.sh
 
 lint:   ## ruff, mypy, ESLint and tsc only
 	@$(PYTHON) .ci/environment.py dev
