@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu_burst, gpu_cost
+from benchmarks import gpu_burst, gpu_cost, gpu_cost_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -70,7 +70,7 @@ def test_a_verdict_is_wrong_where_what_is_said_to_fit_does_not_run():
         "out_of_memory": False, "error": -0.2, "real_peak": 10, "others": {"accelerate": 5, "deepspeed": 40},
         "verdicts": tried, "real_seconds": 2.0, "foretold": {"seconds": 1.0},
     }  # fmt: skip
-    found = gpu_cost.summary([cell])
+    found = gpu_cost_table.summary([cell])
     assert found["verdicts"] == {"tried": 2, "wrong": 1}
     assert found["ours"] == {"median": 0.2, "p95": 0.2, "most_under": -0.2, "under_by_10_percent": 1}
     assert found["step_time"]["real_over_roofline"] == 2.0
