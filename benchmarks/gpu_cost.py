@@ -3,13 +3,15 @@
     python -m benchmarks.gpu_cost                           # gpu_cost.json and a table, gpu_cost.md, in benchmarks/results
     python -m benchmarks.gpu_cost --tiny --device cpu       # proves that it runs, where there is no GPU
 
-A cell is model x strategy x rows x checkpointing x dtype. It is foretold from the config alone (``vf.estimate_cost``, on the CPU,
-in other processes), and run as a burst on random weights; real is ``torch.cuda.max_memory_allocated`` beyond what was there before
-the model. For the verdicts the allocator is held to what a smaller card would leave it: the smallest card that is said to fit, and the
-largest that is said not to. Beside it stand the rule of ``accelerate estimate-memory`` (its own function, "step" of AdamW) and
-DeepSpeed's ``estimate_zero2_model_states_mem_needs`` on one GPU without offload, written here from its published source as
-4 P + 16 P / GPUs bytes for P parameters; both know neither strategy nor batch. On a CPU real is what stands plus what
-torch's allocator gave out during forward and backward.
+A cell is model x strategy x rows x checkpointing x dtype. It is foretold from the config alone (``vf.estimate_cost`` on the CPU, in
+other processes) and run as a burst on random weights; real is ``torch.cuda.max_memory_allocated`` beyond what was there before the
+model. For the verdicts the allocator is held to what a smaller card would leave it: the smallest card that is said to fit, and the
+largest that is said not to. Beside it stand the rule of ``accelerate estimate-memory`` (its own function) and DeepSpeed's
+``estimate_zero2_model_states_mem_needs`` on one GPU without offload, written here from its published source as 4 P + 16 P / GPUs
+bytes for P parameters; both know neither strategy nor batch. On a CPU real is what stands plus what torch's allocator gave out
+during forward and backward.
+
+Long because one cell's way from forecast to verdict is read in one piece; what all of them come to is in ``gpu_cost_table``.
 """
 
 from __future__ import annotations
