@@ -203,3 +203,21 @@ def test_accelerate_reads_its_configs(tmp_path):
     assert kinds == {
         "one_gpu.yaml": "NO", "ddp.yaml": "MULTI_GPU", "fsdp2.yaml": "FSDP", "zero2.yaml": "DEEPSPEED", "zero3.yaml": "DEEPSPEED",
     }  # fmt: skip
+
+
+def test_trls_trainer_has_the_losses_of_the_script(folder):
+    pytest.importorskip("trl", reason="trl is not installed")
+    strategy = STRATEGIES["LoRA beside full parts"]
+    vf.export(strategy, vf.read_tree(load_demo().model), "trl", folder=folder / "trl", use_cpu=True, disable_tqdm=True)
+    for place, at in (("by_trl", "trl"), ("by_trainer", "export0")):
+        run_script(folder, *RUN, "--output", f"../{place}", at=at)
+    pairs = zip(losses(folder / "by_trl"), losses(folder / "by_trainer"), strict=True)
+    assert max(abs(a - b) for a, b in pairs) < 1e-5
+
+
+def test_the_script_for_trl_names_its_trainer_in_the_plan():
+    tree = vf.read_tree(tiny_llava())
+    plans = {
+        to: json.loads(vf.export({"projector": "full"}, tree, to).files["plan.json"]) for to in ("trl", "hf-trainer")
+    }
+    assert {to: plan["trainer"] for to, plan in plans.items()} == {"trl": "trl", "hf-trainer": "transformers"}

@@ -155,6 +155,11 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
     notes = []
     if tree.checkpoint is None and not given.get("model"):
         notes.append("The model's folder or Hub id is not known here: pass it as --model.")
+    if any(tree.component_of(name) == "vision_tower" for name in found.names):
+        notes.append(
+            "With DeepSpeed ZeRO a step whose rows have pictures on some GPUs only can hang while the vision tower trains "
+            "(DeepSpeed#7170, ms-swift#9104): use DDP or FSDP2, or give every row a picture."
+        )
     half = tree.dtype in ("float16", "bfloat16")
     if half and found.trainable:
         notes.append(

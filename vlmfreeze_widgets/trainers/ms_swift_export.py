@@ -111,6 +111,10 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
 
 def _quirks_of_full(flags: Mapping[str, Any], tree: ModuleTree) -> list[str]:
     notes: list[str] = []
+    if flags["freeze_llm"] and "head" in tree.components:
+        notes.append(
+            "Before PR#6651 freeze_llm left lm_head training (ms-swift#6079, #5485): look at the count it prints."
+        )
     names = parameter_names(tree)
     for flag in ("freeze_parameters", "trainable_parameters"):
         for prefix in flags[flag]:
@@ -132,6 +136,7 @@ def _quirks_of_rates(flags: Mapping[str, Any], arch: Arch, found: Selection) -> 
         if flags["vit_lr"] is not None or flags["aligner_lr"] is not None:
             notes.append("Beside LoRA+, vit_lr and aligner_lr are ignored.")
     elif flags["vit_lr"] is not None or flags["aligner_lr"] is not None:
+        notes.append("With per-part rates the rate that is logged is the vision tower's alone (ms-swift#6616).")
         outside = [
             n for n in found.names if not starts_with_any(n, (*arch.aligner, *arch.vision_tower, *arch.language_model))
         ]

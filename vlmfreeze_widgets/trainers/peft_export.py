@@ -108,6 +108,11 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
         )
     else:
         notes.append(f"A LoraConfig holds no learning rate: set {rate(flags['learning_rate'])} where you train.")
+    in_tower = [path for path in found.lora if tree.component_of(path) == "vision_tower"]
+    if in_tower:
+        notes.append(
+            f"{len(in_tower)} adapters lie in the vision tower: servers refuse or misapply these, merge first (vllm#17660)."
+        )
     if found.copied:
         notes.append(
             "modules_to_save trains full copies beside the frozen originals: these modules need double memory."

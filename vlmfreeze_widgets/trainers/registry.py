@@ -56,7 +56,7 @@ TRAINERS: Mapping[str, Trainer] = {
     "llava": _trainer(
         llava, llava_export, "tune_mm_mlp_adapter", "freeze_mm_mlp_adapter", "lora_enable", "mm_projector_type"
     ),
-    "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type"),
+    "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type", "freeze_vision_model"),
     "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
     "axolotl": _trainer(axolotl, axolotl_export, "adapter", "lora_target_linear", "unfrozen_parameters", "base_model"),
     "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),

@@ -1,4 +1,8 @@
-"""zero_nlp's train_llava: one argument, ``train_type``, with three values. Everything else is fixed in its code."""
+"""zero_nlp's train_llava: one argument, ``train_type``, with three values. Everything else is fixed in its code.
+
+Its users make stages by freezing parts by hand (zero_nlp#194) and write that as ``freeze_vision_model`` and
+``freeze_language_model``; these are read here, and are not among the arguments of its own code.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ from .selection import Selection
 NAME = "zero_nlp"
 FLAGS: Mapping[str, Flag] = {
     "train_type": Flag("text", "none"),
+    "freeze_vision_model": Flag("bool", False),
+    "freeze_language_model": Flag("bool", False),
     "transformers_version": Flag("text", "4"),
     "learning_rate": Flag("float", 5e-5),
     "weight_decay": Flag("float", 0.0),
@@ -55,8 +61,10 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
             found=f"transformers {flags['transformers_version']}",
             remedy="Run it with transformers 4, for which it was written.",
         )
-    tower = tree.components.get("vision_tower", ()) if kind == "freeze_vision" else ()
-    inside = tuple(f"{path}." for path in tower)
+    # What it calls the language model holds embeddings and head too.
+    frozen = ["vision_tower"] if kind == "freeze_vision" or flags["freeze_vision_model"] else []
+    frozen += ["language_model", "embeddings", "head"] if flags["freeze_language_model"] else []
+    inside = tuple(f"{path}." for name in frozen for path in tree.components.get(name, ()))
     return Selection(chosen(parameter_names(tree), lambda name: not name.startswith(inside))).at_rate(
         flags["learning_rate"]
     )

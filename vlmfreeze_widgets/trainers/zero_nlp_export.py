@@ -28,6 +28,19 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
     """What of these arguments is other than it looks."""
     flags = read_flags(given, FLAGS, NAME)
     kind = flags["train_type"]
+    by_hand = [name for name in ("freeze_vision_model", "freeze_language_model") if flags[name]]
+    notes = []
+    if by_hand and kind == "use_lora":
+        notes.append(f"{' and '.join(by_hand)} beside use_lora: PEFT has frozen these parts already.")
+    elif by_hand:
+        notes.append(
+            f"{' and '.join(by_hand)}: its code has no such argument; its users freeze these parts by hand to train in stages "
+            "(zero_nlp#194)."
+        )
+    return notes + _of_kind(kind, tree, found)
+
+
+def _of_kind(kind: str, tree: ModuleTree, found: Selection) -> list[str]:
     if kind == "use_lora":
         leaked = [path for path in found.lora if tree.component_of(path) == "vision_tower"]
         return [
