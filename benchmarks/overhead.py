@@ -1,12 +1,19 @@
 """What watching costs: the step time of several ways to train over a bare loop's (with clipping), in this process, taking turns.
 
     python benchmarks/overhead.py [--steps 40] [--device cpu|cuda] [--out benchmarks/results/overhead.json]
+    python benchmarks/overhead.py --memory-only --out benchmarks/results/overhead.json     # keeps the times that are there
 
 The bare loop is forward, backward, clip_grad_norm_, AdamW step and loss.item(). Beside it: the burst; the burst with everything
 on (held-out loss, retention, update ratios); the burst with cached features of the frozen tower; Hugging Face's Trainer; and the
 Trainer with a histogram of every gradient at every step, as trackers make them. All train the same parameters of copies of one
 model on the same batch; they take turns and the median of the pairwise ratios is printed. On a CPU the time is CPU time:
 neighbours do not count.
+
+Peak memory is taken of each way, in a process of its own: on a GPU the most that torch had allocated, on a CPU the highest
+resident set beyond that of the process before the model was made. A burst keeps the start of what trains in host memory, to give it
+back; on a CPU that is the memory that is measured.
+
+Long because six ways to train stand side by side, to be compared line by line.
 """
 
 from __future__ import annotations
@@ -16,9 +23,12 @@ import copy
 import json
 import platform
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +45,8 @@ from transformers import (
 )
 
 import vlmfreeze_widgets as vf
+
+STRATEGY = vf.Strategy(dict.fromkeys(("projector", "language_model", "embeddings", "head"), "full"))
 
 
 def clock() -> float:
@@ -73,13 +85,11 @@ def large_model() -> tuple[Any, dict[str, torch.Tensor]]:
 
 
 def bare_steps(model: Any, batch: dict[str, torch.Tensor], names: frozenset[str], device: torch.device):
-    """A generator of step times of the bare loop."""
+    """A generator of step times of the bare loop; the model stays trained."""
     model.train()
-    flags = [(p, p.requires_grad) for p in model.parameters()]
     for name, p in model.named_parameters():
         p.requires_grad_(name in names)
     wanted = [p for p in model.parameters() if p.requires_grad]
-    kept = [p.detach().clone() for p in wanted]
     optimizer = torch.optim.AdamW(wanted, lr=1e-5, weight_decay=0.0)
     while True:
         began = clock()
@@ -92,12 +102,6 @@ def bare_steps(model: Any, batch: dict[str, torch.Tensor], names: frozenset[str]
         loss.item()
         if (yield clock() - began) == "stop":
             break
-    with torch.no_grad():
-        for p, k in zip(wanted, kept, strict=True):
-            p.copy_(k)
-            p.grad = None
-    for p, flag in flags:
-        p.requires_grad_(flag)
     yield 0.0
 
 
@@ -167,27 +171,77 @@ def trainer_steps(
     yield 0.0
 
 
-def compare(
+def subject(name: str) -> tuple[Any, dict[str, torch.Tensor]]:
+    """One of the two models, and a batch for it; the same every time."""
+    torch.manual_seed(0)
+    if name == "100M":
+        return large_model()
+    demo = vf.demo()
+    return demo.model, demo.batches[0]
+
+
+def ways_of(
     model: Any, batch: dict[str, torch.Tensor], strategy: vf.Strategy, steps: int, device: torch.device
-) -> dict[str, Any]:
-    """Median step times and ratios; every way has a copy of the model, with its own optimizer state."""
+) -> dict[str, Callable[[Any], Any]]:
+    """Name -> makes, of a model of its own, a generator of step times."""
     plan = vf.resolve(strategy, vf.read_tree(model))
     text = {k: v for k, v in batch.items() if k != "pixel_values"}
     text["input_ids"] = text["input_ids"].clone().masked_fill(text["input_ids"] == model.config.image_token_id, 5)
     options: dict[str, Any] = {"steps": steps + 100, "lr": 1e-5}
     watched = {"eval_batches": [batch], "retention_batches": [text]}
-
-    def copied() -> Any:
-        return copy.deepcopy(model)
-
-    ways = {
-        "bare loop": bare_steps(copied(), batch, plan.trainable, device),
-        "burst": burst_steps(vf.Burst(copied(), strategy, [batch], **options)),
-        "burst, everything watched": burst_steps(vf.Burst(copied(), strategy, [batch], **options, **watched)),
-        "burst, cached features": burst_steps(vf.Burst(copied(), strategy, [batch], cache_features=True, **options)),
-        "Trainer": trainer_steps(copied(), batch, plan.trainable, steps, False, device),
-        "Trainer, histograms": trainer_steps(copied(), batch, plan.trainable, steps, True, device),
+    return {
+        "bare loop": lambda own: bare_steps(own, batch, plan.trainable, device),
+        "burst": lambda own: burst_steps(vf.Burst(own, strategy, [batch], **options)),
+        "burst, everything watched": lambda own: burst_steps(vf.Burst(own, strategy, [batch], **options, **watched)),
+        "burst, cached features": lambda own: burst_steps(
+            vf.Burst(own, strategy, [batch], cache_features=True, **options)
+        ),
+        "Trainer": lambda own: trainer_steps(own, batch, plan.trainable, steps, False, device),
+        "Trainer, histograms": lambda own: trainer_steps(own, batch, plan.trainable, steps, True, device),
     }
+
+
+def peak(name: str, way: str, device: torch.device) -> int:
+    """Bytes at the worst moment of eight steps of one way, model included; meant for a process of its own."""
+    Path("/proc/self/clear_refs").write_text("5")  # the highest resident set counts from here
+    before = _resident("VmRSS")
+    model, batch = subject(name)
+    model = model.to(device)
+    steps = ways_of(model, batch, STRATEGY, 8, device)[way](model)
+    for _ in range(8):
+        next(steps)
+    steps.send("stop")
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _resident("VmHWM") - before
+
+
+def _resident(field: str) -> int:
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith(field)).split()[1])
+
+
+def peaks(name: str, ways: Iterable[str], device: torch.device) -> dict[str, dict[str, float]]:
+    """Way -> megabytes, and the ratio to the bare loop's."""
+    found = {}
+    for way in ways:
+        command = [sys.executable, __file__, "--device", device.type, "--peak", name, way]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found[way] = int(said.splitlines()[-1])
+        print(
+            f"{name:<6} {way:<28} {found[way] / 1e6:>9.1f} MB  ratio {found[way] / found['bare loop']:.3f}", flush=True
+        )
+    return {
+        way: {"peak_mb": round(n / 1e6, 1), "memory_ratio": round(n / found["bare loop"], 4)}
+        for way, n in found.items()
+    }
+
+
+def compare(
+    model: Any, batch: dict[str, torch.Tensor], strategy: vf.Strategy, steps: int, device: torch.device
+) -> dict[str, Any]:
+    """Median step times and ratios; every way has a copy of the model, with its own optimizer state."""
+    plan = vf.resolve(strategy, vf.read_tree(model))
+    makers = ways_of(model, batch, strategy, steps, device)
+    ways = {name: make(copy.deepcopy(model)) for name, make in makers.items()}
     for _ in range(4):  # the verdict at step 3 is paid once, not per step
         for way in ways.values():
             next(way)
@@ -221,30 +275,37 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--memory-only", action="store_true", help="measure memory; keep the times that --out holds")
+    parser.add_argument("--peak", nargs=2, metavar=("MODEL", "WAY"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     device = torch.device(args.device)
-    torch.manual_seed(0)
-    demo = vf.demo()
-    everything = vf.Strategy(dict.fromkeys(("projector", "language_model", "embeddings", "head"), "full"))
-    results = {}
-    for name, (model, batch) in {"tiny": (demo.model, demo.batches[0]), "100M": large_model()}.items():
-        moved = model.to(device)
-        rounds = args.steps * (4 if name == "tiny" else 1)
-        results[name] = compare(moved, batch, everything, rounds, device)
-        for way, row in results[name]["ways"].items():
-            print(
-                f"{name:<6} {way:<28} {row['median_ms']:>9.2f} ms  mean {row['mean_ms']:>9.2f} ms  ratio {row['ratio']:.3f}"
-            )
-    report = {
+    if args.peak:
+        print(peak(*args.peak, device))
+        return
+    report: dict[str, Any] = {
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "results": results,
+        "results": {},
     }
-    if args.out:
-        args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if args.memory_only and args.out and args.out.exists():
+        report = json.loads(args.out.read_text(encoding="utf-8"))
+    for name in ("tiny", "100M"):
+        if not args.memory_only:
+            model, batch = subject(name)
+            rounds = args.steps * (4 if name == "tiny" else 1)
+            report["results"][name] = compare(model.to(device), batch, STRATEGY, rounds, device)
+            for way, row in report["results"][name]["ways"].items():
+                print(
+                    f"{name:<6} {way:<28} {row['median_ms']:>9.2f} ms  mean {row['mean_ms']:>9.2f} ms  ratio {row['ratio']:.3f}"
+                )
+        ways = report["results"][name]["ways"]
+        for way, found in peaks(name, ways, device).items():
+            ways[way] |= found
+        if args.out:
+            args.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

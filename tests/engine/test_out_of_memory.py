@@ -12,6 +12,7 @@ from tests import where
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadBatch, OutOfMemory
 from vlmfreeze_widgets.engine import burst as burst_module
+from vlmfreeze_widgets.engine import step_undo
 from vlmfreeze_widgets.engine.out_of_memory import is_out_of_memory
 from vlmfreeze_widgets.engine.repeated_rows import repeat_rows
 
@@ -61,10 +62,14 @@ def hungry():
         made.append(Hungry(*args, **kwargs))
         return made[-1]
 
+    def undo():
+        for h in made:
+            if hasattr(h, "patch"):
+                h.patch.undo()
+
+    make.undo = undo
     yield make
-    for h in made:
-        if hasattr(h, "patch"):
-            h.patch.undo()
+    undo()
 
 
 @pytest.mark.parametrize("error", [CUDA, CPU], ids=["cuda", "cpu"])
@@ -130,6 +135,48 @@ def test_steps_before_it_are_kept(hungry):
     wanted.run()
     assert burst.result().history.taken == 3
     assert all(torch.equal(v, wanted.trained_values[n]) for n, v in burst.trained_values.items())
+
+
+def three_such_steps(model, data, hungry):
+    """What the same optimizer, which adds 1 before each step, makes of three steps without an error."""
+    hungry(model, "optimizer", RuntimeError("never"), at=10**6)
+    burst = vf.Burst(model, STRATEGY, data, steps=3)
+    burst.run()
+    hungry.undo()
+    return burst.trained_values
+
+
+@pytest.mark.check("F1")
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "masters"])
+def test_an_update_that_an_error_breaks_off_is_taken_back(half, hungry):
+    def made():
+        return tiny_llava().bfloat16() if half else tiny_llava()
+
+    data = [{k: v.bfloat16() if half and v.is_floating_point() else v for k, v in b.items()} for b in batches()]
+    wanted = three_such_steps(made(), data, hungry)
+    model = made()
+    before = fingerprint(model)
+    hungry(model, "optimizer", RuntimeError("not of memory"), at=4)
+    burst = vf.Burst(model, STRATEGY, data, steps=9)
+    with pytest.raises(RuntimeError, match="not of memory"):
+        burst.run()
+    assert burst.history.taken == 3
+    assert all(torch.equal(v, wanted[n]) for n, v in burst.trained_values.items())
+    assert burst.history.tainted == []
+    assert fingerprint(model) == before
+
+
+@pytest.mark.control("F1")
+def test_the_control_of_what_is_too_large_to_copy_the_broken_update_stays_and_is_told(hungry, monkeypatch):
+    monkeypatch.setattr(step_undo, "_MOST", {"cpu": 0, "cuda": 0})
+    wanted = three_such_steps(tiny_llava(), batches(), hungry)
+    model = tiny_llava()
+    hungry(model, "optimizer", RuntimeError("not of memory"), at=4)
+    burst = vf.Burst(model, STRATEGY, batches(), steps=9)
+    with pytest.raises(RuntimeError, match="not of memory"):
+        burst.run()
+    assert any(not torch.equal(v, wanted[n]) for n, v in burst.trained_values.items())
+    assert burst.history.tainted == ["Step 4 broke off while the weights were moving."]
 
 
 @pytest.mark.check("F1")

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tests.launch.processes import accelerated, finished
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets import Burst, follow, write_recipe
+from vlmfreeze_widgets.engine.masters import Masters
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(200)]
 STRATEGIES = {
@@ -185,3 +186,18 @@ def test_shards_are_shards_and_copies_are_copies(runs):
 def test_the_run_leaves_no_scratch_files(runs):
     names = {p.name for p in runs["ddp", "tower"].iterdir()}
     assert names == {"history.jsonl", "status.json", "result", "held0.json", "held1.json"}
+
+
+def test_a_spoilt_batch_of_another_process_is_named_by_the_first():
+    """With two processes each takes every other micro-batch; the one that writes the message is the first."""
+    from vlmfreeze_widgets.engine.micro_batches import MicroBatches
+    from vlmfreeze_widgets.launch.shared_step import SharedStep, SharedStepResult
+
+    data = batches(2)
+    data[1]["pixel_values"][0, 0, 0, 0] = float("nan")
+    step = SharedStep.__new__(SharedStep)
+    step._scaler = None
+    step._masters = Masters([])
+    shown = SharedStepResult(float("nan"), (), float("nan"), False)
+    found = step._not_taken(shown, 3, MicroBatches(data).take(2))
+    assert "pixel_values of micro-batch 1" in found.problem

@@ -22,6 +22,7 @@ from .micro_batches import MicroBatch, non_finite_inputs
 from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
 from .precision import UpdateMeter
+from .step_undo import StepUndo
 from .uninterrupted import SteadyHand
 from .update_ratio import UpdateRatio
 
@@ -88,6 +89,7 @@ class TrainingStep:
         """Measures the next step when it is set."""
         self._updates: UpdateNorms | None = None
         self._hand = hand or SteadyHand(self._device)
+        self._undo = StepUndo(masters.tensors)
         self.moving = False
         """Whether weights are being moved right now; stays True when an error came meanwhile."""
 
@@ -149,9 +151,17 @@ class TrainingStep:
             self._meter.before()
         if self.ratio is not None:
             self.ratio.before()
-        self._optimizer.step()
-        self._updates = self.ratio.after() if self.ratio is not None else None
-        self._masters.give_values()
+        self._undo.keep()
+        try:
+            self._optimizer.step()
+            self._updates = self.ratio.after() if self.ratio is not None else None
+            self._masters.give_values()
+        except Exception:
+            if self._undo.put_back():
+                self._masters.give_values()
+                self.moving = False
+            raise
+        self._undo.forget()
         if self._meter is not None:
             self._meter.after()
         if self._scaler is not None:
