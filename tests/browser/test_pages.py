@@ -208,6 +208,13 @@ def test_every_component_is_reached_by_mouse_and_by_keyboard(page, width, height
     assert wanted <= reached
 
 
+@pytest.mark.control("L6")
+def test_a_part_that_no_pixel_shows_is_noticed(page):
+    mount(page, "freezemap", traits(Tree()))
+    with pytest.raises(AssertionError, match="nothing on the map"):
+        find(page, "audio tower")
+
+
 @pytest.mark.check("L4")
 def test_thirty_thousand_modules_stay_fluid(page):
     tree = Tree(3300)

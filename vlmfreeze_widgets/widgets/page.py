@@ -85,6 +85,7 @@ class SessionPage(anywidget.AnyWidget):
             self._outbox.close()
             if self.commands is not None:
                 self.commands.close()
+            self.layout.close()
         super().close()
 
     def _changed(self, _: Change) -> None:
