@@ -69,6 +69,13 @@ def fingerprint(model: nn.Module) -> dict[str, Any]:
     }
 
 
+def differences(after: dict[str, Any], before: dict[str, Any]) -> int:
+    """How many entries of two fingerprints differ, or are in only one."""
+    return sum(
+        after[kind].get(name) != before[kind].get(name) for kind in before for name in {*before[kind], *after[kind]}
+    )
+
+
 def sha(tensor: torch.Tensor) -> str:
     """SHA-256 of a tensor's bytes."""
     flat = tensor.detach().contiguous().reshape(-1).cpu()

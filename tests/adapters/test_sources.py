@@ -1,6 +1,7 @@
 """Whatever names a model: folders, shards, the Hub cache, hostile configs. No weight is read, no code is run."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -180,9 +181,12 @@ def test_a_real_cache_is_read(folder, tmp_path, monkeypatch):
 
 
 @pytest.mark.check("F19")
-def test_an_id_that_nobody_has_names_its_neighbours_in_the_catalogue():
+def test_an_id_that_nobody_has_names_its_neighbours_in_the_catalogue(figure):
+    started = time.monotonic()
     with pytest.raises(BadSource, match="Neither the local cache nor the network") as caught:
         vf.read_tree("Qwen/Qwen2.5-VL-8B-Instruct")
+    figure(time.monotonic() - started)
+    assert time.monotonic() - started <= 2
     assert "Qwen/Qwen2.5-VL-7B-Instruct" in caught.value.remedy
 
 

@@ -56,7 +56,7 @@ def chromium() -> str:
 class Lab:
     """A running JupyterLab server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ class Lab:
             [
                 sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
                 f"--ServerApp.port={self.port}", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}",
-                "--LabApp.expose_app_in_browser=True", "--ServerApp.disable_check_xsrf=True",
+                "--LabApp.expose_app_in_browser=True", "--ServerApp.disable_check_xsrf=True", *options,
             ],
             env=env, stdout=self.log, stderr=subprocess.STDOUT,
         )  # fmt: skip
@@ -181,9 +181,9 @@ class LabPage:
 
 
 @contextmanager
-def running_lab(folder: Path) -> Iterator[Lab]:
+def running_lab(folder: Path, *options: str) -> Iterator[Lab]:
     """A JupyterLab for as long as the block."""
-    lab = Lab(folder)
+    lab = Lab(folder, *options)
     try:
         yield lab
     finally:

@@ -191,7 +191,7 @@ def test_stop_reaches_python_while_a_cell_is_busy(page):
 
 
 @pytest.mark.check("S11")
-def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
+def test_a_reload_in_the_middle_catches_up_without_a_gap(page, figure):
     page.open("bench.ipynb")
     page.run_all()
     page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
@@ -205,10 +205,11 @@ def test_a_reload_in_the_middle_catches_up_without_a_gap(page):
     page.py("bench.stop()")
     wait_for(lambda: page.py("bench.session.phase") == "deciding", 3)
     wait_for(lambda: points(page) == page.py("len(bench.history)"), 2, "all rows")
+    figure(abs(points(page) - page.py("len(bench.history)")))
 
 
 @pytest.mark.check("F17")
-def test_twenty_thousand_changes_end_with_page_and_python_in_agreement(page):
+def test_twenty_thousand_changes_end_with_page_and_python_in_agreement(page, figure):
     page.open("bench.ipynb")
     page.run_all()
     page.do(
@@ -222,7 +223,9 @@ thread = threading.Thread(target=hammer); thread.start(); thread.join()
 """,
         120,
     )
+    asked = time.monotonic()
     wait_for(lambda: "update 19999" in page.page.locator(".vf-burst").inner_text(), 2, "the last update")
+    figure(time.monotonic() - asked)
 
 
 def test_the_map_alone_sets_a_strategy(page):

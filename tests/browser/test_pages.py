@@ -81,9 +81,10 @@ def tuned(page: Page) -> list[tuple[list[str], str]]:
 
 
 @pytest.mark.check("L8")
-def test_the_first_picture_is_there_within_two_seconds(page):
+def test_the_first_picture_is_there_within_two_seconds(page, figure):
     mount(page, "workbench", traits(Tree()))
     assert page.evaluate("() => ready") < 1000
+    figure(page.evaluate("() => painted") / 1000)
     assert page.evaluate("() => painted") < 2000
     colours = {tuple(page.evaluate(PIXEL, [x, 200])) for x in range(10, 690, 7)}
     assert len(colours) > 3
@@ -188,7 +189,7 @@ def test_the_theme_of_the_host_is_followed_while_it_changes(page):
 
 @pytest.mark.check("L6")
 @pytest.mark.parametrize(("width", "height"), [(1000, 600), (600, 400)])
-def test_every_component_is_reached_by_mouse_and_by_keyboard(page, width, height):
+def test_every_component_is_reached_by_mouse_and_by_keyboard(page, width, height, figure):
     mount(page, "freezemap", traits(Tree(), height=height), width=width + 28)
     for area in ("linear", "sqrt", "log"):
         page.get_by_label("area").select_option(area)
@@ -205,11 +206,19 @@ def test_every_component_is_reached_by_mouse_and_by_keyboard(page, width, height
         reached.add(page.locator(".vf-path").inner_text())
         if wanted <= reached:
             break
+    figure(len(wanted - reached))
     assert wanted <= reached
 
 
+@pytest.mark.control("L6")
+def test_a_part_that_no_pixel_shows_is_noticed(page):
+    mount(page, "freezemap", traits(Tree()))
+    with pytest.raises(AssertionError, match="nothing on the map"):
+        find(page, "audio tower")
+
+
 @pytest.mark.check("L4")
-def test_thirty_thousand_modules_stay_fluid(page):
+def test_thirty_thousand_modules_stay_fluid(page, figure):
     tree = Tree(3300)
     assert len(tree.names) > 29_000
     mount(page, "workbench", traits(tree, height=600))
@@ -237,6 +246,7 @@ def test_thirty_thousand_modules_stay_fluid(page):
     assert worst["hover"] < 250, (
         "a hover does not lay the map out anew; how long it takes is measured by benchmarks/tree.py"
     )
+    figure(worst["recolour"])
     assert worst["recolour"] < 400
 
 

@@ -12,7 +12,7 @@ from nbconvert import HTMLExporter
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.lab import FLAGS, LabPage, chromium, running_lab
+from tests.browser.lab import CONNECTED, FLAGS, LabPage, chromium, running_lab
 
 pytestmark = pytest.mark.lab
 STATE = "application/vnd.jupyter.widget-state+json"
@@ -141,10 +141,11 @@ def test_jupyterlab_without_a_kernel_shows_the_picture_asks_nobody_and_makes_roo
     figure(len(without_kernel.asked), "X3")
     assert ours(without_kernel.errors) == []
     assert without_kernel.asked == []
-    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.changeKernel({name: 'python3'})")
+    without_kernel.open("saved.ipynb")
+    page.wait_for_function(CONNECTED, timeout=60_000)
+    page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     without_kernel.run_all()
-    page.screenshot(path="/tmp/chk/shot.png")
-    expect(page.locator(".vf-map canvas").first).to_be_visible(timeout=30_000)
+    expect(page.locator(".vf-map canvas").first).to_be_visible(timeout=60_000)
     expect(page.locator(PICTURE)).to_be_hidden()
     page.evaluate("""() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
       {code: "bench.close()"}).done""")
@@ -159,3 +160,13 @@ def test_a_saved_notebook_is_small_and_holds_no_weights(saved, figure):
     assert outputs <= 1.0, "megabytes of a notebook with one workbench, its live state and its picture"
     kinds = {key for o in saved.cells[0].outputs for key in o["data"]}
     assert kinds == {"text/plain", "text/html", VIEW}
+
+
+@pytest.mark.control("X3")
+def test_a_page_that_asks_another_machine_is_noticed(browser):
+    context = browser.new_context()
+    page, asked = context.new_page(), []
+    page.on("request", lambda r: asked.append(r.url))
+    page.set_content("<img src='http://pictures.example/a.png'>")
+    assert asked == ["http://pictures.example/a.png"]
+    context.close()

@@ -106,7 +106,7 @@ class _Report:
             self._tallies[name].controls += report.passed
             self._tallies[name].failed += report.failed
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
         denied = self._tallies["X16"]
         denied.figures.append(len(self._outbound.attempts))
         denied.reasons += self._outbound.attempts[:3]
@@ -117,7 +117,9 @@ class _Report:
         counts = {status: sum(row["status"] == status for row in self._rows) for status in ("pass", "fail", "not run")}
         machine = {"python": platform.python_version(), "torch": torch.__version__, "gpu": torch.cuda.is_available()}
         seconds = round(time.monotonic() - self._began, 1)
-        text = json.dumps({"counts": counts, "machine": machine, "seconds": seconds, "checks": self._rows}, indent=1)
+        # Broken off, it holds what ran until then, and is no report of all.
+        about = {"complete": exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), "seconds": seconds}
+        text = json.dumps({"counts": counts, **about, "machine": machine, "checks": self._rows}, indent=1)
         self._path.write_text(text + "\n", encoding="utf-8")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401 - pytest's own

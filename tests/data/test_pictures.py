@@ -107,10 +107,11 @@ def folder(tmp_path):
 
 
 @pytest.mark.check("B12")
-def test_each_is_used_or_listed_by_its_name_and_the_rest_goes_on(folder):
+def test_each_is_used_or_listed_by_its_name_and_the_rest_goes_on(folder, figure):
     names = [*USED, *LEFT_OUT]
     batches = vf.load_batches([llava_row(n, "What?", "No.") for n in names], make_processor("llava"), image_root=folder)
     report = batches.report
+    figure(len(names) - report.rows_kept - report.rows_dropped)
     assert (report.rows_read, report.rows_kept, report.rows_dropped) == (len(names), len(USED), len(LEFT_OUT))
     for dropped, (name, (_, reason)) in zip(report.dropped, LEFT_OUT.items(), strict=True):
         assert repr(name) in dropped.reason and reason in dropped.reason, dropped
@@ -154,17 +155,19 @@ def test_the_cap_on_pixels_is_the_persons_to_set():
 
 
 @pytest.mark.check("X10")
-def test_bombs_cost_no_memory():
+def test_bombs_cost_no_memory(figure):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for name in ("bomb.png", "wide-bomb.png", "bomb.gif"):
         with pytest.raises(BadRow):
             PictureLoader().load(PictureRef(name, LEFT_OUT[name][0]))
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 50
+    taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    figure(taken)
+    assert taken < 50
 
 
 @pytest.mark.check("X10")
 @pytest.mark.parametrize(("mode", "kind"), [("RGBA", "PNG"), ("RGB", "PNG"), ("CMYK", "JPEG"), ("I;16", "PNG")])
-def test_the_largest_picture_that_is_read_takes_less_than_300_mb(mode, kind, tmp_path):
+def test_the_largest_picture_that_is_read_takes_less_than_300_mb(mode, kind, tmp_path, figure):
     width, height = 6400, 6250
     Image.new(mode, (width, height)).save(tmp_path / "big", kind)
     program = (
@@ -181,6 +184,7 @@ def test_the_largest_picture_that_is_read_takes_less_than_300_mb(mode, kind, tmp
     done = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
     )
+    figure(float(done.stdout))
     assert float(done.stdout) < 300
 
 

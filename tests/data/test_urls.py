@@ -32,8 +32,10 @@ def refused(url="https://pictures.example/a.png", **ways):
 
 @pytest.mark.check("X9")
 @pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_is_not_public_is_not_connected_to(address):
-    assert "not public" in refused(resolve=lambda *_: [address])
+def test_an_address_that_is_not_public_is_not_connected_to(address, figure):
+    reason = refused(resolve=lambda *_: [address])
+    figure("not public" not in reason)
+    assert "not public" in reason
 
 
 @pytest.mark.check("X9")

@@ -9,7 +9,7 @@ from torch import nn
 
 import vlmfreeze_widgets as vf
 from tests import where
-from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
+from tests.tiny import batch, batches, differences, fingerprint, sha, tiny_llava
 from vlmfreeze_widgets.core.errors import (
     BadBatch,
     ModelBusy,
@@ -67,14 +67,17 @@ def test_the_plain_loop_with_another_rate_differs():
     "strategy", [PROJECTOR, MIXED, {"vision_tower": "full", "head": "lora"}, {"embeddings": "lora", "head": "full"}]
 )
 @pytest.mark.check("S1", "S2")
-def test_the_model_is_as_before_in_every_respect(strategy):
+def test_the_model_is_as_before_in_every_respect(strategy, figure):
     model = tiny_llava()
     model.eval()
     model.model.vision_tower.requires_grad_(False)
     model.lm_head.register_forward_hook(lambda *_: None)
     before = fingerprint(model)
     vf.Burst(model, strategy, batches(), steps=6, lr=1e-2).run()
-    assert fingerprint(model) == before
+    after = fingerprint(model)
+    figure(differences({"values": after["values"]}, {"values": before["values"]}), "S1")
+    figure(differences(after, before), "S2")
+    assert after == before
 
 
 @pytest.mark.check("S1", "S2")
@@ -112,12 +115,13 @@ def test_a_stale_gradient_of_a_frozen_part_never_moves_it():
 
 
 @pytest.mark.check("N7")
-def test_accumulation_is_correct_by_tokens_and_the_naive_way_is_not():
+def test_accumulation_is_correct_by_tokens_and_the_naive_way_is_not(figure):
     rows = batch(rows=8)
     rows["labels"][1, 8:] = rows["labels"][5, 7:] = -100
     whole, single = [rows], [{k: v[i : i + 1] for k, v in rows.items()} for i in range(8)]
     one = vf.Burst(tiny_llava(), PROJECTOR, whole, steps=5, lr=1e-2).run().history
     eight = vf.Burst(tiny_llava(), PROJECTOR, single, steps=5, accumulation=8, lr=1e-2).run().history
+    figure(max(abs(a.loss - b.loss) for a, b in zip(eight, one, strict=True)))
     assert [r.loss for r in eight] == pytest.approx([r.loss for r in one], abs=1e-5)
     assert [r.grad_norm for r in eight] == pytest.approx([r.grad_norm for r in one], rel=1e-4)
     model = tiny_llava()
@@ -154,16 +158,18 @@ def test_lora_starts_as_the_model_itself():
 
 
 @pytest.mark.check("N19")
-def test_the_same_seed_gives_the_same_burst_and_another_does_not():
+def test_the_same_seed_gives_the_same_burst_and_another_does_not(figure):
     def run(seed):
         return [r.loss for r in vf.Burst(tiny_llava(dropout=0.3), MIXED, batches(), steps=5, seed=seed).run().history]
 
-    assert run(1) == run(1)
+    first, again = run(1), run(1)
+    figure(sum(a != b for a, b in zip(first, again, strict=True)))
+    assert first == again
     assert run(1) != run(2)
 
 
 @pytest.mark.check("N20")
-def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone():
+def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone(figure):
     def run(draw):
         torch.manual_seed(5)
         losses = []
@@ -176,15 +182,18 @@ def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone()
     quiet, stream = run(False)
     noisy, _ = run(True)
     torch.manual_seed(5)
+    untouched = torch.rand(3)
+    figure(sum(a != b for a, b in zip(quiet, noisy, strict=True)) + int((stream != untouched).sum()))
     assert quiet == noisy
-    assert torch.equal(stream, torch.rand(3, device=where.DEVICE))
+    assert torch.equal(stream, untouched)
 
 
 @pytest.mark.check("N21")
-def test_other_threads_settings_do_not_reach_the_burst():
+def test_other_threads_settings_do_not_reach_the_burst(figure):
     wanted = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
     with torch.no_grad(), torch.autocast(where.DEVICE.type, torch.bfloat16):
         found = [r.loss for r in vf.Burst(tiny_llava(), PROJECTOR, batches(), steps=3).run().history]
+    figure(sum(a != b for a, b in zip(found, wanted, strict=True)))
     assert found == wanted
 
 
@@ -304,21 +313,25 @@ def test_bad_data_gets_a_clear_error_and_the_model_is_untouched(spoil, error):
 
 
 @pytest.mark.check("N18")
-def test_nan_at_step_three_stops_there_after_two_steps_that_were_taken():
+def test_nan_at_step_three_stops_there_after_two_steps_that_were_taken(figure):
     model = tiny_llava()
     before = fingerprint(model)
     burst = vf.Burst(model, PROJECTOR, [*batches(2), nan(batch())], steps=10)
     with pytest.raises(NonFiniteLoss, match="Step 3 .*pixel_values of micro-batch 2"):
         burst.run()
+    figure(burst.history[-1].step - 3)
     assert burst.history.taken == 2
     assert fingerprint(model) == before
 
 
 @pytest.mark.check("N17")
-def test_a_micro_batch_without_label_tokens_is_skipped_and_counted():
+def test_a_micro_batch_without_label_tokens_is_skipped_and_counted(figure):
     data = [batch(0), masked(batch(1)), batch(2)]
-    mixed = vf.Burst(tiny_llava(), PROJECTOR, data, steps=4).run().history
-    clean = vf.Burst(tiny_llava(), PROJECTOR, [batch(0), batch(2)], steps=4).run().history
+    bursts = [vf.Burst(tiny_llava(), PROJECTOR, given, steps=4) for given in (data, [batch(0), batch(2)])]
+    mixed, clean = (burst.run().history for burst in bursts)
+    with_it, without = (burst.trained_values for burst in bursts)
+    figure(sum(int((with_it[n] != without[n]).sum()) for n in without))
+    assert all(torch.equal(with_it[n], without[n]) for n in without)
     assert [r.loss for r in mixed] == [r.loss for r in clean]
     assert mixed.skipped == 2
 
@@ -373,7 +386,7 @@ def test_stopping_ends_between_two_micro_batches():
 
 
 @pytest.mark.check("F7")
-def test_a_user_error_in_the_model_leaves_it_reverted():
+def test_a_user_error_in_the_model_leaves_it_reverted(figure):
     model = tiny_llava()
     before = fingerprint(model)
     count = iter(range(100))
@@ -386,17 +399,19 @@ def test_a_user_error_in_the_model_leaves_it_reverted():
     with pytest.raises(RuntimeError, match="boom"):
         vf.Burst(model, MIXED, batches(), steps=10).run()
     handle.remove()
+    figure(differences(fingerprint(model), before))
     assert fingerprint(model) == before
 
 
 @pytest.mark.check("N10")
-def test_recording_does_not_change_what_is_trained():
+def test_recording_does_not_change_what_is_trained(figure):
     watched, alone = tiny_llava(), tiny_llava()
     for record in (burst := vf.Burst(watched, MIXED, batches(), steps=4)):
         dict(record.grad_norms)
     burst.result().keep(merge=True)
     vf.Burst(alone, MIXED, batches(), steps=4).run().keep(merge=True)
     assert fingerprint(watched)["values"].keys() == fingerprint(alone)["values"].keys()
+    figure(sum(int((a != b).sum()) for a, b in zip(watched.parameters(), alone.parameters(), strict=True)))
     assert all(torch.equal(a, b) for a, b in zip(watched.parameters(), alone.parameters(), strict=True))
 
 

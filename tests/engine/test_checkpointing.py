@@ -38,11 +38,13 @@ def gradients(parts, tuning, kind):
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 @pytest.mark.parametrize("parts", list(PARTS))
 @pytest.mark.check("N13")
-def test_the_same_tensors_get_the_same_gradients(parts, tuning, kind):
+def test_the_same_tensors_get_the_same_gradients(parts, tuning, kind, figure):
     wanted, found = gradients(parts, tuning, False), gradients(parts, tuning, kind)
     assert {n for n, g in wanted.items() if g is None} == {n for n, g in found.items() if g is None}
     assert any(g is not None and bool(g.any()) for g in wanted.values())
-    assert max(float((wanted[n] - g).abs().max()) for n, g in found.items() if g is not None) <= 1e-6
+    worst = max(float((wanted[n] - g).abs().max()) for n, g in found.items() if g is not None)
+    figure(worst)
+    assert worst <= 1e-6
 
 
 def test_the_control_the_reentrant_form_as_it_comes_loses_gradients_behind_frozen_inputs():
@@ -105,8 +107,10 @@ def saved_bytes(open_tower):
 
 
 @pytest.mark.check("N14")
-def test_a_frozen_tower_keeps_no_activation_for_the_backward_pass():
-    assert saved_bytes(open_tower=False) == 0
+def test_a_frozen_tower_keeps_no_activation_for_the_backward_pass(figure):
+    kept = saved_bytes(open_tower=False)
+    figure(kept)
+    assert kept == 0
 
 
 def test_the_control_an_open_tower_keeps_some():

@@ -33,12 +33,13 @@ def trained(burst):
 @pytest.mark.parametrize("k", [1, 3, 5])
 @pytest.mark.parametrize("strategy", [PROJECTOR, MIXED], ids=["full", "lora"])
 @pytest.mark.check("N18")
-def test_at_a_step_that_is_not_finite_the_burst_ends_with_the_weights_of_the_step_before(k, value, strategy):
+def test_at_a_step_that_is_not_finite_the_burst_ends_with_the_weights_of_the_step_before(k, value, strategy, figure):
     data = batches(5)
     model = tiny_llava()
     before = fingerprint(model)
     burst = vf.Burst(model, strategy, [*data[: k - 1], spoilt(value)], steps=10)
     records = list(burst)
+    figure(records[-1].step - k)
     assert [r.taken for r in records] == [True] * (k - 1) + [False]
     assert not math.isfinite(records[-1].loss)
     assert f"Step {k} was not taken" in records[-1].problem

@@ -9,7 +9,7 @@ import torch
 
 import vlmfreeze_widgets as vf
 from tests import where
-from tests.tiny import batch, batches, fingerprint, tiny_llava
+from tests.tiny import batch, batches, differences, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadBatch, OutOfMemory
 from vlmfreeze_widgets.engine import burst as burst_module
 from vlmfreeze_widgets.engine import step_undo
@@ -75,7 +75,7 @@ def hungry():
 @pytest.mark.parametrize("error", [CUDA, CPU], ids=["cuda", "cpu"])
 @pytest.mark.parametrize("place", ["forward", "backward", "optimizer"])
 @pytest.mark.check("F1", "F2")
-def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, error, hungry):
+def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, error, hungry, figure):
     model = tiny_llava()
     eater = hungry(model, place, type(error)(str(error)))
     before = fingerprint(model)
@@ -84,6 +84,8 @@ def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, e
         burst.run()
     gc.collect()
     assert eater.held
+    figure(sum(ref() is not None for ref in eater.held), "F2")
+    figure(differences(fingerprint(model), before), "F1")
     assert [ref() for ref in eater.held if ref() is not None] == []
     assert caught.value.__context__ is None
     assert fingerprint(model) == before
@@ -299,7 +301,7 @@ def limit_rows(model, most, raises=torch.OutOfMemoryError):
 
 @pytest.mark.parametrize(("most", "start"), [(1, 8), (2, 1), (3, 32), (7, 8), (8, 8), (13, 1), (31, 8), (32, 32)])
 @pytest.mark.check("F4")
-def test_the_search_finds_the_largest_size_that_fits_and_changes_nothing(most, start):
+def test_the_search_finds_the_largest_size_that_fits_and_changes_nothing(most, start, figure):
     model = tiny_llava(dropout=0.2)
     limit_rows(model, most)
     before = fingerprint(model)
@@ -312,6 +314,7 @@ def test_the_search_finds_the_largest_size_that_fits_and_changes_nothing(most, s
     assert all(t.fits == (t.rows <= most) for t in found.trials)
     assert len(found.trials) <= 12
     assert len({t.rows for t in found.trials}) == len(found.trials)
+    figure(differences(fingerprint(model), before))
     assert fingerprint(model) == before
 
 

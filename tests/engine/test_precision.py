@@ -22,7 +22,7 @@ def verdict(result, component="projector"):
 
 @pytest.mark.parametrize("strategy", [PROJECTOR, LORA], ids=["full", "lora"])
 @pytest.mark.check("N11")
-def test_norms_shown_do_not_depend_on_the_loss_scale(strategy):
+def test_norms_shown_do_not_depend_on_the_loss_scale(strategy, figure):
     still = vf.Strategy(strategy.rules, {"": 0.0})
     low, high, plain = (
         vf.Burst(tiny_llava(), still, batches(), steps=12, precision=precision, loss_scale=scale).run().history
@@ -31,6 +31,7 @@ def test_norms_shown_do_not_depend_on_the_loss_scale(strategy):
     assert all(r.taken for r in low)
     both = [(a.grad_norm, b.grad_norm, c.grad_norm) for a, b, c in zip(low, high, plain, strict=True) if b.taken]
     assert len(both) >= 4
+    figure(max(abs(a - b) / b for a, b, _ in both))
     assert [a for a, _, _ in both] == pytest.approx([b for _, b, _ in both], rel=1e-3)
     assert [a for a, _, _ in both] == pytest.approx([c for _, _, c in both], rel=0.05)
 
@@ -64,10 +65,11 @@ def test_a_step_that_overflows_is_skipped_marked_and_counted_and_the_burst_goes_
     "strategy", [PROJECTOR, LORA, {"vision_tower": "full"}, {"head": "full", "embeddings": "lora"}]
 )
 @pytest.mark.check("N16")
-def test_float16_weights_train_through_float32_masters_and_a_loss_scale(strategy):
+def test_float16_weights_train_through_float32_masters_and_a_loss_scale(strategy, figure):
     model = tiny_llava().half()
     before = fingerprint(model)
     result = vf.Burst(model, strategy, batches(), steps=6, lr=1e-3).run()
+    figure(sum(v.status not in ("ok", "warning") for v in result.verdicts))
     assert all(v.status in ("ok", "warning") for v in result.verdicts)
     assert fingerprint(model) == before
 

@@ -73,7 +73,7 @@ def disturb():
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4, 6, STEPS], ids=lambda k: f"step{k}")
 @pytest.mark.check("S8")
-def test_the_burst_goes_on_as_if_it_had_never_stopped(k, tmp_path):
+def test_the_burst_goes_on_as_if_it_had_never_stopped(k, tmp_path, figure):
     whole = new_burst()
     wanted = whole.run()
     stopped_at(k, tmp_path)
@@ -82,6 +82,7 @@ def test_the_burst_goes_on_as_if_it_had_never_stopped(k, tmp_path):
     before = fingerprint(model)
     resumed = vf.Burst.resume(tmp_path, model, loader())
     found = resumed.run()
+    figure(sum(a != b for a, b in zip(numbers(found.history), numbers(wanted.history), strict=True)))
     assert numbers(found.history) == numbers(wanted.history)
     assert all(torch.equal(v, whole.trained_values[n]) for n, v in resumed.trained_values.items())
     assert found.history.notes == []
@@ -294,7 +295,7 @@ def test_a_spoilt_state_is_never_listed_and_the_one_before_is_taken(file, harm, 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.check("F8")
-def test_a_process_killed_while_saving_leaves_only_whole_states(tmp_path):
+def test_a_process_killed_while_saving_leaves_only_whole_states(tmp_path, figure):
     draw = random.Random(0)
     burst = new_burst()
     next(burst)
@@ -319,6 +320,7 @@ def test_a_process_killed_while_saving_leaves_only_whole_states(tmp_path):
         assert listed
         for path in listed:
             assert burst_state.load(path).number == 1
+        figure(sum(burst_state.load(path).number != 1 for path in listed))
         assert len(listed) == sum((p / "manifest.json").exists() for p in tmp_path.glob("step-*"))
     assert torn, "no process was killed in the middle of saving: the test shows nothing"
     burst.close()
@@ -392,7 +394,7 @@ def limited(size, work):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("size", [0, 100, 2_000, 20_000, 60_000])
 @pytest.mark.check("F9")
-def test_a_file_system_that_really_refuses_is_told(size, tmp_path):
+def test_a_file_system_that_really_refuses_is_told(size, tmp_path, figure):
     burst = new_burst()
     next(burst)
     result = new_burst(steps=1).run()
@@ -410,6 +412,7 @@ def test_a_file_system_that_really_refuses_is_told(size, tmp_path):
     assert failed in (1, 2)
     assert not list((tmp_path / "result").glob("*")) or failed == 1
     assert vf.Burst.saved_states(tmp_path / "states") == []
+    figure(sum(p.is_file() and not p.stat().st_size for p in tmp_path.rglob("*")))
     assert not [p for p in tmp_path.rglob("*") if p.is_file() and not p.stat().st_size]
     burst.close()
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import vlmfreeze_widgets as vf
-from tests.tiny import batch, batches, fingerprint, tiny_llava
+from tests.tiny import batch, batches, differences, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import ModelBusy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,7 +71,7 @@ def interrupt_in(monkeypatch):
     [("forward", 1, 0), ("forward", 3, 2), ("optimizer", 1, 1), ("optimizer", 3, 3), ("revert", 1, 5)],
 )
 @pytest.mark.check("F5", "F6")
-def test_an_interrupt_anywhere_leaves_whole_steps_and_gives_the_model_back(place, at, steps, interrupt_in):
+def test_an_interrupt_anywhere_leaves_whole_steps_and_gives_the_model_back(place, at, steps, interrupt_in, figure):
     model = tiny_llava()
     interrupt_in(model, place, at)
     before = fingerprint(model)
@@ -79,8 +79,10 @@ def test_an_interrupt_anywhere_leaves_whole_steps_and_gives_the_model_back(place
     burst = vf.Burst(model, STRATEGY, batches(), steps=5)
     with pytest.raises(KeyboardInterrupt):
         burst.run()
+    figure(signal.getsignal(signal.SIGINT) is not handler, "F6")
     assert signal.getsignal(signal.SIGINT) is handler
     assert fingerprint(model) == before
+    figure(abs(burst.result().history.taken - steps), "F5")
     assert burst.result().history.taken == steps
     if place != "revert":
         assert burst.result().stopped_early == "interrupted"
@@ -140,7 +142,7 @@ def test_interrupts_at_random_moments_always_leave_whole_steps():
 
 @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), SystemExit(3)])
 @pytest.mark.check("F7")
-def test_an_error_in_the_callback_is_the_persons_own_and_gives_the_model_back(error):
+def test_an_error_in_the_callback_is_the_persons_own_and_gives_the_model_back(error, figure):
     model = tiny_llava()
     before = fingerprint(model)
 
@@ -153,6 +155,7 @@ def test_an_error_in_the_callback_is_the_persons_own_and_gives_the_model_back(er
     with pytest.raises(type(error)) as caught:
         burst.run(callback)
     assert caught.value is error
+    figure(differences(fingerprint(model), before))
     assert fingerprint(model) == before
     assert burst.result().history.taken == 3
     assert_at_a_step_boundary(burst)
@@ -160,7 +163,7 @@ def test_an_error_in_the_callback_is_the_persons_own_and_gives_the_model_back(er
 
 
 @pytest.mark.check("F7")
-def test_an_error_in_the_batches_is_the_persons_own_and_gives_the_model_back():
+def test_an_error_in_the_batches_is_the_persons_own_and_gives_the_model_back(figure):
     def source():
         yield batch(0)
         yield batch(1)
@@ -171,6 +174,7 @@ def test_an_error_in_the_batches_is_the_persons_own_and_gives_the_model_back():
     burst = vf.Burst(model, STRATEGY, source(), steps=9)
     with pytest.raises(LookupError, match="no third picture"):
         burst.run()
+    figure(differences(fingerprint(model), before))
     assert fingerprint(model) == before
     result = burst.result()
     assert result.history.taken == 2
@@ -242,7 +246,7 @@ IN_PLACE = {"data of a frozen tensor", "in place, frozen"}  # no copy of what is
 @pytest.mark.parametrize(("when", "leave"), [(1, False), (3, False), (2, True)], ids=["early", "last", "then left"])
 @pytest.mark.parametrize("kind", list(EDITS))
 @pytest.mark.check("F14")
-def test_an_edit_in_the_middle_of_a_burst_is_never_missed_and_undone_where_it_can_be(kind, when, leave):
+def test_an_edit_in_the_middle_of_a_burst_is_never_missed_and_undone_where_it_can_be(kind, when, leave, figure):
     model = tiny_llava()
     before = fingerprint(model)
     config = model.config.to_dict()
@@ -260,6 +264,7 @@ def test_an_edit_in_the_middle_of_a_burst_is_never_missed_and_undone_where_it_ca
         while GLOBAL:
             GLOBAL.pop().remove()
     result = burst.result()
+    figure(not result.history.tainted)
     assert result.history.tainted, f"{kind} went unseen"
     assert result.history.tainted[0] in repr(result)
     after = fingerprint(model)

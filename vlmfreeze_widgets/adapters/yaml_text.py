@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from io import StringIO
 from typing import Any
+
+_DEEPEST = 100
 
 
 def dump(data: Any) -> str:  # noqa: ANN401 - plain data
@@ -23,8 +26,9 @@ def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # noqa: ANN401 -
         version: (1, 1) reads as PyYAML and most trainers do: ``no`` is false and ``012`` is ten.
 
     Raises:
-        ValueError: Not YAML, or YAML with tags.
+        ValueError: Not YAML, or YAML with tags, or nested deeper than anybody means.
     """
+    _check_depth(text)
     from ruamel.yaml.error import MantissaNoDotYAML1_1Warning, YAMLError
 
     try:
@@ -36,6 +40,15 @@ def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # noqa: ANN401 -
             return yaml.load(text)
     except YAMLError as error:
         raise ValueError(str(error)) from error
+
+
+def _check_depth(text: str) -> None:
+    # The parser recurses, and takes seconds to find its end.
+    depth = 0
+    for bracket in re.findall(r"[\[{}\]]", text):
+        depth = depth + 1 if bracket in "[{" else max(depth - 1, 0)
+        if depth > _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} brackets inside each other")
 
 
 def _yaml() -> Any:  # noqa: ANN401 - ruamel.yaml.YAML

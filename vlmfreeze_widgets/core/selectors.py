@@ -9,6 +9,7 @@ from fnmatch import translate
 from typing import Literal
 
 from .errors import InvalidStrategy
+from .patterns import may_explode
 from .slices import is_slice, slice_places
 from .tree import ModuleTree, Node
 
@@ -92,7 +93,9 @@ def _regex(text: str) -> Callable[[str], bool]:
         if len(source) > _BLOCK_PATTERN_LIMIT:
             raise re.error(f"{len(source)} characters, more than {_BLOCK_PATTERN_LIMIT}")
         pattern = re.compile(source)
-    except re.error as error:
+        if may_explode(source):
+            raise re.error("a repetition inside a repetition, or more of them than four: on a long name it never ends")
+    except (re.error, RecursionError, OverflowError) as error:
         raise InvalidStrategy(
             f"The pattern {text[:60]!r} cannot be read.",
             expected="a Python regular expression after 're:'",

@@ -144,11 +144,11 @@ class Strategy:
             InvalidStrategy: Not a strategy; the message names the file.
         """
         path = Path(path)
-        text = path.read_text(encoding="utf-8")
         try:
+            text = path.read_text(encoding="utf-8")
             data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
-        except ValueError as error:
-            raise _unreadable("JSON or YAML", f"{path.name}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise _unreadable("JSON or YAML", f"{path.name}: {error}"[:300]) from error
         return cls.from_dict(data)
 
 
@@ -173,7 +173,7 @@ def _numbers(what: str, values: Mapping[str, float] | float | None) -> dict[str,
         # YAML 1.1 readers give "1e-5" as a string; a person's 1e-5 is a number wherever it comes from.
         try:
             number = float(value) if not isinstance(value, bool) else math.nan
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not math.isfinite(number) or number < 0:
             raise InvalidStrategy(

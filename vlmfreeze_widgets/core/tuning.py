@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
@@ -66,10 +67,14 @@ class Lora:
             raise _bad_value("alpha", "a finite number above 0", self.alpha)
         if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise _bad_value("dropout", "a number from 0 up to, not including, 1", self.dropout)
+        for switch in ("use_dora", "use_rslora"):
+            if not isinstance(getattr(self, switch), bool):
+                raise _bad_value(switch, "true or false", getattr(self, switch))
         if not isinstance(self.targets, str):
-            object.__setattr__(self, "targets", tuple(self.targets))
-            if not self.targets:
+            names = tuple(self.targets) if isinstance(self.targets, Iterable) else ()
+            if not names or isinstance(self.targets, Mapping) or not all(isinstance(name, str) for name in names):
                 raise _bad_value("targets", "'all-linear' or at least one module name", self.targets)
+            object.__setattr__(self, "targets", names)
         elif self.targets != "all-linear":
             object.__setattr__(self, "targets", (self.targets,))
 
@@ -152,7 +157,8 @@ def _from_mapping(value: Mapping[str, Any]) -> Tuning:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not math.isfinite: that raises for a whole number beyond all floats.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _bad_value(field: str, expected: str, found: object) -> InvalidStrategy:

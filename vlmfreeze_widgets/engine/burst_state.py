@@ -100,8 +100,8 @@ def writer(
     def write() -> Path:
         files: dict[str, Writer] = {
             "tensors.safetensors": lambda path: port("tensor_files").save(path, tensors),
-            "history.json": lambda path: _write(path, records),
-            "state.json": lambda path: _write(path, state),
+            "history.json": lambda path: path.write_bytes(records.encode()),
+            "state.json": lambda path: path.write_bytes(state.encode()),
         }
         about = {"kind": KIND, "burst": burst_id, "step": step}
         written = write_folder(folder, f"step-{step:06d}", files, about)
@@ -239,10 +239,6 @@ def _state(plain: Mapping[str, Any], name: str, tensors: Mapping[str, torch.Tens
     prefix = f"random.{name}."
     state |= {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     return state
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
 
 
 MAY_CHANGE: tuple[str, ...] = (

@@ -36,6 +36,11 @@ class CommandChannel(anywidget.AnyWidget):
         super().__init__(_esm=asset("commands.js").read_text(encoding="utf-8"))
         self.on_msg(self._receive)
 
+    def close(self) -> None:
+        """Takes the channel off every page, with the layout that every widget has and that does not go by itself."""
+        self.layout.close()
+        super().close()
+
     def _receive(self, _: object, content: Any, __: object = None) -> None:  # noqa: ANN401 - from the page
         self.send(self.answer(content))
 

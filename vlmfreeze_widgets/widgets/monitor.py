@@ -72,6 +72,7 @@ class BurstMonitor(anywidget.AnyWidget):
             self._unsubscribe()
             self._outbox.close()
             self.commands.close()
+            self.layout.close()
         super().close()
 
     def _status(self) -> RunStatus:

@@ -88,6 +88,7 @@ class SessionPage(anywidget.AnyWidget):
             self._outbox.close()
             if self.commands is not None:
                 self.commands.close()
+            self.layout.close()
         super().close()
 
     def _greeted(self) -> None:
