@@ -1,4 +1,4 @@
-"""After memory ran out in a session's burst: what was seen to run instead, and running so. Who finds it is ``engine.smaller_batch``."""
+"""After memory ran out in a session's burst: what was seen to run instead, and running so. ``engine.smaller_batch`` finds it."""
 
 from __future__ import annotations
 

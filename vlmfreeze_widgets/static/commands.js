@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: c5d48c123e1200a24f35dc4b84786f2646cc50b243d14cf5900d6f62f3322bf4 */
+/* vlmfreeze source-hash: e9d4062c709e376042cee7b7c97e9f8ff2690d59d0c99fb3667479d850d8f743 */
 var t={initialize:()=>{}},e=t;export{e as default};
