@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .history_html import history_html, sentence
 from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
 from .ports import port
@@ -233,6 +234,15 @@ class History(Sequence[StepRecord]):
                 )
             )
         return history
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self._head()}"
+
+    def _repr_html_(self) -> str:
+        return history_html(self, self._head(), [f"! {text}" for text in (*self.tainted, *self.notes)])
+
+    def _head(self) -> str:
+        return sentence(self)
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
