@@ -1,4 +1,4 @@
-"""Bursts, histories and results as the last line of a cell: a sentence in text, a curve in HTML, nothing of a stranger as markup."""
+"""Bursts, histories and results as the last line of a cell: a sentence in text, a curve in HTML, and no markup of a stranger."""
 
 from html.parser import HTMLParser
 
