@@ -1,4 +1,4 @@
-"""After memory ran out in a session's burst: what was seen to run instead, and running so. ``engine.smaller_batch`` finds it."""
+"""After memory ran out in a session's burst: what was seen to run instead, and running so. Found in ``engine.smaller_batch``."""
 
 from __future__ import annotations
 

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: e9d4062c709e376042cee7b7c97e9f8ff2690d59d0c99fb3667479d850d8f743 */
+/* vlmfreeze source-hash: a9fd1cb20c18e058a2b799a12020372c8b379f66b16a0d65136d8ad9e4c51dc8 */
 var t={initialize:()=>{}},e=t;export{e as default};

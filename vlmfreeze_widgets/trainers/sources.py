@@ -15,6 +15,7 @@ from ..core.errors import BadConfig
 
 _ADAPTER = "adapter_config.json"
 _LONGEST_PATH = 1024
+_MOST_VALUES = 100_000  # an adapter_config.json that names its targets one by one has thousands
 _LARGEST_FILE = 4 * 1024 * 1024  # bytes; settings of a trainer are a few kilobytes
 
 
@@ -77,7 +78,8 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
     Raises:
         BadConfig: It cannot be read.
     """
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    # Only a line feed ends a line: a value may hold one of the rarer signs that splitlines cuts at.
+    lines = "\n".join(line for line in text.replace("\r\n", "\n").split("\n") if not line.lstrip().startswith("#"))
     words = lines.replace("\\\n", " ").strip()
     if words.startswith("--") or (" --" in f" {words}" and not words.startswith("{") and ":\n" not in words):
         try:
@@ -87,11 +89,25 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
     try:
         # Trainers read their files by YAML 1.1, where "no" is false; JSON is YAML as far as it goes.
         data = json.loads(text) if text.lstrip().startswith("{") else yaml_text.load(text, version=(1, 1))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
         raise _unreadable("YAML, JSON or a command line", f"{name}: {str(error)[:200]}") from error
     if not isinstance(data, Mapping):
         raise _unreadable("settings, each with a name", f"{type(data).__name__} in {name}")
+    if _values(data, _MOST_VALUES) > _MOST_VALUES:
+        raise _unreadable(f"at most {_MOST_VALUES:,} values", f"more of them in {name}")
     return _flat(data)
+
+
+def _values(data: Any, most: int) -> int:  # noqa: ANN401 - what was read
+    """How many values there are, counted up to ``most`` and one: an alias of an alias of an alias is short as text alone."""
+    waiting, count = [data], 0
+    while waiting and count <= most:
+        value = waiting.pop()
+        count += 1
+        waiting += (
+            list(value.values()) if isinstance(value, Mapping) else list(value) if isinstance(value, list) else []
+        )
+    return count
 
 
 def _arguments(words: list[str]) -> dict[str, Any]:
