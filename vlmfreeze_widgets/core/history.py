@@ -11,7 +11,7 @@ from .history_html import history_html, sentence
 from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
 from .ports import port
-from .retention_look import RetentionLook
+from .retention_look import RetentionLook, look_in
 from .run_state import RunState
 from .update_norms import UpdateNorms
 
@@ -229,7 +229,7 @@ class History(Sequence[StepRecord]):
                     grad_norms=ModuleNorms(layout, tuple(read_number(n) for n in norms)),
                     input_tokens=int(data["input_tokens"][i]),
                     problem=data["problems"].get(str(int(row["step"]))),
-                    retention=_retention(columns, i),
+                    retention=look_in(columns, i),
                     updates=updates.get(int(row["step"])),
                 )
             )
@@ -247,8 +247,3 @@ class History(Sequence[StepRecord]):
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
         return port("figures").history_figure(self)
-
-
-def _retention(columns: Mapping[str, Sequence[float | None]], row: int) -> RetentionLook | None:
-    loss, kl = (columns.get(name, ())[row : row + 1] for name in ("retention_loss", "retention_kl"))
-    return RetentionLook(loss[0], kl[0]) if loss and kl and loss[0] is not None and kl[0] is not None else None
