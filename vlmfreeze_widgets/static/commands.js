@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a9fd1cb20c18e058a2b799a12020372c8b379f66b16a0d65136d8ad9e4c51dc8 */
+/* vlmfreeze source-hash: 715462cad9f271d5dcdc79b280ed25080cb95e1380318f9f9db438ef5e7c063b */
 var t={initialize:()=>{}},e=t;export{e as default};
