@@ -33,6 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--width", type=int, default=1180)
+    parser.add_argument(
+        "--ended",
+        action="store_true",
+        help="after a probe and a discarded burst",
+    )
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
@@ -46,20 +51,38 @@ def main() -> None:
         opened.run_all()
         print(page.locator(".jp-OutputArea").first.inner_text()[-600:])
         page.add_style_tag(content=f".jp-OutputArea-output {{ max-width: {args.width}px }}")
-        opened.do("bench.run(50)")
-        end = time.monotonic() + 30
-        while opened.py("len(bench.history)") < 34 and time.monotonic() < end:
-            time.sleep(0.01)
-        opened.do("bench.session.pause() if bench.session.phase == 'running' else None")
+        if args.ended:
+            _end(opened)
+        else:
+            _begin(opened)
         page.wait_for_timeout(800)
         area = page.locator(".jp-OutputArea-output", has=page.locator(".vf-sentence")).first
-        for name, dark in (("workbench-light", False), ("workbench-dark", True)):
+        name = "workbench-ended" if args.ended else "workbench"
+        for theme, dark in (("light", False), ("dark", True)):
             opened.dark(dark)
             page.mouse.move(5, 5)
             page.wait_for_timeout(700)
-            area.screenshot(path=str(args.out / f"{name}.png"))
-            print(args.out / f"{name}.png")
+            area.screenshot(path=str(args.out / f"{name}-{theme}.png"))
+            print(args.out / f"{name}-{theme}.png")
         browser.close()
+
+
+def _begin(opened: LabPage) -> None:
+    opened.do("bench.run(50)")
+    end = time.monotonic() + 30
+    while opened.py("len(bench.history)") < 34 and time.monotonic() < end:
+        time.sleep(0.01)
+    opened.do("bench.session.pause() if bench.session.phase == 'running' else None")
+
+
+def _end(opened: LabPage) -> None:
+    for deed in ("bench.probe()", "bench.run(20)", "bench.discard()"):
+        opened.do(deed)
+        end = time.monotonic() + 120
+        while opened.py("bench.session.phase") not in ("idle", "deciding") and time.monotonic() < end:
+            time.sleep(0.3)
+    opened.page.locator(".vf-proof summary").click()
+    opened.page.get_by_role("button", name="Modules of language model").click()
 
 
 if __name__ == "__main__":

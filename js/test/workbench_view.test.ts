@@ -94,10 +94,23 @@ describe("weights", () => {
     page.find<HTMLSelectElement>("[aria-label='Load weights as']").value = "4bit";
     button?.click();
     await settle();
-    expect(page.wishes("load")[0]?.args).toEqual({ dtype: "4bit" });
+    expect(page.wishes("load")[0]?.args).toEqual({ dtype: "4bit", device: "" });
     run({ phase: "loading", can_load: false, step: 34, steps: 80, eta_seconds: 12, can_run: false });
     expect(page.find(".vf-status").textContent).toBe("loading weights · 34 / 80 tensors · 12 s left");
-    expect(button?.hidden).toBe(true);
+    expect(page.find(".vf-load").hidden).toBe(true);
+  });
+
+  test("go to the device that one chooses, and the form says what each dtype takes and what 4 bits need", async () => {
+    const loading = { v: 1, devices: [["", "GPU A, 23 of 24 GiB free"], ["auto", "spread over all devices"], ["cpu", "CPU"]], four_bits: false, bytes: { bfloat16: 14.2e9 } };
+    const planned = await mount(workbench, { load_state: loading, run_state: { ...golden("state_run"), phase: "plan_only", can_load: true, rows: 0 } });
+    const [dtype, device] = [...planned.el.querySelectorAll<HTMLSelectElement>(".vf-load select")];
+    expect(dtype?.textContent).toContain("bfloat16 · 14.2 GB");
+    expect(dtype?.querySelector<HTMLOptionElement>("[value='4bit']")?.disabled).toBe(true);
+    if (device) device.value = "cpu";
+    planned.find(".vf-load button").click();
+    await settle();
+    expect(planned.wishes("load")[0]?.args).toEqual({ dtype: "auto", device: "cpu" });
+    planned.end.abort();
   });
 });
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .history_html import history_html, sentence
 from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
 from .ports import port
-from .retention_look import RetentionLook
+from .retention_look import RetentionLook, look_in
 from .run_state import RunState
 from .update_norms import UpdateNorms
 
@@ -228,17 +229,21 @@ class History(Sequence[StepRecord]):
                     grad_norms=ModuleNorms(layout, tuple(read_number(n) for n in norms)),
                     input_tokens=int(data["input_tokens"][i]),
                     problem=data["problems"].get(str(int(row["step"]))),
-                    retention=_retention(columns, i),
+                    retention=look_in(columns, i),
                     updates=updates.get(int(row["step"])),
                 )
             )
         return history
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}: {self._head()}"
+
+    def _repr_html_(self) -> str:
+        return history_html(self, self._head(), [f"! {text}" for text in (*self.tainted, *self.notes)])
+
+    def _head(self) -> str:
+        return sentence(self)
+
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
         return port("figures").history_figure(self)
-
-
-def _retention(columns: Mapping[str, Sequence[float | None]], row: int) -> RetentionLook | None:
-    loss, kl = (columns.get(name, ())[row : row + 1] for name in ("retention_loss", "retention_kl"))
-    return RetentionLook(loss[0], kl[0]) if loss and kl and loss[0] is not None and kl[0] is not None else None

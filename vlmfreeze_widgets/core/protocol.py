@@ -45,7 +45,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "keep": {},
     "discard": {},
     "preview": {"first": int},
-    "load": {"dtype": str},
+    "load": {"dtype": str, "device": str},
     "probe": {"open": bool},
     "cost": {"change": dict},
     "series": {"burst": int, "node": int},

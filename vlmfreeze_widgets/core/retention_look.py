@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -16,3 +17,9 @@ class RetentionLook:
 
     loss: float
     kl: float
+
+
+def look_in(columns: Mapping[str, Sequence[float | None]], row: int) -> RetentionLook | None:
+    """The look of one row of a history's columns; None where nobody looked."""
+    loss, kl = (columns.get(name, ())[row : row + 1] for name in ("retention_loss", "retention_kl"))
+    return RetentionLook(loss[0], kl[0]) if loss and kl and loss[0] is not None and kl[0] is not None else None

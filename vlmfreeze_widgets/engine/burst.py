@@ -23,9 +23,11 @@ from torch import nn
 
 from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
+from ..core.history_html import history_html, sentence
 from ..core.memory_advice import MemoryAdvice
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
+from ..core.plan_text import sentence as text_of_plan
 from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
@@ -221,6 +223,17 @@ class Burst:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"Burst: {self._head()}"
+
+    def _repr_html_(self) -> str:
+        return history_html(self.history, self._head(), [f"✗ {self.problem}"] if self.problem else ())
+
+    def _head(self) -> str:
+        over = self._result is not None or self._generator.gi_frame is None
+        where = "over" if over else f"of {self.settings.steps} steps" if len(self.history) else "not begun"
+        return f"{text_of_plan(self.plan)}; {sentence(self.history)} ({where})"
 
     def stop(self) -> None:
         """Asks for the end, from any thread. Read between micro-batches; a step that was begun is given up, not half taken."""

@@ -26,6 +26,7 @@ from .state_list import KIND, saved_states
 from .training_run import TrainingRun
 
 _VERSION = 1
+_TENSOR = "$tensor"
 _KEPT = 2  # saved states of one burst; the one before the last is there should the disk spoil the last
 
 
@@ -198,9 +199,6 @@ def _check_same(same: bool, found: str) -> None:
             found=f"one of which {found}",
             remedy="Load the same weights in the same dtype, and discard what was kept on them since.",
         )
-
-
-_TENSOR = "$tensor"
 
 
 def _part(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:  # noqa: ANN401 - of an optimizer's state

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
+from ..core.history_html import history_html
 from ..core.plan import Plan
 from ..core.ports import port
 from ..core.proof import Proof, Restored
@@ -198,6 +199,10 @@ class BurstResult:
             lines.append(f"  {'✓' if self.proof.holds else '✗'} {self.proof}")
         lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
+
+    def _repr_html_(self) -> str:
+        head, *lines = repr(self).splitlines()
+        return history_html(self.history, head, [line.strip() for line in lines])
 
 
 def _write(path: Path, text: str) -> None:

@@ -71,6 +71,13 @@ class FollowedHistory(History):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _head(self) -> str:
+        run = self.run
+        where = (
+            "waiting for its first word" if run.phase == "waiting" else f"{run.phase}, step {run.step} / {run.steps}"
+        )
+        return f"{self.folder.name}: {where}; {super()._head()}"
+
     def _look(self) -> bool:
         """Reads what is new; whether nothing more will come."""
         try:

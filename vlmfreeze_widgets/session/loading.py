@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from pathlib import Path
 
+import torch
+
 from ..core.errors import WrongPhase
+from ..core.load_state import LoadChoices
 from ..core.ports import port
 from ..core.run_status import BUSY
 from ..engine.read import read_tree
@@ -14,6 +18,26 @@ from .phases import Phases
 
 class Loading(Phases):
     """A session that can load what it has planned so far."""
+
+    @property
+    def load_choices(self) -> LoadChoices | None:
+        """How the weights could be loaded on this machine; None where there are none to load."""
+        if self._source is None:
+            return None
+        gpus = [(f"cuda:{i}", _gpu(i)) for i in range(torch.cuda.device_count())]
+        several = [("auto", "spread over all devices")] if gpus else []
+        total = self.tree.total_params
+        sizes = (
+            ("auto", self.tree.root.total_bytes),
+            ("bfloat16", 2 * total),
+            ("float16", 2 * total),
+            ("float32", 4 * total),
+        )
+        return LoadChoices(
+            (("", gpus[0][1] if gpus else "CPU"), *gpus[1:], *several, *([("cpu", "CPU")] if gpus else [])),
+            importlib.util.find_spec("bitsandbytes") is not None,
+            sizes,
+        )
 
     def load(self, dtype: str = "auto", device: str | None = None) -> None:
         """Starts to bring the weights of the source, on the worker thread; the map and the plan stay in use meanwhile.
@@ -56,3 +80,8 @@ class Loading(Phases):
         self._tell("tree")
         self._tell("plan")
         self._set(phase=self._rest, step=0, steps=0, eta_seconds=None)
+
+
+def _gpu(index: int) -> str:
+    free, total = torch.cuda.mem_get_info(index)
+    return f"{torch.cuda.get_device_name(index)}, {free / 2**30:.0f} of {total / 2**30:.0f} GiB free"

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: ac7353a972797d8d1c8047acf986919de30fa9aab2ac3e745e4889c18db73524 */
+/* vlmfreeze source-hash: 715462cad9f271d5dcdc79b280ed25080cb95e1380318f9f9db438ef5e7c063b */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -46,7 +46,7 @@ def _preview(session: Session, args: Mapping[str, Any]) -> None:
 
 
 def _load(session: Session, args: Mapping[str, Any]) -> None:
-    session.load(args["dtype"])
+    session.load(args["dtype"], args["device"] or None)
 
 
 def _probe(session: Session, args: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import traitlets
 from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
+from ..core.load_state import load_state
 from ..core.memory_advice import advice_state
 from ..core.ports import port
 from ..core.probe_report import ProbeReport
@@ -55,6 +56,7 @@ class Workbench(SessionPage):
     proof_state = traitlets.Dict().tag(sync=True)
     saved_state = traitlets.Dict().tag(sync=True)
     advice_state = traitlets.Dict().tag(sync=True)
+    load_state = traitlets.Dict().tag(sync=True)
     cost_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -90,6 +92,7 @@ class Workbench(SessionPage):
             run_state=session.status.to_dict(),
             data_state=_data_state(session),
             saved_state=saved_state(session.saving),
+            load_state=load_state(session.load_choices),
         )
         if len(session.history):
             self._outbox.touch()
@@ -172,6 +175,8 @@ class Workbench(SessionPage):
             self._shown_saving = self.session.saving
             self.saved_state = saved_state(self._shown_saving)
         self.advice_state = advice_state(self.session.advice)
+        if self.load_state and not status.can_load and status.phase != "loading":
+            self.load_state = {}
         costs = self.session.costs
         if costs.started and costs.number != self.cost_state.get("number"):
             number = costs.number

@@ -4,10 +4,10 @@ import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
 import type { WishName } from "../wire/messages";
 import type { Phase } from "../wire/run_state";
+import { loadForm } from "./load_form";
 import { saving } from "./saving";
 import { statusLine } from "./status_line";
 
-const DTYPES = [["auto", "as stored"], ["bfloat16", "bfloat16"], ["float32", "float32"], ["4bit", "4 bits"]] as const;
 const BUSY: readonly Phase[] = ["preparing", "running", "paused", "stopping"];
 
 export function runBar(view: View, watching: boolean): HTMLElement {
@@ -20,8 +20,7 @@ export function runBar(view: View, watching: boolean): HTMLElement {
   } });
   const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => go() }, icon("run", true), "Run");
   const probe = h("button.vf-button", { type: "button", title: "Takes 3 steps, shows which parts really train, and puts the model back", onclick: () => void page.wish("probe", { open: false }) }, "Probe");
-  const dtype = h("select.vf-select", { "aria-label": "Load weights as", title: "4 bits: QLoRA, the language model in NF4; needs bitsandbytes", "data-lm-suppress-shortcuts": "true" }, ...DTYPES.map(([value, words]) => h("option", { value }, words)));
-  const load = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.wish("load", { dtype: dtype.value }) }, "Load weights");
+  const load = watching ? null : loadForm(view);
   const stepsLabel = h("label.vf-stepslabel", {}, steps, "steps");
   const [pause, resume, stop] = [button("pause", "pause", "Pause"), button("resume", "run", "Resume"), button("stop", "stop", "Stop")];
   const bar = h("span");
@@ -29,7 +28,7 @@ export function runBar(view: View, watching: boolean): HTMLElement {
   const line = h("span.vf-status");
   const note = h("p.vf-note");
   const kept = watching ? null : saving(view);
-  const element = h("div.vf-runbar", {}, load, dtype, run, stepsLabel, probe, pause, resume, stop, ...(kept?.buttons ?? []), progress, line);
+  const element = h("div.vf-runbar", {}, load, run, stepsLabel, probe, pause, resume, stop, ...(kept?.buttons ?? []), progress, line);
 
   function wanted(): number {
     const value = Number(steps.value);
@@ -49,8 +48,6 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     if (!touched) steps.value = String(state.default_steps);
     // Running again while a result is undecided discards it, as the session does.
     const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only" || phase === "deciding");
-    load.hidden = dtype.hidden = watching || !state.can_load;
-    load.disabled = !page.alive;
     run.hidden = stepsLabel.hidden = !startable || state.can_load;
     run.disabled = !page.alive || !state.can_run || !!refusal || !wanted();
     probe.hidden = watching || state.can_load || (!startable && phase !== "probing");

@@ -12,6 +12,7 @@ import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readProof, type ProofState } from "../wire/proof_state";
 import { readAdvice, type AdviceState } from "../wire/advice_state";
+import { readLoad, type LoadState } from "../wire/load_state";
 import { readSaved, type SavedState } from "../wire/saved_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
@@ -36,6 +37,10 @@ export class Page extends Topics<Topic> {
   proof: ProofState | null = null;
   saved: SavedState | null = null;
   advice: AdviceState | null = null;
+  /** How weights could be loaded. */
+  get loading(): LoadState {
+    return readLoad(this.model.get("load_state"));
+  }
   cost: CostState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
