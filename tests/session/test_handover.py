@@ -200,6 +200,7 @@ def storm(session, rounds=300):
             ask(session, name, **{key: random.choice(words) for key in keys})
 
 
+@pytest.mark.check("X4")
 def test_without_a_fresh_look_no_message_writes_or_changes_anything(session, tmp_path):
     before = (session.strategy, session.rev, session.phase)
     storm(session)
@@ -207,6 +208,7 @@ def test_without_a_fresh_look_no_message_writes_or_changes_anything(session, tmp
     assert files(tmp_path) == []
 
 
+@pytest.mark.control("X4")
 def test_a_session_that_saves_without_a_look_is_found(session, tmp_path):
     session.handover = Careless(session)
     storm(session, 60)

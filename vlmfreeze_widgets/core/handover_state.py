@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .components import LABELS
+from .issue_links import Note
 from .preset_state import preset_groups
 from .protocol import VERSION
 from .strategy import Strategy
@@ -18,17 +19,6 @@ from .tree import ModuleTree
 _PLACES_SHOWN = 8  # of one difference
 _NODES_SHOWN = 4096  # of one difference; more than a map can light up
 _VALUE_SHOWN = 200  # characters of a setting that is not used here
-
-
-@dataclass(frozen=True)
-class Words:
-    """A piece of a note: text, and the page of GitHub that it names or ""."""
-
-    text: str
-    url: str = ""
-
-
-Note = tuple[Words, ...]
 
 
 @dataclass(frozen=True)

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 8f10e7080f4c5d07f067916423706dc6a7762cdedc3fcb84e06c98895d785a7b */
+/* vlmfreeze source-hash: 9d712954167a1806d02270b74f6c46a8b308713d9147f4b900ec3b736398f86a */
 var t={initialize:()=>{}},e=t;export{e as default};

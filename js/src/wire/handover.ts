@@ -95,7 +95,8 @@ export function readExport(value: unknown): ExportLook {
 
 const ISSUE = /^https:\/\/github\.com\/[\w.-]+\/[\w.-]+\/(issues|pull)\/\d+$/;
 
-function readNote(value: unknown): Words[] {
+/** A note in pieces; what is no issue on GitHub is text alone. */
+export function readNote(value: unknown): Words[] {
   return list(value).map((piece) => {
     const url = text(list(piece)[1]);
     return { text: text(list(piece)[0]), url: ISSUE.test(url) ? url : "" };
