@@ -178,6 +178,19 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(session, tmp_path, tmp_pa
     assert not target.exists()
 
 
+def test_a_link_in_the_place_of_a_files_folder_is_not_followed(session, tmp_path, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    token, look = session.handover.look_at_export("trainer")
+    inner = {name.partition("/")[0] for name in look.files if "/" in name}
+    assert inner
+    (tmp_path / "out").mkdir()
+    for name in inner:
+        (tmp_path / "out" / name).symlink_to(elsewhere)
+    with pytest.raises(CannotSave, match="elsewhere"):
+        session.handover.save(token, "out")
+    assert files(elsewhere) == []
+
+
 class Careless(Handover):
     """The negative control: it saves whatever is asked for, without a look."""
 

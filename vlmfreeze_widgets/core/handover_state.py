@@ -105,7 +105,9 @@ def export_reply(look: ExportLook, tree: ModuleTree, token: str) -> dict[str, An
         "trainer": look.trainer,
         "name": look.name,
         "exact": look.exact,
-        "files": [{"name": name, "text": text} for name, text in look.files.items()],
+        # What lies in a folder of its own is the same for every plan: told, saved, but not sent again with every click.
+        "files": [{"name": name, "text": text} for name, text in look.files.items() if "/" not in name],
+        "beside": [name for name in look.files if "/" in name],
         "differences": _differences(look.differences, tree),
         "notes": _notes(look.notes),
         "token": token,

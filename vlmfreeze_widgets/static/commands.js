@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 9d712954167a1806d02270b74f6c46a8b308713d9147f4b900ec3b736398f86a */
+/* vlmfreeze source-hash: 1368175d757dc81cc2c9dba0d625ccee0b73014ca310e8106bf0031e2006c65e */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -51,6 +51,8 @@ export interface ExportLook {
   name: string;
   exact: boolean;
   files: { name: string; text: string }[];
+  /** Files in folders, which are saved with the others. */
+  beside: string[];
   differences: Difference[];
   notes: Words[][];
   token: string;
@@ -87,6 +89,7 @@ export function readExport(value: unknown): ExportLook {
     name: text(look.name),
     exact: look.exact === true,
     files: list(look.files).map((item) => ({ name: text(record(item).name), text: text(record(item).text) })),
+    beside: texts(look.beside),
     differences: list(look.differences).map(readDifference),
     notes: list(look.notes).map(readNote),
     token: text(look.token),
