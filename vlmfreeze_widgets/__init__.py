@@ -50,6 +50,7 @@ _PUBLIC: dict[str, str] = {
     "probe": "engine.probe",
     "read_tree": "engine.read",
     "resolve": "core.resolve",
+    "run_stages": "engine.staged_run",
     "write_recipe": "launch.recipe",
 }
 
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
     from .engine.read import read_tree
     from .engine.result import BurstResult
     from .engine.settings import BurstSettings
+    from .engine.staged_run import run_stages
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe
     from .session import Session

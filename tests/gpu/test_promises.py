@@ -10,6 +10,7 @@ from tests.checks.report import PROMISES
 from tests.engine import (
     test_burst,
     test_checkpointing,
+    test_data_workers,
     test_families,
     test_out_of_memory,
     test_precision,
@@ -28,8 +29,8 @@ pytestmark = [
 ]
 
 MODULES = (
-    test_burst, test_checkpointing, test_families, test_numerics, test_out_of_memory, test_precision, test_probe, test_resume,
-    test_trainer_parity, test_user_code,
+    test_burst, test_checkpointing, test_data_workers, test_families, test_numerics, test_out_of_memory, test_precision,
+    test_probe, test_resume, test_trainer_parity, test_user_code,
 )  # fmt: skip
 ON_A_GPU = {promise["id"] for promise in PROMISES if "G" in promise["tiers"]}
 

@@ -23,9 +23,10 @@ def bytes_by_node(plan: Plan, cost: CostEstimate, dtype: str | None = None) -> l
     found = [0.0] * len(tree.nodes)
 
     def add(path: str, nbytes: float) -> None:
-        place = at.get(path, at.get(path.rpartition(".")[0]))
-        if place is not None:
-            found[place] += nbytes
+        # Adapters are modules inside of the one that they adapt; the tree has only that.
+        while path not in at:
+            path = path.rpartition(".")[0]
+        found[at[path]] += nbytes
 
     for i, node in enumerate(tree.nodes):
         found[i] += node.own_bytes + node.own_buffer_bytes

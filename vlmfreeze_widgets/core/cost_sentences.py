@@ -21,7 +21,7 @@ def fit_sentence(view: CostView) -> str:
         fitting, next_ = neighbours(largest)
         if not largest:
             return f"Not even one row fits: {size(off)} too much." if rows == 1 else "Not even one row fits."
-        limit = f"; {largest} {'row' if largest == 1 else 'rows'} at most" if is_limit else ""
+        limit = f"; {largest} rows at most" if largest != fitting else ""
         if not is_limit:
             return f"Fits with batch {largest} and more."
         if rows > largest:

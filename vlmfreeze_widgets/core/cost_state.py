@@ -82,7 +82,8 @@ def cost_state(view: CostView, plan: Plan, number: int) -> dict[str, Any]:
 
 def _basis(view: CostView) -> str:
     cost = view.cost
-    words = [f"batch {cost.rows}"]
+    # Arithmetic does not know how many rows a person's own batch has.
+    words = [f"batch {cost.rows}"] if cost.tokens or view.settings.rows or not view.has_batch else []
     if cost.tokens:
         words.append(f"{cost.tokens // max(1, cost.rows)} tokens a row")
     if view.settings.accumulation > 1:
@@ -103,11 +104,14 @@ def _component(name: str, held: Mapping[str, int]) -> dict[str, Any]:
 
 def _devices(view: CostView) -> list[list[str]]:
     here = f"{view.here.name} here, {view.here.memory_bytes / 2**30:.0f} GB" if view.here else "this CPU"
-    sold = [
-        [d.name, f"{d.name}, {d.memory_bytes / 2**30:.0f} GB".replace(" 40GB,", ",").replace(" 80GB,", ",")]
-        for d in DEVICES.values()
-    ]
+    sold = [[d.name, f"{_kind(d.name)}, {d.memory_bytes / 2**30:.0f} GB"] for d in DEVICES.values()]
     return ([[HERE, here]] if view.can_be_here else []) + sold
+
+
+def _kind(name: str) -> str:
+    """A GPU's name without its memory, which is told beside it."""
+    kind, _, memory = name.rpartition(" ")
+    return kind if memory.endswith("GB") else name
 
 
 def _menu(words: Mapping[str, str]) -> list[list[str]]:

@@ -5,6 +5,11 @@ Only the classes live here; the rules that raise them live beside the data they 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .memory_advice import MemoryAdvice
+
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -106,6 +111,8 @@ class OutOfMemory(VlmFreezeError):
     """The device has no room for a step; the model is as before, and what the step held is freed."""
 
     code = "out-of-memory"
+    advice: MemoryAdvice | None = None
+    """What was seen to run instead; None where nothing was, or nobody looked."""
 
 
 class RestartNeeded(VlmFreezeError):

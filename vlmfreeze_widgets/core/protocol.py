@@ -49,6 +49,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "probe": {"open": bool},
     "cost": {"change": dict},
     "series": {"burst": int, "node": int},
+    "run_smaller": {},
     "save": {},
     "saved_states": {},
     "resume_from": {"name": str, "steps": int},
@@ -176,11 +177,17 @@ def error_to_dict(error: BaseException) -> dict[str, str]:
 def row_values(record: StepRecord, lr_names: Sequence[str], norm_names: Sequence[str]) -> list[float]:
     """One row of the wire: ROW_COLUMNS, then lr per component, then gradient norm per component; missing is NaN."""
     row = [_or_nan(getattr(record, name)) for name in ROW_COLUMNS[:-2]]
+    row[ROW_COLUMNS.index("eval_loss")] = _looked_at(record.eval_loss)
     kept = record.retention
-    row += [_or_nan(kept.loss if kept else None), _or_nan(kept.kl if kept else None)]
+    row += [_looked_at(kept.loss if kept else None), _looked_at(kept.kl if kept else None)]
     row += [_or_nan(record.lr.get(name)) for name in lr_names]
     norms = record.component_norms
     return row + [_or_nan(norms.get(name)) for name in norm_names]
+
+
+def _looked_at(value: float | None) -> float:
+    """NaN is the wire's word for a look that was not taken; one that found no number is sent as infinity."""
+    return math.nan if value is None else math.inf if math.isnan(value) else float(value)
 
 
 def _or_nan(value: float | None) -> float:

@@ -23,6 +23,7 @@ from torch import nn
 
 from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
+from ..core.memory_advice import MemoryAdvice
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.proof import Proof
@@ -45,7 +46,7 @@ from .smaller_batch import SmallerBatch
 from .state_list import saved_states
 from .trainable import check_trainable
 from .training_run import TrainingRun
-from .watch import Look, Watched, decoder
+from .watch import Look, Watched, decoder, non_finite_looks
 from .wrappers import unwrap
 
 _open: WeakSet[Burst] = WeakSet()
@@ -151,6 +152,7 @@ class Burst:
         self._stopped_early: str | None = None
         self._result: BurstResult | None = None
         self._trained: dict[str, torch.Tensor] = {}
+        self._seen_to_run: MemoryAdvice | None = None
         self.problem: VlmFreezeError | None = None
         self._tried: tuple[MicroBatch, ...] = ()
         self._looking = False
@@ -193,7 +195,10 @@ class Burst:
         else:
             let_go(failed, self._device)
             rows = max((rows_of(b.tensors) for b in tried), default=self.batches.position.rows_per_batch)
-            shown = told(failed, rows, self._device, self._advice(tried))
+            self._seen_to_run = None
+            advice = self._advice(tried)
+            shown = out_of_memory = told(failed, rows, self._device, advice)
+            out_of_memory.advice = self._seen_to_run
         self.problem = shown
         self._stopped_early = shown.problem
         return shown
@@ -207,7 +212,9 @@ class Burst:
         if self.settings.on_out_of_memory != "search":
             return ""
         search = SmallerBatch(self.model, self.plan, self.settings, lambda: self._stop, type(self))
-        return search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
+        advice = search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
+        self._seen_to_run = search.found
+        return advice
 
     def __enter__(self) -> Burst:
         return self
@@ -464,6 +471,7 @@ class Burst:
                         look = self._see(number, run.look())
                         self._looking = False
                         record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
+                        self.history.notes += non_finite_looks(record)
                 finally:
                     self.history.append(record)
                 if number == settings.verdict_after:

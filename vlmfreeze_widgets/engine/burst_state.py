@@ -1,6 +1,7 @@
 """A running burst as files and back, bit for bit: weights, optimizer, random streams, place in the data, history.
 
 safetensors and JSON only; nothing that was pickled is ever opened. How a folder is written whole is in ``engine.saved_folder``.
+Long because what is written is read beside it.
 """
 
 from __future__ import annotations

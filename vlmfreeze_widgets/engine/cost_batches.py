@@ -18,6 +18,7 @@ from ..core.errors import BadBatch
 
 TEXT_TOKENS = 256
 _SIDE = 448  # of a picture where the config names no size
+_MOST_TOKENS = 1 << 25  # their ids are the one thing that is really made
 _TEXT_ID = 5  # any token that stands for no picture
 
 
@@ -56,6 +57,13 @@ def typical_batch(
             expected="a model whose pictures go in as pixel_values",
             found=f"arguments {', '.join(sorted(takes))}"[:200],
             remedy="Give a batch of your own: batch=next(iter(batches)).",
+        )
+    if rows * text > _MOST_TOKENS:
+        raise BadBatch(
+            "This batch is too large to be made.",
+            expected=f"at most {_MOST_TOKENS:,} text tokens",
+            found=f"{rows * text:,}",
+            remedy="Take fewer rows or a shorter text.",
         )
     pictures = {k: v.to(dtype) if v.is_floating_point() else v for k, v in pictures.items()}
     tokens = _image_tokens(pictures, features, config, vision, rows)

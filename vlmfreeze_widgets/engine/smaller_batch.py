@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ..core.errors import OutOfMemory, VlmFreezeError
+from ..core.memory_advice import MemoryAdvice
 from ..core.plan import Plan
 from .batch_position import rows_of
 from .micro_batches import MicroBatch
@@ -39,6 +40,7 @@ class SmallerBatch:
 
     Attributes:
         tried: Rows that were tried, in order.
+        found: What was seen to run; None until then.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class SmallerBatch:
         self._model, self._plan, self._settings, self._stopped, self._burst = model, plan, settings, stopped, burst
         self._until = time.monotonic() + SECONDS
         self.tried: list[int] = []
+        self.found: MemoryAdvice | None = None
 
     def advice(self, batch: MicroBatch) -> str:
         """What the person can do, in a sentence; "" where nothing could be tried.
@@ -58,10 +61,12 @@ class SmallerBatch:
         try:
             found = self._largest(batch, rows)
             if found:
+                self.found = self._as_value(found, rows, self._settings.checkpointing)
                 return self._use(found, rows)
             if self._settings.checkpointing or not self._in_time:
                 return self._nothing()
             if self._fits(batch, 1, checkpointing=True):
+                self.found = self._as_value(1, rows, True)
                 return f"One row per micro-batch was just seen to run with checkpointing=True: {self._with(1, rows)}."
             return self._nothing()
         except Exception:
@@ -101,6 +106,9 @@ class SmallerBatch:
 
     def _use(self, found: int, rows: int) -> str:
         return f"Micro-batches of {found} rows were just seen to run: {self._with(found, rows)}."
+
+    def _as_value(self, found: int, rows: int, checkpointing: bool | str) -> MemoryAdvice:
+        return MemoryAdvice(found, -(-rows * self._settings.accumulation // found), bool(checkpointing), rows)
 
     def _with(self, found: int, rows: int) -> str:
         wanted = rows * self._settings.accumulation

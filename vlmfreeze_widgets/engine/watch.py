@@ -4,6 +4,7 @@ two steps, and changes nothing. How each is measured is in ``retention`` and ``a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from ..core.errors import BadBatch
+from ..core.history import StepRecord
 from ..core.retention_look import RetentionLook
 from .answers import Question, ask
 from .micro_batches import MicroBatch
@@ -110,3 +112,15 @@ def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor
         found=type(given).__name__,
         remedy="Give the model's own processor beside the questions.",
     )
+
+
+def non_finite_looks(record: StepRecord) -> list[str]:
+    """What a step's looks found that is no number, for the person; the training loss may be well all the same."""
+    kept = record.retention
+    looks = {"held-out loss": record.eval_loss, "loss on text alone": kept.loss if kept else None}
+    looks["KL on text alone"] = kept.kl if kept else None
+    return [
+        f"The {name} is {value} at step {record.step}."
+        for name, value in looks.items()
+        if value is not None and not math.isfinite(value)
+    ]

@@ -6,6 +6,7 @@ Long because one thread takes turns at estimate, largest batch, switches and com
 
 from __future__ import annotations
 
+import atexit
 import copy
 import statistics
 import threading
@@ -32,6 +33,7 @@ from .cost_process import CostProcess, NoEstimate
 from .cost_server import Question, Subject
 
 IDLE_SECONDS = 120.0  # without a question the process ends; what it found is kept here
+_LAST_SECONDS = 30.0
 _KEPT = 256
 PLANNED_ON = "A100 80GB"
 """The GPU that is meant at first where there is neither a model nor a GPU."""
@@ -129,6 +131,7 @@ class Costs:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="vlmfreeze-cost", daemon=True)
                 self._thread.start()
+                atexit.register(self.close)
             self._wake.notify_all()
         self._told()
 
@@ -150,11 +153,16 @@ class Costs:
             self.changed()
 
     def close(self) -> None:
-        """Ends thread and process."""
+        """Ends thread and process; where there is no process, waits for the trace that is being made."""
         with self._wake:
             self._closed = True
             self._drop()
             self._wake.notify_all()
+            thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            # An interpreter that ends while torch traces on a thread aborts.
+            thread.join(_LAST_SECONDS)
+        atexit.unregister(self.close)
 
     def view(self) -> CostView:
         """What is known now; never waits."""

@@ -19,13 +19,14 @@ from ..core.saved_state import Written
 from ..engine.burst import Burst
 from ..engine.result import BurstResult
 from ..engine.state_list import list_states
-from .bursting import Bursting, not_now
+from .bursting import not_now
+from .lacking_memory import LackingMemory
 
 DEFAULT_FOLDER = "vlmfreeze-runs"
 _STATES = "states"
 
 
-class Saving(Bursting):
+class Saving(LackingMemory):
     """A session whose bursts outlive the kernel.
 
     Attributes:

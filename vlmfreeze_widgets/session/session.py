@@ -82,7 +82,6 @@ class Session(Loading, Looking, Saving):
             lambda: Source(self._model, source, self._batches, self._worker.post), lambda: (self.rev, self.plan),
             _assumed(self.settings), lambda: self._tell("cost"),
         )  # fmt: skip
-        self.subscribe(self._cost_follows)
 
     def close(self) -> None:
         """Stops a burst, gives the model back and ends the worker."""
@@ -92,7 +91,8 @@ class Session(Loading, Looking, Saving):
     def _over(self, burst: Burst, result: BurstResult) -> None:
         self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
 
-    def _cost_follows(self, change: Change) -> None:
+    def _tell(self, change: Change) -> None:
+        super()._tell(change)
         if change == "plan":
             self.costs.changed()
         elif change == "tree":

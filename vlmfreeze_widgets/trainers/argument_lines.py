@@ -43,11 +43,11 @@ def argument_lines(
 
 
 def _word(text: str) -> str:
-    if "\n" in text or "\r" in text:
+    if any(sign in text for sign in "\n\r\0"):
         raise BadConfig(
-            "An argument cannot hold a line break.",
+            "An argument of a file of arguments cannot hold a line break or a NUL.",
             expected="one line",
             found=repr(text)[:60],
-            remedy="Take the line break out.",
+            remedy="Take it out.",
         )
     return shlex.quote(text)

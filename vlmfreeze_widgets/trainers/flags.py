@@ -58,6 +58,32 @@ def other_settings(given: Mapping[str, Any], known: Mapping[str, Flag]) -> dict[
     return {name: value for name, value in given.items() if name not in known}
 
 
+def check_plain(given: Mapping[str, Any]) -> None:
+    """Refuses values that no settings file holds: objects, and numbers that are not finite, which each format writes otherwise.
+
+    Raises:
+        BadConfig: The same.
+    """
+    for name, value in given.items():
+        if not _is_plain(value):
+            raise BadConfig(
+                f"The setting {name!r} cannot be written into a file.",
+                expected="a text, a finite number, true or false, None, or a list or mapping of these",
+                found=repr(value)[:60],
+                remedy="Give another value, or leave it out.",
+            )
+
+
+def _is_plain(value: Any) -> bool:  # noqa: ANN401
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(held) for key, held in value.items())
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
+
+
 def _typed(name: str, value: Any, kind: Kind, trainer: str) -> Any:  # noqa: ANN401, PLR0912
     text = value.strip() if isinstance(value, str) else ""
     try:

@@ -34,7 +34,7 @@ from . import (
     zero_nlp_export,
 )
 from .asked import Asked, asked
-from .flags import other_settings, read_flags
+from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
 from .selection import Exported, Imported, differences, selection_of
 from .sources import read_settings
@@ -136,9 +136,10 @@ def export(
     Raises:
         NotExpressible: The trainer has no settings at all for this plan, or (``strict``) none that are exact.
         PlanRefused: The plan cannot be applied anywhere.
-        BadConfig: No such trainer.
+        BadConfig: No such trainer, or a setting that no file can hold.
     """
     chosen = TRAINERS[_key(to or trainer or "")]
+    check_plain(others)
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
     plan.check()
     wanted = asked(plan)

@@ -78,7 +78,8 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
     Raises:
         BadConfig: It cannot be read.
     """
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    # Only a line feed ends a line: a value may hold one of the rarer signs that splitlines cuts at.
+    lines = "\n".join(line for line in text.replace("\r\n", "\n").split("\n") if not line.lstrip().startswith("#"))
     words = lines.replace("\\\n", " ").strip()
     if words.startswith("--") or (" --" in f" {words}" and not words.startswith("{") and ":\n" not in words):
         try:

@@ -58,8 +58,15 @@ def nearest_settings(
     refusal: TrainerRefuses | None = None
     decisive = {name: value for name, value in others.items() if name in chosen.flags}
     seen: list[dict[str, Any]] = []
-    for candidate in chosen.candidates(wanted):
-        settings = {**candidate, **decisive}
+    candidates = chosen.candidates(wanted)
+    while True:
+        try:
+            settings = {**next(candidates), **decisive}
+        except StopIteration:
+            break
+        except TrainerRefuses as error:  # the model itself, before any setting
+            refusal = error
+            break
         if settings in seen:
             continue
         seen.append(settings)

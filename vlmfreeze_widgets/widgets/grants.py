@@ -95,6 +95,7 @@ GRANTS: Mapping[str, _Grant] = {
     "probe": _probe,
     "cost": _cost,
     "series": _series,
+    "run_smaller": _plain("run_smaller"),
     "save": _plain("save"),
     "saved_states": _plain("look_for_states"),
     "resume_from": _resume_from,

@@ -11,6 +11,7 @@ import traitlets
 from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
+from ..core.memory_advice import advice_state
 from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
@@ -53,6 +54,7 @@ class Workbench(SessionPage):
     data_state = traitlets.Dict().tag(sync=True)
     proof_state = traitlets.Dict().tag(sync=True)
     saved_state = traitlets.Dict().tag(sync=True)
+    advice_state = traitlets.Dict().tag(sync=True)
     cost_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -169,6 +171,7 @@ class Workbench(SessionPage):
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
             self.saved_state = saved_state(self._shown_saving)
+        self.advice_state = advice_state(self.session.advice)
         costs = self.session.costs
         if costs.started and costs.number != self.cost_state.get("number"):
             number = costs.number

@@ -5,6 +5,7 @@ import type { View } from "../parts/view";
 import { answersCard } from "./answers_card";
 import { decision } from "./decision";
 import { lossPlot } from "./loss_plot";
+import { memoryAdvice } from "./memory_advice";
 import { normPlot } from "./norm_plot";
 import { proofLine } from "./proof_line";
 import { ratesLine } from "./rates_line";
@@ -25,7 +26,7 @@ export function burstCard(view: View, { height, map, watching }: BurstOptions): 
   const plots = h("div.vf-plots", {}, lossPlot(view, height).element, normPlot(view, height, map).element, verdicts(view));
   const answers = answersCard(view);
   const rates = ratesLine(view);
-  const element = h("section.vf-card.vf-burst", { "aria-label": "Burst" }, runBar(view, watching), plots, rates, answers, proofLine(view), watching ? null : decision(view));
+  const element = h("section.vf-card.vf-burst", { "aria-label": "Burst" }, runBar(view, watching), watching ? null : memoryAdvice(view), plots, rates, answers, proofLine(view), watching ? null : decision(view));
   const draw = (): void => {
     plots.hidden = !watching && (page.run?.burst ?? 0) === 0;
     element.hidden = !page.run;

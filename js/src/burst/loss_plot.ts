@@ -1,27 +1,32 @@
 /** The loss over the steps: training solid, held-out dashed. */
 import { measure } from "../format";
 import type { View } from "../parts/view";
-import { Plot } from "./plot";
+import { broken } from "./gaps";
+import { Plot, type Line } from "./plot";
 
 export function lossPlot(view: View, height: number): Plot {
   const { page } = view;
   const plot = new Plot(view, { title: "loss", note: "train — eval ┄ text alone ···", log: false, height, labels: false, form: measure }, () => {
     const { accent, muted } = view.palette();
     const evaluated = page.rows.fixed("eval_loss");
-    const lines = [{ label: "train", colour: accent, width: 2 }];
+    const lines: Line[] = [{ label: "train", colour: accent, width: 2, whole: true }];
     const y = [page.rows.fixed("loss")];
     if (evaluated.some((v) => !Number.isNaN(v))) {
-      lines.push({ label: "eval", colour: muted, width: 2, ...{ dash: [5, 4] } });
+      lines.push({ label: "eval", colour: muted, width: 2, dash: [5, 4] });
       y.push(evaluated);
     }
     const kept = page.rows.fixed("retention_loss");
     if (kept.some((v) => !Number.isNaN(v))) {
-      lines.push({ label: "text alone", colour: view.palette().series[3] ?? muted, width: 2, ...{ dash: [2, 3] } });
+      lines.push({ label: "text alone", colour: view.palette().series[3] ?? muted, width: 2, dash: [2, 3] });
       y.push(kept);
     }
     const steps = page.rows.fixed("step");
-    const broken = Array.from(page.rows.fixed("loss")).flatMap((v, i) => (Number.isFinite(v) ? [] : [steps[i] ?? 0]));
-    return { lines, marks: broken, x: page.rows.fixed("step"), y, end: Math.max(page.run?.steps ?? 0, last(page.rows.fixed("step"))) };
+    const marks = [
+      ...broken(page.rows.fixed("loss"), steps, false).map((step) => ({ step, what: "NaN" })),
+      ...broken(evaluated, steps, true).map((step) => ({ step, what: "eval NaN" })),
+      ...broken(kept, steps, true).map((step) => ({ step, what: "text alone NaN" })),
+    ];
+    return { lines, marks, x: page.rows.fixed("step"), y, end: Math.max(page.run?.steps ?? 0, last(page.rows.fixed("step"))) };
   });
   page.on(["rows", "run"], () => plot.request(), view.signal);
   return plot;

@@ -7,7 +7,8 @@ import { frame, onWidth } from "../parts/frame";
 import { fill, h, say, set } from "../parts/dom";
 import type { View } from "../parts/view";
 import { endLabels } from "./end_labels";
-import { marks } from "./step_marks";
+import { marks, type Mark } from "./step_marks";
+import { drawn, lonely } from "./gaps";
 import { decades, ticks } from "./log_ticks";
 
 /** Steps are whole, so their ticks are. */
@@ -18,6 +19,8 @@ export interface Line {
   colour: string;
   dash?: number[];
   width?: number;
+  /** Whether NaN in its column is a break, and not a step at which nobody looked. */
+  whole?: boolean;
 }
 
 export interface PlotData {
@@ -26,7 +29,7 @@ export interface PlotData {
   /** One column per line; NaN where there is no value. */
   y: ArrayLike<number>[];
   /** Steps that are marked: there was no finite value. */
-  marks?: number[];
+  marks?: Mark[];
   /** The last step that is expected. */
   end: number;
 }
@@ -49,7 +52,7 @@ export class Plot {
   #shape = "";
   #end = 1;
   #lines: Line[] = [];
-  #marks: number[] = [];
+  #marks: Mark[] = [];
   readonly #frame;
 
   constructor(readonly view: View, readonly options: PlotOptions, readonly read: () => PlotData) {
@@ -76,7 +79,7 @@ export class Plot {
     this.#end = Math.max(1, data.end);
     this.#lines = data.lines;
     this.#marks = data.marks ?? [];
-    const columns = [Array.from(data.x), ...data.y.map((column) => values(column, this.options.log))] as uPlot.AlignedData;
+    const columns = [Array.from(data.x), ...data.y.map((column, i) => drawn(column, this.options.log, !data.lines[i]?.whole))] as uPlot.AlignedData;
     const shape = JSON.stringify(data.lines);
     if (this.#plot && shape === this.#shape) this.#plot.setData(columns);
     else {
@@ -93,7 +96,7 @@ export class Plot {
       const last = Array.from(data.y[i] ?? []).findLast((v) => Number.isFinite(v));
       return last === undefined ? line.label : `${line.label} ${this.options.form(last)}`;
     });
-    set(this.element, { "aria-label": `${this.options.title}, ${data.x.length} steps: ${ends.join(", ")}${data.marks?.length ? `; not finite at step ${data.marks.join(", ")}` : ""}`, "data-points": data.x.length });
+    set(this.element, { "aria-label": `${this.options.title}, ${data.x.length} steps: ${ends.join(", ")}${data.marks?.length ? `; ${data.marks.map(({ step, what }) => `${what} at step ${step}`).join(", ")}` : ""}`, "data-points": data.x.length });
   }
 
   #options(width: number): uPlot.Options {
@@ -111,7 +114,7 @@ export class Plot {
         x: { time: false, range: () => [0, this.#end] },
         y: log ? { distr: 3, range: (_, least, most) => decades(least, most) } : { range: (_, least, most) => linear(least, most) },
       },
-      series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, spanGaps: true, points: { show: (u, i) => isAlone(u.data[i]) } }))],
+      series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, points: { show: (u, i) => lonely(u.data[i] ?? []).length > 0, filter: (u, i) => lonely(u.data[i] ?? []) } }))],
       axes: [
         { ...axis, size: 22, space: 46, incrs: WHOLE_STEPS },
         { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits) => splits.map(form), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
@@ -133,18 +136,6 @@ export class Plot {
     });
     say(this.#caption, [`step ${u.data[0][at] ?? 0}`, ...found].join(" · "));
   }
-}
-
-/** uPlot wants null where there is nothing; on a log axis nothing is also what is not above 0. */
-function values(column: ArrayLike<number>, log: boolean): (number | null)[] {
-  return Array.from(column, (v) => (Number.isFinite(v) && (!log || v > 0) ? v : null));
-}
-
-/** A single value makes no line: show it as a point. */
-function isAlone(column: ArrayLike<number | null | undefined> | undefined): boolean {
-  let seen = 0;
-  for (let i = 0; i < (column?.length ?? 0) && seen < 2; i++) if (typeof column?.[i] === "number") seen++;
-  return seen === 1;
 }
 
 function linear(least: number, most: number): [number, number] {

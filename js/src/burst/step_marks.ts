@@ -2,9 +2,20 @@
 import type uPlot from "uplot";
 import type { Palette } from "../map/palette";
 
-export function marks(u: uPlot, steps: readonly number[], palette: Palette): void {
+export interface Mark {
+  step: number;
+  /** What is no number there: "NaN", "eval NaN". */
+  what: string;
+}
+
+const WORDS_ROOM = 90; // CSS pixels of the words beside a line
+const ROW = 13;
+
+export function marks(u: uPlot, found: readonly Mark[], palette: Palette): void {
   const { ctx, bbox } = u;
-  for (const step of steps) {
+  let free = -Infinity;
+  let row = 0;
+  for (const { step, what } of [...found].sort((a, b) => a.step - b.step)) {
     const x = Math.round(u.valToPos(step, "x", true));
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = palette.failure;
@@ -18,7 +29,10 @@ export function marks(u: uPlot, steps: readonly number[], palette: Palette): voi
     const left = x > bbox.left + bbox.width * 0.75;
     ctx.textAlign = left ? "right" : "left";
     ctx.textBaseline = "top";
-    ctx.fillText(`NaN at step ${step}`, x + (left ? -4 : 4) * devicePixelRatio, bbox.top);
+    // Words of neighbours stand under each other; of many in a row the first three speak for all.
+    row = x < free ? row + 1 : 0;
+    free = Math.max(free, x + WORDS_ROOM * devicePixelRatio);
+    if (row < 3) ctx.fillText(`${what} at step ${step}`, x + (left ? -4 : 4) * devicePixelRatio, bbox.top + row * ROW * devicePixelRatio);
     ctx.restore();
   }
 }

@@ -57,7 +57,7 @@ export function costKey({ parts, total, limit, pending }: Amounts, over: boolean
     {},
     ...parts.map((part) => h("span", {}, h("i", { "data-part": part.name, "aria-hidden": "true" }), `${part.label} ${bare(part.bytes, total)}`)),
     pending ? h("span", {}, h("i", { "data-part": "pending", "aria-hidden": "true" }), pending) : null,
-    h("span.vf-total", { "data-over": String(over) }, over ? `${sum}: too much` : sum),
+    h("span.vf-total", { "data-over": String(over), title: limit === null ? null : "of what tensors may take of the GPU's memory" }, over ? `${sum}: too much` : sum),
   );
 }
 

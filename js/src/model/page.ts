@@ -11,6 +11,7 @@ import { readCost, type CostState } from "../wire/cost_state";
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
 import { readProof, type ProofState } from "../wire/proof_state";
+import { readAdvice, type AdviceState } from "../wire/advice_state";
 import { readSaved, type SavedState } from "../wire/saved_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
@@ -21,7 +22,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -34,6 +35,7 @@ export class Page extends Topics<Topic> {
   data: DataState | null = null;
   proof: ProofState | null = null;
   saved: SavedState | null = null;
+  advice: AdviceState | null = null;
   cost: CostState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
@@ -58,6 +60,7 @@ export class Page extends Topics<Topic> {
     this.#readData();
     this.#readProof();
     this.#readSaved();
+    this.#readAdvice();
     this.#readCost();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
@@ -66,6 +69,7 @@ export class Page extends Topics<Topic> {
     listen(model, "change:data_state", () => this.#readData(), signal);
     listen(model, "change:proof_state", () => this.#readProof(), signal);
     listen(model, "change:saved_state", () => this.#readSaved(), signal);
+    listen(model, "change:advice_state", () => this.#readAdvice(), signal);
     listen(model, "change:cost_state", () => this.#readCost(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
@@ -165,6 +169,11 @@ export class Page extends Topics<Topic> {
   #readProof(): void {
     this.proof = readProof(this.model.get("proof_state"));
     this.emit("proof");
+  }
+
+  #readAdvice(): void {
+    this.advice = readAdvice(this.model.get("advice_state"));
+    this.emit("advice");
   }
 
   #readSaved(): void {
