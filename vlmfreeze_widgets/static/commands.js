@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 8ac37d521991c14f6e0616df52b6c2c85c41978badc6fe7ccc78f9b6a6597b93 */
+/* vlmfreeze source-hash: de562c8148205e657b4116dfcd199ae9e210c14b00f4fbb8080929bdc33318e7 */
 var t={initialize:()=>{}},e=t;export{e as default};

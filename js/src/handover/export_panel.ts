@@ -77,7 +77,8 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     fill(trouble);
     const reply = await page.client.ask("export_save", { token, folder: place.value }, page.plan?.rev ?? 0);
     if (!reply.ok) return complain(reply.error, token);
-    say(status, `Saved ${texts(reply.result.paths).join(", ")}`);
+    const [first = "", ...rest] = texts(reply.result.paths);
+    say(status, `Saved ${first}${rest.length ? ` and ${rest.length} more beside it` : ""}`);
     looks.ask({ name: "export_preview", args: { to: chosen } });
     ready();
   }
