@@ -18,7 +18,7 @@ describe("what is read", () => {
     expect(look.notes[0]?.[1]).toEqual({ text: "LLaVA#832", url: "https://github.com/haotian-liu/LLaVA/issues/832" });
     expect(look.settings).toEqual([["num_train_epochs", "3"]]);
     const files = readExport(result("reply_export"));
-    expect([files.exact, files.files[0]?.name, files.token]).toEqual([false, "llava.args", "56aKj1cO-lAkLyIY"]);
+    expect([files.exact, files.files[0]?.name, files.beside, files.token]).toEqual([false, "llava.args", ["training_data/rows.py"], "56aKj1cO-lAkLyIY"]);
   });
 
   test.each(["data:text/html,x", "http://github.com/a/b/issues/1", "https://github.com.evil.org/a/b/issues/1", "https://github.com/a/b/issues/1#x", "https://evil.org/?https://github.com/a/b/issues/1", " https://github.com/a/b/issues/1", 7, null])("makes no link of %s", (url) => {

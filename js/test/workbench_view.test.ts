@@ -232,7 +232,7 @@ describe("the header", () => {
     page.model.set("plan_state", { ...golden("state_plan"), rev: 9, strategy_name: "llava-1.5/pretrain" });
     const line = page.find(".vf-presetline");
     expect(line.textContent).toContain("LLaVA-1.5, pretrain: 256 rows, 1 epoch, cosine, warm-up 3 % · 558 K captions");
-    expect(line.querySelector("a")?.getAttribute("href")).toBe("https://github.com/haotian-liu/LLaVA");
+    expect([...line.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual(["https://github.com/haotian-liu/LLaVA/issues/1380", "https://github.com/haotian-liu/LLaVA"]);
     line.querySelector("button")?.click();
     await settle();
     const [wish] = page.wishes("use_settings");

@@ -178,6 +178,19 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(session, tmp_path, tmp_pa
     assert not target.exists()
 
 
+def test_a_link_in_the_place_of_a_files_folder_is_not_followed(session, tmp_path, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    token, look = session.handover.look_at_export("trainer")
+    inner = {name.partition("/")[0] for name in look.files if "/" in name}
+    assert inner
+    (tmp_path / "out").mkdir()
+    for name in inner:
+        (tmp_path / "out" / name).symlink_to(elsewhere)
+    with pytest.raises(CannotSave, match="elsewhere"):
+        session.handover.save(token, "out")
+    assert files(elsewhere) == []
+
+
 class Careless(Handover):
     """The negative control: it saves whatever is asked for, without a look."""
 
@@ -200,6 +213,7 @@ def storm(session, rounds=300):
             ask(session, name, **{key: random.choice(words) for key in keys})
 
 
+@pytest.mark.check("X4")
 def test_without_a_fresh_look_no_message_writes_or_changes_anything(session, tmp_path):
     before = (session.strategy, session.rev, session.phase)
     storm(session)
@@ -207,6 +221,7 @@ def test_without_a_fresh_look_no_message_writes_or_changes_anything(session, tmp
     assert files(tmp_path) == []
 
 
+@pytest.mark.control("X4")
 def test_a_session_that_saves_without_a_look_is_found(session, tmp_path):
     session.handover = Careless(session)
     storm(session, 60)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .components import LABELS
+from .issue_links import Note
 from .preset_state import preset_groups
 from .protocol import VERSION
 from .strategy import Strategy
@@ -18,17 +19,6 @@ from .tree import ModuleTree
 _PLACES_SHOWN = 8  # of one difference
 _NODES_SHOWN = 4096  # of one difference; more than a map can light up
 _VALUE_SHOWN = 200  # characters of a setting that is not used here
-
-
-@dataclass(frozen=True)
-class Words:
-    """A piece of a note: text, and the page of GitHub that it names or ""."""
-
-    text: str
-    url: str = ""
-
-
-Note = tuple[Words, ...]
 
 
 @dataclass(frozen=True)
@@ -115,7 +105,9 @@ def export_reply(look: ExportLook, tree: ModuleTree, token: str) -> dict[str, An
         "trainer": look.trainer,
         "name": look.name,
         "exact": look.exact,
-        "files": [{"name": name, "text": text} for name, text in look.files.items()],
+        # What lies in a folder of its own is the same for every plan: told, saved, but not sent again with every click.
+        "files": [{"name": name, "text": text} for name, text in look.files.items() if "/" not in name],
+        "beside": [name for name in look.files if "/" in name],
         "differences": _differences(look.differences, tree),
         "notes": _notes(look.notes),
         "token": token,

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .issue_links import linked
 from .plain_presets import PLAIN
 from .published import Recipe, recipes
 from .stage import Stage
@@ -45,7 +46,7 @@ def _stage(recipe: Recipe, stage: Stage) -> dict[str, Any]:
         "how": how_long(stage),
         "data": stage.data,
         "source": stage.source,
-        "notes": list(stage.notes),
+        "notes": [[[words.text, words.url] for words in linked(note)] for note in stage.notes],
     }
 
 

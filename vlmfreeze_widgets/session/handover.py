@@ -142,6 +142,9 @@ def _write(look: ExportLook, place: Path) -> list[Path]:
         for path in paths:
             if path.exists() or path.is_symlink():
                 raise FileExistsError(f"{path.name} is there already")
+            if not path.parent.resolve().is_relative_to(place):
+                raise FileExistsError(f"{path.parent.name} is a link that leads elsewhere")
+            path.parent.mkdir(parents=True, exist_ok=True)
         for path, text in zip(paths, look.files.values(), strict=True):
             # "x" and not "w": what appears in between is not written over either.
             with path.open("x", encoding="utf-8", newline="\n") as file:

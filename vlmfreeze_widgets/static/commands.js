@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 715462cad9f271d5dcdc79b280ed25080cb95e1380318f9f9db438ef5e7c063b */
+/* vlmfreeze source-hash: 2b234d2ea9cdaa32f54290a9843133b38d39e9d52633de56ff8857f01f7ea136 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -5,11 +5,11 @@ place by place. Nothing is applied and nothing is written here.
 from __future__ import annotations
 
 from ..core.handover_state import ExportLook, ImportLook
+from ..core.issue_links import linked
 from ..core.plan import Plan
 from ..core.plan_text import sentence
 from ..core.resolve import resolve
 from ..core.training_diff import planned_choice, training_diff
-from .issue_links import linked
 from .registry import TRAINERS, export, import_strategy
 from .selection import differences, selection_of
 from .sources import read_text

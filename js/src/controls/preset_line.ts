@@ -1,5 +1,6 @@
 /** Below the sentence while a published stage is chosen: what its source says of batch, schedule and data, and where that is. */
 import { fill, h } from "../parts/dom";
+import { noteWords } from "../handover/notes";
 import type { View } from "../parts/view";
 import { findPreset, fullName, readPresets } from "../wire/presets";
 import { text } from "../wire/loose";
@@ -21,8 +22,8 @@ export function presetLine(view: View): HTMLElement {
     const said = h("span", { role: "status" });
     const use = h("button.vf-button.vf-small", { type: "button", disabled: !page.alive, title: "Schedule, warm-up, optimizer and clipping; the number of steps stays", onclick: () => void take(name, said) }, "Use its schedule in bursts");
     const from = group.url ? h("a.vf-issue", { href: group.url, target: "_blank", rel: "noopener noreferrer", title: preset.source }, group.source) : group.source;
-    const notes = preset.notes.length ? ` · ${preset.notes.join(" ")}` : "";
-    fill(element, h("b", {}, fullName(found)), ": ", [preset.how, preset.data].filter(Boolean).join(" · "), notes, " · ", from, page.run ? " " : null, page.run ? use : null, " ", said);
+    const notes = preset.notes.flatMap((note) => [" · ", ...note.map(noteWords)]);
+    fill(element, h("b", {}, fullName(found)), ": ", [preset.how, preset.data].filter(Boolean).join(" · "), ...notes, " · ", from, page.run ? " " : null, page.run ? use : null, " ", said);
   };
 
   async function take(name: string, said: HTMLElement): Promise<void> {

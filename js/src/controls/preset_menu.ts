@@ -22,7 +22,7 @@ export function presetMenu(view: View): HTMLElement {
   );
 
   function item(group: PresetGroup, preset: Preset): HTMLElement {
-    const about = [fullName({ group, preset }), preset.what, preset.how, preset.data, ...preset.notes, preset.source].filter(Boolean).join("\n");
+    const about = [fullName({ group, preset }), preset.what, preset.how, preset.data, ...preset.notes.map((note) => note.map(({ text }) => text).join("")), preset.source].filter(Boolean).join("\n");
     const choose = (): void => {
       close(true);
       void page.wish("preset", { name: preset.name });

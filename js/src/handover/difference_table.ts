@@ -29,7 +29,12 @@ function row(view: View, map: MapState, d: Difference, words: DiffWords): HTMLEl
   const places = [...d.places, ...(d.more ? [`and ${d.more} more`] : [])].join(", ");
   const where = h("button.vf-link.vf-where", { type: "button", title: `Select on the map:\n${places}`, onclick: () => showOnMap(view, map, [d]) }, places);
   const amount = h("small.vf-muted", {}, `${d.tensors} tensor${d.tensors === 1 ? "" : "s"}, ${count(d.params)}`);
-  return h("tr", {}, h("th", { scope: "row" }, d.label), h("td", { "data-status": STATUS[d.kind] }, words.kinds[d.kind]), h("td", {}, d.before), h("td", {}, d.after), h("td.vf-place", {}, where, " ", amount));
+  return h("tr", {}, h("th", { scope: "row" }, d.label), h("td", { "data-status": STATUS[d.kind] }, words.kinds[d.kind]), h("td", {}, ...unbroken(d.before)), h("td", {}, ...unbroken(d.after)), h("td.vf-place", {}, where, " ", amount));
+}
+
+/** "LoRA r16 · lr 2e-4" breaks at the dot and not inside the rate. */
+function unbroken(text: string): (Node | string)[] {
+  return text.split(" · ").flatMap((part, i) => [i ? " · " : "", h("span.vf-unbroken", {}, part)]);
 }
 
 /** Selects the tiles of differences, and says how many. */

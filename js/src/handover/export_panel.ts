@@ -14,6 +14,7 @@ import { noteList } from "./notes";
 import { tabs } from "./tabs";
 
 const PAUSE_MS = 250;
+const OPEN = 2; // files that are shown at once; the others unfold
 const KINDS: DiffWords["kinds"] = { also: "also trains", not: "does not train", otherwise: "trains otherwise", lr: "other rate" };
 
 export function exportPanel(view: View, map: MapState, { trainers, folder }: HandoverState): Panel {
@@ -65,7 +66,7 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     const words: DiffWords = { label: `What ${found.name} would train otherwise`, before: "you see", after: found.name, kinds: KINDS };
     const verdict = h("p.vf-verdict", { "data-exact": String(found.exact) }, h("b", {}, found.exact ? "exact" : "not the same"), " ", found.exact ? `${found.name} trains what you see, at these rates.` : `${found.name} comes this near; what it would do otherwise:`);
     if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(`${showOnMap(view, map, found.differences)} places selected on the map`) }, "Show on the map"));
-    return [verdict, differenceTable(view, map, found.differences, words), noteList(found.notes), ...found.files.map((file) => fileView(view, file))];
+    return [verdict, differenceTable(view, map, found.differences, words), noteList(found.notes), ...found.files.map((file, i) => fileView(view, file, i >= OPEN)), beside(found)];
   }
 
   async function write(): Promise<void> {
@@ -76,7 +77,8 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     fill(trouble);
     const reply = await page.client.ask("export_save", { token, folder: place.value }, page.plan?.rev ?? 0);
     if (!reply.ok) return complain(reply.error, token);
-    say(status, `Saved ${texts(reply.result.paths).join(", ")}`);
+    const [first = "", ...rest] = texts(reply.result.paths);
+    say(status, `Saved ${first}${rest.length ? ` and ${rest.length} more beside it` : ""}`);
     looks.ask({ name: "export_preview", args: { to: chosen } });
     ready();
   }
@@ -108,4 +110,9 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
       if (on) bar.choose(chosen || (trainers[0]?.key ?? ""));
     },
   };
+}
+
+function beside({ beside }: ExportLook): HTMLElement | null {
+  const folders = [...new Set(beside.map((name) => name.slice(0, name.lastIndexOf("/"))))].join(", ");
+  return beside.length ? h("p.vf-muted.vf-rest", { title: beside.join("\n") }, `Saved with them: ${folders}/ (${beside.length} file${beside.length === 1 ? "" : "s"}).`) : null;
 }

@@ -1,12 +1,12 @@
-/** One file of an export as text, with a button that copies it. */
+/** One file of an export as text, to unfold where there are many, with a button that copies it. */
 import { h, say } from "../parts/dom";
 import { copyText } from "../parts/copy";
 import type { View } from "../parts/view";
 
 const SAID_MS = 2000;
 
-export function fileView(view: View, file: { name: string; text: string }): HTMLElement {
-  const copy = h("button.vf-button.vf-small", { type: "button", "aria-label": `Copy ${file.name}`, onclick: () => void take() }, "Copy");
+export function fileView(view: View, file: { name: string; text: string }, folded: boolean): HTMLElement {
+  const copy = h("button.vf-button.vf-small", { type: "button", "aria-label": `Copy ${file.name}`, onclick: (event) => (event.preventDefault(), void take()) }, "Copy");
 
   async function take(): Promise<void> {
     const done = await copyText(file.text, copy);
@@ -15,5 +15,7 @@ export function fileView(view: View, file: { name: string; text: string }): HTML
     setTimeout(() => say(copy, "Copy"), SAID_MS);
   }
 
-  return h("figure.vf-file", {}, h("figcaption", {}, h("b", {}, file.name), copy), h("pre", { tabindex: "0", "aria-label": file.name }, file.text));
+  const content = h("pre", { tabindex: "0", "aria-label": file.name }, file.text);
+  if (folded) return h("details.vf-file", {}, h("summary", {}, h("b", {}, file.name), copy), content);
+  return h("figure.vf-file", {}, h("figcaption", {}, h("b", {}, file.name), copy), content);
 }

@@ -3,9 +3,10 @@ import { h } from "../parts/dom";
 import type { Words } from "../wire/handover";
 
 export function noteList(notes: readonly Words[][]): HTMLElement | null {
-  return notes.length ? h("ul.vf-notes", { "aria-label": "Notes" }, ...notes.map((note) => h("li", {}, ...note.map(piece)))) : null;
+  return notes.length ? h("ul.vf-notes", { "aria-label": "Notes" }, ...notes.map((note) => h("li", {}, ...note.map(noteWords)))) : null;
 }
 
-function piece({ text, url }: Words): Node | string {
+/** A piece of a note. */
+export function noteWords({ text, url }: Words): Node | string {
   return url ? h("a.vf-issue", { href: url, target: "_blank", rel: "noopener noreferrer", title: url }, text) : text;
 }

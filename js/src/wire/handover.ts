@@ -51,6 +51,8 @@ export interface ExportLook {
   name: string;
   exact: boolean;
   files: { name: string; text: string }[];
+  /** Files in folders, which are saved with the others. */
+  beside: string[];
   differences: Difference[];
   notes: Words[][];
   token: string;
@@ -87,6 +89,7 @@ export function readExport(value: unknown): ExportLook {
     name: text(look.name),
     exact: look.exact === true,
     files: list(look.files).map((item) => ({ name: text(record(item).name), text: text(record(item).text) })),
+    beside: texts(look.beside),
     differences: list(look.differences).map(readDifference),
     notes: list(look.notes).map(readNote),
     token: text(look.token),
@@ -95,7 +98,8 @@ export function readExport(value: unknown): ExportLook {
 
 const ISSUE = /^https:\/\/github\.com\/[\w.-]+\/[\w.-]+\/(issues|pull)\/\d+$/;
 
-function readNote(value: unknown): Words[] {
+/** A note in pieces; what is no issue on GitHub is text alone. */
+export function readNote(value: unknown): Words[] {
   return list(value).map((piece) => {
     const url = text(list(piece)[1]);
     return { text: text(list(piece)[0]), url: ISSUE.test(url) ? url : "" };

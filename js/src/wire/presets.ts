@@ -1,5 +1,6 @@
 /** The presets in the trait `handover_state`: groups of stages, each with what its source says. Decoding only. */
-import { list, record, text, texts } from "./loose";
+import { readNote, type Words } from "./handover";
+import { list, record, text } from "./loose";
 
 export interface Preset {
   name: string;
@@ -10,7 +11,7 @@ export interface Preset {
   how: string;
   data: string;
   source: string;
-  notes: string[];
+  notes: Words[][];
 }
 
 export interface PresetGroup {
@@ -34,7 +35,7 @@ export function readPresets(value: unknown): PresetGroup[] {
 
 function readPreset(item: unknown): Preset {
   const p = record(item);
-  return { name: text(p.name), label: text(p.label) || text(p.name), what: text(p.what), how: text(p.how), data: text(p.data), source: text(p.source), notes: texts(p.notes) };
+  return { name: text(p.name), label: text(p.label) || text(p.name), what: text(p.what), how: text(p.how), data: text(p.data), source: text(p.source), notes: list(p.notes).map(readNote) };
 }
 
 /** The preset of a name with its group. */

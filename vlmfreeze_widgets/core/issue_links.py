@@ -6,8 +6,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from ..core.handover_state import Note, Words
+
+@dataclass(frozen=True)
+class Words:
+    """A piece of a note: text, and the page of GitHub that it names or ""."""
+
+    text: str
+    url: str = ""
+
+
+Note = tuple[Words, ...]
 
 _REPOSITORIES = {
     "LlamaFactory": "hiyouga/LLaMA-Factory",
