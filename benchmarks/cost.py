@@ -22,6 +22,7 @@ import torch
 
 import vlmfreeze_widgets as vf
 from tests.engine.real_step import real_step
+from tests.engine.test_cost_flops import counted
 from tests.families import TINY_FAMILIES, tiny_batch
 
 RESULTS = Path(__file__).resolve().parent / "results" / "cost.json"
@@ -59,6 +60,9 @@ def main() -> None:
                 "cells": len(cells),
                 "saved_exact": sum(c["saved_foretold"] == c["saved_real"] for c in cells),
                 "optimizer_exact": sum(c["optimizer_foretold"] == c["optimizer_real"] for c in cells),
+                "gradients_exact": sum(c["gradients_foretold"] == c["gradients_real"] for c in cells),
+                "flops_counted": sum(c["flops_real"] is not None for c in cells),
+                "flops_exact": sum(c["flops_foretold"] == c["flops_real"] for c in cells),
                 "peak_error_without_checkpointing": {"median": statistics.median(plain), "largest": max(plain)},
                 "peak_error": {"median": statistics.median(errors), "largest": max(errors)},
                 "checkpoints": checkpoints,
@@ -77,34 +81,49 @@ def main() -> None:
 
 def _cells(family: str) -> list[dict[str, Any]]:
     found = []
-    for strategy, rules in STRATEGIES.items():
+    for strategy in STRATEGIES:
         for computed, (dtype, precision) in COMPUTED.items():
             for checkpointing in (False, True):
                 model = TINY_FAMILIES[family]().to(dtype)
                 given = tiny_batch(family, batch=ROWS)
                 batch = {k: v.to(dtype) if v.is_floating_point() else v for k, v in given.items()}
-                plan = vf.resolve(vf.Strategy(rules), vf.read_tree(model))
-                how = {"checkpointing": checkpointing, "precision": precision}
-                cost = vf.estimate_cost(model, plan, batch, **how)  # type: ignore[arg-type]
-                real = real_step(model, plan, batch, **how)  # type: ignore[arg-type]
-                stands = ("weights", "adapters", "masters", "optimizer", "batch")
-                passes = [m for m in cost.timeline if m.name in ("forward", "backward")]
-                found.append(
-                    {
-                        "family": family,
-                        "strategy": strategy,
-                        "computed": computed,
-                        "checkpointing": checkpointing,
-                        "saved_foretold": cost.activation_bytes,
-                        "saved_real": sum(real.saved.values()),
-                        "optimizer_foretold": cost.standing.of("optimizer"),
-                        "optimizer_real": real.state_bytes,
-                        "peak_foretold": max(sum(n for k, n in m.parts.items() if k not in stands) for m in passes),
-                        "peak_real": real.peak_bytes,
-                        "traced": not cost.is_bound,
-                    }
-                )
+                found.append(_cell(family, model, batch, strategy, computed, precision, checkpointing))
     return found
+
+
+def _cell(
+    name: str,
+    model: Any,
+    batch: dict[str, Any],
+    strategy: str,
+    computed: str,
+    precision: str,
+    checkpointing: bool,
+) -> dict[str, Any]:
+    plan = vf.resolve(vf.Strategy(STRATEGIES[strategy]), vf.read_tree(model))
+    how: dict[str, Any] = {"checkpointing": checkpointing, "precision": precision}
+    cost = vf.estimate_cost(model, plan, batch, **how)
+    real = real_step(model, plan, batch, **how)
+    stands = ("weights", "adapters", "masters", "optimizer", "batch")
+    passes = [m for m in cost.timeline if m.name in ("forward", "backward")]
+    return {
+        "family": name,
+        "strategy": strategy,
+        "computed": computed,
+        "checkpointing": checkpointing,
+        "saved_foretold": cost.activation_bytes,
+        "saved_real": sum(real.saved.values()),
+        "optimizer_foretold": cost.standing.of("optimizer"),
+        "optimizer_real": real.state_bytes,
+        "gradients_foretold": cost.standing.of("gradients"),
+        "gradients_real": real.gradient_bytes,
+        "flops_foretold": cost.flops.total,
+        # Under autocast the same products are counted, of copies in another dtype.
+        "flops_real": counted(model, plan, batch, checkpointing) if precision == "auto" else None,
+        "peak_foretold": max(sum(n for k, n in m.parts.items() if k not in stands) for m in passes),
+        "peak_real": real.peak_bytes,
+        "traced": not cost.is_bound,
+    }
 
 
 def _one_per_architecture() -> list[str]:

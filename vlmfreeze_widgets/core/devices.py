@@ -93,7 +93,7 @@ def find_device(wanted: str) -> Device:
 
 def find_known(reported: str) -> Device | None:
     """The device of the name that a driver reports, such as "NVIDIA A100-SXM4-80GB"; None where the table has none."""
-    words = _plain(reported.replace("GeForce", ""))
+    words = _plain(reported.replace("GeForce", "").replace("Tesla", ""))
     return next((d for n, d in sorted(DEVICES.items(), key=lambda i: -len(i[0])) if _told(n, words)), None)
 
 

@@ -10,7 +10,9 @@ from .selectors import Target
 from .strategy import Strategy
 from .tree import ModuleTree
 from .tuning import Lora
-from .wording import listed
+from .wording import listed, size
+
+_COPIED_BYTES = 1 << 30  # below that it is not worth a warning
 
 
 def without_target(
@@ -108,6 +110,27 @@ def experts_with_dropout(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> 
             "PEFT adapts a three-dimensional parameter as B·A without its input: set dropout to 0 and use_dora to False.",
             tuple(refused),
         )
+
+
+def experts_copied(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
+    """What LoRA on stacks of experts costs: PEFT adds B·A of every expert to the whole stack, whichever experts are used.
+
+    The sum is a tensor of the stack's own size, and the product with it keeps it for the backward pass. Traced on
+    Qwen3-VL-30B-A3B it is 101 % of the stacks' bytes.
+    """
+    stacks = [tree.by_path[path] for path in lora_targets if tree.by_path[path].adaptable == "experts"]
+    copied = sum(node.total_bytes for node in stacks)
+    if copied < _COPIED_BYTES:
+        return
+    largest = max(node.total_bytes for node in stacks)
+    yield PlanWarning(
+        "lora-experts-copied",
+        "warning",
+        f"LoRA on {len(stacks)} stacks of experts makes a copy of them in every forward pass: {size(copied)} beside the "
+        "weights, kept until the backward pass.",
+        f"With checkpointing only about {size(2 * largest)} at a time; or leave the experts frozen, which is the usual choice.",
+        tuple(node.path for node in stacks),
+    )
 
 
 def experts_without_lora(

@@ -37,6 +37,7 @@ def check_plan(
         *_dead_ends(tree, trainable, lora_targets),
         *_shadowed(strategy, decided, targets),
         *lora_checks.too_high_rank(tree, lora_targets),
+        *lora_checks.experts_copied(tree, lora_targets),
         *lora_checks.experts_without_lora(tree, trainable, lora_targets),
         *lora_checks.adapted_at_one_name(tree, lora_targets),
     ]
