@@ -182,7 +182,7 @@ def test_random_numbers_of_other_cells_and_of_the_burst_leave_each_other_alone(f
     quiet, stream = run(False)
     noisy, _ = run(True)
     torch.manual_seed(5)
-    untouched = torch.rand(3)
+    untouched = torch.rand(3, device=where.DEVICE)
     figure(sum(a != b for a, b in zip(quiet, noisy, strict=True)) + int((stream != untouched).sum()))
     assert quiet == noisy
     assert torch.equal(stream, untouched)
