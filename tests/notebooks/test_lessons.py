@@ -21,7 +21,7 @@ def test_a_lesson_asks_before_it_shows_ends_in_a_picture_and_keeps_no_output(pat
     asked = [i for i, cell in enumerate(cells) if cell.cell_type == "markdown" and "**Predict.**" in cell.source]
     assert asked
     assert all("<details>" in cells[i].source and cells[i + 1].cell_type == "code" for i in asked)
-    assert any(cell.source.endswith("figure") for cell in cells[-3:] if cell.cell_type == "code")
+    assert any(cell.source.endswith("figure") for cell in cells[-4:] if cell.cell_type == "code")
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells if cell.cell_type == "code")
 
 
