@@ -89,6 +89,7 @@ class _Reader:
             checkpoint=checkpoint,
             note=note,
             model_type=str(getattr(getattr(self.model, "config", None), "model_type", "") or ""),
+            source=str(getattr(getattr(self.model, "config", None), "_name_or_path", "") or ""),
         )
         dead = dead_parameters(self.model, tree)
         object.__setattr__(tree, "dead_ends", dead)
