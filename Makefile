@@ -24,7 +24,7 @@ checks: ## every promise of the engine with what was measured of it, in report.j
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py checks
 
-conformance: ## our exports read by LLaMA-Factory and ms-swift themselves, in an environment of their own
+conformance: ## our exports, and random settings, read by LLaMA-Factory, ms-swift and PEFT themselves
 	@$(PYTHON) .ci/conformance.py
 
 fuzz:   ## 10,000 strange settings, strategies and names through every export, and back (about ten minutes)
