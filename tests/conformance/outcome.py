@@ -35,7 +35,9 @@ def read(model: torch.nn.Module, rates: dict[int, float]) -> dict[str, Any]:
     for path, module in model.named_modules():
         if "default" not in getattr(module, "lora_A", {}) and "default" not in getattr(module, "lora_embedding_A", {}):
             continue
-        plain = path.removeprefix("base_model.model.")
+        if ".original_module." in path:
+            continue  # an adapter that was left in the frozen original of a copied module: never called
+        plain = path.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
         if getattr(module, "parameter_name", None):  # an adapter on a stack of experts, which is no module
             plain = f"{plain.replace('.base_layer', '')}.{module.parameter_name}"
         for side in ("lora_A", "lora_B"):

@@ -30,7 +30,12 @@ def kind_of(model: torch.nn.Module) -> list[str]:
     fitting = [
         meta
         for meta in kinds
-        if meta.model_arch and any(name.startswith(key) for name in names for key in meta.model_arch.language_model)
+        if meta.model_arch
+        and all(
+            any(name.startswith(key) for name in names for key in part)
+            for part in (meta.model_arch.language_model, meta.model_arch.aligner, meta.model_arch.vision_tower)
+            if part
+        )
     ]
     return ["--model_type", fitting[0].model_type] if len(kinds) > 1 and fitting else []
 

@@ -26,7 +26,7 @@ LAST_TOKEN = 250
 # A convolutional tower of tens of millions of parameters, a decoder that is none of a VLM, or a config with no defaults.
 LEFT_OUT = {
     "blip", "chameleon", "emu3", "ernie4_5_vl_moe", "evolla", "fast_vlm", "florence2", "gemma3n", "git", "janus", "mistral4",
-    "perception_lm", "pi0", "pix2struct", "pixtral", "pp_chart2table", "shieldgemma2", "udop", "vision-encoder-decoder",
+    "perception_lm", "pi0", "pix2struct", "pixtral", "pp_chart2table", "shieldgemma2", "t5gemma2", "udop", "vision-encoder-decoder",
 }  # fmt: skip
 MODEL_TYPES = tuple(name for name in ARCHITECTURES if name not in LEFT_OUT)
 
