@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..core.cost import CostEstimate
 from ..core.cost_standing import standing_cost
-from ..core.errors import VlmFreezeError
+from ..core.errors import CannotSave, VlmFreezeError
 from ..core.page_state import plan_state, tree_state
 from ..core.plan_text import sentence
 from ..core.run_about import KIND, RunAbout
@@ -53,6 +53,7 @@ class Recording:
         folder: The run's own, once it has begun; None where nothing is written.
         cost: What was foretold, where somebody knows more than what follows from the plan alone.
         is_lost: Whether writing was given up.
+        is_strict: Whether a folder that cannot be made is an error, rather than a note of the history.
     """
 
     def __init__(self, burst: Burst, folder: RunFolderChoice, trackers: Iterable[Tracker] = ()) -> None:
@@ -70,6 +71,7 @@ class Recording:
         self.folder: Path | None = None
         self.cost: CostEstimate | None = None
         self.is_lost = False
+        self.is_strict = True
 
     @property
     def is_on(self) -> bool:
@@ -86,23 +88,32 @@ class Recording:
             return
         about = self._about(run)
         if self._parent is not None:
-            began = RunFolder(self._parent, self._burst.settings.steps).state
-            about_text = json.dumps({**about.to_dict(), "process": began.to_dict()}, indent=1)
-            trains = self._burst.plan.trainable
-            frozen = {name: digest for name, digest in run.witness.start_digests().items() if name not in trains}
-            files: dict[str, Writer] = {
-                ABOUT: lambda path: path.write_bytes(about_text.encode()),
-                FROZEN: lambda path: path.write_bytes(json.dumps(frozen, indent=0).encode()),
-                MAP: lambda path: path.write_bytes(json.dumps(_map_of(self._burst)).encode()),
-            }
-            self.folder = write_folder(self._parent, about.name, files, {"kind": KIND})
-            self._writer = RunFolder(self.folder, self._burst.settings.steps)
-            self._writer.begin(self._burst.history)
-            self._writer.show(phase="running")
+            try:
+                self._make_folder(self._parent, about, run)
+            except CannotSave as error:
+                if self.is_strict:
+                    raise
+                self.is_lost = True
+                self._burst.history.notes.append(f"No run folder is written: {error.found}")
         for tracker in list(self._trackers):
             self._told(tracker, partial(tracker.begin, about))
         self._unsubscribe = self._burst.history.subscribe(self._see)
         self._see()
+
+    def _make_folder(self, parent: Path, about: RunAbout, run: TrainingRun) -> None:
+        began = RunFolder(parent, self._burst.settings.steps).state
+        about_text = json.dumps({**about.to_dict(), "process": began.to_dict()}, indent=1)
+        trains = self._burst.plan.trainable
+        frozen = {name: digest for name, digest in run.witness.start_digests().items() if name not in trains}
+        files: dict[str, Writer] = {
+            ABOUT: lambda path: path.write_bytes(about_text.encode()),
+            FROZEN: lambda path: path.write_bytes(json.dumps(frozen, indent=0).encode()),
+            MAP: lambda path: path.write_bytes(json.dumps(_map_of(self._burst)).encode()),
+        }
+        self.folder = write_folder(parent, about.name, files, {"kind": KIND})
+        self._writer = RunFolder(self.folder, self._burst.settings.steps)
+        self._writer.begin(self._burst.history)
+        self._writer.show(phase="running")
 
     def saw(self, batches: Sequence[MicroBatch]) -> None:
         """Takes note of what the next step reads."""
