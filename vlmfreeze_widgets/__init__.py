@@ -52,6 +52,7 @@ _PUBLIC: dict[str, str] = {
     "published": "core.published",
     "probe": "engine.probe",
     "read_tree": "engine.read",
+    "report": "report",
     "resolve": "core.resolve",
     "run_stages": "engine.staged_run",
     "runs": "engine.runs",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from .engine.staged_run import run_stages
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe
+    from .report import report
     from .session import Session
     from .trainers.registry import export, import_strategy
     from .widgets.freeze_map import FreezeMap

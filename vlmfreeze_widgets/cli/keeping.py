@@ -53,5 +53,19 @@ def diff(here: Folder, there: Folder, as_json: AsJson = False) -> None:
     print(json.dumps(found.to_dict()) if as_json else found)
 
 
+@app.command()
+@mendable
+def report(
+    folder: Folder,
+    path: Annotated[Path, typer.Argument(help="The HTML file.")] = Path("report.html"),
+    title: Annotated[str | None, typer.Option(help="At its top.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write a run as one HTML file that opens without kernel or network."""
+    from ..report import report as write
+
+    out.print(str(write(folder, path, title=title, overwrite=overwrite)), markup=False, soft_wrap=True)
+
+
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
