@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,7 @@ class Burst:
         verdicts: The last judgement.
         proof: That frozen tensors did not change; None before the end.
         problem: What ended the burst, None while it is well.
+        eval_parts: Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training.
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
@@ -156,6 +157,7 @@ class Burst:
         self._trained: dict[str, torch.Tensor] = {}
         self._seen_to_run: MemoryAdvice | None = None
         self.problem: VlmFreezeError | None = None
+        self.eval_parts: dict[int, tuple[tuple[float, int], ...]] = {}
         self._tried: tuple[MicroBatch, ...] = ()
         self._looking = False
         self._run: TrainingRun | None = None
@@ -170,6 +172,7 @@ class Burst:
         return self
 
     def __next__(self) -> StepRecord:
+        self.put_back()
         try:
             return next(self._generator)
         except Exception as error:
@@ -244,8 +247,31 @@ class Burst:
         """What had trained when the burst ended, in host memory, by the names of the plan; empty before that."""
         return self._trained
 
+    def set_aside(self) -> None:
+        """Between two steps: gives the model back for a while, to another burst say. The next step, or the end, takes it again.
+
+        What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
+        """
+        run = self._run
+        if run is None or run.is_aside or self._generator.gi_running:
+            return
+        run.set_aside()
+        if not run.is_aside:
+            next(self._generator, None)  # the model was moved or cast: that ends the burst
+
+    def put_back(self) -> None:
+        """Undoes ``set_aside``.
+
+        Raises:
+            ModelBusy: Somebody else has the model.
+        """
+        if self._run is not None and self._run.is_aside:
+            self._run.put_back()
+
     def close(self) -> None:
         """Ends the burst where it is and gives the model back."""
+        with suppress(ModelBusy):  # then it ends without a last judgement
+            self.put_back()
         self._generator.close()
 
     def run(self, on_record: Callable[[StepRecord], None] | None = None) -> BurstResult:
@@ -504,6 +530,8 @@ class Burst:
                 raise interrupt
 
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
+        if run.is_aside:
+            return
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
         self._before = run.witness.all_digests()
@@ -513,6 +541,8 @@ class Burst:
     def _see(self, step: int, look: Look) -> Look:
         if step == 0:
             self.history.retention_start = look.retention
+        if look.eval_parts:
+            self.eval_parts[step] = look.eval_parts
         if look.answers is not None:
             self.history.answers.append(Answers(step, look.answers))
         return look
