@@ -1,4 +1,4 @@
-"""Trees, histories and the catalogue as pandas frames."""
+"""Trees, histories, boards and the catalogue as pandas frames."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..core.board import Board
     from ..core.catalog import Catalog
     from ..core.history import History
     from ..core.tree import ModuleTree
@@ -38,3 +39,15 @@ def history_frame(history: History) -> pd.DataFrame:
 
     frame = pd.DataFrame(history.columns).set_index("step")
     return frame.astype(float)
+
+
+def board_frame(board: Board) -> pd.DataFrame:
+    """One row per contender, the best first, indexed by name; ``behind``, ``behind_low``, ``behind_high``: against the first."""
+    import pandas as pd
+
+    rows = board.rows()
+    for row in rows:
+        one = row.pop("behind_best")
+        row |= {"behind": one.mean, "behind_low": one.low, "behind_high": one.high} if one is not None else {}
+        row["call"] = "" if one is None else one.call
+    return pd.DataFrame(rows).set_index("name").astype({"place": "Int64", "memory_bytes": "Int64"})

@@ -22,7 +22,14 @@ from .retention import Retention
 
 @dataclass(frozen=True)
 class Look:
-    """What one look showed; None where nothing was asked for. ``eval_parts``: (mean loss, label tokens) per held-out micro-batch."""
+    """What one look showed; None where nothing was asked for.
+
+    Attributes:
+        eval_loss: Mean over the label tokens of all held-out micro-batches.
+        retention: Against the start.
+        answers: To the questions.
+        eval_parts: (mean loss, label tokens) of each held-out micro-batch.
+    """
 
     eval_loss: float | None = None
     retention: RetentionLook | None = None
