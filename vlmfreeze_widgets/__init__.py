@@ -13,10 +13,12 @@ __version__ = "0.1.0"
 _PUBLIC: dict[str, str] = {
     "AppliedModel": "engine.apply",
     "Burst": "engine.burst",
+    "Board": "core.board",
     "BurstMonitor": "widgets.monitor",
     "BurstResult": "engine.result",
     "BurstSettings": "engine.settings",
     "COMPONENTS": "core.components",
+    "Comparison": "engine.comparison",
     "CostEstimate": "core.cost",
     "FROZEN": "core.tuning",
     "FULL": "core.tuning",
@@ -35,6 +37,7 @@ _PUBLIC: dict[str, str] = {
     "Workbench": "widgets.workbench",
     "apply": "engine.apply",
     "catalog": "core.catalog",
+    "compare": "engine.comparison",
     "cost_switches": "engine.cost_choices",
     "demo": "demo",
     "estimate_cost": "engine.cost",
@@ -70,6 +73,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .core.board import Board
     from .core.catalog import catalog
     from .core.components import COMPONENTS
     from .core.cost import CostEstimate
@@ -90,6 +94,7 @@ if TYPE_CHECKING:
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
+    from .engine.comparison import Comparison, compare
     from .engine.cost import estimate_cost
     from .engine.cost_choices import cost_switches, largest_batch
     from .engine.probe import probe

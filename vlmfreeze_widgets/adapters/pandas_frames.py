@@ -48,6 +48,6 @@ def board_frame(board: Board) -> pd.DataFrame:
     rows = board.rows()
     for row in rows:
         one = row.pop("behind_best")
-        row |= {"behind": one.mean, "behind_low": one.low, "behind_high": one.high} if one is not None else {}
+        row.update({"behind": one.mean, "behind_low": one.low, "behind_high": one.high} if one is not None else {})
         row["call"] = "" if one is None else one.call
     return pd.DataFrame(rows).set_index("name").astype({"place": "Int64", "memory_bytes": "Int64"})

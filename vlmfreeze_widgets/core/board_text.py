@@ -19,7 +19,7 @@ _FRONT = "◆"
 
 
 def sentence(board: Board) -> str:
-    """ "both leads: its held-out loss is lower than that of projector by 0.12 (0.08 to 0.16)." """
+    """ "both leads. Next comes projector: its held-out loss is higher than that of both by 0.12 (0.08 to 0.16)." """
     order = sorted(board.places, key=lambda n: (board.places[n], board.loss(n)))
     failed = [e.name for e in board.entries if e.state == "failed"]
     said: list[str] = []
@@ -32,18 +32,12 @@ def sentence(board: Board) -> str:
             equal = all(_call(board, first[0], n) == "equal" for n in first[1:])
             are = "equal, number for number" if equal else "too close to call"
             said.append(f"{listed(first)} are {are}.")
+        else:
+            said.append(f"{first[0]} leads." if rest else f"{first[0]} is the only one with a result.")
         if rest:
             behind = board.difference(rest[0], first[0])
             gap = "" if behind is None else f" by {_gap(behind)}"
-            lead = (
-                f"{first[0]} leads: its {board.measured} is"
-                if len(first) == 1
-                else f"The {board.measured} of {first[0]} is"
-            )
-            more = "" if len(rest) == 1 else f", the next of {len(rest)},"
-            said.append(f"{lead} lower than that of {rest[0]}{more}{gap}.")
-        elif len(first) == 1:
-            said.append(f"{first[0]} is the only one with a result.")
+            said.append(f"Next comes {rest[0]}: its {board.measured} is higher than that of {first[0]}{gap}.")
     if failed:
         said.append(f"{listed(failed)} failed.")
     return printable(" ".join(said))

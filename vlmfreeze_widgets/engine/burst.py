@@ -344,6 +344,12 @@ class Burst:
         return self._saving
 
     def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
+        self.put_back()
+        run = self._between_steps()
+        spent = time.monotonic() - self._began
+        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
+
+    def _between_steps(self) -> TrainingRun:
         run = self._run
         if run is None or self._generator.gi_running:
             raise WrongPhase(
@@ -354,8 +360,7 @@ class Burst:
                 else "one that has not begun, or is over",
                 remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )
-        spent = time.monotonic() - self._began
-        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
+        return run
 
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
@@ -409,10 +414,24 @@ class Burst:
             for name, value in changes.items()
             if value != getattr(before, name)
         ]
-        burst.history = saved.history
-        burst._saved = saved
+        burst.go_on_from(saved)
         burst._id = str(saved.data["burst"])
         return burst
+
+    def copied_state(self) -> burst_state.SavedBurst:
+        """The state between two steps, in memory, for ``go_on_from`` of another burst that trains the same tensors.
+
+        Raises:
+            WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
+        """
+        self.put_back()
+        return burst_state.copied(self._between_steps(), self.batches, self.history)
+
+    def go_on_from(self, saved: burst_state.SavedBurst) -> None:
+        """Lets this burst, which has not begun, go on where another stood; the settings and rates are its own."""
+        saved.history.strategy = dict(self.history.strategy)
+        self.history = saved.history
+        self._saved = saved
 
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
