@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "Ablation": "core.ablation",
     "AppliedModel": "engine.apply",
     "Burst": "engine.burst",
     "Board": "core.board",
@@ -35,6 +36,7 @@ _PUBLIC: dict[str, str] = {
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
     "Workbench": "widgets.workbench",
+    "ablation": "engine.ablation",
     "apply": "engine.apply",
     "catalog": "core.catalog",
     "compare": "engine.comparison",
@@ -73,6 +75,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .core.ablation import Ablation
     from .core.board import Board
     from .core.catalog import catalog
     from .core.components import COMPONENTS
@@ -90,6 +93,7 @@ if TYPE_CHECKING:
     from .core.tuning import FROZEN, FULL, Lora
     from .data.load import load_batches
     from .demo import demo
+    from .engine.ablation import ablation
     from .engine.answers import Question
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size

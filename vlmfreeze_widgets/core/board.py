@@ -251,8 +251,8 @@ class Board:
     def __rich__(self) -> Any:  # noqa: ANN401 - rich.table.Table
         return port("rich_tables").board_table(self)
 
-    def _repr_html_(self) -> str:
-        return board_html(self)
+    def _repr_html_(self, head: str = "") -> str:
+        return board_html(self, head or self.sentence)
 
 
 def paired_table(a: Entry, b: Entry) -> list[list[float]]:

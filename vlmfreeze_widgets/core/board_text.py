@@ -107,15 +107,15 @@ def board_text(board: Board) -> str:
     return "\n".join([board.sentence, "", *lines, "", *footnotes(board)])
 
 
-def board_html(board: Board) -> str:
-    """The same for a notebook: self-contained, no scripts, all text escaped."""
+def board_html(board: Board, head: str) -> str:
+    """The same for a notebook, under the given sentence: self-contained, no scripts, all text escaped."""
     heads, rows = cells(board)
     td = '<td style="text-align:left;padding:2px 12px 2px 0">'
-    head = "".join(f'<th scope="col" style="text-align:left;padding:2px 12px 2px 0">{escape(h)}</th>' for h in heads)
+    top = "".join(f'<th scope="col" style="text-align:left;padding:2px 12px 2px 0">{escape(h)}</th>' for h in heads)
     body = "".join(f"<tr>{''.join(f'{td}{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
     notes = "".join(f'<div style="opacity:.75">{escape(line)}</div>' for line in footnotes(board))
     return (
-        f'<div style="font:13px system-ui,sans-serif"><div><b>{escape(board.sentence)}</b></div>'
-        f'<table style="border-collapse:collapse;margin:6px 0"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        f'<div style="font:13px system-ui,sans-serif"><div><b>{escape(head)}</b></div>'
+        f'<table style="border-collapse:collapse;margin:6px 0"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
         f"{notes}</div>"
     )
