@@ -39,7 +39,7 @@ _PUBLIC: dict[str, str] = {
     "ablation": "engine.ablation",
     "apply": "engine.apply",
     "catalog": "core.catalog",
-    "compare": "engine.comparison",
+    "compare": "engine.compare",
     "cost_switches": "engine.cost_choices",
     "demo": "demo",
     "estimate_cost": "engine.cost",
@@ -98,7 +98,8 @@ if TYPE_CHECKING:
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
-    from .engine.comparison import Comparison, compare
+    from .engine.compare import compare
+    from .engine.comparison import Comparison
     from .engine.cost import estimate_cost
     from .engine.cost_choices import cost_switches, largest_batch
     from .engine.probe import probe

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from vlmfreeze_widgets.core.board import Board, Entry, SeedRun
+from vlmfreeze_widgets.core.board import Board
+from vlmfreeze_widgets.core.board_entry import Entry, SeedRun
 from vlmfreeze_widgets.core.errors import InvalidStrategy
 from vlmfreeze_widgets.core.strategy import Strategy
 

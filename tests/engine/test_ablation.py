@@ -34,12 +34,13 @@ def test_every_corner_but_the_one_without_training_is_run():
 
 def test_a_part_at_rate_zero_is_worth_nothing_and_one_that_learns_pays():
     done = ablated(
-        components=["projector", "language_model"], tunings=["frozen", "full"], steps=12, eval_batches=batches(3),
+        components=["projector", "language_model"], tunings=["frozen", "full"], steps=30, seeds=3, eval_batches=batches(3),
         lr={"projector": 0.0, "language_model": 1e-2}, max_grad_norm=None,
     )  # fmt: skip
     worth = {w.component: w.difference for w in done.worths}
     # Without clipping: the gradient of a part at rate 0 would still count in the norm that the others are clipped by.
-    assert worth["projector"].call == "equal"
+    assert abs(worth["projector"].mean) < 1e-5
+    assert worth["projector"].call != "lower"
     assert worth["language_model"].call == "lower"
     assert done.sentence.startswith("Training the LLM (full) pays most")
     assert "Too close to call: projector (full)" in done.sentence

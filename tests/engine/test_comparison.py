@@ -15,7 +15,7 @@ LORA = vf.Lora(rank=4, alpha=8, dropout=0.1)
 A = vf.Strategy({"projector": "full"}, 1e-2)
 B = vf.Strategy({"projector": "full", "language_model": LORA}, 1e-2)
 C = vf.Strategy({"language_model": "full"}, 1e-3)
-SAME = {"eval_batches": batches(2), "steps": 4, "seeds": 2}
+SAME = {"eval_batches": batches(2), "steps": 4, "seeds": 2, "turn": 1}
 
 
 def looks(board):
@@ -32,8 +32,10 @@ def test_neither_order_nor_company_changes_a_number(figure):
     backwards = looks(compared({"c": C, "b": B, "a": A}))
     alone = {**looks(compared({"a": A})), **looks(compared({"b": B})), **looks(compared({"c": C}))}
     in_heats = looks(compared({"a": A, "b": B, "c": C}, at_once=2))
-    figure(sum(forwards[name] != other[name] for other in (backwards, alone, in_heats) for name in forwards))
-    assert forwards == backwards == alone == in_heats
+    long_turns = looks(compared({"a": A, "b": B, "c": C}, turn=3))
+    others = (backwards, alone, in_heats, long_turns)
+    figure(sum(forwards[name] != other[name] for other in others for name in forwards))
+    assert all(forwards == other for other in others)
 
 
 def test_contenders_that_train_in_one_anothers_weights_would_differ():
@@ -211,6 +213,7 @@ def test_forgetting_is_on_the_board():
         ({"seeds": 0}, InvalidStrategy),
         ({"level": 1.5}, InvalidStrategy),
         ({"at_once": 0}, InvalidStrategy),
+        ({"turn": 0}, InvalidStrategy),
         ({"steps": 0}, InvalidStrategy),
     ],
 )
@@ -229,7 +232,7 @@ def test_a_model_in_use_is_refused():
 
 
 def test_what_cannot_be_cloned_is_told():
-    running = vf.Comparison(tiny_llava(), {"a": A}, batches(2), steps=2, seeds=1)
+    running = vf.Comparison(tiny_llava(), {"a": A}, batches(2), steps=2, seeds=1, turn=1)
     with pytest.raises(WrongPhase):
         running.clone("a", "b")
     with pytest.raises(InvalidStrategy):

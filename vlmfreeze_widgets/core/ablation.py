@@ -12,7 +12,8 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from .board import Board, paired_table
+from .board import Board
+from .board_entry import paired_table
 from .components import SHORT_LABELS
 from .paired import Difference, difference
 from .tuning import Tuning, as_tuning

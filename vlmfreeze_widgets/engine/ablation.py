@@ -11,7 +11,8 @@ from ..core.ablation import Ablation, corners
 from ..core.errors import InvalidStrategy
 from ..core.strategy import Strategy
 from ..core.tuning import as_tuning
-from .comparison import ComparedStep, Comparison
+from .comparison import Comparison
+from .heats import ComparedStep
 from .ownership import check_free
 from .read import read_tree
 from .wrappers import unwrap
@@ -59,7 +60,7 @@ def ablation(
     if not made or not any(as_tuning(t).kind == "frozen" for t in tunings):
         raise _bad('tunings with "frozen" and at least one other', repr(tunings)[:80], "Change tunings or components.")
     strategies = {name: Strategy(rules, lr, name=name) for name, rules in made.items()}
-    running = Comparison(model, strategies, batches, **{"at_once": _AT_ONCE, **given})
+    running = Comparison(model, strategies, batches, **{"at_once": _AT_ONCE, "keep_results": False, **given})
     return Ablation(running.run(on_step), varied, made)
 
 

@@ -1,4 +1,7 @@
-"""Puts a plan on a model and takes it off again. All checks come first; training is in ``engine.burst``."""
+"""Puts a plan on a model and takes it off again. All checks come first; training is in ``engine.burst``.
+
+Long because the ways off a model (for good, for a while, kept, abandoned) must be read against the way on.
+"""
 
 from __future__ import annotations
 

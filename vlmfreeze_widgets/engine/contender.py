@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from statistics import median
+from typing import Any
 
 import torch
+from torch import nn
 
-from ..core.board import Entry, SeedRun, State
+from ..core.board_entry import Entry, SeedRun, State
 from ..core.errors import RestartNeeded, VlmFreezeError
 from ..core.history import StepRecord
 from ..core.plan import Plan
 from ..core.plan_text import sentence
 from .burst import Burst
+from .cost import estimate_cost
 from .result import BurstResult
+from .settings import BurstSettings
 
 _SHARE = 0.1  # of the time may go into taking turns
 
@@ -26,6 +31,7 @@ class Contender:
         name: For the board.
         plan: What trains.
         origin: From whom and after which step it is cloned; None where it begins at the start.
+        keeps: Whether the trained values of its first seed stay in host memory.
 
     Attributes:
         burst: Of the present seed; None between seeds.
@@ -35,10 +41,11 @@ class Contender:
         peak_bytes: The highest of its own turns, without what others hold; None on a CPU.
         foreseen_bytes: What the cost model says instead.
         result: Of its first seed, with the trained values.
-        turn: Steps of a turn.
+        worthwhile: Steps of a turn, so that changing places costs little beside them.
     """
 
-    def __init__(self, name: str, plan: Plan, origin: tuple[str, int] | None = None) -> None:
+    def __init__(self, name: str, plan: Plan, origin: tuple[str, int] | None = None, keeps: bool = False) -> None:
+        self._keeps = keeps
         self.name, self.plan, self.origin = name, plan, origin
         self.burst: Burst | None = None
         self.stopped = False
@@ -48,7 +55,7 @@ class Contender:
         self.peak_bytes: int | None = None
         self.foreseen_bytes: int | None = None
         self.result: BurstResult | None = None
-        self.turn = 1
+        self.worthwhile = 1
         self._runs: dict[int, SeedRun] = {}
         self._seed: int | None = None
 
@@ -66,10 +73,11 @@ class Contender:
         """Starts a seed."""
         self._seed, self.burst = seed, burst
 
-    def take_turn(self, on_step: Callable[[StepRecord], None]) -> bool:
+    def take_turn(self, most: int, on_step: Callable[[StepRecord], None]) -> bool:
         """Takes some steps, then gives the model back.
 
         Args:
+            most: How many.
             on_step: Called with each record.
 
         Returns:
@@ -81,7 +89,7 @@ class Contender:
             for record in self.burst:
                 on_step(record)
                 steps += 1
-                if steps >= self.turn or self.stopped:
+                if steps >= most or self.stopped:
                     break
             else:
                 self._see_problem(self.burst.problem)
@@ -96,23 +104,27 @@ class Contender:
             return False
         # Putting back takes as long as setting aside. How long a turn is changes no number, only how soon others come.
         step = max(1e-9, (taken - began) / steps)
-        self.turn = min(10, max(1, round(2 * aside / (_SHARE * step))))
+        self.worthwhile = min(10, max(1, round(2 * aside / (_SHARE * step))))
         return not self.stopped
 
-    def end(self, keep: bool) -> None:
-        """Ends the present seed where it is.
-
-        Args:
-            keep: Whether the trained values stay in host memory, if these are the first.
-        """
+    def end(self) -> None:
+        """Ends the present seed where it is."""
         if self.burst is None:
             return
         burst, self.burst = self.burst, None
         result = burst.result()
         self._runs[self._seed or 0] = _run_of(self._seed or 0, burst)
-        if self.result is None and keep:
+        if self.result is None and self._keeps:
             self.result = result
         self.held_bytes = 0
+
+    def foresee(self, model: nn.Module, batch: Any, settings: BurstSettings) -> None:  # noqa: ANN401 - a micro-batch
+        """Asks the cost model for the peak of a step. Where it knows none the board has no memory, and is none the worse."""
+        with suppress(VlmFreezeError):
+            self.foreseen_bytes = estimate_cost(
+                model, self.plan, batch=batch, optimizer=settings.optimizer, checkpointing=settings.checkpointing,
+                precision=settings.precision, accumulation=settings.accumulation,
+            ).peak_bytes  # fmt: skip
 
     def _see_problem(self, problem: VlmFreezeError | None) -> None:
         if problem is not None:
