@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 2b234d2ea9cdaa32f54290a9843133b38d39e9d52633de56ff8857f01f7ea136 */
+/* vlmfreeze source-hash: c8f116654093a475cd77a116aa9455900d0dda63fff0a2575bb9329937e9ea2f */
 var t={initialize:()=>{}},e=t;export{e as default};
