@@ -30,7 +30,8 @@ class RealStep:
     """What was measured.
 
     Attributes:
-        saved: Component ("loss" outside of every module) -> bytes kept for the backward pass at the forward's end, each storage once.
+        saved: Component ("loss" outside of every module) -> bytes kept for the backward pass when the forward pass ends,
+            each storage once.
         reached: Names of trained tensors with a gradient.
         state_bytes: Of the optimizer, without its step counters.
         master_bytes: Of float32 copies.

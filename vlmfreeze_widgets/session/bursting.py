@@ -192,7 +192,7 @@ class Bursting(Phases):
     def _over(self, burst: Burst, result: BurstResult) -> None:
         """On the worker, when a burst is over and before its result is shown."""
 
-    def _foretold(self, burst: Burst) -> int | None:
+    def _foretold(self, burst: Burst) -> int | None:  # noqa: ARG002 - the session's own kind looks at it
         """Peak bytes that were estimated of a burst, where that is known."""
         return None
 
