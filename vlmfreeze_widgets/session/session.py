@@ -102,6 +102,9 @@ class Session(Loading, Looking, Saving):
     def _over(self, burst: Burst, result: BurstResult) -> None:
         self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
 
+    def _foretold(self, burst: Burst) -> int | None:
+        return self.costs.known_peak(burst.plan, _assumed(burst.settings))
+
     def _tell(self, change: Change) -> None:
         super()._tell(change)
         if change == "plan":
