@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 42a3e6754701e56762a9378509e54e539372c6d04acff963143de5b96e683c71 */
+/* vlmfreeze source-hash: 4ef490790d0fe6cefe282fbbeac056be128694b23843b8ae3ccfeeb56914386a */
 var t={initialize:()=>{}},e=t;export{e as default};
