@@ -10,6 +10,7 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -46,7 +47,8 @@ def write(content: Content, path: Path, *, overwrite: bool) -> Path:
         part.write_text(html(content), encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise CannotSave(
             "The report could not be written.", expected="a folder with room, on which this process may write",
             found=f"{path}: {error.strerror or error}"[:200], remedy="Free some room, or give another path.",
