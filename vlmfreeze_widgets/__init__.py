@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "Ablation": "core.ablation",
     "AppliedModel": "engine.apply",
     "Burst": "engine.burst",
+    "Board": "core.board",
     "BurstMonitor": "widgets.monitor",
     "BurstResult": "engine.result",
     "BurstSettings": "engine.settings",
     "COMPONENTS": "core.components",
+    "Comparison": "engine.comparison",
     "CostEstimate": "core.cost",
     "FROZEN": "core.tuning",
     "FULL": "core.tuning",
@@ -34,8 +37,10 @@ _PUBLIC: dict[str, str] = {
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
     "Workbench": "widgets.workbench",
+    "ablation": "engine.ablation",
     "apply": "engine.apply",
     "catalog": "core.catalog",
+    "compare": "engine.compare",
     "cost_switches": "engine.cost_choices",
     "demo": "demo",
     "estimate_cost": "engine.cost",
@@ -75,6 +80,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .core.ablation import Ablation
+    from .core.board import Board
     from .core.catalog import catalog
     from .core.components import COMPONENTS
     from .core.cost import CostEstimate
@@ -91,10 +98,13 @@ if TYPE_CHECKING:
     from .core.tuning import FROZEN, FULL, Lora
     from .data.load import load_batches
     from .demo import demo
+    from .engine.ablation import ablation
     from .engine.answers import Question
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
+    from .engine.compare import compare
+    from .engine.comparison import Comparison
     from .engine.cost import estimate_cost
     from .engine.cost_choices import cost_switches, largest_batch
     from .engine.probe import probe

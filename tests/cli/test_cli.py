@@ -238,3 +238,14 @@ def test_a_burst_is_recorded_listed_compared_and_reported(folder, tmp_path):
     assert path.read_text().startswith("<!doctype html>")
     assert run("report", here, path).exit_code == 1
     assert "no runs below" in run("runs", tmp_path / "nothing").output
+
+
+def test_lab_opens_on_copies_of_the_lessons_and_leaves_those_that_are_there(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("subprocess.call", lambda command: asked.append(command) or 0)
+    mine = tmp_path / "02_two_stage_llava.ipynb"
+    mine.write_text("mine")
+    assert run("lab", str(tmp_path), "--no-browser").exit_code == 0
+    assert len(list(tmp_path.glob("*.ipynb"))) >= 8
+    assert mine.read_text() == "mine"
+    assert str(tmp_path / "01_quickstart.ipynb") in asked[0]

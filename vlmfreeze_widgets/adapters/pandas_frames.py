@@ -1,4 +1,4 @@
-"""Trees, histories, runs and the catalogue as pandas frames."""
+"""Trees, histories, runs, boards and the catalogue as pandas frames."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ..core.errors import MissingLibrary
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..core.board import Board
     from ..core.catalog import Catalog
     from ..core.history import History
     from ..core.tree import ModuleTree
@@ -61,3 +62,15 @@ def runs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows), columns=columns).set_index("name")
     frame["began"] = pd.to_datetime(frame["began"].astype(float), unit="s", utc=True)
     return frame
+
+
+def board_frame(board: Board) -> pd.DataFrame:
+    """One row per contender, the best first, indexed by name; ``behind``, ``behind_low``, ``behind_high``: against the first."""
+    import pandas as pd
+
+    rows = board.rows()
+    for row in rows:
+        one = row.pop("behind_best")
+        row.update({"behind": one.mean, "behind_low": one.low, "behind_high": one.high} if one is not None else {})
+        row["call"] = "" if one is None else one.call
+    return pd.DataFrame(rows).set_index("name").astype({"place": "Int64", "memory_bytes": "Int64"})

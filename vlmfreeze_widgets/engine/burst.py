@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ class Burst:
         verdicts: The last judgement.
         proof: That frozen tensors did not change; None before the end.
         problem: What ended the burst, None while it is well.
+        eval_parts: Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training.
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
@@ -164,6 +165,7 @@ class Burst:
         self._trained: dict[str, torch.Tensor] = {}
         self._seen_to_run: MemoryAdvice | None = None
         self.problem: VlmFreezeError | None = None
+        self.eval_parts: dict[int, tuple[tuple[float, int], ...]] = {}
         self._tried: tuple[MicroBatch, ...] = ()
         self._looking = False
         self._run: TrainingRun | None = None
@@ -179,6 +181,7 @@ class Burst:
         return self
 
     def __next__(self) -> StepRecord:
+        self.put_back()
         try:
             return next(self._generator)
         except Exception as error:
@@ -259,8 +262,31 @@ class Burst:
         """What had trained when the burst ended, in host memory, by the names of the plan; empty before that."""
         return self._trained
 
+    def set_aside(self) -> None:
+        """Between two steps: gives the model back for a while, to another burst say. The next step, or the end, takes it again.
+
+        What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
+        """
+        run = self._run
+        if run is None or run.is_aside or self._generator.gi_running:
+            return
+        run.set_aside()
+        if not run.is_aside:
+            next(self._generator, None)  # the model was moved or cast: that ends the burst
+
+    def put_back(self) -> None:
+        """Undoes ``set_aside``.
+
+        Raises:
+            ModelBusy: Somebody else has the model.
+        """
+        if self._run is not None and self._run.is_aside:
+            self._run.put_back()
+
     def close(self) -> None:
         """Ends the burst where it is and gives the model back."""
+        with suppress(ModelBusy):  # then it ends without a last judgement
+            self.put_back()
         self._generator.close()
 
     def run(self, on_record: Callable[[StepRecord], None] | None = None) -> BurstResult:
@@ -333,6 +359,12 @@ class Burst:
         return self._saving
 
     def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
+        self.put_back()
+        run = self._between_steps()
+        spent = time.monotonic() - self._began
+        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
+
+    def _between_steps(self) -> TrainingRun:
         run = self._run
         if run is None or self._generator.gi_running:
             raise WrongPhase(
@@ -343,8 +375,7 @@ class Burst:
                 else "one that has not begun, or is over",
                 remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )
-        spent = time.monotonic() - self._began
-        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
+        return run
 
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
@@ -403,10 +434,24 @@ class Burst:
             for name, value in changes.items()
             if value != getattr(before, name)
         ]
-        burst.history = saved.history
-        burst._saved = saved
+        burst.go_on_from(saved)
         burst._id = str(saved.data["burst"])
         return burst
+
+    def copied_state(self) -> burst_state.SavedBurst:
+        """The state between two steps, in memory, for ``go_on_from`` of another burst that trains the same tensors.
+
+        Raises:
+            WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
+        """
+        self.put_back()
+        return burst_state.copied(self._between_steps(), self.batches, self.history)
+
+    def go_on_from(self, saved: burst_state.SavedBurst) -> None:
+        """Lets this burst, which has not begun, go on where another stood; the settings and rates are its own."""
+        saved.history.strategy = dict(self.history.strategy)
+        self.history = saved.history
+        self._saved = saved
 
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
@@ -529,6 +574,8 @@ class Burst:
                 raise interrupt
 
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
+        if run.is_aside:
+            return
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
         self._before = run.witness.all_digests()
@@ -538,6 +585,8 @@ class Burst:
     def _see(self, step: int, look: Look) -> Look:
         if step == 0:
             self.history.retention_start = look.retention
+        if look.eval_parts:
+            self.eval_parts[step] = look.eval_parts
         if look.answers is not None:
             self.history.answers.append(Answers(step, look.answers))
         return look
