@@ -73,6 +73,18 @@ def test_a_page_is_reported_before_and_after_its_burst(tmp_path):
         session.close()
 
 
+def test_a_comparison_is_reported_by_its_board(tmp_path):
+    contenders = {name: vf.Strategy({part: "full"}, 1e-3) for name, part in (("one <i>", "projector"), ("two", "head"))}
+    running = vf.Comparison(tiny_llava(), contenders, batches(), eval_batches=batches(2), steps=3, seeds=2)
+    board = running.run()
+    text = vf.report(running, tmp_path / "board.html").read_text()
+    assert text == vf.report(board, tmp_path / "same.html").read_text()
+    assert "one &lt;i&gt;" in text
+    assert "<i>" not in text
+    assert text.count("<path d='M") >= 2
+    assert all(entry.sentence in text for entry in board.entries)
+
+
 def test_the_largest_plan_of_the_catalogue_stays_small(tmp_path):
     tree = vf.read_tree("Qwen/Qwen3-VL-235B-A22B-Instruct")
     path = vf.report(vf.resolve(vf.Strategy({"projector": "full"}), tree), tmp_path / "plan.html")

@@ -21,6 +21,7 @@ from ..core.errors import CannotSave
 from ..core.protocol import ROW_COLUMNS, number, paint_message, row_values, rows_message
 from ..core.run_status import RunStatus
 from . import sections
+from .board_section import board_section
 from .content import Content
 
 _STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -65,7 +66,8 @@ def html(content: Content) -> str:
         "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     drawn = _state(content)
-    body = "".join(part(content) for part in _SECTIONS)
+    body = "" if content.board is None else board_section(content.board)
+    body += "".join(part(content) for part in _SECTIONS)
     picture = (
         "<div id='vf-report'></div><noscript><p class='vf-muted'>The map and the curves need scripts; the numbers below do "
         "not.</p></noscript>"
