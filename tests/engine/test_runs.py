@@ -79,6 +79,16 @@ def test_a_probe_and_a_search_record_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "named").exists()
 
 
+def test_the_bursts_of_a_comparison_are_recorded_too_though_they_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setenv("VLMFREEZE_RUNS", str(tmp_path))
+    both = {"one": vf.Strategy({"projector": "full"}, 1e-3), "two": vf.Strategy({"head": "full"}, 1e-3)}
+    vf.Comparison(tiny_llava(), both, batches(), eval_batches=batches(1), steps=4, seeds=1, turn=1).run()
+    listed = vf.list_runs(tmp_path)
+    assert [len(run.history) for run in listed] == [4, 4]
+    assert [run.state.phase for run in listed] == ["finished", "finished"]
+    assert {tuple(run.strategy.rules) for run in listed} == {("projector",), ("head",)}
+
+
 def test_a_burst_that_was_left_is_told_as_stopped_and_one_that_failed_as_failed(tmp_path):
     left = burst(tmp_path)
     next(left)
@@ -268,7 +278,7 @@ def killed(folder, kills, seed, way="as it is"):
     return found
 
 
-KILLS = 50
+KILLS = int(os.environ.get("VLMFREEZE_KILLS", "15"))  # 50 were tried when this was written
 
 
 def test_whenever_the_kernel_is_killed_every_run_that_is_listed_loads_and_no_step_that_was_shown_is_missing(tmp_path):

@@ -33,7 +33,7 @@ def test_a_monitor_shows_a_run_from_before_its_begin_to_its_end(folder):
         folder.show(phase="running")
         for step in range(1, 4):
             folder.add(record(step))
-        until(lambda: monitor.run_state["step"] == 3)
+        until(lambda: (monitor.run_state["step"], monitor.run_state["phase"]) == (3, "running"))
         state = monitor.run_state
         assert (state["phase"], state["steps"], state["rows"]) == ("running", 8, 3)
         assert state["columns"]["grad_norm"] == ["projector", "language_model"]

@@ -48,6 +48,14 @@ class RunAbout:
         """Plain data."""
         return {"version": VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
+    def facts(self) -> dict[str, Any]:
+        """What a tracker is told: all but this machine's process and the cost's tables."""
+        cost = self.cost or {}
+        return {
+            "sentence": self.sentence, "strategy": dict(self.strategy), "settings": dict(self.settings),
+            "model": dict(self.model), "versions": dict(self.versions), "foretold_peak_bytes": cost.get("peak_bytes"),
+        }  # fmt: skip
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunAbout:
         """What ``to_dict`` wrote.

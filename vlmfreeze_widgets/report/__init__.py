@@ -16,7 +16,8 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
     """Writes a report.
 
     Args:
-        source: A run (``vf.load_run``) or its folder, a ``BurstResult``, a ``Workbench`` or ``Session``, or a plan.
+        source: A run (``vf.load_run``) or its folder, a ``BurstResult``, a ``Workbench`` or ``Session``, a
+            comparison or its board, or a plan.
         path: The HTML file, below 1.5 MB for any model of the catalogue.
         title: At its top; by default what the model is called.
         overwrite: Whether a file that is there may be replaced.

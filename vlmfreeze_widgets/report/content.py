@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..core.board import Board
 from ..core.cost import CostEstimate
 from ..core.errors import BadState
 from ..core.history import History
@@ -39,6 +40,7 @@ class Content:
         message: Why it ended early, or what ended it.
         name: Of the run's folder; "" where there is none.
         began: Seconds since 1970; None where it is not known.
+        board: Of a comparison; None of all else.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Content:
     message: str = ""
     name: str = ""
     began: float | None = None
+    board: Board | None = None
 
 
 def content_of(source: Any, title: str | None = None) -> Content:  # noqa: ANN401 - whatever ``report`` takes
@@ -67,7 +70,12 @@ def content_of(source: Any, title: str | None = None) -> Content:  # noqa: ANN40
     if isinstance(source, str | Path):
         source = port("runs").load_run(source)
     source = getattr(source, "session", source)  # of a page
-    if isinstance(source, Plan):
+    if callable(getattr(source, "board", None)):  # a comparison that runs, or is over
+        source = source.board()
+    if isinstance(source, Board):
+        names = ", ".join(entry.name for entry in source.entries)
+        found = Content(f"Comparison: {names}", source.sentence, History(NormLayout((), (), ())), board=source)
+    elif isinstance(source, Plan):
         found = _of_plan(source, History(NormLayout((), (), ()), source.strategy.to_dict()))
     elif hasattr(source, "words") and hasattr(source, "about"):
         found = _of_run(source)
@@ -78,7 +86,7 @@ def content_of(source: Any, title: str | None = None) -> Content:  # noqa: ANN40
     else:
         raise BadState(
             "There is nothing to report.",
-            expected="a run or its folder, a BurstResult, a Workbench, a Session or a plan",
+            expected="a run or its folder, a BurstResult, a Workbench, a Session, a comparison or its board, a plan",
             found=type(source).__name__,
             remedy="Give burst.run(), vf.load_run(folder) or vf.resolve(strategy, tree).",
         )

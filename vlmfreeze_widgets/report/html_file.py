@@ -10,6 +10,7 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -20,6 +21,7 @@ from ..core.errors import CannotSave
 from ..core.protocol import ROW_COLUMNS, number, paint_message, row_values, rows_message
 from ..core.run_status import RunStatus
 from . import sections
+from .board_section import board_section
 from .content import Content
 
 _STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -46,7 +48,8 @@ def write(content: Content, path: Path, *, overwrite: bool) -> Path:
         part.write_text(html(content), encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise CannotSave(
             "The report could not be written.", expected="a folder with room, on which this process may write",
             found=f"{path}: {error.strerror or error}"[:200], remedy="Free some room, or give another path.",
@@ -63,7 +66,8 @@ def html(content: Content) -> str:
         "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
     drawn = _state(content)
-    body = "".join(part(content) for part in _SECTIONS)
+    body = "" if content.board is None else board_section(content.board)
+    body += "".join(part(content) for part in _SECTIONS)
     picture = (
         "<div id='vf-report'></div><noscript><p class='vf-muted'>The map and the curves need scripts; the numbers below do "
         "not.</p></noscript>"

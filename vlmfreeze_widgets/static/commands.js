@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 10a18b29b916cf8ab70ad8867e138a8d27d5a77021a81d9d695f9f6cdbda4055 */
+/* vlmfreeze source-hash: 99bdcd108be40e671f298c93ba77b1f4fa60fc87c4ca28ab57da25a3b8580f6a */
 var t={initialize:()=>{}},e=t;export{e as default};
