@@ -2,9 +2,9 @@
 
     python benchmarks/compare.py [--trials 20] [--out benchmarks/results/compare.json]
 
-Each trial is one ``vf.compare`` with seeds that no other trial has. Planted: "good" trains projector and language model; "twin" is good
-with other random start values of its LoRA (a further adapter at rate 0 is drawn before), so nothing but chance tells the two
-apart; "same" is good once more; "dead" trains the language model behind the untrained projector; "zero" has rate 0. Right is: good,
+Each trial is one ``vf.compare`` with seeds that no other trial has. Planted: "good" trains projector and language model; "twin"
+is good with other random start values of its LoRA (a further adapter at rate 0 is drawn before), so nothing but chance tells the
+two apart; "same" is good once more; "dead" trains the language model behind the untrained projector; "zero" has rate 0. Right is: good,
 twin and same share the first place, "same" equals good number for number, dead comes after them and zero last. The negative control
 gives "twin" a rate 30 times lower: then it must lose its place.
 """
@@ -23,8 +23,8 @@ import torch
 import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.engine.split_rows import split_rows
 
-RATES = {"projector": 3e-3, "language_model": 2e-3}
-STEPS, ROWS, SEEDS = 15, 4, 3
+RATES = {"projector": 1e-3, "language_model": 2e-4}
+STEPS, ROWS, SEEDS = 20, 8, 3
 
 
 def planted(twin_rate: float = 1.0) -> dict[str, vf.Strategy]:

@@ -1,4 +1,4 @@
-"""Planted contenders are ranked right on the demo, and equal ones called equal: one trial of benchmarks/compare.py, and its control."""
+"""Planted contenders are ranked right on the demo, and equal ones called equal: one trial of benchmarks/compare.py."""
 
 from __future__ import annotations
 
