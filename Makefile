@@ -6,7 +6,7 @@ VENV := .venv/bin
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test checks conformance gpu lint build lock clean
+.PHONY: help lab test checks conformance fuzz gpu lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
@@ -24,8 +24,12 @@ checks: ## every promise of the engine with what was measured of it, in report.j
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py checks
 
-conformance: ## our exports read by LLaMA-Factory and ms-swift themselves, in an environment of their own
+conformance: ## our exports, and random settings, read by LLaMA-Factory, ms-swift and PEFT themselves
 	@$(PYTHON) .ci/conformance.py
+
+fuzz:   ## 10,000 strange settings, strategies and names through every export, and back (about ten minutes)
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py fuzz
 
 gpu:    ## what needs a GPU: its tests and benchmarks, 25 minutes at most (make gpu PYTHON=... for an environment of your own)
 	@PYTHON=$(PYTHON) bash benchmarks/gpu_all.sh

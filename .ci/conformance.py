@@ -1,4 +1,5 @@
-"""`make conformance`: our exports, read by LLaMA-Factory and ms-swift themselves, in an environment of their own.
+"""`make conformance`: our exports, and random settings of theirs, read by LLaMA-Factory, ms-swift and PEFT themselves, in an
+environment of their own.
 
 Runs under the Python found on the machine, with the standard library alone. What is written and how it is compared is in
 tests/conformance.
@@ -46,7 +47,7 @@ def versions() -> dict[str, str]:
 
 
 def main(number: int) -> int:
-    """Write the cases, let each trainer read its own, compare."""
+    """Write the cases, let each trainer read its own, compare: first exports, then settings drawn by chance."""
     install()
     # LLaMA-Factory's version check asks for packages that selecting parameters never uses.
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "DISABLE_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
@@ -55,22 +56,26 @@ def main(number: int) -> int:
         cases = Path(folder) / "cases"
         # Names of modules depend on the version of transformers: the plans are made under the trainers' own.
         call(python, "-m", "tests.conformance.write_cases", cases, number)
-        for run in (("run_llamafactory.py", "llamafactory"), ("run_ms_swift.py", "ms-swift")):
-            say(run[0])
-            # In a folder of its own: trainers leave output folders where they run.
-            done = subprocess.run(
-                [python, CASES / run[0], cases / run[1]],
-                cwd=folder,
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                sys.exit(done.stdout[-2000:] + done.stderr[-4000:])
+        imports = Path(folder) / "imports"
+        call(python, "-m", "tests.conformance.write_imports", imports, number)
+        for run, trainer, written in (
+            ("run_llamafactory.py", "llamafactory", (cases, imports)),
+            ("run_ms_swift.py", "ms-swift", (cases, imports)),
+            ("run_peft.py", "peft", (imports,)),
+        ):
+            for there in written:
+                say(f"{run} on {there.name}")
+                # In a folder of its own: trainers leave output folders where they run.
+                command = [python, CASES / run, there / trainer]
+                done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    sys.exit(done.stdout[-2000:] + done.stderr[-4000:])
         (cases / "versions.json").write_text(json.dumps(versions()))
-        compare = [python, "-m", "tests.conformance.compare", str(cases), str(RESULT)]
-        return subprocess.run(compare, cwd=ROOT, env=env, check=False).returncode
+        status = 0
+        for module, there in (("compare", cases), ("compare_imports", imports)):
+            compare = [python, "-m", f"tests.conformance.{module}", str(there), str(RESULT)]
+            status |= subprocess.run(compare, cwd=ROOT, env=env, check=False).returncode
+        return status
 
 
 if __name__ == "__main__":

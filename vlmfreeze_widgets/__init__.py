@@ -30,6 +30,7 @@ _PUBLIC: dict[str, str] = {
     "Plan": "core.plan",
     "Question": "engine.answers",
     "Recipe": "launch.recipe",
+    "Run": "engine.run",
     "Session": "session",
     "Stage": "core.stage",
     "Stages": "core.stages",
@@ -48,14 +49,18 @@ _PUBLIC: dict[str, str] = {
     "follow": "launch.follow",
     "import_strategy": "trainers.registry",
     "largest_batch": "engine.cost_choices",
+    "list_runs": "engine.runs",
     "load_batches": "data.load",
+    "load_run": "engine.runs",
     "preset": "core.presets",
     "presets": "core.presets",
     "published": "core.published",
     "probe": "engine.probe",
     "read_tree": "engine.read",
+    "report": "report",
     "resolve": "core.resolve",
     "run_stages": "engine.staged_run",
+    "runs": "engine.runs",
     "write_recipe": "launch.recipe",
 }
 
@@ -105,10 +110,13 @@ if TYPE_CHECKING:
     from .engine.probe import probe
     from .engine.read import read_tree
     from .engine.result import BurstResult
+    from .engine.run import Run
+    from .engine.runs import list_runs, load_run, runs
     from .engine.settings import BurstSettings
     from .engine.staged_run import run_stages
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe
+    from .report import report
     from .session import Session
     from .trainers.registry import export, import_strategy
     from .widgets.freeze_map import FreezeMap

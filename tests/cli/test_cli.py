@@ -207,3 +207,14 @@ def test_one_recipe_is_shown_with_its_stages_and_a_note_for_another_batch(folder
     told = run("presets", "--show", "lava-1.5")
     assert told.exit_code == 1
     assert "llava-1.5" in told.output
+
+
+def test_lab_opens_on_copies_of_the_lessons_and_leaves_those_that_are_there(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("subprocess.call", lambda command: asked.append(command) or 0)
+    mine = tmp_path / "02_two_stage_llava.ipynb"
+    mine.write_text("mine")
+    assert run("lab", str(tmp_path), "--no-browser").exit_code == 0
+    assert len(list(tmp_path.glob("*.ipynb"))) >= 8
+    assert mine.read_text() == "mine"
+    assert str(tmp_path / "01_quickstart.ipynb") in asked[0]

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-SIDES = ("lora_A", "lora_B", "lora_magnitude_vector")
-
 
 def tiny_model(config: dict[str, Any]) -> torch.nn.Module:
     """The case's model with random weights."""
@@ -32,31 +30,41 @@ def read(model: torch.nn.Module, rates: dict[int, float]) -> dict[str, Any]:
         rates: ``id`` of a parameter -> its learning rate in the trainer's optimizer.
     """
     full: list[str] = []
+    lora: dict[str, Any] = {}
+    adapters: dict[int, str] = {}
+    for path, module in model.named_modules():
+        if "default" not in getattr(module, "lora_A", {}) and "default" not in getattr(module, "lora_embedding_A", {}):
+            continue
+        if ".original_module." in path:
+            continue  # an adapter that was left in the frozen original of a copied module: never called
+        plain = path.removeprefix("base_model.model.").replace(".modules_to_save.default", "")
+        if getattr(module, "parameter_name", None):  # an adapter on a stack of experts, which is no module
+            plain = f"{plain.replace('.base_layer', '')}.{module.parameter_name}"
+        for side in ("lora_A", "lora_B"):
+            for held in (getattr(module, side), getattr(module, side.replace("_", "_embedding_"), {})):
+                if "default" in held:
+                    tensors = (
+                        held["default"].parameters() if isinstance(held, torch.nn.ModuleDict) else [held["default"]]
+                    )
+                    adapters.update({id(tensor): f"{plain}.{side}" for tensor in tensors})
+        dropout = module.lora_dropout["default"]
+        lora[plain] = {
+            "rank": module.r["default"],
+            "scaling": module.scaling["default"],
+            "dropout": getattr(dropout, "p", 0.0),
+            "dora": bool(module.use_dora.get("default", False)),
+        }
     lr: dict[str, float | None] = {}
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
+        if not parameter.requires_grad or "lora_magnitude_vector" in name:
+            continue  # the latter is DoRA's: one more tensor of the same adapter
         plain = (
             name.removeprefix("base_model.model.").replace(".modules_to_save.default", "").replace(".base_layer", "")
         )
-        plain = plain.replace("lora_embedding_", "lora_")
-        if any(side in plain.split(".") for side in SIDES):
-            plain = plain.replace(".default", "").removesuffix(".weight")
-            if plain.endswith("lora_magnitude_vector"):
-                continue  # DoRA's: one more tensor of the same adapter
-        else:
+        plain = adapters.get(id(parameter), plain)
+        if id(parameter) not in adapters:
             full.append(plain)
         lr[plain] = rates.get(id(parameter))
-    lora = {}
-    for path, module in model.named_modules():
-        if "default" in getattr(module, "lora_A", {}) or "default" in getattr(module, "lora_embedding_A", {}):
-            dropout = module.lora_dropout["default"]
-            lora[path.removeprefix("base_model.model.")] = {
-                "rank": module.r["default"],
-                "scaling": module.scaling["default"],
-                "dropout": getattr(dropout, "p", 0.0),
-                "dora": bool(module.use_dora.get("default", False)),
-            }
     return {"full": sorted(full), "lora": lora, "lr": lr}
 
 

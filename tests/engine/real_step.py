@@ -56,7 +56,10 @@ def real_step(
         if checkpointing:
             enable_checkpointing(model, checkpointing)
             applied.set_training_mode()
-        masters = Masters([t.parameter for t in applied.trainables])
+        pure = precision == "bf16-pure"
+        for trained in (t for t in applied.trainables if pure and t.is_adapter):
+            trained.parameter.data = trained.parameter.data.bfloat16()
+        masters = Masters([t.parameter for t in applied.trainables], pure)
         stepper = make_optimizer(applied, masters, settings)
         context = autocast(precision, torch.device("cpu"))
         saved = _saved(model, plan, batch, context)

@@ -225,7 +225,7 @@ def test_remembered_shapes_give_what_torchs_own_fake_tensors_give(family, monkey
     model, batch = _subject(family)
     quick = vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True)
     monkeypatch.setattr("vlmfreeze_widgets.engine.cost_run._traces", OrderedDict())
-    monkeypatch.setattr(Shapes.__init__, "__defaults__", (False,))
+    monkeypatch.setattr(Shapes.__init__, "__defaults__", (False, False))
     assert vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True).to_dict() == quick.to_dict()
 
 

@@ -34,11 +34,11 @@ CLASSES = {
 }
 
 
-def counted(model, plan, batch, checkpointing: bool) -> int:
+def counted(model, plan, batch, checkpointing: bool | str) -> int:
     """Of one forward and backward pass, by torch."""
     with vf.apply(model, plan) as applied:
         if checkpointing:
-            enable_checkpointing(model, True)
+            enable_checkpointing(model, checkpointing)
             applied.set_training_mode()
         with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             model(**batch).loss.backward()

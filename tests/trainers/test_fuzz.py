@@ -1,5 +1,6 @@
 """Whatever a person's settings hold, it comes back from the exported file as it was, or is refused in words; and an exact export
-that is read again trains what the plan trains. Some examples at every commit; VLMFREEZE_FUZZ=10000 for as many as one likes.
+that is read again trains what the plan trains. Some examples at every commit; VLMFREEZE_FUZZ=10000 (``make fuzz``) for that many of
+each kind: settings written as YAML, as arguments, as Python, as JSON; strategies exported and imported; names of models.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import math
 import os
 import shlex
 import subprocess
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +20,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
-from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
 from tests.trainers.test_exports import plans, read_back
 from vlmfreeze_widgets.core.errors import BadConfig, NotExpressible, VlmFreezeError
@@ -28,9 +29,19 @@ from vlmfreeze_widgets.trainers.selection import differences, selection_of
 from vlmfreeze_widgets.trainers.sources import read_settings
 
 EXAMPLES = int(os.environ.get("VLMFREEZE_FUZZ", "0"))
-fuzz = settings(
-    max_examples=EXAMPLES or 60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=not EXAMPLES
-)
+
+
+def drawing(shares: int) -> settings:
+    """So many examples: without a number for all 60, else one of so many shares of that number."""
+    return settings(
+        max_examples=-(-EXAMPLES // shares) or 60,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        derandomize=not EXAMPLES,
+    )
+
+
+fuzz = drawing(1)
 TREE = published.tree("llava")
 PLAN = vf.resolve(vf.Strategy({"projector": "full"}, 1e-3), TREE)
 LORA_PLAN = vf.resolve(vf.Strategy({"language_model": vf.Lora(8, 16)}, 1e-4), TREE)
@@ -64,7 +75,7 @@ def same(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize("to", ["llamafactory", "ms-swift", "axolotl"])
 def test_yaml_reads_back_to_the_values_that_went_in(to):
-    @fuzz
+    @drawing(3)
     @given(others=st.dictionaries(names, values, max_size=3))
     def check(others: dict[str, Any]) -> None:
         try:
@@ -171,7 +182,7 @@ def test_what_is_exported_exactly_comes_back_as_the_same_plan(to, figure):
         three = ["zero-nlp/none", "zero-nlp/freeze-vision", "zero-nlp/use-lora"]
         drawn = st.sampled_from([vf.resolve(vf.preset(name, TREE), TREE) for name in three])
 
-    @fuzz
+    @drawing(len(TRAINERS))
     @given(plan=drawn, name=HOSTILE)
     def check(plan: Any, name: str) -> None:
         renamed = vf.Strategy(plan.strategy.rules, plan.strategy.lr, plan.strategy.weight_decay, name)
@@ -193,9 +204,9 @@ def test_what_is_exported_exactly_comes_back_as_the_same_plan(to, figure):
 
 
 @given(title=text)
-@fuzz
+@drawing(len(TRAINERS))
 def test_a_model_of_any_name_is_exported_or_refused_in_words(title):
-    tree = vf.read_tree(tiny_llava(), title=title)
+    tree = replace(TREE, title=title)
     plan = vf.resolve(vf.Strategy({"projector": "full"}, 1e-3), tree)
     for to in TRAINERS:
         try:

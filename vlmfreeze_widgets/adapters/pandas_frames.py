@@ -1,8 +1,11 @@
-"""Trees, histories, boards and the catalogue as pandas frames."""
+"""Trees, histories, runs, boards and the catalogue as pandas frames."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import MissingLibrary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +42,26 @@ def history_frame(history: History) -> pd.DataFrame:
 
     frame = pd.DataFrame(history.columns).set_index("step")
     return frame.astype(float)
+
+
+def runs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per run, indexed by name; "began" as a point in time (UTC).
+
+    Raises:
+        MissingLibrary: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingLibrary(
+            "A table of runs needs pandas.", expected="the package pandas", found=str(error)[:160],
+            remedy="pip install pandas, or use vf.list_runs(folder), which gives the runs themselves.",
+        ) from error  # fmt: skip
+
+    columns = list(rows[0]) if rows else ["name", "began", "phase", "strategy", "steps", "loss", "eval_loss", "folder"]
+    frame = pd.DataFrame(list(rows), columns=columns).set_index("name")
+    frame["began"] = pd.to_datetime(frame["began"].astype(float), unit="s", utc=True)
+    return frame
 
 
 def board_frame(board: Board) -> pd.DataFrame:

@@ -83,11 +83,11 @@ def find_config(source: Any) -> FoundConfig:  # noqa: ANN401 - config, mapping, 
             remedy="Check the path.",
         )
     if (folder := hub_cache.cached_folder(source)) is not None:
-        return _from_path(folder, title=_last(source))
+        return _named(_from_path(folder, title=_last(source)), source)
     if (entry := catalog().find(source)) is not None:
         return _from_catalog(entry)
     try:
-        return _from_path(hub_cache.fetched_folder(source), title=_last(source))
+        return _named(_from_path(hub_cache.fetched_folder(source), title=_last(source)), source)
     except RemoteCode:
         raise
     except BadSource as error:
@@ -118,7 +118,7 @@ def _from_catalog(entry: CatalogEntry) -> FoundConfig:
             found=entry.note,
             remedy="Load it yourself (with trust_remote_code=True if you trust its code) and give the model.",
         )
-    return FoundConfig(_made(entry.config, entry.id), entry.name, dtype=entry.dtype, entry=entry)
+    return _named(FoundConfig(_made(entry.config, entry.id), entry.name, dtype=entry.dtype, entry=entry), entry.id)
 
 
 def _from_path(path: Path, title: str | None = None) -> FoundConfig:
@@ -141,7 +141,8 @@ def _from_path(path: Path, title: str | None = None) -> FoundConfig:
     declared = values.get("dtype") or values.get("torch_dtype")
     dtype = checkpoint.dtype if checkpoint is not None else str(declared) if declared else None
     name = title or (folder if path.is_dir() or path.name == "config.json" else path.with_suffix("")).resolve().name
-    return FoundConfig(_made(values, str(file)), name, dtype, folder if path.is_dir() else None, checkpoint)
+    found = FoundConfig(_made(values, str(file)), name, dtype, folder if path.is_dir() else None, checkpoint)
+    return _named(found, str(folder) if path.is_dir() else "")
 
 
 def _made(values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - transformers.PretrainedConfig
@@ -203,6 +204,12 @@ def _harmless(config: Any, depth: int = 0) -> Any:  # noqa: ANN401 - transformer
         if hasattr(value, "model_type") and hasattr(value, "to_dict"):
             _harmless(value, depth + 1)
     return config
+
+
+def _named(found: FoundConfig, name: str) -> FoundConfig:
+    """The same, its config knowing by what the model is loaded: what a stored config says of that is where it once was."""
+    found.config._name_or_path = name
+    return found
 
 
 def _last(name: object) -> str:

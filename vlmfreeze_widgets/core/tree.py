@@ -38,6 +38,8 @@ class ModuleTree:
         checkpoint: The weight files' headers, where the tree came from a folder with weights.
         note: What else is known of the source, such as why its count differs from the published one.
         model_type: The config's ``model_type``, by which trainers look up their own tables; "" where there is no config.
+        born_frozen: Parameters that the model's own code freezes when it is built from its config, as Idefics does.
+        source: By what the model is loaded: a Hub id or a folder; "" where that is not known.
     """
 
     root: Node
@@ -52,6 +54,13 @@ class ModuleTree:
     checkpoint: Checkpoint | None = None
     note: str = ""
     model_type: str = ""
+    born_frozen: frozenset[str] = frozenset()
+    source: str = ""
+
+    @property
+    def loads_as(self) -> str:
+        """What a trainer's settings name the model by: where its weights lie, what it was loaded by, else what it is called."""
+        return self.checkpoint.folder if self.checkpoint and not self.source else self.source or self.title
 
     @property
     def is_guess(self) -> bool:

@@ -41,11 +41,13 @@ from .micro_batches import MicroBatch, MicroBatches
 from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
 from .ownership import check_free
 from .randomness import RandomStream
+from .recording import Recording, RunFolderChoice
 from .result import BurstResult
 from .saving import Saving
 from .settings import BurstSettings
 from .smaller_batch import SmallerBatch
 from .state_list import saved_states
+from .trackers import Tracker, trackers
 from .trainable import check_trainable
 from .training_run import TrainingRun
 from .watch import Look, Watched, decoder, non_finite_looks
@@ -78,9 +80,13 @@ class Burst:
         retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
         questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
         processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
+        run_folder: Below it the burst writes a folder of its own as it goes, which ``vf.load_run`` reads, whatever becomes of this
+            process. By default what the variable VLMFREEZE_RUNS names; without it, and with False, nothing is written.
+        report_to: "trackio", "tensorboard", "wandb", several of them, or a ``Tracker`` of your own.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
 
     Attributes:
+        recording: Where it is written down; ``.folder`` is its run folder.
         history: The records so far.
         verdicts: The last judgement.
         proof: That frozen tensors did not change; None before the end.
@@ -110,6 +116,8 @@ class Burst:
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        run_folder: RunFolderChoice = None,
+        report_to: str | Iterable[str | Tracker] | Tracker | None = None,
         settings: BurstSettings | None = None,
         **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
@@ -165,6 +173,7 @@ class Burst:
         self._saving: Saving | None = None
         self._id = uuid4().hex
         self._began = 0.0
+        self.recording = Recording(self, run_folder, trackers(report_to))
         self._generator: Generator[StepRecord, None, None] = self._records()
         _open.add(self)
 
@@ -206,6 +215,7 @@ class Burst:
             out_of_memory.advice = self._seen_to_run
         self.problem = shown
         self._stopped_early = shown.problem
+        self.recording.failed(shown)
         return shown
 
     def _advice(self, tried: tuple[MicroBatch, ...]) -> str:
@@ -241,6 +251,11 @@ class Burst:
     def stop(self) -> None:
         """Asks for the end, from any thread. Read between micro-batches; a step that was begun is given up, not half taken."""
         self._stop = True
+
+    @property
+    def stopped_early(self) -> str | None:
+        """Why it ended before its last step; None while it runs, and when it did not."""
+        return self._stopped_early
 
     @property
     def trained_values(self) -> Mapping[str, torch.Tensor]:
@@ -378,6 +393,8 @@ class Burst:
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        run_folder: RunFolderChoice = None,
+        report_to: str | Iterable[str | Tracker] | Tracker | None = None,
         **changes: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> Burst:
         """A burst that goes on where it was saved, with the same numbers that it would have had.
@@ -391,6 +408,8 @@ class Burst:
             retention_batches: As before.
             questions: As before.
             processor: As before.
+            run_folder: As of a burst; the new folder holds the steps from before, too.
+            report_to: As of a burst.
             changes: Settings that may be otherwise than before: ``steps``, ``seconds``, ``accumulation``, ...
 
         Raises:
@@ -406,7 +425,8 @@ class Burst:
         settings = replace(before, **changes)
         burst = cls(
             model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings,
-            retention_batches=retention_batches, questions=questions, processor=processor,
+            retention_batches=retention_batches, questions=questions, processor=processor, run_folder=run_folder,
+            report_to=report_to,
         )  # fmt: skip
         saved.history.settings = dict(settings.to_dict())
         saved.history.notes += [
@@ -435,6 +455,7 @@ class Burst:
 
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
+        broken = False
         try:
             if self._device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self._device)
@@ -453,6 +474,7 @@ class Burst:
                 self._began = time.monotonic() - saved.data["spent"]
                 self.history.notes += burst_state.restore(saved, run, self.batches)
                 saved = None
+            self.recording.begin(run)
             yield from self._steps(run)
         except KeyboardInterrupt:
             self._stopped_early = "interrupted"
@@ -460,6 +482,7 @@ class Burst:
         except Exception as caught:
             # torch's signal handler may raise it in the middle of a step.
             error = self.batches.as_lost(caught) or caught
+            broken = True
             self._stopped_early = f"{type(error).__name__}: {error}"[:300]
             if isinstance(error, VlmFreezeError):
                 self.problem = error
@@ -472,6 +495,7 @@ class Burst:
                 self._leave(run)
             self.history.skipped = self.batches.skipped
             self.batches.end()
+            self.recording.end(broken=broken)
 
     def _leave(self, run: TrainingRun) -> None:
         try:
@@ -499,6 +523,7 @@ class Burst:
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
                 self._tried = tuple(batches)
+                self.recording.saw(batches)
                 shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
                 self._tried = ()
                 if shown is None:

@@ -89,10 +89,17 @@ class _Reader:
             checkpoint=checkpoint,
             note=note,
             model_type=str(getattr(getattr(self.model, "config", None), "model_type", "") or ""),
+            born_frozen=self._born_frozen(),
+            source=str(getattr(getattr(self.model, "config", None), "_name_or_path", "") or ""),
         )
         dead = dead_parameters(self.model, tree)
         object.__setattr__(tree, "dead_ends", dead)
         return tree
+
+    def _born_frozen(self) -> frozenset[str]:
+        """Only of a model without weights, which nobody has touched since it was built: a live one's switches are the person's."""
+        named = self.model.named_parameters()
+        return frozenset(n for n, p in named if p.is_meta and p.is_floating_point() and not p.requires_grad)
 
     def _node(self, module: nn.Module, path: str, share: ExpertShare | None) -> Node:
         """``share``: of the mixture whose list of experts this module lies in."""

@@ -68,10 +68,11 @@ class Bursting(Phases):
             if why is not None:
                 raise not_now(why)
             plan = self.plan
-            return self._start(
-                lambda: Burst(self._model, plan, self._batches or (), settings=settings, **self._watched),
-                settings.steps,
-            )
+            return self._start(lambda: self._make(plan, settings), settings.steps)
+
+    def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
+        """A burst that is about to run; on the worker."""
+        return Burst(self._model, plan, self._batches or (), settings=settings, **self._watched)
 
     def _start(self, make: Callable[[], Burst], steps: int) -> int:
         """Clears the stage and has a burst made and run on the worker; under the lock."""

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 2b234d2ea9cdaa32f54290a9843133b38d39e9d52633de56ff8857f01f7ea136 */
+/* vlmfreeze source-hash: 42a3e6754701e56762a9378509e54e539372c6d04acff963143de5b96e683c71 */
 var t={initialize:()=>{}},e=t;export{e as default};

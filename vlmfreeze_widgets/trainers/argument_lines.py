@@ -26,7 +26,7 @@ def argument_lines(
         wanted: The plan.
         others: Settings of the person's own; they come last.
     """
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    folder = wanted.tree.loads_as
     given = {"model_name_or_path": folder, **settings, **others}
     strange = [key for key in given if not _ARGUMENT.fullmatch(key)]
     if strange:

@@ -45,7 +45,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
         wanted: The plan.
         others: Settings of the person's own, such as datasets and output_dir; they come last.
     """
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    folder = wanted.tree.loads_as
     missing = [name for name in ("datasets", "output_dir", "chat_template") if name not in others]
     comments = [f"axolotl train {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]
     head = {"base_model": folder, "processor_type": "AutoProcessor"}

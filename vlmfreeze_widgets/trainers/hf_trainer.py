@@ -141,7 +141,7 @@ def files_for_trl(settings: Mapping[str, Any], wanted: Asked, others: Mapping[st
 
 
 def _files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any], trainer: str) -> dict[str, str]:
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    folder = wanted.tree.loads_as
     decisive = {name: settings[name] for name in ("full", "lora", "rates")}
     run = {name: others[name] for name in RUN if others.get(name) is not None}
     rest = {name: value for name, value in others.items() if name not in RUN}
@@ -153,7 +153,7 @@ def _files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
     """What the script leaves to the person."""
     notes = []
-    if tree.checkpoint is None and not given.get("model"):
+    if not tree.source and tree.checkpoint is None and not given.get("model"):
         notes.append("The model's folder or Hub id is not known here: pass it as --model.")
     if any(tree.component_of(name) == "vision_tower" for name in found.names):
         notes.append(

@@ -117,7 +117,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
 
 def _full(flags: Mapping[str, Any], tree: ModuleTree, keys: Keys | None) -> Selection:
     forbidden = keys.forbidden(flags) if keys else ()
-    return Selection(chosen(parameter_names(tree), lambda name: not contains_any(name, forbidden)))
+    return Selection(chosen(_awake(tree), lambda name: not contains_any(name, forbidden)))
 
 
 def _freeze(flags: Mapping[str, Any], tree: ModuleTree, keys: Keys | None) -> Selection:
@@ -150,7 +150,14 @@ def _freeze(flags: Mapping[str, Any], tree: ModuleTree, keys: Keys | None) -> Se
     if keys and not flags["freeze_multi_modal_projector"]:
         wanted += keys.projector_keys
     forbidden = keys.forbidden(flags) if keys else ()
-    return Selection(chosen(names, lambda name: contains_any(name, wanted) and not contains_any(name, forbidden)))
+    return Selection(
+        chosen(_awake(tree), lambda name: contains_any(name, wanted) and not contains_any(name, forbidden))
+    )
+
+
+def _awake(tree: ModuleTree) -> list[str]:
+    """The parameters that its loader finds switched on; neither mode ever switches one on that is off."""
+    return [name for name in parameter_names(tree) if name not in tree.born_frozen]
 
 
 def _layers(flags: Mapping[str, Any], tree: ModuleTree) -> range:

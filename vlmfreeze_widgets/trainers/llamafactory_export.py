@@ -85,7 +85,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
         wanted: The plan.
         others: Settings of the person's own, such as dataset and output_dir; they come last.
     """
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    folder = wanted.tree.loads_as
     head = {"model_name_or_path": folder, "stage": "sft", "do_train": True}
     missing = [name for name in ("dataset", "template", "output_dir") if name not in others]
     comments = [f"llamafactory-cli train {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]

@@ -1,5 +1,7 @@
 """ms-swift (4.6): ``tuner_type`` full, lora or lora_llm, the three freeze switches, and prefixes and patterns beside them.
 
+Long because one order of decisions is told whole: full, LoRA and lora_llm share flags, and each ends in the same rates.
+
 Its table of architectures is read in ``ms_swift_archs``; how a plan is written as its YAML is in ``ms_swift_export``.
 """
 
@@ -18,7 +20,7 @@ from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
 from . import peft_rule
 from .flags import Flag, read_flags
-from .ms_swift_archs import Arch, arch_of
+from .ms_swift_archs import ALIASES, Arch, arch_of
 from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
 from .selection import Selection
 
@@ -52,6 +54,8 @@ FLAGS: Mapping[str, Flag] = {
 }
 OLD_NAMES = {"train_type": "tuner_type", "sft_type": "tuner_type"}
 RELEASE = "4.6.0"
+_EMBEDDING_LR = 1e-6  # LoRA+ on embeddings; no flag of ms-swift changes it
+_PASSED_OVER = "NonDynamicallyQuantizableLinear"  # in nn.MultiheadAttention, which never calls it; PEFT alone adapts it
 _NEVER_ADAPTED = ("lm_head", "score", "v_head", "classifier")
 
 
@@ -61,8 +65,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE)
     Args:
         given: Flags as its users write them (v4's names, or v3's ``train_type``); the defaults of the rest apply.
         tree: The model.
-        version: "4.6.0", or "4.6.0.dev0" and before, which pass over an aligner that is itself a linear layer, and with
-            per-part rates leave parameters outside all parts in no optimizer group.
+        version: "4.6.0", or the sources of "4.6.0.dev0" without its own wrapper of PEFT, which pass over an aligner that is
+            itself a linear layer, and with per-part rates leave parameters outside all parts in no optimizer group.
 
     Raises:
         TrainerRefuses: ms-swift itself stops, and why.
@@ -84,7 +88,10 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE)
             found=str(kind),
             remedy="Choose one of the three.",
         )
-    return _with_rates(found, flags, arch, version == RELEASE)
+    if version == RELEASE:
+        left = {path: lora for path, lora in found.lora.items() if tree.by_path[path].class_name != _PASSED_OVER}
+        found = replace(found, lora=left)
+    return _with_rates(found, flags, arch, tree, version == RELEASE)
 
 
 def _full(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch) -> frozenset[str]:
@@ -142,6 +149,8 @@ def _lora(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch, release: bool)
 
 def _open_layers(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch, release: bool) -> str:
     """The pattern that ms-swift makes of "all-linear": the layers below the keys that are not frozen."""
+    if arch.is_text:
+        return f"^({'|'.join(re.escape(node.path) for node in modules(tree) if _is_target(node))})$"
     keys: list[tuple[str, tuple[str, ...]]] = []
     keys += [(key, ()) for key in arch.language_model] if not flags["freeze_llm"] else []
     keys += [(key, arch.aligner) for key in arch.vision_tower] if not flags["freeze_vit"] else []
@@ -173,9 +182,12 @@ def _layers_below(key: str, nested: Iterable[str], tree: ModuleTree, embeddings:
         if (at or node.path != key)
         and is_below(node.path, key)
         and not any(is_below(node.path, other) for other in nested)
-        and node.name not in _NEVER_ADAPTED
-        and (is_linear_by_class(node) or (embeddings and node.adaptable == "embedding"))
+        and (_is_target(node) or (embeddings and node.adaptable == "embedding"))
     ]
+
+
+def _is_target(node: Node) -> bool:
+    return is_linear_by_class(node) and node.name not in _NEVER_ADAPTED
 
 
 def _expanded(named: Iterable[str], tree: ModuleTree) -> list[str]:
@@ -194,22 +206,48 @@ def _expanded(named: Iterable[str], tree: ModuleTree) -> list[str]:
 def _lora_llm(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch, release: bool) -> Selection:
     """LoRA on the language model with rank and alpha only; vision tower and aligner train in full, whatever is frozen."""
     lora = Lora(flags["lora_rank"], flags["lora_alpha"])
+    _check_reachable(tree, arch)
     defaults = {name: flag.default for name, flag in FLAGS.items()}
     found = peft_rule.select(tree, _open_layers(defaults, tree, arch, release), lora)
     keys = (*arch.vision_tower, *arch.aligner)
     return replace(found, trainable=chosen(parameter_names(tree), lambda n: any(is_below(n, key) for key in keys)))
 
 
-def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, release: bool) -> Selection:
+def _check_reachable(tree: ModuleTree, arch: Arch) -> None:
+    """lora_llm asks the model itself for each part by name, where transformers 5 keeps most of them one level further down."""
+    top, inner = ({n.path.removeprefix(p) for n in modules(tree)} for p in ("", "model."))
+    for key in (*arch.vision_tower, *arch.aligner):
+        path = key.removeprefix("model.")
+        first = path.partition(".")[0]
+        if not (first in top or (first in inner and first in ALIASES)):
+            raise _stops(f"lora_llm looks for {path} and the model has no attribute of that name", key)
+    if arch.is_text:
+        raise _stops("lora_llm needs a model whose parts it knows", tree.root.class_name)
+
+
+def _stops(why: str, found: str) -> TrainerRefuses:
+    return TrainerRefuses(
+        f"ms-swift stops: {why}.",
+        expected="settings under which its own code runs",
+        found=found,
+        remedy="Choose other settings, or another trainer.",
+    )
+
+
+def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, tree: ModuleTree, release: bool) -> Selection:
     usual = flags["learning_rate"]
     if usual is None:
         usual = 1e-5 if flags["tuner_type"] == "full" else 1e-4
     ratio = flags["lorap_lr_ratio"]
     if ratio is not None:
-        lr = {name: usual * ratio if name.endswith(".lora_B") else usual for name in found.names}
-        return replace(found, lr=lr)
+        # Only its own wrapper of PEFT knows LoRA+; the other two modes keep one rate.
+        return _loraplus(found, usual, ratio, tree) if flags["tuner_type"] == "lora" else found.at_rate(usual)
     if flags["vit_lr"] is None and flags["aligner_lr"] is None:
         return found.at_rate(usual)
+    if arch.is_text:
+        raise _stops("vit_lr and aligner_lr need a model whose parts it knows", tree.root.class_name)
+    if not found.names:
+        raise _stops("with vit_lr or aligner_lr the optimizer is given nothing (ValueError: empty parameter list)", "")
     lr = {}
     for name in found.names:
         if starts_with_any(name, arch.aligner):
@@ -217,5 +255,19 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, release:
         elif starts_with_any(name, arch.vision_tower):
             lr[name] = usual if flags["vit_lr"] is None else flags["vit_lr"]
         elif release or starts_with_any(name, arch.language_model):
+            lr[name] = usual
+    return replace(found, lr=lr)
+
+
+def _loraplus(found: Selection, usual: float, ratio: float, tree: ModuleTree) -> Selection:
+    """LoRA+: another rate for every lora_B and every one-dimensional tensor, and a small one for embeddings' adapters."""
+    lr = {}
+    for name in found.names:
+        path, _, side = name.rpartition(".")
+        if path in found.lora and tree.by_path[path].adaptable == "embedding":
+            lr[name] = _EMBEDDING_LR
+        elif side == "lora_B" or (name in tree.by_name and len(tree.by_name[name].shape) == 1):
+            lr[name] = usual * ratio
+        else:
             lr[name] = usual
     return replace(found, lr=lr)

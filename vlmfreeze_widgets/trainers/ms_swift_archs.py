@@ -23,6 +23,17 @@ class Arch:
     vision_tower: tuple[str, ...]
     generator: tuple[str, ...]
 
+    @property
+    def is_text(self) -> bool:
+        """Whether ms-swift takes the model for one without pictures, to which no switch of a part applies."""
+        return not self.language_model
+
+
+TAKEN_FOR_TEXT = frozenset({"chameleon", "evolla", "mistral4", "pi0", "t5gemma2", "udop"})
+"""Model types without a row whose configs have none of the sub-configs by which ms-swift tells that a model reads pictures."""
+ALIASES = ("language_model", "vision_tower", "multi_modal_projector", "visual", "vision_model")
+"""Children of ``model`` that its loader gives the whole model as attributes too, as transformers 4 had them."""
+
 
 @cache
 def _archs() -> Mapping[str, tuple[Arch, ...]]:
@@ -42,7 +53,12 @@ def arch_of(tree: ModuleTree) -> Arch:
         TrainerRefuses: ms-swift does not know the architecture, or knows it under other names than this model has.
     """
     names = parameter_names(tree)
-    for arch in _archs().get(tree.root.class_name, ()):
+    known = _archs().get(tree.root.class_name, ())
+    if len(known) == 1 and any(starts_with_any(name, known[0].language_model) for name in names):
+        return known[0]
+    if not known and tree.model_type in TAKEN_FOR_TEXT:
+        return Arch((), (), (), ())
+    for arch in known:
         parts = (part for part in (arch.language_model, arch.aligner, arch.vision_tower) if part)
         if all(any(starts_with_any(name, part) for name in names) for part in parts):
             return arch

@@ -73,7 +73,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
         wanted: The plan.
         others: Settings of the person's own, such as dataset and output_dir; they come last.
     """
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    folder = wanted.tree.loads_as
     missing = [name for name in ("dataset", "output_dir") if name not in others]
     comments = [f"swift sft {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]
     return {FILE: yaml_lines({"model": folder, **settings, **others}, comments)}

@@ -94,6 +94,14 @@ def select(
             lora, rank=int(rank if rank is not None else lora.rank), alpha=alpha if alpha is not None else lora.alpha
         )
     copied = _copied(tree, saved)
+    for path in sorted({*copied} & adapters.keys()):
+        # Copies are found by the end of the name without a dot, adapters spared from them only at one.
+        raise TrainerRefuses(
+            "PEFT stops (TypeError): a module is to carry an adapter and to be trained as a copy.",
+            expected="one or the other",
+            found=path,
+            remedy="Write the whole path in modules_to_save, or leave the module out of the targets.",
+        )
     trainable = {p.owner for path in copied for p in tree.below(path)}
     if bias == "all":
         trainable |= {name for name in parameter_names(tree) if "bias" in name}

@@ -50,7 +50,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
 
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
     """The call as Python; every value is written as a literal."""
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else wanted.tree.title
+    folder = wanted.tree.loads_as
     arguments = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT} | dict(others)
     for name in arguments:
         if not name.isidentifier() or iskeyword(name):
