@@ -2,11 +2,15 @@
 
     python benchmarks/compare.py [--trials 20] [--out benchmarks/results/compare.json]
 
-Each trial is one ``vf.compare`` with seeds that no other trial has. Planted: "good" trains projector and language model; "twin"
-is good with other random start values of its LoRA (a further adapter at rate 0 is drawn before), so nothing but chance tells the
-two apart; "same" is good once more; "dead" trains the language model behind the untrained projector; "zero" has rate 0. Right is: good,
-twin and same share the first place, "same" equals good number for number, dead comes after them and zero last. The negative control
-gives "twin" a rate 30 times lower: then it must lose its place.
+Each trial is one ``vf.compare`` with seeds that no other trial has. Planted:
+
+- "good" trains projector and language model, "same" is good once more;
+- "twin" is good with other random start values of its LoRA (a further adapter, at rate 0, is drawn before): only chance tells
+  them apart;
+- "dead" trains the language model behind the untrained projector, and "zero" has rate 0.
+
+Right is: good, twin and same share the first place, "same" equals good number for number, dead comes after them and zero last. The
+negative control gives "twin" a rate 30 times lower: then it must lose its place.
 """
 
 from __future__ import annotations
