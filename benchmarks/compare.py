@@ -76,26 +76,36 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    demo, found, began = vf.demo(), [], time.perf_counter()
+    demo, began = vf.demo(), time.perf_counter()
+    control = is_right(trial(args.trials, demo, twin_rate=1 / 30))
+    print(f"control: {'passed, which is wrong' if control else 'caught'}", flush=True)
+    found: list[dict[str, Any]] = []
     for number in range(args.trials):
         board = trial(number, demo)
-        gap = board.difference("twin", "good")
-        found.append(
-            {
-                "seeds": [run.seed for run in board["good"].runs],
-                "right": is_right(board),
-                "places": board.places,
-                "losses": {entry.name: board.loss(entry.name) for entry in board.entries},
-                "twin": None if gap is None else {"mean": gap.mean, "low": gap.low, "high": gap.high, "call": gap.call},
-            }
-        )
         print(f"trial {number}: {'right' if is_right(board) else 'WRONG'}  {board.sentence}", flush=True)
-    control = trial(args.trials, demo, twin_rate=1 / 30)
-    result = {
+        found.append(_about(board))
+        if args.out:  # after each, so that a run that is cut short leaves what it had
+            args.out.write_text(json.dumps(_report(found, control, began), indent=1) + "\n", encoding="utf-8")
+    print(f"{sum(t['right'] for t in found)} of {len(found)} right")
+
+
+def _about(board: vf.Board) -> dict[str, Any]:
+    gap = board.difference("twin", "good")
+    return {
+        "seeds": [run.seed for run in board["good"].runs],
+        "right": is_right(board),
+        "places": board.places,
+        "losses": {entry.name: board.loss(entry.name) for entry in board.entries},
+        "twin": None if gap is None else {"mean": gap.mean, "low": gap.low, "high": gap.high, "call": gap.call},
+    }
+
+
+def _report(found: list[dict[str, Any]], control: bool, began: float) -> dict[str, Any]:
+    return {
         "what": "planted contenders on the demo: trials that rank all of them right and call the equal ones equal",
         "right": sum(t["right"] for t in found),
         "trials": len(found),
-        "control_is_caught": not is_right(control),
+        "control_is_caught": not control,
         "steps": STEPS,
         "rows": ROWS,
         "seeds_per_trial": SEEDS,
@@ -103,9 +113,6 @@ def main() -> None:
         "machine": {"python": platform.python_version(), "torch": torch.__version__, "processor": platform.machine()},
         "each": found,
     }
-    print(f"{result['right']} of {result['trials']} right; control caught: {result['control_is_caught']}")
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
