@@ -47,14 +47,19 @@ def planted(twin_rate: float = 1.0) -> dict[str, vf.Strategy]:
     }
 
 
-def trial(number: int, demo: Any, twin_rate: float = 1.0) -> vf.Board:  # noqa: ANN401 - what vf.demo() returns
-    """One comparison with seeds of its own."""
+def trial(
+    number: int,
+    demo: Any,  # noqa: ANN401 - what vf.demo() returns
+    twin_rate: float = 1.0,
+    names: tuple[str, ...] = ("zero", "twin", "dead", "good", "same"),
+) -> vf.Board:
+    """One comparison with seeds of its own, of all contenders or some."""
     seeds = [SEEDS * number + i for i in range(SEEDS)]
     rows = split_rows([demo.batches[i] for i in range(16)], ROWS)
     held_out = [demo.eval_batches[i] for i in range(2)]
-    return vf.compare(
-        demo.model, planted(twin_rate), rows, eval_batches=held_out, steps=STEPS, seeds=seeds, eval_every=STEPS
-    )
+    contenders = planted(twin_rate)
+    chosen = {name: contenders[name] for name in names}
+    return vf.compare(demo.model, chosen, rows, eval_batches=held_out, steps=STEPS, seeds=seeds, eval_every=STEPS)
 
 
 def is_right(board: vf.Board) -> bool:
