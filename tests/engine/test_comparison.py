@@ -69,6 +69,9 @@ def test_the_model_is_as_before_also_between_two_turns_and_after_a_stop():
             assert differences(fingerprint(model), before) == 0
             if step.name == "b" and step.record.step == 2:
                 running.stop()
+    board = running.board()
+    assert {e.state for e in board.entries} == {"stopped"}
+    assert board["b"].steps < 4
     assert differences(fingerprint(model), before) == 0
     vf.Burst(model, A, batches(2), steps=1).run()
 
@@ -256,4 +259,6 @@ def test_an_interrupt_leaves_the_model_as_before_and_the_board_readable():
     with pytest.raises(KeyboardInterrupt):
         running.run(interrupt)
     assert differences(fingerprint(model), before) == 0
-    assert math.isfinite(running.board().loss("a"))
+    board = running.board()
+    assert math.isfinite(board.loss("a"))
+    assert board["a"].state == "stopped"

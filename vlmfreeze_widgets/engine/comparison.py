@@ -243,7 +243,7 @@ class Comparison:
         finally:
             self._over = True
             for contender in tuple(self._contenders.values()):
-                contender.end()
+                contender.cut_short()
 
     def _begin(self, contender: Contender, seed: int) -> None:
         burst = Burst(

@@ -118,6 +118,11 @@ class Contender:
             self.result = result
         self.held_bytes = 0
 
+    def cut_short(self) -> None:
+        """Ends the present seed, if there is one, before its time."""
+        self.stopped = self.stopped or self.burst is not None
+        self.end()
+
     def foresee(self, model: nn.Module, batch: Any, settings: BurstSettings) -> None:  # noqa: ANN401 - a micro-batch
         """Asks the cost model for the peak of a step. Where it knows none the board has no memory, and is none the worse."""
         with suppress(VlmFreezeError):

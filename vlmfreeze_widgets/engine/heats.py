@@ -84,7 +84,7 @@ class Heats:
             # The one that is behind goes next; who joined late catches up.
             yield from self._turn(min(running, key=lambda c: c.steps), seed, base)
         for contender in self._field:
-            contender.end()
+            contender.cut_short()
 
     def join(self, contender: Contender, seed: int) -> None:
         """Lets somebody in, from the start weights."""
