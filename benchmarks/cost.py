@@ -1,6 +1,7 @@
 """Foretold against real: what a step keeps and takes, on a CPU; and how long the catalogue's checkpoints take to estimate.
 
-    python -m benchmarks.cost                # writes benchmarks/results/cost.json
+    python -m benchmarks.cost                # writes benchmarks/results/cost.json; half an hour on two cores
+    python -m benchmarks.cost --parts checkpoints      # renews one part of the file
 
 Both sides run: ``vf.estimate_cost`` on tensors without numbers, and the same step for real, measured by autograd's own hooks and by
 torch's allocator (tests/engine/real_step.py). No GPU was measured.
@@ -9,6 +10,7 @@ torch's allocator (tests/engine/real_step.py). No GPU was measured.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import platform
@@ -19,11 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import AutoModelForImageTextToText
 
 import vlmfreeze_widgets as vf
+from benchmarks.overhead import large_model
 from tests.engine.real_step import real_step
 from tests.engine.test_cost_flops import counted
 from tests.families import TINY_FAMILIES, tiny_batch
+from vlmfreeze_widgets.core.ports import port
+from vlmfreeze_widgets.engine.cost_run import made_batch
 
 RESULTS = Path(__file__).resolve().parent / "results" / "cost.json"
 STRATEGIES: dict[str, dict[str, Any]] = {
@@ -31,7 +37,18 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "lora": {"language_model": vf.Lora(rank=4)},
     "projector + lora": {"projector": "full", "language_model": vf.Lora(rank=4)},
     "everything": {"vision_tower": "full", "projector": "full", "language_model": "full"},
+    "head": {"head": "full"},
+    "tower lora": {"vision_tower": vf.Lora(rank=4)},
+    "dora": {"language_model": vf.Lora(rank=4, use_dora=True)},
+    "last block": {"language_model[-1:]": "full"},
 }
+_IN_EVERY_DTYPE = ("projector", "lora", "projector + lora", "everything")
+FAMILIES = ("llava", "llava_next", "gemma3", "qwen2_5_vl", "qwen3_vl", "idefics3", "mllama", "internvl")
+MIDSIZE = (
+    "llava of 101.5 M",
+    "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
+    "HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+)
 COMPUTED = {
     "float32": (torch.float32, "auto"),
     "bfloat16": (torch.bfloat16, "auto"),
@@ -41,54 +58,92 @@ ROWS = 16
 
 
 def main() -> None:
-    """Runs both parts and writes the file."""
+    """Runs the parts and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--families", nargs="*", default=[n for n in TINY_FAMILIES if n != "plain"])
+    parser.add_argument("--parts", nargs="*", default=["tiny", "midsize", "checkpoints"])
+    parser.add_argument("--families", nargs="*", default=FAMILIES)
+    parser.add_argument("--midsize", nargs="*", default=MIDSIZE)
     parser.add_argument(
         "--checkpoints", nargs="*", default=None, help="of the catalogue; one per architecture by default"
     )
     arguments = parser.parse_args()
     logging.getLogger("transformers").setLevel(logging.ERROR)
-    cells = [c for family in arguments.families for c in _cells(family)]
-    checkpoints = [_checkpoint(id_) for id_ in arguments.checkpoints or _one_per_architecture()]
-    errors = [abs(c["peak_foretold"] / c["peak_real"] - 1) for c in cells]
-    plain = [abs(c["peak_foretold"] / c["peak_real"] - 1) for c in cells if not c["checkpointing"]]
-    RESULTS.write_text(
-        json.dumps(
-            {
-                "machine": f"{platform.machine()}, torch {torch.__version__}, CPU",
-                "cells": len(cells),
-                "saved_exact": sum(c["saved_foretold"] == c["saved_real"] for c in cells),
-                "optimizer_exact": sum(c["optimizer_foretold"] == c["optimizer_real"] for c in cells),
-                "gradients_exact": sum(c["gradients_foretold"] == c["gradients_real"] for c in cells),
-                "flops_counted": sum(c["flops_real"] is not None for c in cells),
-                "flops_exact": sum(c["flops_foretold"] == c["flops_real"] for c in cells),
-                "peak_error_without_checkpointing": {"median": statistics.median(plain), "largest": max(plain)},
-                "peak_error": {"median": statistics.median(errors), "largest": max(errors)},
-                "checkpoints": checkpoints,
-                "table": cells,
-            },
-            indent=1,
-        )
-        + "\n",
-        encoding="utf-8",
-    )
-    read = json.loads(RESULTS.read_text(encoding="utf-8"))
-    print(json.dumps({k: v for k, v in read.items() if k not in ("table", "checkpoints")}, indent=1))
-    for c in checkpoints:
+    known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if "tiny" in arguments.parts:
+        known["tiny"] = [c for family in arguments.families for c in _cells(family)]
+    if "midsize" in arguments.parts:
+        known["midsize"] = [c for name in arguments.midsize for c in _midsize_cells(name)]
+    if "checkpoints" in arguments.parts:
+        known["checkpoints"] = [_checkpoint(id_) for id_ in arguments.checkpoints or _one_per_architecture()]
+    summaries = {f"{part} cells": _summary(known[part]) for part in ("tiny", "midsize") if part in known}
+    written = {
+        "machine": f"{platform.machine()}, torch {torch.__version__}, CPU",
+        **summaries,
+        **{part: known[part] for part in ("checkpoints", "midsize", "tiny") if part in known},
+    }
+    RESULTS.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(summaries, indent=1))
+    for c in written.get("checkpoints", ()):
         print(c)
+
+
+def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    errors = [abs(c["peak_foretold"] / c["peak_real"] - 1) for c in cells]
+    plain = [e for e, c in zip(errors, cells, strict=True) if not c["checkpointing"]]
+    return {
+        "cells": len(cells),
+        **{
+            f"{what}_exact": sum(c[f"{what}_foretold"] == c[f"{what}_real"] for c in cells)
+            for what in ("saved", "optimizer", "gradients", "flops")
+        },
+        "flops_counted": sum(c["flops_real"] is not None for c in cells),
+        "peak_error_without_checkpointing": {"median": statistics.median(plain), "largest": max(plain)},
+        "peak_error": {"median": statistics.median(errors), "largest": max(errors)},
+    }
 
 
 def _cells(family: str) -> list[dict[str, Any]]:
     found = []
     for strategy in STRATEGIES:
         for computed, (dtype, precision) in COMPUTED.items():
-            for checkpointing in (False, True):
+            for checkpointing in (False, True, "reentrant"):
+                if computed != "float32" and (strategy not in _IN_EVERY_DTYPE or checkpointing == "reentrant"):
+                    continue
                 model = TINY_FAMILIES[family]().to(dtype)
+                if refused(model, strategy):
+                    continue
                 given = tiny_batch(family, batch=ROWS)
                 batch = {k: v.to(dtype) if v.is_floating_point() else v for k, v in given.items()}
                 found.append(_cell(family, model, batch, strategy, computed, precision, checkpointing))
     return found
+
+
+def refused(model: Any, strategy: str) -> bool:
+    """Whether this model has no such part."""
+    return bool(vf.resolve(vf.Strategy(STRATEGIES[strategy]), vf.read_tree(model)).refusals)
+
+
+def _midsize_cells(name: str) -> list[dict[str, Any]]:
+    found = []
+    for strategy in STRATEGIES:
+        for checkpointing in (False, True):
+            model, batch = midsize(name)
+            found.append(_cell(name, model, batch, strategy, "float32", "auto", checkpointing))
+            print(found[-1], flush=True)
+            del model
+            gc.collect()
+    return found
+
+
+def midsize(name: str) -> tuple[Any, dict[str, Any]]:
+    """A model with random weights and a small batch: what is compared depends on neither."""
+    torch.manual_seed(0)
+    if name == MIDSIZE[0]:
+        model, _ = large_model()
+        return model, made_batch(model, 1, None, 16)
+    config = port("models").build_on_meta(name).model.config
+    model = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+    return model, made_batch(model, 1, 128, 16)
 
 
 def _cell(
@@ -98,7 +153,7 @@ def _cell(
     strategy: str,
     computed: str,
     precision: str,
-    checkpointing: bool,
+    checkpointing: bool | str,
 ) -> dict[str, Any]:
     plan = vf.resolve(vf.Strategy(STRATEGIES[strategy]), vf.read_tree(model))
     how: dict[str, Any] = {"checkpointing": checkpointing, "precision": precision}

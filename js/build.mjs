@@ -8,7 +8,7 @@ import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "..", "vlmfreeze_widgets", "static");
-const entries = ["workbench", "freezemap", "monitor", "commands"];
+const entries = ["workbench", "freezemap", "monitor", "report", "commands"];
 const limit = 300_000; // bytes: a page with several widgets must be ready within anywidget's two seconds
 
 function walk(folder) {

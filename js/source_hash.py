@@ -10,7 +10,17 @@ import re
 from pathlib import Path
 
 BANNER = re.compile(r"vlmfreeze source-hash: ([0-9a-f]{64})")
-BUNDLES = ("commands.js", "freezemap.css", "freezemap.js", "monitor.css", "monitor.js", "workbench.css", "workbench.js")
+BUNDLES = (
+    "commands.js",
+    "freezemap.css",
+    "freezemap.js",
+    "monitor.css",
+    "monitor.js",
+    "report.css",
+    "report.js",
+    "workbench.css",
+    "workbench.js",
+)
 
 
 def source_hash(root: Path) -> str:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
+    "Ablation": "core.ablation",
     "AppliedModel": "engine.apply",
     "Burst": "engine.burst",
+    "Board": "core.board",
     "BurstMonitor": "widgets.monitor",
     "BurstResult": "engine.result",
     "BurstSettings": "engine.settings",
     "COMPONENTS": "core.components",
+    "Comparison": "engine.comparison",
     "CostEstimate": "core.cost",
     "FROZEN": "core.tuning",
     "FULL": "core.tuning",
@@ -27,14 +30,17 @@ _PUBLIC: dict[str, str] = {
     "Plan": "core.plan",
     "Question": "engine.answers",
     "Recipe": "launch.recipe",
+    "Run": "engine.run",
     "Session": "session",
     "Stage": "core.stage",
     "Stages": "core.stages",
     "Strategy": "core.strategy",
     "VlmFreezeError": "core.errors",
     "Workbench": "widgets.workbench",
+    "ablation": "engine.ablation",
     "apply": "engine.apply",
     "catalog": "core.catalog",
+    "compare": "engine.compare",
     "cost_switches": "engine.cost_choices",
     "demo": "demo",
     "estimate_cost": "engine.cost",
@@ -43,14 +49,18 @@ _PUBLIC: dict[str, str] = {
     "follow": "launch.follow",
     "import_strategy": "trainers.registry",
     "largest_batch": "engine.cost_choices",
+    "list_runs": "engine.runs",
     "load_batches": "data.load",
+    "load_run": "engine.runs",
     "preset": "core.presets",
     "presets": "core.presets",
     "published": "core.published",
     "probe": "engine.probe",
     "read_tree": "engine.read",
+    "report": "report",
     "resolve": "core.resolve",
     "run_stages": "engine.staged_run",
+    "runs": "engine.runs",
     "write_recipe": "launch.recipe",
 }
 
@@ -70,6 +80,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .core.ablation import Ablation
+    from .core.board import Board
     from .core.catalog import catalog
     from .core.components import COMPONENTS
     from .core.cost import CostEstimate
@@ -86,19 +98,25 @@ if TYPE_CHECKING:
     from .core.tuning import FROZEN, FULL, Lora
     from .data.load import load_batches
     from .demo import demo
+    from .engine.ablation import ablation
     from .engine.answers import Question
     from .engine.apply import AppliedModel, apply
     from .engine.batch_size import find_batch_size
     from .engine.burst import Burst
+    from .engine.compare import compare
+    from .engine.comparison import Comparison
     from .engine.cost import estimate_cost
     from .engine.cost_choices import cost_switches, largest_batch
     from .engine.probe import probe
     from .engine.read import read_tree
     from .engine.result import BurstResult
+    from .engine.run import Run
+    from .engine.runs import list_runs, load_run, runs
     from .engine.settings import BurstSettings
     from .engine.staged_run import run_stages
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe
+    from .report import report
     from .session import Session
     from .trainers.registry import export, import_strategy
     from .widgets.freeze_map import FreezeMap

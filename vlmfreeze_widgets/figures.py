@@ -1,9 +1,11 @@
-"""Finished figures by plotly: a history's loss and gradient norms. Live plots are the page's own."""
+"""Finished figures by plotly: a history's loss and gradient norms, a board's curves and front. Live plots are the page's own."""
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING
 
+from .core.board import Board
 from .core.components import LABELS
 from .core.history import History
 
@@ -47,4 +49,36 @@ def history_figure(history: History) -> go.Figure:
     figure.update_xaxes(title_text="step")
     figure.update_yaxes(type="log", row=1, col=2)
     figure.update_layout(height=320, margin={"l": 50, "r": 20, "t": 40, "b": 40}, template="plotly_white")
+    return figure
+
+
+_CONTENDERS = ("#2f6fde", "#d97a1f", "#1f9d7a", "#7a5cd6", "#c43d6b", "#8a7a1f", "#1f8fa8", "#6b7280")
+
+
+def board_figure(board: Board) -> go.Figure:
+    """Loss over steps (mean over seeds) on the left; loss against memory on the right, diamonds on the Pareto front.
+
+    Where no memory is known, the right side is against trainable parameters.
+    """
+    from plotly.subplots import make_subplots
+
+    has_memory = any(e.memory_bytes for e in board.entries)
+    across = "peak memory, MB" if has_memory else "trainable parameters"
+    figure = make_subplots(rows=1, cols=2, subplot_titles=(board.measured, f"{board.measured} against {across}"))
+    for i, entry in enumerate(board.entries):
+        colour, name = _CONTENDERS[i % len(_CONTENDERS)], escape(entry.name)
+        curve = board.curve(entry.name)
+        figure.add_scatter(
+            x=list(curve), y=list(curve.values()), name=name, mode="lines+markers", line={"color": colour},
+            legendgroup=str(i), row=1, col=1,
+        )  # fmt: skip
+        on_front = entry.name in board.front
+        figure.add_scatter(
+            x=[(entry.memory_bytes or 0) / 1e6 if has_memory else entry.trainable_params], y=[board.loss(entry.name)],
+            name=name, mode="markers", showlegend=False, legendgroup=str(i), row=1, col=2,
+            marker={"color": colour, "size": 13 if on_front else 9, "symbol": "diamond" if on_front else "circle-open"},
+        )  # fmt: skip
+    figure.update_xaxes(title_text="step", row=1, col=1)
+    figure.update_xaxes(title_text=across, row=1, col=2)
+    figure.update_layout(height=360, margin={"l": 50, "r": 20, "t": 40, "b": 40}, template="plotly_white")
     return figure

@@ -207,3 +207,45 @@ def test_one_recipe_is_shown_with_its_stages_and_a_note_for_another_batch(folder
     told = run("presets", "--show", "lava-1.5")
     assert told.exit_code == 1
     assert "llava-1.5" in told.output
+
+
+def test_a_burst_is_recorded_listed_compared_and_reported(folder, tmp_path):
+    for lr in ("1e-3", "2e-3"):
+        done = run(
+            "burst",
+            folder,
+            "--data",
+            folder / "data",
+            "-s",
+            "projector=full",
+            "--lr",
+            lr,
+            "--steps",
+            3,
+            "--save-run",
+            tmp_path,
+        )
+        assert done.exit_code == 0, done.output
+    listed = json.loads(run("runs", tmp_path, "--json").output)
+    assert [row["steps"] for row in listed] == [3, 3]
+    shown = run("runs", tmp_path)
+    assert "finished" in shown.output
+    here, there = (row["folder"] for row in listed)
+    assert "0.001 | 0.002" in run("diff", here, there).output
+    assert json.loads(run("diff", here, there, "--json").output)["same_data"] is True
+    path = tmp_path / "report.html"
+    assert run("report", here, path).exit_code == 0
+    assert path.read_text().startswith("<!doctype html>")
+    assert run("report", here, path).exit_code == 1
+    assert "no runs below" in run("runs", tmp_path / "nothing").output
+
+
+def test_lab_opens_on_copies_of_the_lessons_and_leaves_those_that_are_there(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("subprocess.call", lambda command: asked.append(command) or 0)
+    mine = tmp_path / "02_two_stage_llava.ipynb"
+    mine.write_text("mine")
+    assert run("lab", str(tmp_path), "--no-browser").exit_code == 0
+    assert len(list(tmp_path.glob("*.ipynb"))) >= 8
+    assert mine.read_text() == "mine"
+    assert str(tmp_path / "01_quickstart.ipynb") in asked[0]

@@ -221,3 +221,9 @@ def test_the_rule_that_decides_is_the_one_of_the_definition(chosen):
     plan = vf.resolve(rules, TREE)
     for parameter in TREE.parameters:
         assert plan.decided_by.get(parameter.name) == slowly(rules, TREE, parameter.name), parameter.name
+
+
+def test_a_model_can_be_given_where_a_tree_can():
+    model = tiny_llava()
+    rules = {"projector": "full", "language_model": "lora"}
+    assert vf.resolve(rules, model).trainable == vf.resolve(rules, vf.read_tree(model)).trainable

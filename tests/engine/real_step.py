@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +20,18 @@ from vlmfreeze_widgets.engine.optimizer import autocast, make_optimizer
 from vlmfreeze_widgets.engine.settings import BurstSettings
 
 
+class _Kept:
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+
 @dataclass(frozen=True)
 class RealStep:
     """What was measured.
 
     Attributes:
-        saved: Component ("loss" outside of every module) -> bytes kept for the backward pass, each storage once.
+        saved: Component ("loss" outside of every module) -> bytes kept for the backward pass when the forward pass ends,
+            each storage once.
         reached: Names of trained tensors with a gradient.
         state_bytes: Of the optimizer, without its step counters.
         master_bytes: Of float32 copies.
@@ -56,7 +63,10 @@ def real_step(
         if checkpointing:
             enable_checkpointing(model, checkpointing)
             applied.set_training_mode()
-        masters = Masters([t.parameter for t in applied.trainables])
+        pure = precision == "bf16-pure"
+        for trained in (t for t in applied.trainables if pure and t.is_adapter):
+            trained.parameter.data = trained.parameter.data.bfloat16()
+        masters = Masters([t.parameter for t in applied.trainables], pure)
         stepper = make_optimizer(applied, masters, settings)
         context = autocast(precision, torch.device("cpu"))
         saved = _saved(model, plan, batch, context)
@@ -86,15 +96,12 @@ def real_step(
 def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any) -> dict[str, int]:  # noqa: ANN401
     given = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers(), *batch.values()]}
     stack: list[str] = [""]
-    found: Counter[str] = Counter()
-    held: dict[int, Any] = {}
+    packed: list[tuple[weakref.ref[_Kept], str]] = []
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in given and storage.data_ptr() not in held and storage.nbytes():
-            held[storage.data_ptr()] = storage
-            found[plan.tree.component_of(stack[-1]) if stack[-1] else "loss"] += storage.nbytes()
-        return tensor
+    def pack(tensor: torch.Tensor) -> _Kept:
+        kept = _Kept(tensor.detach() if not tensor.is_leaf else tensor)
+        packed.append((weakref.ref(kept), stack[-1]))
+        return kept
 
     def leave(*_: object) -> None:
         stack.pop()
@@ -104,11 +111,21 @@ def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any)
         hooks.append(module.register_forward_pre_hook(lambda *_, path=path: stack.append(path)))
         hooks.append(module.register_forward_hook(leave, always_call=True))
     try:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t), context():
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor), context():
             loss = model(**batch).loss
     finally:
         for hook in hooks:
             hook.remove()
+    found: Counter[str] = Counter()
+    seen = set(given)
+    for kept, path in packed:
+        # What an operation had kept for a graph that is gone by now (DoRA's norms) is not there any more.
+        if (still := kept()) is None:
+            continue
+        storage = still.tensor.untyped_storage()
+        if storage.data_ptr() not in seen and storage.nbytes():
+            seen.add(storage.data_ptr())
+            found[plan.tree.component_of(path) if path else "loss"] += storage.nbytes()
     loss.backward()
     return dict(found)
 

@@ -453,3 +453,15 @@ def test_a_strategy_that_no_gradient_can_reach_is_told_in_words_and_leaves_the_m
         vf.Burst(model, {"model.vision_tower.encoder.layers[-1]": "full"}, batches(), steps=2).run()
     assert "vf.probe" in caught.value.remedy
     assert fingerprint(model) == before
+
+
+def test_a_model_in_double_precision_trains_and_its_norms_are_torchs():
+    def doubled(data):
+        return [{k: v.double() if v.is_floating_point() else v for k, v in one.items()} for one in data]
+
+    model = tiny_llava().double()
+    record = vf.Burst(model, {"projector": "full"}, doubled(batches()), steps=1, lr=1e-3).run().history[0]
+    assert model.dtype == torch.float64
+    single = vf.Burst(tiny_llava(), {"projector": "full"}, batches(), steps=1, lr=1e-3).run().history[0]
+    assert record.grad_norm == pytest.approx(single.grad_norm, rel=1e-5)
+    assert record.loss == pytest.approx(single.loss, rel=1e-6)

@@ -21,6 +21,8 @@ PROJECTOR = {"projector": "full"}
 LORA = {"language_model": vf.Lora(rank=4)}
 EVERYTHING = {"vision_tower": "full", "projector": "full", "language_model": "full"}
 HEAD = {"head": "full"}
+DORA = {"language_model": vf.Lora(rank=4, use_dora=True, dropout=0.1)}
+TOWER = {"vision_tower": "full"}
 _RANDOM_STATES = (
     5056 * 12
 )  # torch keeps the CPU's random state of each layer that it computes again, beside all tensors
@@ -41,7 +43,8 @@ def _both(family: str, rules: Any, dtype: torch.dtype, rows: int = 2, **how: Any
 @pytest.mark.parametrize(
     ("family", "rules"),
     [(name, rules) for name in TINY_FAMILIES if name != "plain" for rules in (LORA, EVERYTHING)]
-    + [("llava", PROJECTOR), ("llava", HEAD), ("qwen3_vl", HEAD), ("blip-2", HEAD)],
+    + [("llava", PROJECTOR), ("llava", HEAD), ("qwen3_vl", HEAD), ("blip-2", HEAD)]
+    + [("llava", DORA), ("mllama", TOWER), ("llava", {"language_model[-1:]": "full"})],
 )
 def test_saved_activations_are_exact_for_every_family_strategy_and_recomputation(family, rules, checkpointing):
     cost, real = _both(family, rules, torch.float32, checkpointing=checkpointing)
@@ -57,6 +60,36 @@ def test_saved_activations_are_exact_in_half_precision(family, rules, dtype, pre
     cost, real = _both(family, rules, dtype, precision=precision)
     assert cost.activations == real.saved
     assert cost.standing.of("masters") == real.master_bytes
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "got_ocr2", "plain"])
+def test_statistics_of_norms_beside_float32_weights_are_counted_in_float32(family):
+    cost, real = _both(family, TOWER, torch.float32, precision="bf16-mixed")
+    assert cost.activations == real.saved
+
+
+@pytest.mark.parametrize("rules", [LORA, EVERYTHING], ids=["lora", "everything"])
+def test_pure_bfloat16_has_neither_masters_nor_float32_adapters(rules):
+    cost, real = _both("llava", rules, torch.bfloat16, precision="bf16-pure")
+    assert cost.activations == real.saved
+    assert cost.standing.of("masters") == real.master_bytes == 0
+    assert cost.standing.of("optimizer") == real.state_bytes
+    assert cost.standing.of("gradients") == real.gradient_bytes
+
+
+@pytest.mark.parametrize(
+    "id_",
+    [
+        "Salesforce/blip2-opt-2.7b",
+        "zai-org/GLM-4.1V-9B-Thinking",
+        "microsoft/Phi-4-multimodal-instruct",
+        "Qwen/Qwen3.5-9B",
+    ],
+)
+def test_families_with_pictures_of_their_own_kind_are_traced_from_their_config(id_):
+    cost = vf.estimate_cost(id_, PROJECTOR, text_tokens=16)
+    assert not cost.is_bound, cost.notes
+    assert cost.activation_bytes > 0
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adafactor"])
@@ -225,7 +258,7 @@ def test_remembered_shapes_give_what_torchs_own_fake_tensors_give(family, monkey
     model, batch = _subject(family)
     quick = vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True)
     monkeypatch.setattr("vlmfreeze_widgets.engine.cost_run._traces", OrderedDict())
-    monkeypatch.setattr(Shapes.__init__, "__defaults__", (False,))
+    monkeypatch.setattr(Shapes.__init__, "__defaults__", (False, False))
     assert vf.estimate_cost(model, EVERYTHING, batch, checkpointing=True).to_dict() == quick.to_dict()
 
 

@@ -29,16 +29,17 @@ CPU_ATTENTION = {
 CLASSES = {
     "projector": {"projector": "full"},
     "lora": {"language_model": vf.Lora(rank=4)},
+    "dora": {"language_model": vf.Lora(rank=4, use_dora=True)},
     "tower lora": {"vision_tower": vf.Lora(rank=2), "projector": "full"},
     "everything": {"vision_tower": "full", "projector": "full", "language_model": "full"},
 }
 
 
-def counted(model, plan, batch, checkpointing: bool) -> int:
+def counted(model, plan, batch, checkpointing: bool | str) -> int:
     """Of one forward and backward pass, by torch."""
     with vf.apply(model, plan) as applied:
         if checkpointing:
-            enable_checkpointing(model, True)
+            enable_checkpointing(model, checkpointing)
             applied.set_training_mode()
         with FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION) as counter:
             model(**batch).loss.backward()
@@ -47,7 +48,7 @@ def counted(model, plan, batch, checkpointing: bool) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("checkpointing", [False, True, "reentrant"], ids=["kept", "recomputed", "reentrant"])
 @pytest.mark.parametrize("rules", CLASSES.values(), ids=CLASSES)
 @pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "idefics3", "mllama", "blip-2"])
 def test_operations_are_those_that_torch_counts_on_the_real_step(family, rules, checkpointing):

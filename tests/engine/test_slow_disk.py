@@ -10,7 +10,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.errors import CannotSave
-from vlmfreeze_widgets.launch.run_folder import RunFolder
+from vlmfreeze_widgets.engine.run_folder import RunFolder
 
 STRATEGY = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4)}, {"": 1e-3})
 STEPS = 60

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from vlmfreeze_widgets.adapters.accelerate_processes import Processes, own_part
+from vlmfreeze_widgets.engine.run_folder import RunFolder
 from vlmfreeze_widgets.launch import shared_step
 from vlmfreeze_widgets.launch.recipe import Recipe
 from vlmfreeze_widgets.launch.run import Run
-from vlmfreeze_widgets.launch.run_folder import RunFolder
 from vlmfreeze_widgets.launch.shared_model import SharedModel
 
 flags = {a for a in sys.argv[1:] if a.startswith("--")}

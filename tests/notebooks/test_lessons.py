@@ -15,6 +15,16 @@ def test_the_quickstart_is_the_first_lesson():
     assert [path.name for path in LESSONS][:1] == ["01_quickstart.ipynb"]
 
 
+@pytest.mark.parametrize("path", LESSONS[1:], ids=lambda p: p.stem)
+def test_a_lesson_asks_before_it_shows_ends_in_a_picture_and_keeps_no_output(path):
+    cells = nbformat.read(path, as_version=4).cells
+    asked = [i for i, cell in enumerate(cells) if cell.cell_type == "markdown" and "**Predict.**" in cell.source]
+    assert asked
+    assert all("<details>" in cells[i].source and cells[i + 1].cell_type == "code" for i in asked)
+    assert any(cell.source.endswith("figure") for cell in cells[-4:] if cell.cell_type == "code")
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells if cell.cell_type == "code")
+
+
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
 def test_a_lesson_runs_top_to_bottom(path, tmp_path, monkeypatch):

@@ -104,14 +104,17 @@ def test_only_states_that_are_listed_are_opened(session, tmp_path):
         session.resume_from(name, 1)
 
 
-def test_nothing_is_written_unasked_and_nothing_is_saved_that_is_not_there(session, tmp_path):
+def test_nothing_is_written_unasked_and_nothing_is_saved_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = made(None)
     with pytest.raises(WrongPhase, match="nothing to save"):
         session.save()
     session.run(2)
     session.wait(20)
     session.discard()
     session.wait(20)
-    assert not (tmp_path / "runs").exists()
+    session.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_nothing_can_be_written_the_burst_goes_on_and_the_page_says_so(tmp_path):
@@ -144,3 +147,28 @@ def test_the_control_a_state_of_another_model_does_not_go_on(session, tmp_path):
     assert other.phase == "failed"
     assert "another model" in other.status.error["message"]
     other.close()
+
+
+def test_a_session_with_a_run_folder_records_every_burst_and_one_without_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, written in ((tmp_path / "runs", 2), (None, 0)):
+        session = made(folder)
+        for _ in range(2):
+            session.run(3)
+            assert session.wait(20)
+        session.close()
+        assert len(vf.list_runs(folder or tmp_path / "vlmfreeze-runs")) == written
+        assert (session.recorded is not None) == bool(written)
+    run = vf.load_run(vf.list_runs(tmp_path / "runs")[-1].folder)
+    assert [r.step for r in run.history] == [1, 2, 3]
+    assert run.verdicts and run.state.phase == "finished"
+
+
+def test_a_session_names_its_folder_by_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setenv("VLMFREEZE_RUNS", str(tmp_path / "named"))
+    session = made(None)
+    session.run(2)
+    assert session.wait(20)
+    session.close()
+    assert len(vf.list_runs(tmp_path / "named")) == 1
+    assert session.saving.folder == str(tmp_path / "named")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.launch.test_follow import history, record
 from vlmfreeze_widgets import BurstMonitor, follow
-from vlmfreeze_widgets.launch.run_folder import RunFolder
+from vlmfreeze_widgets.engine.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_monitor_shows_a_run_from_before_its_begin_to_its_end(folder):
         folder.show(phase="running")
         for step in range(1, 4):
             folder.add(record(step))
-        until(lambda: monitor.run_state["step"] == 3)
+        until(lambda: (monitor.run_state["step"], monitor.run_state["phase"]) == (3, "running"))
         state = monitor.run_state
         assert (state["phase"], state["steps"], state["rows"]) == ("running", 8, 3)
         assert state["columns"]["grad_norm"] == ["projector", "language_model"]
@@ -54,3 +54,18 @@ def test_a_failed_run_is_shown_with_its_three_parts(folder):
     until(lambda: monitor.run_state["phase"] == "failed")
     assert monitor.run_state["error"]["remedy"] == "r"
     monitor.close()
+
+
+def test_a_run_that_lies_on_the_disk_is_opened_with_its_verdicts(tmp_path):
+    import vlmfreeze_widgets as vf
+    from tests.tiny import batches, tiny_llava
+
+    burst = vf.Burst(tiny_llava(), {"projector": "full"}, batches(), steps=3, lr=1e-3, run_folder=tmp_path)
+    result = burst.run()
+    monitor = vf.BurstMonitor(vf.load_run(burst.recording.folder))
+    try:
+        state = monitor.run_state
+        assert (state["rows"], state["steps"], state["phase"]) == (3, 3, "idle")
+        assert [v["text"] for v in state["verdicts"]] == [v.text for v in result.verdicts]
+    finally:
+        monitor.close()

@@ -92,3 +92,15 @@ def test_assumptions_change_one_by_one_and_go_back_to_the_persons_own():
     settings = CostSettings().changed(golden("wish_cost")["args"]["change"])
     assert (settings.rows, settings.device, settings.checkpointing) == (8, "H200", True)
     assert settings.changed({"rows": None}).rows is None
+
+
+def test_what_is_assumed_otherwise_than_run_would_train_is_said_first(seen):
+    view, plan = seen
+    run = CostSettings(accumulation=2)
+    asked = CostSettings(checkpointing=True, optimizer="sgd", rows=8, device="RTX 4090")
+    first = cost_state(replace(view, settings=asked, of_run=run), plan, 1)["lines"][0]
+    assert first == (
+        "This is a what-if: Run keeps the batches it was given, 2 micro-batches a step, AdamW and no checkpointing."
+    )
+    for same in (replace(view, settings=run, of_run=run), replace(view, settings=asked, of_run=None)):
+        assert not any("what-if" in line for line in cost_state(same, plan, 1)["lines"])

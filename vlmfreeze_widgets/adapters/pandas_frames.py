@@ -1,12 +1,16 @@
-"""Trees, histories and the catalogue as pandas frames."""
+"""Trees, histories, runs, boards and the catalogue as pandas frames."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import MissingLibrary
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..core.board import Board
     from ..core.catalog import Catalog
     from ..core.history import History
     from ..core.tree import ModuleTree
@@ -38,3 +42,35 @@ def history_frame(history: History) -> pd.DataFrame:
 
     frame = pd.DataFrame(history.columns).set_index("step")
     return frame.astype(float)
+
+
+def runs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per run, indexed by name; "began" as a point in time (UTC).
+
+    Raises:
+        MissingLibrary: pandas is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingLibrary(
+            "A table of runs needs pandas.", expected="the package pandas", found=str(error)[:160],
+            remedy="pip install pandas, or use vf.list_runs(folder), which gives the runs themselves.",
+        ) from error  # fmt: skip
+
+    columns = list(rows[0]) if rows else ["name", "began", "phase", "strategy", "steps", "loss", "eval_loss", "folder"]
+    frame = pd.DataFrame(list(rows), columns=columns).set_index("name")
+    frame["began"] = pd.to_datetime(frame["began"].astype(float), unit="s", utc=True)
+    return frame
+
+
+def board_frame(board: Board) -> pd.DataFrame:
+    """One row per contender, the best first, indexed by name; ``behind``, ``behind_low``, ``behind_high``: against the first."""
+    import pandas as pd
+
+    rows = board.rows()
+    for row in rows:
+        one = row.pop("behind_best")
+        row.update({"behind": one.mean, "behind_low": one.low, "behind_high": one.high} if one is not None else {})
+        row["call"] = "" if one is None else one.call
+    return pd.DataFrame(rows).set_index("name").astype({"place": "Int64", "memory_bytes": "Int64"})

@@ -1,4 +1,4 @@
-"""The command that opens JupyterLab, and the version."""
+"""The command that opens JupyterLab on the lessons, and the version."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from .console import app
 
 @app.command()
 def lab(
-    folder: Annotated[Path, typer.Argument(help="Where the copy of the quickstart goes.")] = Path("vlmfreeze-lessons"),
+    folder: Annotated[Path, typer.Argument(help="Where the copies of the lessons go.")] = Path("vlmfreeze-lessons"),
     port: int = 8888,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
 ) -> None:
-    """Open JupyterLab on a copy of the quickstart; it works offline."""
-    notebook = _quickstart()
+    """Open JupyterLab on a copy of the lessons; they work offline. Copies that are there already stay as they are."""
+    lessons = _lessons()
     folder.mkdir(parents=True, exist_ok=True)
-    copy = folder / notebook.name
-    if not copy.exists():
-        shutil.copyfile(notebook, copy)
-    command = [sys.executable, "-m", "jupyterlab", str(copy), "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
+    for lesson in lessons:
+        if not (folder / lesson.name).exists():
+            shutil.copyfile(lesson, folder / lesson.name)
+    first = str(folder / lessons[0].name)
+    command = [sys.executable, "-m", "jupyterlab", first, "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
     if not browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -42,9 +43,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-def _quickstart() -> Path:
+def _lessons() -> list[Path]:
     here = Path(__file__).resolve().parents[1]
-    for path in (here / "lessons" / "01_quickstart.ipynb", here.parent / "notebooks" / "01_quickstart.ipynb"):
-        if path.is_file():
-            return path
-    raise typer.BadParameter("The quickstart notebook is not part of this installation.")
+    for folder in (here / "lessons", here.parent / "notebooks"):
+        if found := sorted(folder.glob("*.ipynb")):
+            return found
+    raise typer.BadParameter("The lessons are not part of this installation.")

@@ -24,6 +24,12 @@ def burst(
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 50,
     data: Data = None,
     save: Annotated[Path | None, typer.Option(help="A new folder for the result.")] = None,
+    save_run: Annotated[
+        Path | None, typer.Option("--save-run", help="Below this folder the run writes itself down as it goes.")
+    ] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option("--report-to", help="trackio, tensorboard or wandb. Repeatable.")
+    ] = None,
     seed: int = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -41,6 +47,8 @@ def burst(
         steps=steps,
         seed=seed,
         eval_batches=eval_batches,
+        run_folder=save_run,
+        report_to=report_to,
     )
     with Progress(
         TextColumn("step {task.completed}/{task.total}"), BarColumn(), TextColumn("loss {task.fields[loss]}"),
@@ -56,6 +64,8 @@ def burst(
             result = running.result()
     if save is not None:
         result.save(save)
+    if (folder := running.recording.folder) is not None:
+        err.print(f"Recorded in {folder}", markup=False, soft_wrap=True)
     if as_json:
         verdicts = [{"component": v.component, "status": v.status, "text": v.text} for v in result.verdicts]
         last = result.history[-1] if len(result.history) else None
@@ -68,6 +78,7 @@ def burst(
                     "eval_loss": last.eval_loss if last else None,
                     "verdicts": verdicts,
                     "stopped_early": result.stopped_early,
+                    "run_folder": None if folder is None else str(folder),
                 }
             )
         )

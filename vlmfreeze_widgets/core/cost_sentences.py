@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .cost_settings import OPTIMIZERS, PRECISIONS
 from .cost_view import Comparison, CostView, SwitchEffect
 from .devices import Device
 from .largest_rows import neighbours
-from .wording import count, seconds, share, size
+from .wording import count, listed, seconds, share, size
 
 _AT = {"forward": "in the forward pass", "kept": "after the forward pass", "backward": "in the backward pass"}
 
@@ -32,6 +33,25 @@ def fit_sentence(view: CostView) -> str:
     if view.fits:
         return f"Fits with {_batch(rows)}: {size(off)} are left."
     return "May or may not fit." if view.status == "bound" else ""
+
+
+def what_if_sentence(view: CostView) -> str:
+    """How Run would train, where something else is assumed for the estimate; "" where nothing is, or nothing can run."""
+    run, asked = view.of_run, view.settings
+    if run is None:
+        return ""
+    kept = []
+    if asked.rows is not None or asked.is_typical:
+        kept.append("the batches it was given")
+    if asked.accumulation != run.accumulation:
+        kept.append(f"{run.accumulation} micro-batch{'' if run.accumulation == 1 else 'es'} a step")
+    if asked.precision != run.precision:
+        kept.append(f"precision {PRECISIONS[run.precision]}")
+    if asked.optimizer != run.optimizer:
+        kept.append(OPTIMIZERS[run.optimizer])
+    if asked.checkpointing != run.checkpointing:
+        kept.append("checkpointing" if run.checkpointing else "no checkpointing")
+    return f"This is a what-if: Run keeps {listed(kept)}." if kept else ""
 
 
 def time_sentence(view: CostView) -> str:

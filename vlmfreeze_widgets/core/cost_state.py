@@ -17,6 +17,7 @@ from .cost_sentences import (
     moment_words,
     switch_sentence,
     time_sentence,
+    what_if_sentence,
 )
 from .cost_settings import HERE, OPTIMIZERS, PRECISIONS, SCHEME_LABELS
 from .cost_view import CostView
@@ -52,7 +53,7 @@ def cost_state(view: CostView, plan: Plan, number: int) -> dict[str, Any]:
         else {"label": device.name, "memory_bytes": device.memory_bytes, "usable_bytes": view.room},
         "fits": view.fits,
         "fit": fit_sentence(view),
-        "lines": [line for line in (time_sentence(view), disk_sentence(view)) if line],
+        "lines": [line for line in (what_if_sentence(view), time_sentence(view), disk_sentence(view)) if line],
         "notes": [*([view.problem] if view.problem else []), *cost.notes],
         "components": [_component(name, held) for name, held in cost.by_component.items() if sum(held.values())],
         "switches": None

@@ -69,6 +69,7 @@ class CostView:
         seconds_per_flop: Measured by a burst here; None before the first.
         comparison: Of the last burst.
         problem: Why there is no estimate; "".
+        of_run: With which settings Run would train here; None where nothing can run.
     """
 
     rev: int
@@ -83,6 +84,7 @@ class CostView:
     seconds_per_flop: float | None = None
     comparison: Comparison | None = None
     problem: str = ""
+    of_run: CostSettings | None = None
 
     @property
     def device(self) -> Device | None:

@@ -1,4 +1,6 @@
-"""A history as lines of JSON that grow with the run: a header, one line per step, a last line. Its file is kept in ``launch``."""
+"""A history as lines of JSON that grow with the run: a header, one line per step, a last line; between them what was seen of
+data, answers and verdicts. Its file is kept in ``engine.run_folder``.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import BadState
-from .history import History, StepRecord
+from .history import Answers, History, StepRecord
 from .norms import ModuleNorms, NormLayout
 from .numbers import number, read_number
+from .retention_look import RetentionLook
+from .update_norms import UpdateNorms
 
 VERSION = 1
 _NUMBERS = ("loss", "eval_loss", "grad_norm", "seconds")
@@ -35,12 +39,29 @@ def header_line(history: History, processes: int) -> bytes:
             "tensors": list(layout.names),
             "modules": list(layout.modules),
             "components": list(layout.components),
+            "questions": [list(question) for question in history.questions],
+            "retention_start": _look(history.retention_start),
         }
     )
 
 
-def record_line(record: StepRecord) -> bytes:
-    """The line of one step; "norms" are in the order of the header's tensors."""
+def told_line(kind: str, data: Mapping[str, Any]) -> bytes:
+    """A line between the steps: "data", "answers", "verdicts", "proof". Readers that do not know a kind pass it over."""
+    return _line({"kind": kind, **data})
+
+
+def record_line(record: StepRecord, words: str = "") -> bytes:
+    """The line of one step; "norms" are in the order of the header's tensors. What was not looked at is left out.
+
+    Args:
+        record: The step.
+        words: A digest of the words that it read; "" where that is not known.
+    """
+    looks: dict[str, Any] = {"words": words} if words else {}
+    if record.retention is not None:
+        looks["retention"] = _look(record.retention)
+    if record.updates is not None:
+        looks["updates"] = [[number(n) for n in part] for part in (record.updates.moved, record.updates.sizes)]
     return _line(
         {
             "kind": "step",
@@ -49,6 +70,7 @@ def record_line(record: StepRecord) -> bytes:
             "problem": record.problem,
             "lr": {name: number(lr) for name, lr in record.lr.items()},
             "norms": [number(n) for n in record.grad_norms.norms],
+            **looks,
         }
     )
 
@@ -63,7 +85,7 @@ def end_line(history: History, phase: str, message: str | None) -> bytes:
     """
     return _line(
         {"kind": "end", "phase": phase, "steps": len(history), "skipped": history.skipped,
-         "notes": history.notes, "message": message}
+         "notes": history.notes, "tainted": history.tainted, "message": message}
     )  # fmt: skip
 
 
@@ -72,10 +94,16 @@ class HistoryLines:
 
     Args:
         history: Gets the header's layout, strategy and settings, and one record per line.
+
+    Attributes:
+        told: Kind -> the last line of that kind, of those that are no part of a history: "data", "verdicts", "proof", "end".
+        words: Step -> digest of the words that it read, where that is known.
     """
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self.told: dict[str, Mapping[str, Any]] = {}
+        self.words: dict[int, str] = {}
         self._torn = b""
         self._number = 0
 
@@ -105,10 +133,19 @@ class HistoryLines:
                 raise ValueError(f"version {data['version']}")
             history.layout = NormLayout(tuple(data["tensors"]), tuple(data["modules"]), tuple(data["components"]))
             history.strategy, history.settings = dict(data["strategy"]), dict(data["settings"])
+            history.questions = tuple((prompt, target) for prompt, target in data.get("questions", ()))
+            history.retention_start = _read_look(data.get("retention_start"))
         elif kind == "step":
+            if "words" in data:
+                self.words[data["step"]] = data["words"]
             history.append(_record(data, history.layout))
-        elif kind == "end":
-            history.skipped, history.notes = data["skipped"], list(data["notes"])
+        elif kind == "answers":
+            history.answers.append(Answers(data["step"], tuple(data["texts"])))
+        else:
+            self.told[kind] = data
+            if kind == "end":
+                history.skipped, history.notes = data["skipped"], list(data["notes"])
+                history.tainted = list(data.get("tainted", ()))
 
 
 def _record(data: Mapping[str, Any], layout: NormLayout) -> StepRecord:
@@ -116,13 +153,24 @@ def _record(data: Mapping[str, Any], layout: NormLayout) -> StepRecord:
     norms = tuple(read_number(n) for n in data["norms"])
     if len(norms) != len(layout.names):
         raise ValueError(f"{len(norms)} norms of {len(layout.names)} tensors")
+    moved, sizes = (tuple(read_number(n) for n in part) for part in data.get("updates", ((), ())))
     return StepRecord(
         **{name: data[name] for name in _COUNTS},
         **numbers,  # type: ignore[arg-type]  # only eval_loss may be None
         lr={name: value for name, lr in data["lr"].items() if (value := read_number(lr)) is not None},
         grad_norms=ModuleNorms(layout, norms),
         problem=data["problem"],
+        retention=_read_look(data.get("retention")),
+        updates=UpdateNorms(moved, sizes) if "updates" in data else None,  # type: ignore[arg-type]  # none of them is None
     )
+
+
+def _look(look: RetentionLook | None) -> dict[str, Any] | None:
+    return None if look is None else {"loss": number(look.loss), "kl": number(look.kl)}
+
+
+def _read_look(data: Mapping[str, Any] | None) -> RetentionLook | None:
+    return None if data is None else RetentionLook(read_number(data["loss"]), read_number(data["kl"]))  # type: ignore[arg-type]
 
 
 def _line(data: Mapping[str, Any]) -> bytes:

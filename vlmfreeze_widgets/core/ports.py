@@ -24,8 +24,13 @@ _PLAYERS: dict[str, str] = {
     "tensor_files": "vlmfreeze_widgets.adapters.safetensors_files",
     "handover": "vlmfreeze_widgets.trainers.looks",
     "yaml": "vlmfreeze_widgets.adapters.yaml_text",
+    "rich_tables": "vlmfreeze_widgets.adapters.rich_tables",
     "frames": "vlmfreeze_widgets.adapters.pandas_frames",
     "figures": "vlmfreeze_widgets.figures",
+    "runs": "vlmfreeze_widgets.engine.runs",
+    "tracker:trackio": "vlmfreeze_widgets.adapters.trackio_runs",
+    "tracker:tensorboard": "vlmfreeze_widgets.adapters.tensorboard_runs",
+    "tracker:wandb": "vlmfreeze_widgets.adapters.wandb_runs",
     "pictures": "vlmfreeze_widgets.pictures",
 }
 

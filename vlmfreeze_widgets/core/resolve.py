@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from .components import COMPONENTS
 from .plan import Group, Plan, adapter_size
 from .plan_checks import check_plan
+from .ports import port
 from .rates import DEFAULT_WEIGHT_DECAY, default_lr
 from .selectors import Target, find_target
 from .strategy import Strategy
@@ -16,7 +18,7 @@ from .tree import ModuleTree, Node
 from .tuning import Full, Lora, Tuning
 
 
-def resolve(strategy: Strategy | Mapping[str, object], tree: ModuleTree) -> Plan:
+def resolve(strategy: Strategy | Mapping[str, object], tree: Any) -> Plan:  # noqa: ANN401 - a tree, or what read_tree takes
     """Gives every parameter of a tree exactly one verdict.
 
     A rule reaches everything at or below the places that it names (a component: the paths that it owns). Of the rules
@@ -26,13 +28,15 @@ def resolve(strategy: Strategy | Mapping[str, object], tree: ModuleTree) -> Plan
 
     Args:
         strategy: Rules, or a plain mapping of them.
-        tree: From ``read_tree``.
+        tree: From ``read_tree``, or whatever that takes: a model, a config, a folder, a Hub id.
 
     Raises:
         UnknownTarget: A rule or a rate names nothing in the tree; the message gives the nearest names.
         InvalidStrategy: A value that cannot be meant.
     """
     strategy = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
+    tree = tree if isinstance(tree, ModuleTree) else port("trees").read_tree(tree)
+    assert isinstance(tree, ModuleTree)
     rules = Lookup(tree, dict(strategy.rules))
     decided: dict[str, str] = {}
     trainable: set[str] = set()

@@ -41,6 +41,7 @@ class RunStatus:
         eta_seconds: Until the last step.
         tokens_per_second: Input tokens, over the last steps.
         memory_bytes: Peak of device memory; None on a CPU.
+        estimate_bytes: What was foretold of it; None where that is not known.
         rates: Component -> current learning rate.
         lr_columns: Components with an lr column in the rows.
         norm_columns: Components with a gradient-norm column.
@@ -65,6 +66,7 @@ class RunStatus:
     eta_seconds: float | None = None
     tokens_per_second: float | None = None
     memory_bytes: int | None = None
+    estimate_bytes: int | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     lr_columns: tuple[str, ...] = ()
     norm_columns: tuple[str, ...] = ()
@@ -92,7 +94,7 @@ class RunStatus:
             "eta_seconds": number(self.eta_seconds),
             "tokens_per_second": number(self.tokens_per_second),
             "memory_bytes": self.memory_bytes,
-            "estimate_bytes": None,
+            "estimate_bytes": self.estimate_bytes,
             "groups": [{"component": name, "lr": number(lr)} for name, lr in self.rates.items()],
             "columns": {"lr": list(self.lr_columns), "grad_norm": list(self.norm_columns)},
             "verdicts": [

@@ -5,10 +5,12 @@ Pure judgement of evidence; the evidence is gathered by ``engine.evidence``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from .components import LABELS
+from .numbers import number, read_number
 from .wording import rate
 
 _MOSTLY = 0.5  # an update that moves less than half of the elements is worth a warning
@@ -85,6 +87,24 @@ class Verdict:
     def label(self) -> str:
         """The component as people call it."""
         return LABELS.get(self.component, self.component)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        numbers = {name: number(getattr(self, name)) for name in ("lr", "gradient", "moved")}
+        return {**asdict(self), **numbers, "dead": list(self.dead), "changed": list(self.changed)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Verdict:
+        """What ``to_dict`` wrote.
+
+        Raises:
+            KeyError: Something is missing.
+        """
+        lr, gradient, moved = (read_number(data[name]) for name in ("lr", "gradient", "moved"))
+        dead, changed = tuple(data["dead"]), tuple(data["changed"])
+        return cls(
+            data["component"], data["status"], data["text"], data["selected"], lr, gradient, moved, dead, changed
+        )
 
     def __str__(self) -> str:
         sign = {"ok": "✓", "warning": "!", "failure": "✗", "pending": "…"}[self.status]

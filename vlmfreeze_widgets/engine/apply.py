@@ -1,4 +1,7 @@
-"""Puts a plan on a model and takes it off again. All checks come first; training is in ``engine.burst``."""
+"""Puts a plan on a model and takes it off again. All checks come first; training is in ``engine.burst``.
+
+Long because the ways off a model (for good, for a while, kept, abandoned) must be read against the way on.
+"""
 
 from __future__ import annotations
 
@@ -112,6 +115,7 @@ class AppliedModel:
         self.model = model
         self.plan = plan
         self._structure: StructureSnapshot | None = StructureSnapshot(model)
+        self._aside: StructureSnapshot | None = None
         parameters = dict(model.named_parameters())
         full = {name: parameters[name] for name in plan.trainable}
         self._values = ValueSnapshot(full.values())
@@ -192,21 +196,53 @@ class AppliedModel:
         """
         if self._structure is None:
             return {}
-        self._structure.restore_storages()
         adapters = {name: p.detach().to("cpu", copy=True) for name, p in self._adapters.items()}
+        if self._aside is None:
+            self._structure.restore_storages()
+            self._values.swap()
+            self._structure.restore()
+            release(self.model)
+        self._structure = self._aside = None
+        return {**dict(zip(self._full, self._values.copies, strict=True)), **adapters}
+
+    def set_aside(self) -> None:
+        """Gives back the model for a while, as found; what trained is kept here, in host memory. Nothing is rounded or merged."""
+        if self._structure is None or self._aside is not None:
+            return
+        self._aside = StructureSnapshot(self.model)
         self._values.swap()
         self._structure.restore()
-        self._structure = None
         release(self.model)
-        return {**dict(zip(self._full, self._values.copies, strict=True)), **adapters}
+
+    def put_back(self, owner: str) -> None:
+        """Undoes ``set_aside``, bit for bit.
+
+        Args:
+            owner: As of ``apply``.
+
+        Raises:
+            ModelBusy: Somebody else has the model now.
+        """
+        if self._aside is None:
+            return
+        claim(self.model, owner)
+        aside, self._aside = self._aside, None
+        aside.restore()
+        self._values.swap()
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether the model was given back for a while."""
+        return self._aside is not None
 
     def abandon(self) -> None:
         """Gives back what needs no device: modules, flags, modes, hooks, attributes. Values of a lost device stay as they are."""
         if self._structure is None:
             return
         structure, self._structure = self._structure, None
-        structure.restore(buffers=False)
-        release(self.model)
+        if self._aside is None:
+            structure.restore(buffers=False)
+            release(self.model)
 
     def settle(self, keep_adapters: bool) -> None:
         """Ends the ownership with the values left on the model. Flags, modes, hooks and attributes are as found.

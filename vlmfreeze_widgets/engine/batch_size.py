@@ -145,7 +145,7 @@ def _try(
             **settings,
             "on_out_of_memory": "tell",
         }
-        memory = Burst(model, strategy, [made], **wanted).run().history[-1].memory_bytes
+        memory = Burst(model, strategy, [made], run_folder=False, **wanted).run().history[-1].memory_bytes
     except OutOfMemory:
         memory = -1
     except Exception as error:

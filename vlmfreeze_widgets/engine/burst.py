@@ -11,7 +11,7 @@ from __future__ import annotations
 import atexit
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,13 @@ from .micro_batches import MicroBatch, MicroBatches
 from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
 from .ownership import check_free
 from .randomness import RandomStream
+from .recording import Recording, RunFolderChoice
 from .result import BurstResult
 from .saving import Saving
 from .settings import BurstSettings
 from .smaller_batch import SmallerBatch
 from .state_list import saved_states
+from .trackers import Tracker, trackers
 from .trainable import check_trainable
 from .training_run import TrainingRun
 from .watch import Look, Watched, decoder, non_finite_looks
@@ -78,13 +80,18 @@ class Burst:
         retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
         questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
         processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
+        run_folder: Below it the burst writes a folder of its own as it goes, which ``vf.load_run`` reads, whatever becomes of this
+            process. By default what the variable VLMFREEZE_RUNS names; without it, and with False, nothing is written.
+        report_to: "trackio", "tensorboard", "wandb", several of them, or a ``Tracker`` of your own.
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
 
     Attributes:
+        recording: Where it is written down; ``.folder`` is its run folder.
         history: The records so far.
         verdicts: The last judgement.
         proof: That frozen tensors did not change; None before the end.
         problem: What ended the burst, None while it is well.
+        eval_parts: Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training.
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
@@ -109,6 +116,8 @@ class Burst:
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        run_folder: RunFolderChoice = None,
+        report_to: str | Iterable[str | Tracker] | Tracker | None = None,
         settings: BurstSettings | None = None,
         **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
@@ -156,6 +165,7 @@ class Burst:
         self._trained: dict[str, torch.Tensor] = {}
         self._seen_to_run: MemoryAdvice | None = None
         self.problem: VlmFreezeError | None = None
+        self.eval_parts: dict[int, tuple[tuple[float, int], ...]] = {}
         self._tried: tuple[MicroBatch, ...] = ()
         self._looking = False
         self._run: TrainingRun | None = None
@@ -163,6 +173,7 @@ class Burst:
         self._saving: Saving | None = None
         self._id = uuid4().hex
         self._began = 0.0
+        self.recording = Recording(self, run_folder, trackers(report_to))
         self._generator: Generator[StepRecord, None, None] = self._records()
         _open.add(self)
 
@@ -170,6 +181,7 @@ class Burst:
         return self
 
     def __next__(self) -> StepRecord:
+        self.put_back()
         try:
             return next(self._generator)
         except Exception as error:
@@ -203,6 +215,7 @@ class Burst:
             out_of_memory.advice = self._seen_to_run
         self.problem = shown
         self._stopped_early = shown.problem
+        self.recording.failed(shown)
         return shown
 
     def _advice(self, tried: tuple[MicroBatch, ...]) -> str:
@@ -240,12 +253,40 @@ class Burst:
         self._stop = True
 
     @property
+    def stopped_early(self) -> str | None:
+        """Why it ended before its last step; None while it runs, and when it did not."""
+        return self._stopped_early
+
+    @property
     def trained_values(self) -> Mapping[str, torch.Tensor]:
         """What had trained when the burst ended, in host memory, by the names of the plan; empty before that."""
         return self._trained
 
+    def set_aside(self) -> None:
+        """Between two steps: gives the model back for a while, to another burst say. The next step, or the end, takes it again.
+
+        What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
+        """
+        run = self._run
+        if run is None or run.is_aside or self._generator.gi_running:
+            return
+        run.set_aside()
+        if not run.is_aside:
+            next(self._generator, None)  # the model was moved or cast: that ends the burst
+
+    def put_back(self) -> None:
+        """Undoes ``set_aside``.
+
+        Raises:
+            ModelBusy: Somebody else has the model.
+        """
+        if self._run is not None and self._run.is_aside:
+            self._run.put_back()
+
     def close(self) -> None:
         """Ends the burst where it is and gives the model back."""
+        with suppress(ModelBusy):  # then it ends without a last judgement
+            self.put_back()
         self._generator.close()
 
     def run(self, on_record: Callable[[StepRecord], None] | None = None) -> BurstResult:
@@ -318,6 +359,12 @@ class Burst:
         return self._saving
 
     def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
+        self.put_back()
+        run = self._between_steps()
+        spent = time.monotonic() - self._began
+        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
+
+    def _between_steps(self) -> TrainingRun:
         run = self._run
         if run is None or self._generator.gi_running:
             raise WrongPhase(
@@ -328,8 +375,7 @@ class Burst:
                 else "one that has not begun, or is over",
                 remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )
-        spent = time.monotonic() - self._began
-        return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
+        return run
 
     @staticmethod
     def saved_states(folder: str | Path) -> list[Path]:
@@ -347,6 +393,8 @@ class Burst:
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        run_folder: RunFolderChoice = None,
+        report_to: str | Iterable[str | Tracker] | Tracker | None = None,
         **changes: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> Burst:
         """A burst that goes on where it was saved, with the same numbers that it would have had.
@@ -360,6 +408,8 @@ class Burst:
             retention_batches: As before.
             questions: As before.
             processor: As before.
+            run_folder: As of a burst; the new folder holds the steps from before, too.
+            report_to: As of a burst.
             changes: Settings that may be otherwise than before: ``steps``, ``seconds``, ``accumulation``, ...
 
         Raises:
@@ -375,7 +425,8 @@ class Burst:
         settings = replace(before, **changes)
         burst = cls(
             model, Strategy.from_dict(saved.history.strategy), batches, eval_batches=eval_batches, settings=settings,
-            retention_batches=retention_batches, questions=questions, processor=processor,
+            retention_batches=retention_batches, questions=questions, processor=processor, run_folder=run_folder,
+            report_to=report_to,
         )  # fmt: skip
         saved.history.settings = dict(settings.to_dict())
         saved.history.notes += [
@@ -383,13 +434,28 @@ class Burst:
             for name, value in changes.items()
             if value != getattr(before, name)
         ]
-        burst.history = saved.history
-        burst._saved = saved
+        burst.go_on_from(saved)
         burst._id = str(saved.data["burst"])
         return burst
 
+    def copied_state(self) -> burst_state.SavedBurst:
+        """The state between two steps, in memory, for ``go_on_from`` of another burst that trains the same tensors.
+
+        Raises:
+            WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
+        """
+        self.put_back()
+        return burst_state.copied(self._between_steps(), self.batches, self.history)
+
+    def go_on_from(self, saved: burst_state.SavedBurst) -> None:
+        """Lets this burst, which has not begun, go on where another stood; the settings and rates are its own."""
+        saved.history.strategy = dict(self.history.strategy)
+        self.history = saved.history
+        self._saved = saved
+
     def _records(self) -> Generator[StepRecord, None, None]:
         run: TrainingRun | None = None
+        broken = False
         try:
             if self._device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self._device)
@@ -408,6 +474,7 @@ class Burst:
                 self._began = time.monotonic() - saved.data["spent"]
                 self.history.notes += burst_state.restore(saved, run, self.batches)
                 saved = None
+            self.recording.begin(run)
             yield from self._steps(run)
         except KeyboardInterrupt:
             self._stopped_early = "interrupted"
@@ -415,6 +482,7 @@ class Burst:
         except Exception as caught:
             # torch's signal handler may raise it in the middle of a step.
             error = self.batches.as_lost(caught) or caught
+            broken = True
             self._stopped_early = f"{type(error).__name__}: {error}"[:300]
             if isinstance(error, VlmFreezeError):
                 self.problem = error
@@ -427,6 +495,7 @@ class Burst:
                 self._leave(run)
             self.history.skipped = self.batches.skipped
             self.batches.end()
+            self.recording.end(broken=broken)
 
     def _leave(self, run: TrainingRun) -> None:
         try:
@@ -454,6 +523,7 @@ class Burst:
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
                 self._tried = tuple(batches)
+                self.recording.saw(batches)
                 shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
                 self._tried = ()
                 if shown is None:
@@ -504,6 +574,8 @@ class Burst:
                 raise interrupt
 
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
+        if run.is_aside:
+            return
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
         self._before = run.witness.all_digests()
@@ -513,6 +585,8 @@ class Burst:
     def _see(self, step: int, look: Look) -> Look:
         if step == 0:
             self.history.retention_start = look.retention
+        if look.eval_parts:
+            self.eval_parts[step] = look.eval_parts
         if look.answers is not None:
             self.history.answers.append(Answers(step, look.answers))
         return look

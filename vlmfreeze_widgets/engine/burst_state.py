@@ -40,6 +40,7 @@ class SavedBurst:
         history: Up to it.
         data: The rest as plain data.
         tensors: Masters, optimizer, generators.
+        keeps_rates: Whether its learning rates go on too; else those of the new run do, as far down its schedule.
     """
 
     folder: Path
@@ -47,6 +48,7 @@ class SavedBurst:
     history: History
     data: Mapping[str, Any]
     tensors: Mapping[str, torch.Tensor]
+    keeps_rates: bool = True
 
 
 def writer(
@@ -67,6 +69,29 @@ def writer(
         A function that writes, and gives the folder of this state, ``step-000012``; it raises CannotSave where the disk is
         full, say. States that were saved before are intact then.
     """
+    data, tensors = captured(burst_id, run, batches, history, spent)
+    if copy:
+        tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    step, records, state = len(history), history.to_json(), json.dumps(data, allow_nan=False)
+
+    def write() -> Path:
+        files: dict[str, Writer] = {
+            "tensors.safetensors": lambda path: port("tensor_files").save(path, tensors),
+            "history.json": lambda path: path.write_bytes(records.encode()),
+            "state.json": lambda path: path.write_bytes(state.encode()),
+        }
+        about = {"kind": KIND, "burst": burst_id, "step": step}
+        written = write_folder(folder, f"step-{step:06d}", files, about)
+        prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
+        return written
+
+    return write
+
+
+def captured(
+    burst_id: str, run: TrainingRun, batches: MicroBatches, history: History, spent: float
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The state of a burst between two steps: plain data, and the live tensors, not copied. Arguments as of ``writer``."""
     tensors: dict[str, torch.Tensor] = {f"weights.{i}": t for i, t in enumerate(run.masters.tensors)}
     optimizer = run.optimizer.state_dict()
     plain = {str(i): _part(entries, f"optimizer.{i}", tensors) for i, entries in optimizer["state"].items()}
@@ -94,22 +119,20 @@ def writer(
         streams["pass"] = batches.pass_began
     for name, state in streams.items():
         data["random"][name] = _plain_state(state, name, tensors)
-    if copy:
-        tensors = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
-    step, records, state = len(history), history.to_json(), json.dumps(data, allow_nan=False)
+    return data, tensors
 
-    def write() -> Path:
-        files: dict[str, Writer] = {
-            "tensors.safetensors": lambda path: port("tensor_files").save(path, tensors),
-            "history.json": lambda path: path.write_bytes(records.encode()),
-            "state.json": lambda path: path.write_bytes(state.encode()),
-        }
-        about = {"kind": KIND, "burst": burst_id, "step": step}
-        written = write_folder(folder, f"step-{step:06d}", files, about)
-        prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
-        return written
 
-    return write
+def copied(run: TrainingRun, batches: MicroBatches, history: History) -> SavedBurst:
+    """The same in memory, for a burst that goes on from here beside the first: copies of everything.
+
+    Args:
+        run: Between two steps, with its weights on the model.
+        batches: Where it reads from.
+        history: So far.
+    """
+    data, tensors = captured("", run, batches, history, 0.0)
+    kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+    return SavedBurst(Path(), len(history), History.from_json(history.to_json()), data, kept, keeps_rates=False)
 
 
 def load(folder: str | Path) -> SavedBurst:
@@ -160,9 +183,16 @@ def restore(saved: SavedBurst, run: TrainingRun, batches: MicroBatches) -> list[
             tensor.copy_(tensors[f"weights.{i}"])
     run.masters.give_values()
     state = run.optimizer.state_dict()
+    fresh = [group["lr"] for group in state["param_groups"]] if run.schedule is None else run.schedule.base_lrs
     state["state"] = {int(i): _join(plain, tensors) for i, plain in data["optimizer"].items()}
     for group, rates in zip(state["param_groups"], data["rates"], strict=True):
         group.update(rates)
+    if not saved.keeps_rates:
+        for group, start in zip(state["param_groups"], fresh, strict=True):
+            before = group.get("initial_lr", group["lr"])
+            # A rate of 0 says nothing of how far down the schedule is: the next step takes it from there.
+            group["lr"] = start * (group["lr"] / before if before and "initial_lr" in group else 1.0)
+            group.update({"initial_lr": start} if "initial_lr" in group else {})
     run.optimizer.load_state_dict(state)
     run.taken = int(data["taken"])
     if run.schedule is not None:

@@ -19,6 +19,7 @@ from ..core.errors import BadBatch
 TEXT_TOKENS = 256
 _SIDE = 448  # of a picture where the config names no size
 _MOST_TOKENS = 1 << 25  # their ids are the one thing that is really made
+_IMAGE_IDS = ("image_token_id", "image_token_index")
 _TEXT_ID = 5  # any token that stands for no picture
 
 
@@ -78,9 +79,8 @@ def _text(
     text: int,
     pictures: dict[str, torch.Tensor],  # noqa: ANN401
 ) -> dict[str, torch.Tensor]:
-    image = next(
-        (i for n in ("image_token_id", "image_token_index") if (i := getattr(config, n, None)) is not None), None
-    )
+    named = ((part, n) for part in (config, getattr(config, "vision_config", None)) for n in _IMAGE_IDS)
+    image = next((i for part, n in named if (i := getattr(part, n, None)) is not None), None)
     ids = torch.full((rows, tokens + text), _TEXT_ID)
     start = getattr(config, "vision_start_token_id", getattr(config, "image_start_token_id", None))
     if start is not None and text > 1:
@@ -139,6 +139,16 @@ def _pictures(
             "aspect_ratio_ids": torch.full((rows, 1), ratio),
             "aspect_ratio_mask": mask,
         }
+    if "image_pixel_values" in takes:
+        # Phi-4: the whole picture and its crops, with a mask that has one place per patch.
+        crop = int(getattr(vision, "crop_size", named) or named)
+        down, across = (max(1, round(x / crop)) for x in (height, width))
+        crops = 1 + down * across
+        return {
+            "image_pixel_values": _noise(rows, crops, channels, crop, crop),
+            "image_sizes": torch.tensor([[down * crop, across * crop]] * rows),
+            "image_attention_mask": torch.ones(rows, crops, crop // patch, crop // patch, dtype=torch.long),
+        }
     points = getattr(config, "image_grid_pinpoints", None)
     if points and "image_sizes" in takes and named:
         point = min(points, key=lambda p: (abs(p[0] - height) + abs(p[1] - width), p[0] * p[1]))
@@ -182,6 +192,12 @@ def _image_tokens(
         return int(pictures["image_grid_thw"][0].prod()) // merge**2
     if "aspect_ratio_ids" in pictures:
         return 1
+    if "image_pixel_values" in pictures:
+        side = (pictures["image_attention_mask"].shape[-1] + 1) // 2
+        crop = pictures["image_pixel_values"].shape[-1]
+        down, across = (int(x) // crop for x in pictures["image_sizes"][0])
+        # Rows of both end with a separator, and one stands between them.
+        return side * (side + 1) + 1 + down * side * (across * side + 1)
     if getattr(config, "latent_query_num", None):
         return int(config.latent_query_num)
     if getattr(config, "model_type", "") == "fuyu":

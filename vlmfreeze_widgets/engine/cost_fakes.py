@@ -6,6 +6,8 @@ The plan is put on the copy as ``engine.apply`` puts it on the model: adapters, 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -62,7 +64,7 @@ def put_plan(
     named = dict(model.named_parameters())
     trained: dict[str, nn.Parameter] = {name: named[name] for name in sorted(plan.trainable)}
     if plan.lora_targets:
-        with torch.device("meta"):
+        with torch.device("meta"), _norms_on_meta(model, plan):
             added = port("lora").inject(model, plan.lora_targets)
         trained |= _faked(model, added, fakes, adapters)
     wanted = {id(p) for p in trained.values()}
@@ -73,6 +75,22 @@ def put_plan(
         enable_checkpointing(model, checkpointing)
         train_what_trains(model)
     return trained
+
+
+@contextmanager
+def _norms_on_meta(model: nn.Module, plan: Plan) -> Iterator[None]:
+    """DoRA starts from the norms of base weights: while it does, these lie where its adapters are made."""
+    adapted = [model.get_submodule(path) for path, lora in plan.lora_targets.items() if lora.use_dora]
+    kept = [(module, module._parameters["weight"]) for module in adapted]
+    for module, weight in kept:
+        assert weight is not None
+        there = torch.empty(tuple(weight.shape), dtype=weight.dtype, device="meta")
+        module._parameters["weight"] = nn.Parameter(there, requires_grad=False)
+    try:
+        yield
+    finally:
+        for module, weight in kept:
+            module._parameters["weight"] = weight
 
 
 def _fake_like(tensor: torch.Tensor, fakes: FakeTensorMode, dtype: torch.dtype) -> torch.Tensor:

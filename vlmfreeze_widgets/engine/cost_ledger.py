@@ -56,7 +56,6 @@ class Ledger:
         total: Bytes alive now, beyond what was there before.
         peak: What was alive when ``total`` was highest since ``begin``.
         saved_by_module: Module path -> bytes that it was the first to save, in all.
-        saved_ever: Their sum.
     """
 
     def __init__(self, rounding: int = 1) -> None:
@@ -67,7 +66,7 @@ class Ledger:
         self._given_refs: list[Any] = []
         self._holds: Counter[int] = Counter()
         self._grads: set[int] = set()
-        self._ever: set[int] = set()
+        self._saved_at: dict[int, str] = {}
         self._of_loss: set[int] = set()
         self._saved = self._loss = self._gradients = 0
         self.total = 0
@@ -89,11 +88,6 @@ class Ledger:
         """What is alive now."""
         return Alive(self._saved - self._loss, self._loss, self._gradients, self.total - self._saved - self._gradients)
 
-    @property
-    def saved_ever(self) -> int:
-        """Bytes that were ever saved for a backward pass."""
-        return sum(self.saved_by_module.values())
-
     def see(self, tensor: torch.Tensor) -> None:
         """Takes note of an operation's output."""
         try:
@@ -113,7 +107,6 @@ class Ledger:
     def _gone(self, key: int) -> None:
         size = self._sizes.pop(key)
         self._watched.pop(key)
-        self._ever.discard(key)
         self.total -= size
         if self._holds.pop(key, 0):
             self._let_go(key, size)
@@ -137,9 +130,8 @@ class Ledger:
             if not path:
                 self._of_loss.add(key)
                 self._loss += self._sizes[key]
-            if key not in self._ever:
-                self._ever.add(key)
-                self.saved_by_module[path] += self._sizes[key]
+            self._saved_at[key] = path
+            self.saved_by_module[path] += self._sizes[key]
         self._holds[key] += 1
         weakref.finalize(kept, self._release, key)
         return kept
@@ -154,6 +146,7 @@ class Ledger:
 
     def _let_go(self, key: int, size: int) -> None:
         self._saved -= size
+        self.saved_by_module[self._saved_at.pop(key)] -= size
         if key in self._of_loss:
             self._of_loss.discard(key)
             self._loss -= size

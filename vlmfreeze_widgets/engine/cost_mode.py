@@ -38,6 +38,7 @@ class TraceMode(TorchDispatchMode):
         fakes: Whose tensors the model's are.
         ledger: Counts what is alive.
         real: Leave every tensor as it is, to measure a real run with the same eyes.
+        on_gpu: Count what a GPU's kernels keep.
 
     Attributes:
         path: Of the module that runs now; hooks keep it.
@@ -47,12 +48,12 @@ class TraceMode(TorchDispatchMode):
         operations: Calls seen.
     """
 
-    def __init__(self, fakes: FakeTensorMode, ledger: Ledger, real: bool = False) -> None:
+    def __init__(self, fakes: FakeTensorMode, ledger: Ledger, real: bool = False, on_gpu: bool = False) -> None:
         super().__init__()
         self.fakes = fakes
         self.ledger = ledger
         self.real = real
-        self.shapes = Shapes(fakes)
+        self.shapes = Shapes(fakes, on_gpu=on_gpu)
         self.stack: list[str] = [""]
         self.flops: Counter[tuple[str, str]] = Counter()
         self.work: Counter[Work] = Counter()

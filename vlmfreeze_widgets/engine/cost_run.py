@@ -129,7 +129,7 @@ def _trace(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
             if getattr(getattr(part, "config", None), "use_cache", False):
                 part.config.use_cache = False
         one = MicroBatch(0, batch, 1, 1)
-        mode = TraceMode(fakes, Ledger(_GPU_BLOCK if conditions.on_gpu else 1))
+        mode = TraceMode(fakes, Ledger(_GPU_BLOCK if conditions.on_gpu else 1), on_gpu=conditions.on_gpu)
 
         def loss_of() -> torch.Tensor:
             with _autocast(conditions.precision):

@@ -14,6 +14,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, in_kernel_
 
 _CPU = torch.device("cpu")
 _LIFT = torch.ops.aten.lift_fresh.default
+_aten = torch.ops.aten
+_LAYER_NORM, _GROUP_NORM = _aten.native_layer_norm.default, _aten.native_group_norm.default
+_NORMS = (_LAYER_NORM, _GROUP_NORM, _aten.native_batch_norm.default)
 _PLAIN = (int, float, bool, str, type(None), torch.dtype, torch.layout, torch.memory_format, torch.device)
 Shape = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
 
@@ -24,10 +27,12 @@ class Shapes:
     Args:
         fakes: Makes them.
         remember: Whether an operation is asked only once per shapes.
+        on_gpu: Whether norms keep the statistics of half precision as a GPU does.
     """
 
-    def __init__(self, fakes: FakeTensorMode, remember: bool = True) -> None:
+    def __init__(self, fakes: FakeTensorMode, remember: bool = True, on_gpu: bool = False) -> None:
         self._fakes = fakes
+        self._on_gpu = on_gpu
         self._remember = remember
         self._known: dict[Any, tuple[type, list[Shape | None]]] = {}
         self._fresh: dict[Any, bool] = {}
@@ -35,7 +40,7 @@ class Shapes:
     def run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
         """The output of an operation whose tensors are all fake."""
         if not self._remember:
-            return self._fakes.__torch_dispatch__(func, types, args, kwargs)
+            return self._computed(func, types, args, kwargs)
         if func.is_view and func is not _LIFT:
             with in_kernel_invocation_manager(self._fakes):
                 seen = func(*args, **kwargs)
@@ -52,12 +57,26 @@ class Shapes:
             return self._fakes.__torch_dispatch__(func, types, args, kwargs)
         known = self._known.get(key)
         if known is None:
-            output = self._fakes.__torch_dispatch__(func, types, args, kwargs)
+            output = self._computed(func, types, args, kwargs)
             self._keep(key, output, args)
             return output
         kind, shapes = known
         made = [None if shape is None else self._make(shape) for shape in shapes]
         return made[0] if kind is torch.Tensor else kind(made)
+
+    def _computed(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        output: Any = self._fakes.__torch_dispatch__(func, types, args, kwargs)
+        if func in _NORMS and self._keeps_single(func, args[0], args[2] if func is _LAYER_NORM else args[1]):
+            return (output[0], *(self._make((tuple(t.shape), t.stride(), torch.float32)) for t in output[1:]))
+        return output
+
+    def _keeps_single(self, func: Any, given: torch.Tensor, weight: torch.Tensor | None) -> bool:  # noqa: ANN401
+        """Kernels keep mean and deviation in float32 beside float32 weights; those of a GPU always, but for groups. torch's
+        shapes on meta say otherwise."""
+        if given.dtype not in (torch.float16, torch.bfloat16):
+            return False
+        beside = weight is not None and weight.dtype == torch.float32
+        return beside or (self._on_gpu and func is not _GROUP_NORM)
 
     def _make(self, shape: Shape) -> torch.Tensor:
         size, stride, dtype = shape

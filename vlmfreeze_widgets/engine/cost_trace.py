@@ -22,7 +22,7 @@ class Trace:
     """What one micro-batch costs beyond weights and optimizer.
 
     Attributes:
-        saved: Module path -> bytes it was the first to keep for the backward pass.
+        saved: Module path -> bytes it was the first to keep, of what is kept for the backward pass at the forward's end.
         forward: Alive at the worst moment of the forward pass.
         kept: Alive at its end.
         backward: Alive at the worst moment of the backward pass.
@@ -86,6 +86,7 @@ def trace_step(
                 ):
                     loss = loss_of()
                 forward, kept = ledger.peak, ledger.alive()
+                saved = {path: held for path, held in ledger.saved_by_module.items() if held}
                 ledger.begin()
                 mode.phase = "backward"
                 if loss.requires_grad:
@@ -99,7 +100,7 @@ def trace_step(
     for parameter in trained.values():
         parameter.grad = None
     return Trace(
-        saved=dict(ledger.saved_by_module),
+        saved=saved,
         forward=forward,
         kept=kept,
         backward=backward,

@@ -12,7 +12,7 @@ def read_norms(grads: Sequence[torch.Tensor], *extra: torch.Tensor) -> tuple[lis
     """L2 norm of each gradient, and some scalars, in one transfer from the device.
 
     Args:
-        grads: Any shapes, dtypes and devices; half precision is summed in float32.
+        grads: Any shapes, dtypes and devices; half precision is summed in float32, double in float64.
         extra: Scalars to read along, such as the loss.
 
     Returns:
@@ -21,8 +21,9 @@ def read_norms(grads: Sequence[torch.Tensor], *extra: torch.Tensor) -> tuple[lis
     if not grads:
         return [], [float(x) for x in extra]
     device = grads[0].device
-    norms = torch._foreach_norm(list(grads), 2, dtype=torch.float32)
-    scalars = [n.to(device, torch.float32) for n in norms] + [x.detach().to(device, torch.float32) for x in extra]
+    wide = torch.float64 if any(g.dtype == torch.float64 for g in grads) else torch.float32
+    norms = torch._foreach_norm(list(grads), 2, dtype=wide)
+    scalars = [n.to(device, wide) for n in norms] + [x.detach().to(device, wide) for x in extra]
     values: list[float] = torch.stack(scalars).tolist()
     read, rest = values[: len(grads)], values[len(grads) :]
     for i, norm in enumerate(read):

@@ -87,7 +87,7 @@ def _run(
     plan = plan_for(model, strategy)
     if plan.refusals:
         return Facts(plan.tree, (), plan.warnings, batch), 0, ()
-    burst = Burst(model, strategy, batches, **{"steps": steps, "verdict_after": steps, **settings})
+    burst = Burst(model, strategy, batches, **{"steps": steps, "verdict_after": steps, "run_folder": False, **settings})
     error = not_finite = ""
     try:
         burst.run()

@@ -162,7 +162,13 @@ class BurstResult:
     def _about(self, beside: list[str]) -> dict[str, Any]:
         return {
             "verdicts": [
-                {"component": v.component, "status": v.status, "text": v.text, "dead": list(v.dead)}
+                {
+                    "component": v.component,
+                    "status": v.status,
+                    "text": v.text,
+                    "selected": v.selected,
+                    "dead": list(v.dead),
+                }
                 for v in self.verdicts
             ],
             "stopped_early": self.stopped_early,

@@ -91,7 +91,9 @@ class SmallerBatch:
             proof="fast", seconds=None, cache_features=False, on_out_of_memory="tell",
             checkpointing=checkpointing or self._settings.checkpointing,
         )  # fmt: skip
-        trial = self._burst(self._model, self._plan, [repeat_rows(batch.tensors, rows)], settings=settings)
+        trial = self._burst(
+            self._model, self._plan, [repeat_rows(batch.tensors, rows)], settings=settings, run_folder=False
+        )
         try:
             for _ in trial:
                 if self._stopped():

@@ -68,6 +68,16 @@ class Watch:
         self._sums = self._bits.sums()
         self._is_away = True  # last, should Ctrl-C come in here
 
+    def leave_again(self) -> None:
+        """Takes note once more, after the model was used for something else by those who may."""
+        if self._attributes is not None:
+            self.leave(self._step)
+
+    def look_once(self) -> None:
+        """As ``look``, where nobody has looked since ``leave``."""
+        if self._is_away:
+            self.look()
+
     def look(self) -> None:
         """Compares with that, when the control is back."""
         self._is_away = False
@@ -101,8 +111,7 @@ class Watch:
         Args:
             frozen_changed: Frozen tensors whose values are not those of the start.
         """
-        if self._is_away:
-            self.look()
+        self.look_once()
         now = dict(self._model.named_modules())
         if tuple(now) != self._paths:
             before = set(self._paths)

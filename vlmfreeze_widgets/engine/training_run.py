@@ -33,6 +33,8 @@ from .uninterrupted import SteadyHand
 from .update_ratio import UpdateRatio
 from .watch import Look, Watched, Watcher
 
+_OWNER = "a running burst"
+
 
 class TrainingRun:
     """Puts the plan on the model and makes everything that steps need; ``end`` takes it off.
@@ -75,7 +77,7 @@ class TrainingRun:
     def _apply(self) -> None:
         # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
         with self.stream.led():
-            self._applied = apply(self._model, self._plan, owner="a running burst")
+            self._applied = apply(self._model, self._plan, owner=_OWNER)
 
     def _prepare(self, settings: BurstSettings, precision: str) -> None:
         applied = self.applied
@@ -180,6 +182,32 @@ class TrainingRun:
         """
         updates = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
         return self.witness.verdicts(lr, updates)
+
+    def set_aside(self) -> None:
+        """Between two steps: gives the model back for a while. The optimizer's state stays where it is."""
+        self.watch.look_once()
+        if not self.watch.is_broken:
+            self._whole(self.applied.set_aside)
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether ``set_aside`` was called, and ``put_back`` not yet."""
+        return self._applied is not None and self._applied.is_aside
+
+    def put_back(self) -> None:
+        """Undoes ``set_aside``; what happened to the model in between is nobody's tampering with this run."""
+
+        def back() -> None:
+            self.applied.put_back(_OWNER)
+            self.watch.leave_again()
+
+        self._whole(back)
+
+    def _whole(self, action: Callable[[], None]) -> None:
+        with self._on_device():
+            interrupt = self.hand.do(action)
+        if interrupt is not None:
+            raise interrupt
 
     def end(self) -> None:
         """Gives the model back as it was found; ``trained`` is there then.

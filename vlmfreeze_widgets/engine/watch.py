@@ -22,11 +22,19 @@ from .retention import Retention
 
 @dataclass(frozen=True)
 class Look:
-    """What one look showed; None where nothing was asked for."""
+    """What one look showed; None where nothing was asked for.
+
+    Attributes:
+        eval_loss: Mean over the label tokens of all held-out micro-batches.
+        retention: Against the start.
+        answers: To the questions.
+        eval_parts: (mean loss, label tokens) of each held-out micro-batch.
+    """
 
     eval_loss: float | None = None
     retention: RetentionLook | None = None
     answers: tuple[str, ...] | None = None
+    eval_parts: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,19 +86,17 @@ class Watcher:
         answers = (
             ask(self._model, watched.questions, watched.decode or str, self._device) if watched.questions else None
         )
+        parts = self._eval_parts()
         return Look(
-            eval_loss=self._eval_loss() if watched.eval_batches else None,
+            eval_loss=sum(loss * n for loss, n in parts) / sum(n for _, n in parts) if parts else None,
             retention=self._retention.look() if self._retention is not None else None,
             answers=answers,
+            eval_parts=parts,
         )
 
-    def _eval_loss(self) -> float:
-        loss, tokens = 0.0, 0
+    def _eval_parts(self) -> tuple[tuple[float, int], ...]:
         with torch.no_grad():
-            for batch in self._watched.eval_batches:
-                loss += float(self._loss_of(batch)) * batch.label_tokens
-                tokens += batch.label_tokens
-        return loss / tokens
+            return tuple((float(self._loss_of(batch)), batch.label_tokens) for batch in self._watched.eval_batches)
 
 
 def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor], str] | None:  # noqa: ANN401

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from ..core.errors import VlmFreezeError
 from ..core.history import StepRecord
+from ..engine.run_folder import RunFolder
 from .recipe import Recipe
-from .run_folder import RunFolder
 
 _PATIENCE_SECONDS = 5.0
 

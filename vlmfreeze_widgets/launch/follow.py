@@ -8,12 +8,12 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.errors import BadState, VlmFreezeError
+from ..core.errors import VlmFreezeError
 from ..core.history import History
 from ..core.history_lines import HistoryLines
 from ..core.norms import NormLayout
 from ..core.run_state import RunState
-from .run_folder import HISTORY, ask_to_stop, is_gone, read_state
+from ..engine.run_folder import HISTORY, ask_to_stop, gone, is_gone, read_state
 
 POLLS_PER_SECOND = 4.0
 
@@ -89,7 +89,7 @@ class FollowedHistory(History):
                 if not self._suspect:
                     self._suspect = True
                     return False
-                state = replace(state, phase="failed", error=_gone(state, len(self)).to_dict())
+                state = replace(state, phase="failed", error=gone(state, len(self)).to_dict())
         except VlmFreezeError as error:
             state = replace(self.run, phase="failed", error=error.to_dict())
         changed = state != self.run
@@ -124,12 +124,3 @@ def _poll(follower: weakref.ref[FollowedHistory], closed: threading.Event) -> No
         if followed is None or followed._look():
             return
         del followed  # dropped by its owner, it must not live on for this thread
-
-
-def _gone(state: RunState, steps: int) -> BadState:
-    return BadState(
-        f"The run is gone without a word after step {steps}.",
-        expected=f"process {state.pid} on {state.host or 'this machine'}, which was {state.phase}",
-        found="no such process: it was killed, or the machine ran out of memory",
-        remedy="All steps up to here are kept. Look at the terminal of the run, then launch it again with a new output folder.",
-    )

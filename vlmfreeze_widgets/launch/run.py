@@ -13,9 +13,9 @@ from ..core.errors import NonFiniteLoss
 from ..core.history import History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
 from ..engine.micro_batches import MicroBatch, MicroBatches
+from ..engine.run_folder import RESULT, RunFolder
 from .batch_files import read_batches, same_inputs
 from .recipe import Recipe
-from .run_folder import RESULT, RunFolder
 from .shared_model import SharedModel
 from .shared_step import SharedStepResult
 

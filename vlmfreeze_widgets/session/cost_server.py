@@ -20,7 +20,7 @@ from ..core.tree import ModuleTree
 from ..engine.cost import estimate_cost
 from ..engine.repeated_rows import repeat_rows
 
-_NICE = 10  # the burst and the page come first
+_NICE = 5  # the burst and the page come first, but where they take every core an answer must come within seconds all the same
 
 
 @dataclass(frozen=True)

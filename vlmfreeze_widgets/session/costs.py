@@ -88,7 +88,7 @@ class Costs:
         self._plan = plan
         self._tell_all = tell
         self._own_process = own_process
-        self.settings = settings
+        self.settings = self._of_run = settings
         self.number = 0
         self.started = False
         self._wake = threading.Condition()
@@ -187,7 +187,13 @@ class Costs:
             seconds_per_flop=self._speed,
             comparison=self._comparison,
             problem=found if isinstance(found, str) else "",
+            of_run=self._of_run if self._has_model else None,
         )
+
+    def known_peak(self, plan: Plan, settings: CostSettings) -> int | None:
+        """Bytes at the worst moment of a burst of these settings, where that was estimated already; at once, on any thread."""
+        found = self._found.get(self._key(plan, settings))
+        return found.peak_bytes if isinstance(found, CostEstimate) and not found.is_bound else None
 
     # --- the thread ------------------------------------------------------------------------------------------------
 

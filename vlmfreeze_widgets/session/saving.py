@@ -1,10 +1,12 @@
 """A session's burst on the disk and back: the state of one that runs or pauses, the result of one that is over, going on later.
 
-Everything is written below one folder, and only when somebody asks. What a state holds is in ``engine.burst_state``.
+Everything is written below one folder, and only when somebody asks: for one state or result, or, by naming the folder, for a run
+folder of every burst (``engine.recording``). What a state holds is in ``engine.burst_state``.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadState, VlmFreezeError, WrongPhase
+from ..core.plan import Plan
 from ..core.run_status import BUSY
 from ..core.saved_state import Saving as Saved
 from ..core.saved_state import Written
 from ..engine.burst import Burst
+from ..engine.recording import ENVIRONMENT
 from ..engine.result import BurstResult
+from ..engine.settings import BurstSettings
 from ..engine.state_list import list_states
 from .bursting import not_now
 from .lacking_memory import LackingMemory
@@ -31,11 +36,16 @@ class Saving(LackingMemory):
 
     Attributes:
         saving: What was written, and what can go on.
+        recorded: The run folder of the last burst; None where none is written.
     """
 
     saving = Saved(DEFAULT_FOLDER)
+    recorded: Path | None = None
 
     def _save_below(self, folder: str | Path | None) -> None:
+        folder = folder or os.environ.get(ENVIRONMENT)
+        # Who names a folder wants the runs in it; the folder of the default is made by a press of Save only.
+        self._record_below: Path | None = Path(folder).absolute() if folder else None
         self._folder = Path(folder or DEFAULT_FOLDER).absolute()
         self._save_asked = threading.Event()
         self.saving = Saved(str(self._folder))
@@ -103,7 +113,10 @@ class Saving(LackingMemory):
 
     def _go_on(self, name: str, steps: int | None) -> Burst:
         asked: dict[str, Any] = {} if steps is None else {"steps": steps}
-        burst = Burst.resume(self._folder / _STATES / name, self._model, self._batches or (), **self._watched, **asked)
+        burst = self._recorded(
+            Burst.resume(self._folder / _STATES / name, self._model, self._batches or (),
+                         run_folder=self._record_below or False, **self._watched, **asked)
+        )  # fmt: skip
         self.set_strategy(burst.plan.strategy)
         with self._lock:
             self._name_columns(burst.plan)
@@ -118,7 +131,20 @@ class Saving(LackingMemory):
                 self._save_asked.clear()
                 self._note()
 
+    def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
+        return self._recorded(
+            Burst(self._model, plan, self._batches or (), settings=settings, run_folder=self._record_below or False,
+                  **self._watched)
+        )  # fmt: skip
+
+    def _recorded(self, burst: Burst) -> Burst:
+        # A page goes on where a disk is full.
+        burst.recording.is_strict = False
+        self.recorded = None
+        return burst
+
     def _between(self, burst: Burst) -> None:
+        self.recorded = burst.recording.folder
         if not self._save_asked.is_set():
             return
         self._save_asked.clear()

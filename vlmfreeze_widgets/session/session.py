@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core import edits
 from ..core.cost_settings import CostSettings
+from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..engine.answers import Question
 from ..engine.burst import Burst
@@ -38,7 +39,10 @@ class Session(Loading, Looking, Saving):
         questions: Asked before, during and after each burst.
         processor: The model's; reads the answers, and the tokens of a preview.
         settings: Of every burst; the number of steps can be given at each run.
-        run_folder: States and results are saved below it, when asked; "vlmfreeze-runs" here by default.
+        run_folder: Every burst writes a folder of its own below it as it goes, which ``vf.load_run`` reads; states and results are
+            saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
+            saved goes to "vlmfreeze-runs" here.
+        report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
         lr: Rate of whatever has none in the strategy.
 
     Raises:
@@ -57,6 +61,7 @@ class Session(Loading, Looking, Saving):
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
         run_folder: str | Path | None = None,
+        report_to: str | Iterable[str] | None = None,
     ) -> None:
         tree = read_tree(source)
         if isinstance(strategy, Mapping):
@@ -76,7 +81,7 @@ class Session(Loading, Looking, Saving):
         self._processor = processor
         self._watched = {
             "eval_batches": eval_batches, "retention_batches": retention_batches, "questions": self.questions,
-            "processor": processor,
+            "processor": processor, "report_to": report_to,
         }  # fmt: skip
         self.costs = Costs(
             lambda: Source(self._model, source, self._batches, self._worker.post), lambda: (self.rev, self.plan),
@@ -88,8 +93,17 @@ class Session(Loading, Looking, Saving):
         self.costs.close()
         super().close()
 
+    def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
+        burst = super()._make(plan, settings)
+        if (known := self.costs.view()).status == "ready":
+            burst.recording.cost = known.cost
+        return burst
+
     def _over(self, burst: Burst, result: BurstResult) -> None:
         self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
+
+    def _foretold(self, burst: Burst) -> int | None:
+        return self.costs.known_peak(burst.plan, _assumed(burst.settings))
 
     def _tell(self, change: Change) -> None:
         super()._tell(change)

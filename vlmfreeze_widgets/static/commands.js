@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 2b234d2ea9cdaa32f54290a9843133b38d39e9d52633de56ff8857f01f7ea136 */
+/* vlmfreeze source-hash: 99bdcd108be40e671f298c93ba77b1f4fa60fc87c4ca28ab57da25a3b8580f6a */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import anywidget
 import traitlets
@@ -13,6 +13,7 @@ from ..core.errors import BadWish
 from ..core.history import History, StepRecord
 from ..core.protocol import Wish
 from ..core.run_status import Phase, RunStatus
+from ..core.verdict import Verdict
 from .assets import asset
 from .channel import CommandChannel
 from .outbox import Outbox
@@ -30,12 +31,25 @@ _PHASES: dict[str, Phase] = {  # of a run in another process -> what the page ca
 log = logging.getLogger("vlmfreeze_widgets")
 
 
+class HasHistory(Protocol):
+    """A burst, a result, or a run."""
+
+    @property
+    def history(self) -> History:
+        """Its steps."""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The last judgement."""
+
+
 class BurstMonitor(anywidget.AnyWidget):
     """Loss and gradient norms of a history, live while it grows.
 
     Args:
         history: Of a burst (``burst.history``, ``result.history``), one that your own loop appends to, or that of a run in
-            another process (``vf.follow(folder)``).
+            another process (``vf.follow(folder)``). Or whatever has one: a burst, a result, a run (``vf.load_run(folder)``),
+            whose verdicts are shown too.
         steps: How many are expected; by default those of the history's settings.
         height: Of the plots, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
@@ -51,8 +65,11 @@ class BurstMonitor(anywidget.AnyWidget):
     run_state = traitlets.Dict().tag(sync=True)
     options = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, history: History, *, steps: int | None = None, height: int = 170, theme: str = "auto") -> None:
-        self.history = history
+    def __init__(
+        self, history: History | HasHistory, *, steps: int | None = None, height: int = 170, theme: str = "auto"
+    ) -> None:
+        self._judged = None if isinstance(history, History) else history
+        self.history = history = history if isinstance(history, History) else history.history
         self._asked = steps
         self._feed = RowFeed(self.send)
         super().__init__(
@@ -83,6 +100,7 @@ class BurstMonitor(anywidget.AnyWidget):
         steps = self._asked or int(history.settings.get("steps", 0)) or len(history)
         done = last is not None and last.step >= steps
         run = history.run
+        verdicts = self._judged.verdicts if self._judged is not None else ()
         return RunStatus(
             phase=("idle" if done or last is None else "running") if run is None else _PHASES[run.phase],
             burst=1,
@@ -95,6 +113,8 @@ class BurstMonitor(anywidget.AnyWidget):
             norm_columns=components,
             memory_bytes=last.memory_bytes if last else None,
             skipped=history.skipped,
+            verdicts=verdicts,
+            verdict_after=last.step if last is not None and verdicts else None,
             message=None if run is None else "Saving the result" if run.phase == "saving" else run.message,
             error=None if run is None else run.error,
             why_not="This page only watches.",

@@ -38,7 +38,10 @@ class Workbench(SessionPage):
         height: Of the map, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
         session: An existing session to show, instead of all of the above.
-        run_folder: States and results are saved below it, when asked; "vlmfreeze-runs" here by default.
+        run_folder: Every burst writes a folder of its own below it as it goes, which ``vf.load_run`` reads; states and results are
+            saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
+            saved goes to "vlmfreeze-runs" here.
+        report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
         **settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Raises:
@@ -73,6 +76,7 @@ class Workbench(SessionPage):
         theme: str = "auto",
         session: Session | None = None,
         run_folder: str | Path | None = None,
+        report_to: str | Iterable[str] | None = None,
         **settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
         if session is None:
@@ -81,6 +85,7 @@ class Workbench(SessionPage):
             session = Session(
                 model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings),
                 retention_batches=retention_batches, questions=questions, processor=processor, run_folder=run_folder,
+                report_to=report_to,
             )  # fmt: skip
         self._feed = RowFeed(self.send)
         self._shown_proof: Proved | None = None

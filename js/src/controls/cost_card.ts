@@ -18,8 +18,9 @@ export function costCard(view: View): HTMLElement {
   const switches = h("div");
   const table = h("div");
   const measured = h("div.vf-cost-measured");
+  const own = h("p.vf-muted", {}, "For the estimate alone: Run keeps its own batches and settings.");
   const parts = h("details.vf-cost-more", {}, h("summary", {}, "By component"), table);
-  const assumed = h("details.vf-cost-more", {}, h("summary", {}, "Batch and settings"), controls.rest);
+  const assumed = h("details.vf-cost-more", {}, h("summary", {}, "Batch and settings"), own, controls.rest);
   const others = h("details.vf-cost-more", {}, h("summary", {}, "What would change it"), switches);
   const more = h("div", {}, fit, lines, assumed, others, parts, measured);
   const element = h("section.vf-card.vf-cost", { "aria-label": "Cost" }, h("div.vf-cost-head", {}, h("div.vf-cost-title", {}, title, basis), controls.device), bar, more);
@@ -55,6 +56,7 @@ export function costCard(view: View): HTMLElement {
     fit.dataset.fits = String(cost.fits);
     fill(lines, ...cost.lines.map((line) => h("p", {}, line)), ...cost.notes.map((note) => h("p.vf-cost-note", {}, note)));
     controls.show(cost);
+    own.hidden = !cost.has_batch;
     fill(switches, ...switchList(view, cost));
     others.hidden = cost.status !== "ready";
     fill(table, componentTable(cost));

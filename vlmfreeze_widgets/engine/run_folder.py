@@ -1,6 +1,7 @@
 """The folder of a run as it is written: history.jsonl, append-only, and status.json, replaced in one piece.
 
-Reading them, from another process, is ``launch.follow``.
+Both a burst in the notebook (``engine.recording``) and a run of several processes (``launch.run``) write it. A live one is
+followed by ``launch.follow``; one that lies there is read by ``engine.runs``.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ..core.errors import CannotSave
+from ..core.errors import BadState, CannotSave
 from ..core.history import History, StepRecord
-from ..core.history_lines import end_line, header_line, record_line
+from ..core.history_lines import end_line, header_line, record_line, told_line
 from ..core.run_state import RunState
 
 HISTORY = "history.jsonl"
 STATUS = "status.json"
 RESULT = "result"
 STOP = "stop"
+ABOUT = "about.json"
+FROZEN = "frozen.json"
+MAP = "map.json"
 
 
 class RunFolder:
@@ -54,7 +59,7 @@ class RunFolder:
                 "This folder holds a run already.",
                 expected="a new output folder: results are never overwritten",
                 found=str(self.path),
-                remedy="Change 'output' in the recipe.",
+                remedy="Give a new folder ('output' in a recipe).",
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -97,13 +102,26 @@ class RunFolder:
         """Writes the header of the history."""
         self._append(header_line(history, self.state.processes))
 
-    def add(self, record: StepRecord) -> None:
-        """Writes a step: in the file, whatever happens to this process afterwards."""
-        self._append(record_line(record))
+    def add(self, record: StepRecord, words: str = "") -> None:
+        """Writes a step: in the file, whatever happens to this process afterwards.
+
+        Args:
+            record: The step.
+            words: A digest of what it read; "" where that is not known.
+        """
+        self._append(record_line(record, words))
+
+    def tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Writes a line between the steps."""
+        self._append(told_line(kind, data))
 
     def end(self, history: History, phase: str, message: str | None) -> None:
         """Writes the last line of the history."""
         self._append(end_line(history, phase, message))
+        self.close()
+
+    def close(self) -> None:
+        """Lets go of the file; what was written stays."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -123,7 +141,7 @@ class RunFolder:
             "The run folder cannot be written.",
             expected="a folder with room, on which this process may write",
             found=f"{self.path}: {error.strerror or error}",
-            remedy="Free some room, or change 'output' in the recipe.",
+            remedy="Free some room, or give another folder ('output' in a recipe).",
         )
 
 
@@ -157,6 +175,16 @@ def is_gone(state: RunState) -> bool:
         return False
     kind, born = _fields_of(state.pid)
     return kind in ("Z", "X") or (None not in (born, state.born) and born != state.born)
+
+
+def gone(state: RunState, steps: int) -> BadState:
+    """What is said of a run whose process ended without a word after so many steps."""
+    return BadState(
+        f"The run is gone without a word after step {steps}.",
+        expected=f"process {state.pid} on {state.host or 'this machine'}, which was {state.phase}",
+        found="no such process: it was killed, or the machine ran out of memory",
+        remedy="All steps up to here are kept. Look at the terminal of the run, then start it again with a new folder.",
+    )
 
 
 def _fields_of(pid: int) -> tuple[str | None, str | None]:

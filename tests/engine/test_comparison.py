@@ -1,0 +1,264 @@
+"""Several strategies take turns on one model: fair, in any order, to be stopped, cloned and joined on the way."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+import vlmfreeze_widgets as vf
+from tests.tiny import batch, batches, differences, fingerprint, tiny_llava
+from vlmfreeze_widgets.core.errors import InvalidStrategy, ModelBusy, PlanRefused, WrongPhase
+
+LORA = vf.Lora(rank=4, alpha=8, dropout=0.1)
+A = vf.Strategy({"projector": "full"}, 1e-2)
+B = vf.Strategy({"projector": "full", "language_model": LORA}, 1e-2)
+C = vf.Strategy({"language_model": "full"}, 1e-3)
+SAME = {"eval_batches": batches(2), "steps": 4, "seeds": 2, "turn": 1}
+
+
+def looks(board):
+    return {e.name: [(r.seed, r.losses, dict(r.looks)) for r in e.runs] for e in board.entries}
+
+
+def compared(strategies, model=None, **given):
+    return vf.compare(model or tiny_llava(dropout=0.1), strategies, batches(4), **{**SAME, **given})
+
+
+@pytest.mark.check("N23")
+def test_neither_order_nor_company_changes_a_number(figure):
+    forwards = looks(compared({"a": A, "b": B, "c": C}))
+    backwards = looks(compared({"c": C, "b": B, "a": A}))
+    alone = {**looks(compared({"a": A})), **looks(compared({"b": B})), **looks(compared({"c": C}))}
+    in_heats = looks(compared({"a": A, "b": B, "c": C}, at_once=2))
+    long_turns = looks(compared({"a": A, "b": B, "c": C}, turn=3))
+    others = (backwards, alone, in_heats, long_turns)
+    figure(sum(forwards[name] != other[name] for other in others for name in forwards))
+    assert all(forwards == other for other in others)
+
+
+def test_contenders_that_train_in_one_anothers_weights_would_differ():
+    """Negative control of the above: without the return to the start the second run has other numbers."""
+    model = tiny_llava()
+    first = looks(compared({"b": B}, model))
+    vf.Burst(model, A, batches(4), steps=4).run().keep()
+    assert looks(compared({"b": B}, model)) != first
+
+
+def test_a_contender_has_the_numbers_of_a_burst_on_the_batches_in_that_order():
+    board = compared({"a": A, "b": B}, seeds=[5])
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(5)).tolist()
+    given = [batches(4)[i] for i in order]
+    alone = vf.Burst(tiny_llava(dropout=0.1), B, given, steps=4, seed=5).run()
+    assert board["b"].runs[0].losses == tuple(r.loss for r in alone.history)
+
+
+def test_all_contenders_see_the_same_batches_and_another_seed_another_order():
+    board = compared({"a": A, "other": vf.Strategy({"projector": "full"}, 1e-12)}, seeds=3)
+    one, other = board["a"].runs, board["other"].runs
+    assert [r.losses[0] for r in one] == [r.losses[0] for r in other]
+    assert len({r.losses for r in one}) > 1
+
+
+def test_the_model_is_as_before_also_between_two_turns_and_after_a_stop():
+    model = tiny_llava()
+    before = fingerprint(model)
+    with vf.Comparison(model, {"a": A, "b": B}, batches(4), **SAME) as running:
+        for step in running:
+            assert differences(fingerprint(model), before) == 0
+            if step.name == "b" and step.record.step == 2:
+                running.stop()
+    board = running.board()
+    assert {e.state for e in board.entries} == {"stopped"}
+    assert board["b"].steps < 4
+    assert differences(fingerprint(model), before) == 0
+    vf.Burst(model, A, batches(2), steps=1).run()
+
+
+def test_contenders_take_turns_from_the_first_steps_on():
+    running = vf.Comparison(tiny_llava(), {"a": A, "b": B}, batches(4), **{**SAME, "seeds": 1})
+    with running:
+        assert {next(running).name, next(running).name} == {"a", "b"}
+
+
+def test_a_loser_is_stopped_and_the_others_go_on():
+    model = tiny_llava()
+    running = vf.Comparison(model, {"a": A, "b": B}, batches(4), **SAME, eval_every=1)
+    for step in running:
+        if step.name == "a" and step.record.step == 2:
+            running.stop("a")
+    board = running.board()
+    assert board["a"].state == "stopped"
+    assert board["a"].steps < 4 or len(board["a"].runs) == 1
+    assert [len(r.losses) for r in board["b"].runs] == [4, 4]
+    assert looks(board)["b"] == looks(compared({"b": B}, tiny_llava(), eval_every=1))["b"]
+    assert board.difference("a", "b").seeds == 1
+
+
+def test_a_clone_at_the_same_rates_goes_on_bit_for_bit_as_its_parent_in_every_seed():
+    running = vf.Comparison(tiny_llava(dropout=0.1), {"b": B, "a": A}, batches(4), **SAME, eval_every=1)
+    for step in running:
+        if (step.name, step.seed, step.record.step) == ("b", 0, 2):
+            running.clone("b", "twin")
+    board = running.board()
+    assert "cloned from b after step" in board["twin"].note
+    assert looks(board)["twin"] == looks(board)["b"]
+    assert board.difference("twin", "b").call == "equal"
+    assert looks(board)["a"] == looks(compared({"a": A}, eval_every=1))["a"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"scheduler": "cosine", "warmup_steps": 1}])
+def test_a_clone_at_another_rate_goes_its_own_way_from_there(settings):
+    running = vf.Comparison(tiny_llava(), {"b": B}, batches(4), **{**SAME, "steps": 6, "seeds": 1}, **settings)
+    for step in running:
+        if step.record.step == 2 and step.name == "b":
+            running.clone("b", "hot", lr=5e-2)
+    board = running.board()
+    at = int(board["hot"].note.split()[-1])
+    hot, parent = board["hot"].runs[0].losses, board["b"].runs[0].losses
+    assert hot[: at + 1] == parent[: at + 1]
+    assert hot[at + 2] != parent[at + 2]
+    assert running.results["hot"].history[-1].lr == pytest.approx(
+        {k: 5 * v for k, v in running.results["b"].history[-1].lr.items()}
+    )
+
+
+def test_somebody_joins_late_and_has_the_numbers_of_one_who_was_there_from_the_start():
+    running = vf.Comparison(tiny_llava(dropout=0.1), {"a": A}, batches(4), **SAME)
+    for step in running:
+        if (step.seed, step.record.step, step.name) == (0, 2, "a"):
+            running.add("b", B)
+    assert looks(running.board()) == looks(compared({"a": A, "b": B}))
+
+
+def test_one_that_fails_is_told_and_the_others_are_compared():
+    bad = vf.Strategy({"projector": "full"}, 1e30)
+    model = tiny_llava()
+    before = fingerprint(model)
+    board = compared({"bad": bad, "a": A, "b": B}, model)
+    assert board["bad"].state == "failed"
+    assert board["bad"].note
+    assert set(board.places) == {"a", "b"}
+    assert "bad failed" in board.sentence
+    assert differences(fingerprint(model), before) == 0
+
+
+def test_an_error_of_the_batches_reaches_the_person_and_the_model_is_as_before():
+    model = tiny_llava()
+    before = fingerprint(model)
+
+    class Torn(list):
+        def __getitem__(self, index):
+            raise OSError("the disk is gone")
+
+        def __iter__(self):
+            yield batch(0)
+            raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        vf.compare(model, {"a": A, "b": B}, Torn(batches(3)), steps=2, seeds=1)
+    assert differences(fingerprint(model), before) == 0
+
+
+def test_a_source_that_can_be_read_once_serves_everyone():
+    made = compared({"a": A, "b": B}, seeds=2)
+    once = vf.compare(tiny_llava(dropout=0.1), {"a": A, "b": B}, iter(batches(4)), **SAME)
+    assert looks(once) == looks(made)
+
+
+def test_the_results_of_the_first_seed_can_be_kept():
+    model = tiny_llava()
+    running = vf.Comparison(model, {"a": A, "b": B}, batches(4), **SAME)
+    running.run()
+    running.results["a"].keep()
+    again = tiny_llava()
+    running_again = vf.Burst(
+        again, A, [batches(4)[i] for i in torch.randperm(4, generator=torch.Generator().manual_seed(0))]
+    )
+    for _ in range(4):
+        next(running_again)
+    kept = model.state_dict()
+    assert all(torch.equal(v, kept[k]) for k, v in again.state_dict().items())
+    running_again.close()
+
+
+def test_without_held_out_batches_the_training_loss_is_compared_and_said():
+    board = compared({"a": A, "b": B}, eval_batches=None)
+    assert board.measured == "training loss"
+    assert any("Nothing is held out" in note for note in board.notes)
+    assert board.loss("a") is not None
+
+
+def test_a_board_foresees_the_memory_where_the_device_tells_none():
+    board = compared({"a": A, "b": B}, seeds=1)
+    if board["a"].memory_is_measured:
+        pytest.skip("the device tells")
+    assert board["a"].memory_bytes < board["b"].memory_bytes
+    assert "≈" in str(board)
+
+
+def test_forgetting_is_on_the_board():
+    text = [{k: v for k, v in b.items() if k != "pixel_values"} for b in batches(2)]
+    for one in text:
+        one["input_ids"] = one["input_ids"].clamp(max=59)
+    board = compared({"a": A, "c": C}, retention_batches=text, seeds=1)
+    assert board["a"].retention == 0
+    assert board["c"].retention > 0
+    assert "forgot (KL)" in str(board)
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"strategies": {}}, InvalidStrategy),
+        ({"strategies": {"none": {"projector": "frozen"}}}, PlanRefused),
+        ({"seeds": 0}, InvalidStrategy),
+        ({"level": 1.5}, InvalidStrategy),
+        ({"at_once": 0}, InvalidStrategy),
+        ({"turn": 0}, InvalidStrategy),
+        ({"steps": 0}, InvalidStrategy),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_runs(given, error):
+    model = tiny_llava()
+    before = fingerprint(model)
+    with pytest.raises(error):
+        vf.compare(model, **{"strategies": {"a": A}, "batches": batches(2), **given})
+    assert differences(fingerprint(model), before) == 0
+
+
+def test_a_model_in_use_is_refused():
+    model = tiny_llava()
+    with vf.apply(model, A), pytest.raises(ModelBusy):
+        compared({"a": A}, model)
+
+
+def test_what_cannot_be_cloned_is_told():
+    running = vf.Comparison(tiny_llava(), {"a": A}, batches(2), steps=2, seeds=1, turn=1)
+    with pytest.raises(WrongPhase):
+        running.clone("a", "b")
+    with pytest.raises(InvalidStrategy):
+        running.clone("nobody", "b")
+    with pytest.raises(InvalidStrategy):
+        running.add("a", B)
+    running.run()
+    with pytest.raises(WrongPhase):
+        running.add("b", B)
+
+
+def test_an_interrupt_leaves_the_model_as_before_and_the_board_readable():
+    model = tiny_llava()
+    before = fingerprint(model)
+    running = vf.Comparison(model, {"a": A, "b": B}, batches(4), **SAME)
+
+    def interrupt(step):
+        if step.record.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        running.run(interrupt)
+    assert differences(fingerprint(model), before) == 0
+    board = running.board()
+    assert math.isfinite(board.loss("a"))
+    assert board["a"].state == "stopped"

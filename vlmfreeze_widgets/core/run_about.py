@@ -1,0 +1,77 @@
+"""What a run folder says of its run before the first step, as a value: what trains, how, on what, with which releases.
+
+It is written by ``engine.recording`` and read by ``engine.runs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .errors import BadState
+
+VERSION = 1
+KIND = "vlmfreeze run"
+"""What the manifest of a run folder says that it is."""
+
+
+@dataclass(frozen=True)
+class RunAbout:
+    """A run before its first step.
+
+    Attributes:
+        name: Of its folder, for people; the strategy's where it has one.
+        began: Seconds since 1970.
+        sentence: What trains, in words.
+        strategy: As plain data; ``Strategy.from_dict`` reads it.
+        settings: Of the burst, the seed among them, as plain data.
+        model: Title, class, dtype, device, counts of parameters, and "identity": a SHA-256 over names and digests of its weights.
+        versions: Of Python and the libraries that compute, and the platform.
+        cost: What was foretold (``CostEstimate.to_dict``); activations are missing in it where it ``is_bound``.
+        process: The ``RunState`` of its process, for as long as there is no status file.
+        resumed_at: The step after which it went on where another run was saved; None of one that began.
+    """
+
+    name: str
+    began: float
+    sentence: str
+    strategy: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    model: Mapping[str, Any]
+    versions: Mapping[str, str]
+    cost: Mapping[str, Any] | None = None
+    process: Mapping[str, Any] = field(default_factory=dict)
+    resumed_at: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"version": VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
+
+    def facts(self) -> dict[str, Any]:
+        """What a tracker is told: all but this machine's process and the cost's tables."""
+        cost = self.cost or {}
+        return {
+            "sentence": self.sentence, "strategy": dict(self.strategy), "settings": dict(self.settings),
+            "model": dict(self.model), "versions": dict(self.versions), "foretold_peak_bytes": cost.get("peak_bytes"),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunAbout:
+        """What ``to_dict`` wrote.
+
+        Raises:
+            BadState: Another release wrote it, or somebody changed it.
+        """
+        known = {f.name for f in fields(cls)}
+        try:
+            if data["version"] != VERSION:
+                raise ValueError(f"version {data['version']}")
+            return cls(**{name: value for name, value in data.items() if name in known})
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadState(
+                "This run cannot be read.",
+                expected=f"what a run folder of version {VERSION} says of itself",
+                found=f"{type(error).__name__}: {error}"[:160],
+                remedy="Read it with the release that wrote it.",
+            ) from error

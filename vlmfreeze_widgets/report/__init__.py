@@ -1,0 +1,48 @@
+"""The report: one HTML file of a run, a result, a page or a plan, that opens from the disk without kernel or network.
+
+What it says of which object is ``content``, how that reads ``sections``, the file ``html_file``. The map and the curves in it are
+drawn by the front end (js/src/report.ts), all else is plain markup.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def report(source: Any, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:  # noqa: ANN401
+    """Writes a report.
+
+    Args:
+        source: A run (``vf.load_run``) or its folder, a ``BurstResult``, a ``Workbench`` or ``Session``, a
+            comparison or its board, or a plan.
+        path: The HTML file, below 1.5 MB for any model of the catalogue.
+        title: At its top; by default what the model is called.
+        overwrite: Whether a file that is there may be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        CannotSave: A file is there already, or the disk refuses.
+        BadState: The source has nothing to report.
+
+    Example:
+        >>> vf.report(result, "projector.html")
+    """
+    from .content import content_of
+    from .html_file import write
+
+    return write(content_of(source, title), Path(path), overwrite=overwrite)
+
+
+class _CallableModule(ModuleType):
+    """``vf.report`` is this folder once something in it was imported, and a function before: let both be called."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Path:  # noqa: ANN401 - those of report
+        return report(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule
