@@ -29,6 +29,9 @@ from vlmfreeze_widgets.trainers.selection import differences, selection_of
 from vlmfreeze_widgets.trainers.sources import read_settings
 
 EXAMPLES = int(os.environ.get("VLMFREEZE_FUZZ", "0"))
+pytestmark = (
+    [pytest.mark.timeout(0)] if EXAMPLES else []
+)  # a number that somebody asked for takes the time that it takes
 
 
 def drawing(shares: int) -> settings:

@@ -90,3 +90,11 @@ def test_peft_stops_when_a_copied_name_is_the_end_of_an_adapted_layers_name():
     with pytest.raises(TrainerRefuses, match="adapter and to be trained as a copy"):
         peft_config.simulate(flags, tiny("fuyu"))
     assert peft_config.simulate({**flags, "modules_to_save": ["language_model.embed_tokens"]}, tiny("fuyu")).copied
+
+
+def test_peft_stops_at_dora_on_stacks_of_experts():
+    flags = {"target_parameters": ["experts.down_proj"], "r": 4}
+    tree = published.tree("qwen3_vl_moe")
+    assert peft_config.simulate(flags, tree).lora
+    with pytest.raises(TrainerRefuses, match="DoRA"):
+        peft_config.simulate({**flags, "use_dora": True}, tree)

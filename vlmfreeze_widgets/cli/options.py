@@ -33,7 +33,7 @@ Data = Annotated[
 TrainerName = Annotated[
     str | None,
     typer.Option(
-        "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft or trainer."
+        "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft, trainer or trl."
     ),
 ]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published stage, such as llava-1.5/pretrain.")]

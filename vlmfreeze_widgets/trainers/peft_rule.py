@@ -86,6 +86,13 @@ def select(
             found=f"{lora.dropout:g}",
             remedy="Set the dropout to 0.",
         )
+    if stacks and lora.use_dora:
+        raise TrainerRefuses(
+            "PEFT stops: adapters on parameters work only without DoRA.",
+            expected="use_dora false with target_parameters",
+            found="use_dora true",
+            remedy="Leave DoRA or the stacks of experts out.",
+        )
     adapters = {}
     for path in [*(node.path for node in found), *stacks]:
         rank = _by_pattern(rank_pattern, path)
