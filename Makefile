@@ -27,7 +27,7 @@ checks: ## every promise of the engine with what was measured of it, in report.j
 conformance: ## our exports, and random settings, read by LLaMA-Factory, ms-swift and PEFT themselves
 	@$(PYTHON) .ci/conformance.py
 
-fuzz:   ## 10,000 strange settings, strategies and names through every export, and back (about ten minutes)
+fuzz:   ## 10,000 strange settings, strategies and names through every export, and back
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py fuzz
 

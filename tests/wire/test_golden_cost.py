@@ -100,7 +100,7 @@ def test_what_is_assumed_otherwise_than_run_would_train_is_said_first(seen):
     asked = CostSettings(checkpointing=True, optimizer="sgd", rows=8, device="RTX 4090")
     first = cost_state(replace(view, settings=asked, of_run=run), plan, 1)["lines"][0]
     assert first == (
-        "This is a what-if: Run keeps the batches it was given, 2 micro-batches a step, AdamW and no checkpointing."
+        "This is a what-if: Run itself uses the batches it was given, 2 micro-batches a step, AdamW and no checkpointing."
     )
     for same in (replace(view, settings=run, of_run=run), replace(view, settings=asked, of_run=None)):
         assert not any("what-if" in line for line in cost_state(same, plan, 1)["lines"])

@@ -53,6 +53,7 @@ def _skeleton_init(self: Any, config: Any) -> None:  # noqa: ANN401 - transforme
     from transformers import PreTrainedModel
 
     PreTrainedModel.__init__(self, config)
+    self.features_only = True  # so that a call goes to the skeleton, which says what is missing
     self.timm_model = read_skeleton(str(config.architecture), getattr(config, "model_args", None))
 
 
@@ -75,6 +76,10 @@ def read_skeleton(architecture: str, model_args: object = None) -> nn.Module:
     return _built(known["kinds"], 0)
 
 
+def _has_no_code(*_: object, **__: object) -> None:
+    raise NotImplementedError("the vision tower's code is timm's, which cannot be imported here")
+
+
 def _built(kinds: list[dict[str, Any]], number: int) -> nn.Module:
     kind = kinds[number]
     parameters, children = kind.get("parameters", {}), kind.get("children", {})
@@ -82,7 +87,7 @@ def _built(kinds: list[dict[str, Any]], number: int) -> nn.Module:
         out_features, in_features = parameters["weight"]
         return nn.Linear(in_features, out_features, bias="bias" in parameters)
     # A class of that name and no behaviour: what cannot run must not look as if it could.
-    module: nn.Module = type(kind["class"], (nn.Module,), {})()
+    module: nn.Module = type(kind["class"], (nn.Module,), {"forward": _has_no_code})()
     for name, shape in parameters.items():
         module.register_parameter(name, nn.Parameter(torch.empty(shape)))
     for name, shape in kind.get("buffers", {}).items():

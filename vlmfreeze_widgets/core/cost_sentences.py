@@ -51,7 +51,7 @@ def what_if_sentence(view: CostView) -> str:
         kept.append(OPTIMIZERS[run.optimizer])
     if asked.checkpointing != run.checkpointing:
         kept.append("checkpointing" if run.checkpointing else "no checkpointing")
-    return f"This is a what-if: Run keeps {listed(kept)}." if kept else ""
+    return f"This is a what-if: Run itself uses {listed(kept)}." if kept else ""
 
 
 def time_sentence(view: CostView) -> str:
