@@ -1,4 +1,7 @@
-"""Bursts of a session: started, paused, stopped on its worker thread, then kept or discarded."""
+"""Bursts of a session: started, paused, stopped on its worker thread, then kept or discarded.
+
+Long because what happens on the worker is read beside what asks for it.
+"""
 
 from __future__ import annotations
 
