@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -245,3 +246,15 @@ def test_costs_begin_with_the_settings_of_the_burst():
     assert Session(tiny_llava(), batches(), settings=settings).costs.settings == CostSettings(
         checkpointing=True, optimizer="sgd", accumulation=3
     )
+
+
+def test_what_was_foretold_of_a_burst_stands_beside_what_is_measured(session, monkeypatch):
+    session.costs.start()
+    cost = ready(session).cost
+    from vlmfreeze_widgets.session import bursting
+
+    made = bursting.Burst.__next__
+    monkeypatch.setattr(bursting.Burst, "__next__", lambda burst: replace(made(burst), memory_bytes=7), raising=False)
+    session.run(2)
+    until(lambda: session.phase == "deciding")
+    assert session.status.estimate_bytes == cost.peak_bytes

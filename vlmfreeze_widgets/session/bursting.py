@@ -196,10 +196,6 @@ class Bursting(Phases):
     def _over(self, burst: Burst, result: BurstResult) -> None:
         """On the worker, when a burst is over and before its result is shown."""
 
-    def _foretold(self, burst: Burst) -> int | None:  # noqa: ARG002 - the session's own kind looks at it
-        """Peak bytes that were estimated of a burst, where that is known."""
-        return None
-
     def _between(self, burst: Burst) -> None:
         """Between two steps, and now and then while the burst is paused; on the worker."""
 
@@ -214,7 +210,6 @@ class Bursting(Phases):
                 "eta_seconds": per_step * (burst.settings.steps - record.step),
                 "tokens_per_second": sum(r.input_tokens for r in recent) / spent if spent else None,
                 "memory_bytes": record.memory_bytes,
-                "estimate_bytes": None if record.memory_bytes is None else self._foretold(burst),
                 "rates": record.lr,
                 "answers": _answers(burst.history),
             }

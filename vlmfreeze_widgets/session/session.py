@@ -8,11 +8,13 @@ in ``loading``, ``looking``, ``bursting`` and ``saving``, the thread in ``worker
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..core import edits
 from ..core.cost_settings import CostSettings
+from ..core.history import StepRecord
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..engine.answers import Question
@@ -102,8 +104,12 @@ class Session(Loading, Looking, Saving):
     def _over(self, burst: Burst, result: BurstResult) -> None:
         self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
 
-    def _foretold(self, burst: Burst) -> int | None:
-        return self.costs.known_peak(burst.plan, _assumed(burst.settings))
+    def _see(self, record: StepRecord, burst: Burst) -> None:
+        if record.memory_bytes is not None:
+            with self._lock:
+                known = self.costs.known_peak(burst.plan, _assumed(burst.settings))
+                self._status = replace(self._status, estimate_bytes=known)
+        super()._see(record, burst)
 
     def _tell(self, change: Change) -> None:
         super()._tell(change)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from keyword import iskeyword
 from typing import Any
+from unicodedata import normalize
 
 from ..core.errors import BadConfig, NotExpressible
 from ..core.tree import ModuleTree
@@ -53,7 +54,8 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
     folder = wanted.tree.loads_as
     arguments = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT} | dict(others)
     for name in arguments:
-        if not name.isidentifier() or iskeyword(name):
+        # Python reads a name in its NFKC form: another spelling would be another argument.
+        if not name.isidentifier() or iskeyword(name) or normalize("NFKC", name) != name:
             raise BadConfig(
                 "Unsloth's call has no such argument.",
                 expected="a Python name",
