@@ -17,7 +17,14 @@ from hypothesis import strategies as st
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
-from vlmfreeze_widgets.core.errors import BadConfig, CannotSave, InvalidStrategy, NotExpressible, PlanRefused, UnknownTarget
+from vlmfreeze_widgets.core.errors import (
+    BadConfig,
+    CannotSave,
+    InvalidStrategy,
+    NotExpressible,
+    PlanRefused,
+    UnknownTarget,
+)
 from vlmfreeze_widgets.core.plan import Plan
 from vlmfreeze_widgets.trainers import registry
 from vlmfreeze_widgets.trainers.registry import TRAINERS
@@ -244,5 +251,6 @@ def test_a_trainer_that_tears_tied_embeddings_apart_is_not_called_exact(to):
 
 
 def test_a_name_that_python_would_read_as_another_is_no_argument():
+    odd = {"x_º": 1}  # written out as an argument, Python itself would turn it into x_o
     with pytest.raises(BadConfig, match="no such argument"):
-        vf.export(vf.Strategy({"language_model": LORA}, 1e-4), published.tree("llava"), "unsloth", **{"x_º": 1})
+        vf.export(vf.Strategy({"language_model": LORA}, 1e-4), published.tree("llava"), "unsloth", **odd)
