@@ -126,3 +126,20 @@ def test_the_package_starts_no_worker_of_its_own():
     next(burst)
     assert children() == there
     burst.close()
+
+
+@pytest.mark.check("F13")
+def test_a_pipe_that_a_killed_worker_left_half_written_is_told_as_the_loss_of_the_worker():
+    # torch's own watch may come second: then the queue's connection is what breaks first.
+    iterator = data_workers.begin_pass(loader("fine"))
+    next(iterator)
+    try:
+        assert data_workers.as_lost(ConnectionResetError(104, "Connection reset by peer"), iterator) is None
+        iterator._workers[0].kill()
+        iterator._workers[0].join(5)
+        assert isinstance(
+            data_workers.as_lost(ConnectionResetError(104, "Connection reset by peer"), iterator), DataWorkerLost
+        )
+    finally:
+        data_workers.end_pass(iterator)
+    assert data_workers.as_lost(ConnectionResetError(104, "a person's own"), None) is None

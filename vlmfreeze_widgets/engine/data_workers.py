@@ -17,6 +17,8 @@ from ..core.errors import DataWorkerLost
 PATIENCE = 25.0
 """Seconds that a worker may take for one batch where the DataLoader itself sets no limit; without one it waits for ever."""
 
+_GONE = 1.0  # seconds that the system may take to tell of a process that was killed
+
 
 def begin_pass(source: Iterable[Any]) -> Iterator[Any]:
     """An iterator over a source; one with worker processes gets a time limit if it has none."""
@@ -41,7 +43,8 @@ def as_lost(error: Exception, iterator: Iterator[Any] | None) -> DataWorkerLost 
     torch raises on the main thread from a signal handler, at any place, and elsewhere from ``next``.
     """
     text = str(error)
-    if not isinstance(error, RuntimeError) or not text.startswith(("DataLoader worker", "DataLoader timed out")):
+    said = isinstance(error, RuntimeError) and text.startswith(("DataLoader worker", "DataLoader timed out"))
+    if not said and not _cut_off(error, iterator):
         return None
     if isinstance(iterator, _MultiProcessingDataLoaderIter):
         _end_at_once(iterator)
@@ -56,6 +59,16 @@ def as_lost(error: Exception, iterator: Iterator[Any] | None) -> DataWorkerLost 
         if hung
         else "Use num_workers=0, or fewer workers: most often the system ended one for want of memory.",
     )
+
+
+def _cut_off(error: Exception, iterator: Iterator[Any] | None) -> bool:
+    """Whether a pipe broke because a worker is gone: a killed one may leave half a batch behind, which torch does not catch."""
+    if not isinstance(error, ConnectionError | EOFError) or not isinstance(iterator, _MultiProcessingDataLoaderIter):
+        return False
+    workers = iterator._workers  # noqa: SLF001
+    for worker in workers:
+        worker.join(_GONE / len(workers))
+    return any(not worker.is_alive() for worker in workers)
 
 
 def _end_at_once(iterator: _MultiProcessingDataLoaderIter) -> None:
