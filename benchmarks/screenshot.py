@@ -55,6 +55,8 @@ def main() -> None:
             _end(opened)
         else:
             _begin(opened)
+        # The activations of the plan are traced beside the burst.
+        page.get_by_text("estimating").first.wait_for(state="hidden", timeout=120_000)
         page.wait_for_timeout(800)
         area = page.locator(".jp-OutputArea-output", has=page.locator(".vf-sentence")).first
         name = "workbench-ended" if args.ended else "workbench"
