@@ -6,13 +6,16 @@ The kernel's side is played in the page: every wish is recorded and, unless told
 from __future__ import annotations
 
 import base64
+import json
 import struct
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
 from vlmfreeze_widgets.widgets.assets import asset
 
+GOLDEN = Path(__file__).resolve().parents[1] / "wire"
 ORDER = ("vision_tower", "projector", "language_model", "embeddings", "head")
 CODES = {"frozen": 0, "lora": 1, "full": 2}
 
@@ -214,5 +217,6 @@ def traits(tree: Tree, *, theme: str = "light", height: int = 430, **tunings: st
         "tree_state": tree.state(),
         "plan_state": tree.plan(**(tunings or {"projector": "full", "language_model": "lora"})),
         "run_state": run_state(),
+        "handover_state": json.loads((GOLDEN / "state_handover.json").read_text(encoding="utf-8")),
         "options": {"height": height, "theme": theme},
     }

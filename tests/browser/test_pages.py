@@ -294,7 +294,7 @@ def test_live_gradient_norms_colour_the_map(page):
 def test_it_works_in_a_shadow_root_and_leaves_when_told(page):
     mount(page, "workbench", traits(Tree()), shadow=True)
     page.get_by_role("button", name="Preset").click()
-    page.get_by_role("menuitem", name="A preset").click()
+    page.get_by_role("menuitem", name="Projector alone").click()
     page.wait_for_function("() => channel.sent.some((w) => w.name === 'preset')")
     assert page.locator(".vf-map canvas").first.evaluate("(c) => c.width") > 300
     page.evaluate("() => end.abort()")

@@ -22,9 +22,9 @@ export function lossPlot(view: View, height: number): Plot {
     }
     const steps = page.rows.fixed("step");
     const marks = [
-      ...broken(page.rows.fixed("loss"), steps, false).map((step) => ({ step, what: "NaN" })),
-      ...broken(evaluated, steps, true).map((step) => ({ step, what: "eval NaN" })),
-      ...broken(kept, steps, true).map((step) => ({ step, what: "text alone NaN" })),
+      ...broken(page.rows.fixed("loss"), steps, false).map((step) => ({ step, what: "not finite" })),
+      ...broken(evaluated, steps, true).map((step) => ({ step, what: "eval not finite" })),
+      ...broken(kept, steps, true).map((step) => ({ step, what: "text alone not finite" })),
     ];
     return { lines, marks, x: page.rows.fixed("step"), y, end: Math.max(page.run?.steps ?? 0, last(page.rows.fixed("step"))) };
   });

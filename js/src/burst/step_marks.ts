@@ -4,11 +4,11 @@ import type { Palette } from "../map/palette";
 
 export interface Mark {
   step: number;
-  /** What is no number there: "NaN", "eval NaN". */
+  /** What is no number there: "not finite", "eval not finite". */
   what: string;
 }
 
-const WORDS_ROOM = 90; // CSS pixels of the words beside a line
+const WORDS_ROOM = 120; // CSS pixels of the words beside a line
 const ROW = 13;
 
 export function marks(u: uPlot, found: readonly Mark[], palette: Palette): void {
