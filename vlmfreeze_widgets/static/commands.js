@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 42a3e6754701e56762a9378509e54e539372c6d04acff963143de5b96e683c71 */
+/* vlmfreeze source-hash: 4fa76ecc547adbe6176b44026da3966b4972d5f95a4afde5ae211af90de7644f */
 var t={initialize:()=>{}},e=t;export{e as default};
