@@ -5,59 +5,17 @@ The comm is played: wishes go to the real command channel, the widget's traits a
 
 from __future__ import annotations
 
-import base64
 import re
-import time
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 import vlmfreeze_widgets as vf
 from tests.browser.lab import FLAGS, chromium
-from tests.browser.mount import mount
+from tests.browser.played import Played
 from tests.tiny import batches, tiny_llava
 
 pytestmark = pytest.mark.browser
-
-TRAITS = ("tree_state", "plan_state", "run_state", "cost_state", "options")
-
-
-def encoded(value: Any) -> Any:  # noqa: ANN401 - as a trait holds it
-    """Buffers as the harness reads them."""
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    if isinstance(value, dict):
-        return {k: encoded(v) for k, v in value.items()}
-    return [encoded(v) for v in value] if isinstance(value, list | tuple) else value
-
-
-class Played:
-    """A page on a real Workbench."""
-
-    def __init__(self, page: Page, bench: vf.Workbench, width: int = 1150) -> None:
-        self.page, self.bench = page, bench
-        self.shown: dict[str, Any] = {}
-        page.expose_function("kernel", bench.commands.answer)
-        state = {name: encoded(getattr(bench, name)) for name in TRAITS}
-        mount(page, "workbench", state, width=width)
-        page.evaluate(
-            "() => { const ask = (wish) => kernel(wish).then((reply) => channel.message(reply));"
-            "channel.silent = true; const sent = channel.send.bind(channel);"
-            "channel.send = (wish) => { sent(wish); void ask(wish); }; channel.sent.forEach(ask); }"
-        )
-
-    def until(self, script: str, seconds: float = 60) -> None:
-        """Carries traits over until something is so on the page."""
-        end = time.monotonic() + seconds
-        while not self.page.evaluate(script):
-            assert time.monotonic() < end, script
-            for name in TRAITS:
-                state = getattr(self.bench, name)
-                if state is not self.shown.get(name):
-                    self.shown[name] = state
-                    self.page.evaluate("([name, state]) => model.set(name, state)", [name, encoded(state)])
-            self.page.wait_for_timeout(10)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +29,6 @@ def browser():
 @pytest.fixture
 def played(browser):
     bench = vf.Workbench(tiny_llava(), batches(), vf.Strategy({"projector": "full"}))
-    bench.session.costs._own_process = False
     page = browser.new_page(viewport={"width": 1180, "height": 1200})
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
@@ -158,7 +115,6 @@ def test_the_map_shows_where_the_memory_of_a_step_lies(played):
 @pytest.mark.parametrize("width", [1000, 600])
 def test_nothing_of_the_card_sticks_out(browser, width):
     bench = vf.Workbench(tiny_llava(), batches(), vf.Strategy({"projector": "full"}))
-    bench.session.costs._own_process = False
     page = browser.new_page(viewport={"width": width + 30, "height": 1400})
     try:
         played = Played(page, bench, width)

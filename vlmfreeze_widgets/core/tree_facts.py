@@ -42,7 +42,9 @@ def _stored(tree: ModuleTree) -> list[str]:
     if stored is None:
         return []
     kinds = ", ".join(f"{dtype} {size(nbytes)}" for dtype, nbytes in list(stored.dtypes.items())[:3])
-    facts = [f"on disk: {size(stored.stored_bytes)} in {len(stored.files)} files ({kinds})"]
+    facts = [
+        f"on disk: {size(stored.stored_bytes)} in {len(stored.files)} file{'s' if len(stored.files) != 1 else ''} ({kinds})"
+    ]
     if stored.missing:
         facts.append(f"{len(stored.missing)} files of the index are missing, such as {stored.missing[0]}")
     elif stored.stored_params != tree.total_params:

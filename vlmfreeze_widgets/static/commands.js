@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 99bdcd108be40e671f298c93ba77b1f4fa60fc87c4ca28ab57da25a3b8580f6a */
+/* vlmfreeze source-hash: 8c60cdc3e009a9f08faaf0a17f1b9ffaada62f179018afffda2776a06773521f */
 var t={initialize:()=>{}},e=t;export{e as default};
