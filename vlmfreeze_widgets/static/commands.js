@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 4fa76ecc547adbe6176b44026da3966b4972d5f95a4afde5ae211af90de7644f */
+/* vlmfreeze source-hash: ffd4fa93b08930f7eee3054c166d23e47330772ff8a3b5d5de09c55d7cdfd322 */
 var t={initialize:()=>{}},e=t;export{e as default};
