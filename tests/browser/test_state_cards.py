@@ -142,6 +142,17 @@ def test_a_folder_is_loaded_through_the_form_after_a_dtype_that_did_not_fit(show
     assert bench.tree.dtype == "bfloat16"
 
 
+def test_the_keyboard_stays_where_resume_takes_the_place_of_pause(shown):
+    bench = vf.Workbench(tiny_llava(), batches(), {"projector": "full"}, steps=2000)
+    played = shown(bench)
+    paused(played)
+    resume = played.page.get_by_role("button", name="Resume", exact=True)
+    expect(resume).to_be_focused()
+    played.page.keyboard.press("Enter")
+    played.phase("running")
+    expect(played.page.get_by_role("button", name="Pause", exact=True)).to_be_focused()
+
+
 @pytest.mark.parametrize("width", [1000, 600])
 def test_after_memory_ran_out_run_so_starts_a_burst_with_fewer_rows(shown, width):
     model = tiny_llava()

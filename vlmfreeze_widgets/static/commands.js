@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 8c60cdc3e009a9f08faaf0a17f1b9ffaada62f179018afffda2776a06773521f */
+/* vlmfreeze source-hash: 197bcf3065233a56caabff85d60ce4faa632c9576a300a65945a64df13c681aa */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -43,6 +43,7 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     const state = page.run;
     if (!state) return;
     const { phase } = state;
+    const held = (element.getRootNode() as Document | ShadowRoot).activeElement;
     const busy = BUSY.includes(phase);
     const refusal = page.plan?.warnings.find((w) => w.severity === "refusal");
     if (!touched) steps.value = String(state.default_steps);
@@ -58,6 +59,9 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     stop.hidden = watching || !busy;
     stop.disabled = !page.alive || phase === "stopping";
     pause.disabled = resume.disabled = !page.alive;
+    // One takes the other's place: the keyboard stays there.
+    if (held === pause && !resume.hidden) resume.focus();
+    if (held === resume && !pause.hidden) pause.focus();
     progress.hidden = !busy && phase !== "loading" && state.burst === 0;
     set(progress, { "aria-valuemax": state.steps, "aria-valuenow": state.step, "data-phase": phase });
     bar.style.width = `${state.steps ? Math.min(100, (100 * state.step) / state.steps) : 0}%`;
