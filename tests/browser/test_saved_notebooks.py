@@ -17,12 +17,13 @@ from tests.browser.lab import CONNECTED, FLAGS, LabPage, chromium, running_lab
 pytestmark = pytest.mark.lab
 STATE = "application/vnd.jupyter.widget-state+json"
 VIEW = "application/vnd.jupyter.widget-view+json"
-# What nbconvert's own template asks of CDNs, and JupyterLab's own complaint that a saved widget has no kernel.
+# What nbconvert's own template asks of CDNs, and what JupyterLab and ipywidgets' manager say where there is no kernel.
 HOSTS_OWN = (
     "ERR_INTERNET_DISCONNECTED",
     "require is not defined",
     "$ is not defined",
     "widget model not found",
+    "Cannot read properties of null (reading 'kernel')",  # jupyterlab-manager asks a session that is not there
     "MathJax",
 )
 CELL = """
