@@ -10,6 +10,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -55,7 +56,7 @@ class Ledger:
     Attributes:
         total: Bytes alive now, beyond what was there before.
         peak: What was alive when ``total`` was highest since ``begin``.
-        saved_by_module: Module path -> bytes that it was the first to save, in all.
+        saved_by_module: Module path -> bytes that it was the first to save, of those whose saving still holds.
     """
 
     def __init__(self, rounding: int = 1) -> None:
@@ -64,10 +65,9 @@ class Ledger:
         self._watched: dict[int, Any] = {}
         self._given: set[int] = set()
         self._given_refs: list[Any] = []
-        self._holds: Counter[int] = Counter()
+        self._holders: dict[int, dict[int, str]] = {}
+        self._tokens = count()
         self._grads: set[int] = set()
-        self._saved_at: dict[int, str] = {}
-        self._of_loss: set[int] = set()
         self._saved = self._loss = self._gradients = 0
         self.total = 0
         self.peak = Alive()
@@ -108,8 +108,7 @@ class Ledger:
         size = self._sizes.pop(key)
         self._watched.pop(key)
         self.total -= size
-        if self._holds.pop(key, 0):
-            self._let_go(key, size)
+        self._forget_holders(key, size)
         if key in self._grads:
             self._grads.discard(key)
             self._gradients -= size
@@ -125,31 +124,37 @@ class Ledger:
         if key in self._given:
             return kept
         self.see(tensor)
-        if not self._holds[key]:
-            self._saved += self._sizes[key]
-            if not path:
-                self._of_loss.add(key)
-                self._loss += self._sizes[key]
-            self._saved_at[key] = path
-            self.saved_by_module[path] += self._sizes[key]
-        self._holds[key] += 1
-        weakref.finalize(kept, self._release, key)
+        holders = self._holders.setdefault(key, {})
+        token = next(self._tokens)
+        holders[token] = path
+        if len(holders) == 1:
+            self._credit(path, self._sizes[key])
+        weakref.finalize(kept, self._release, key, token)
         return kept
 
-    def _release(self, key: int) -> None:
-        if key not in self._holds:
+    def _release(self, key: int, token: int) -> None:
+        holders = self._holders.get(key, {})
+        if token not in holders:
             return
-        self._holds[key] -= 1
-        if not self._holds[key]:
-            del self._holds[key]
-            self._let_go(key, self._sizes[key])
+        was_first = next(iter(holders)) == token
+        path = holders.pop(token)
+        if was_first:
+            self._credit(path, -self._sizes[key])
+            # The graph that kept it first is gone (BLIP-2's pooled output, say); whoever keeps it next is credited.
+            if holders:
+                self._credit(next(iter(holders.values())), self._sizes[key])
+            else:
+                del self._holders[key]
 
-    def _let_go(self, key: int, size: int) -> None:
-        self._saved -= size
-        self.saved_by_module[self._saved_at.pop(key)] -= size
-        if key in self._of_loss:
-            self._of_loss.discard(key)
-            self._loss -= size
+    def _forget_holders(self, key: int, size: int) -> None:
+        if holders := self._holders.pop(key, None):
+            self._credit(next(iter(holders.values())), -size)
+
+    def _credit(self, path: str, size: int) -> None:
+        self._saved += size
+        self.saved_by_module[path] += size
+        if not path:
+            self._loss += size
 
     def mark_gradient(self, gradient: torch.Tensor) -> None:
         """A tensor became the ``grad`` of a parameter."""
@@ -157,5 +162,4 @@ class Ledger:
         if key in self._sizes and key not in self._grads:
             self._grads.add(key)
             self._gradients += self._sizes[key]
-            if self._holds.pop(key, 0):
-                self._let_go(key, self._sizes[key])
+            self._forget_holders(key, self._sizes[key])
