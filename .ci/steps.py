@@ -11,8 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -102,6 +104,30 @@ def pytest(marks: str, folder: str, **more: str) -> bool | str:
     return call(PYTHON, "-m", "pytest", "-m", marks, "--durations=8", folder, env=environment(**more))
 
 
+def in_two_shares() -> bool:
+    """The tests without a browser, and the notebooks, in two processes at once: the engine's take as long as all others."""
+    folders = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py")))
+    loose = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
+    engine = "tests/engine"
+    shares = ([engine], [path for path in [*folders, *loose] if path not in {engine, "tests/browser"}])
+    marks = "not browser and not lab"
+    with ExitStack() as files:
+        running = []
+        for paths in shares:
+            command = [PYTHON, "-m", "pytest", "-m", marks, "--durations=8", *paths]
+            print("$", " ".join(command[1:]), flush=True)
+            output = files.enter_context(tempfile.TemporaryFile(mode="w+"))
+            running.append(
+                (subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output, stderr=output), output)
+            )
+        passed = True
+        for process, output in running:
+            passed &= process.wait() == 0
+            output.seek(0)
+            print(output.read(), flush=True)
+    return passed
+
+
 def chromium() -> str | None:
     """The path of a Chromium, installed with apt where there is none; None when that fails."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -162,8 +188,7 @@ STEPS = (
     Step("vitest", ("all",), page_script("test", "test/**/*.test.ts")),
     Step("bundles fresh", ("all",), page_script("check", "src/**/*.ts")),
     Step("bundle", ("build",), page_script("build", "src/**/*.ts")),
-    Step("pytest", ("all",), lambda: pytest("not browser and not lab and not notebook", "tests")),
-    Step("notebooks", ("all",), lambda: pytest("notebook", "tests/notebooks")),
+    Step("pytest", ("all",), in_two_shares),
     Step("browser", ("all",), browser_tests),
     Step("checks", ("checks",), checks),
     Step("fuzz", ("fuzz",), lambda: pytest("", "tests/trainers/test_fuzz.py", VLMFREEZE_FUZZ="10000")),
