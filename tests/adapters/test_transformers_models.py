@@ -1,6 +1,8 @@
 """Models from folders and configs; a torchvision that cannot be imported is named at once, with the way out."""
 
 import importlib.util
+import threading
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -87,3 +89,62 @@ def test_without_bitsandbytes_four_bits_are_refused_with_the_way_out(tmp_path, m
     monkeypatch.setattr(transformers_weights.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(BadSource, match="pip install bitsandbytes"):
         transformers_weights.load(tmp_path, "4bit")
+
+
+def loaded_while_a_plan_is_built(folder, monkeypatch):
+    """Loads in bfloat16 while another thread is in the middle of building the same model in float32; gives both back."""
+    real, begun, go_on = transformers_models.auto_class, threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self, config):
+            self.of = real(config)
+
+        def from_config(self, config, **options):
+            before = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)  # as transformers does while it makes a model
+            begun.set()
+            go_on.wait(1)
+            torch.set_default_dtype(before)
+            return self.of.from_config(config, **options)
+
+    class Beside:
+        def __init__(self, config):
+            self.of = real(config)
+
+        def from_pretrained(self, *args, **options):
+            before = torch.get_default_dtype()
+            torch.set_default_dtype(torch.bfloat16)
+            go_on.set()
+            planning.join(0.3)  # the other thread gives back what it found
+            found = torch.get_default_dtype()
+            torch.set_default_dtype(before)
+            assert found == torch.bfloat16, "another thread changed the dtype meanwhile"
+            return self.of.from_pretrained(*args, **options)
+
+    monkeypatch.setattr(transformers_models, "auto_class", Slow)
+    monkeypatch.setattr(transformers_weights, "auto_class", Beside)
+    built = []
+    planning = threading.Thread(target=lambda: built.append(transformers_models.build_on_meta(folder).model))
+    planning.start()
+    assert begun.wait(30)
+    loaded = transformers_weights.load(folder, "bfloat16")
+    planning.join()
+    return loaded, built[0]
+
+
+def test_weights_that_are_loaded_while_a_plan_is_made_keep_their_dtype(tmp_path, monkeypatch):
+    tiny_llava().save_pretrained(tmp_path)
+    loaded, built = loaded_while_a_plan_is_built(tmp_path, monkeypatch)
+    assert {p.dtype for p in loaded.parameters()} == {torch.bfloat16}
+    assert {p.dtype for p in built.parameters()} == {torch.float32}
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_without_taking_turns_the_dtype_would_be_lost(tmp_path, monkeypatch):
+    tiny_llava().save_pretrained(tmp_path)
+    monkeypatch.setattr(transformers_models, "MAKING_LAYERS", nullcontext())
+    try:
+        with pytest.raises(BadSource, match="another thread changed the dtype"):
+            loaded_while_a_plan_is_built(tmp_path, monkeypatch)
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..core.errors import BadSource
 from ..core.source import Checkpoint
+from ..core.turns import MAKING_LAYERS
 from .timm_towers import skeletons_for_timm
 from .transformers_configs import find_config
 
@@ -56,7 +57,7 @@ def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path
     dtype = getattr(torch, found.dtype or "", None)
     floating = isinstance(dtype, torch.dtype) and dtype.is_floating_point and dtype.itemsize > 1
     try:
-        with torch.device("meta"), skeletons_for_timm():
+        with MAKING_LAYERS, torch.device("meta"), skeletons_for_timm():
             model = auto_class(found.config).from_config(
                 found.config, trust_remote_code=False, **({"dtype": dtype} if floating else {})
             )

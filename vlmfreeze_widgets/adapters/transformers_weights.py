@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..core.errors import BadSource, InvalidStrategy
+from ..core.turns import MAKING_LAYERS
 from .transformers_configs import FoundConfig, find_config
 from .transformers_models import auto_class, build_on_meta, check_torchvision
 
@@ -59,7 +60,7 @@ def load(
     if place != "cpu" or dtype == "4bit":
         options["device_map"] = "auto" if place == "auto" else {"": place}
     try:
-        with _told(on_progress):
+        with MAKING_LAYERS, _told(on_progress):
             model, info = auto_class(found.config).from_pretrained(
                 str(found.folder or source), config=found.config, trust_remote_code=False, use_safetensors=True,
                 output_loading_info=True, **options,

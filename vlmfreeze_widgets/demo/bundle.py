@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from ..adapters.transformers_models import check_torchvision
+from ..core.turns import MAKING_LAYERS
 from ..data.placeholders import image_token_id
 from ..data.preview import RowPreview, token_spans
 from ..data.rows import Place
@@ -169,7 +170,7 @@ def load_demo(folder: Path = WEIGHTS) -> Demo:
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with MAKING_LAYERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
     finally:

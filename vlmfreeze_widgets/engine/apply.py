@@ -18,6 +18,7 @@ from ..core.plan import Plan
 from ..core.ports import port
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
+from ..core.turns import MAKING_LAYERS
 from .modes import train_what_trains
 from .ownership import check_free, claim, release
 from .read import read_tree
@@ -92,14 +93,15 @@ def _float32_by_default() -> Iterator[None]:
 
     The default belongs to all threads, so it is touched only where it is not float32, and only while layers are made.
     """
-    found = torch.get_default_dtype()
-    if found != torch.float32:
-        torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
+    with MAKING_LAYERS:
+        found = torch.get_default_dtype()
         if found != torch.float32:
-            torch.set_default_dtype(found)
+            torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            if found != torch.float32:
+                torch.set_default_dtype(found)
 
 
 class AppliedModel:
