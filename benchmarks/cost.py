@@ -2,6 +2,7 @@
 
     python -m benchmarks.cost                # writes benchmarks/results/cost.json; half an hour on two cores
     python -m benchmarks.cost --parts checkpoints      # renews one part of the file
+    python -m benchmarks.cost --parts midsize --go-on  # the cells that are missing
 
 Both sides run: ``vf.estimate_cost`` on tensors without numbers, and the same step for real, measured by autograd's own hooks and by
 torch's allocator (tests/engine/real_step.py). No GPU was measured.
@@ -17,6 +18,7 @@ import platform
 import resource
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="*", default=["tiny", "midsize", "checkpoints"])
     parser.add_argument("--families", nargs="*", default=FAMILIES)
     parser.add_argument("--midsize", nargs="*", default=MIDSIZE)
+    parser.add_argument("--go-on", action="store_true", help="keep the midsize cells that the file has")
     parser.add_argument(
         "--checkpoints", nargs="*", default=None, help="of the catalogue; one per architecture by default"
     )
@@ -72,9 +75,20 @@ def main() -> None:
     if "tiny" in arguments.parts:
         known["tiny"] = [c for family in arguments.families for c in _cells(family)]
     if "midsize" in arguments.parts:
-        known["midsize"] = [c for name in arguments.midsize for c in _midsize_cells(name)]
+        there = known.get("midsize", []) if arguments.go_on else []
+        for cell in (c for name in arguments.midsize for c in _midsize_cells(name, there)):
+            known["midsize"] = [c for c in known.get("midsize", ()) if _key(c) != _key(cell)] + [cell]
+            _write(known)
     if "checkpoints" in arguments.parts:
         known["checkpoints"] = [_checkpoint(id_) for id_ in arguments.checkpoints or _one_per_architecture()]
+    written = _write(known)
+    print(json.dumps({k: v for k, v in written.items() if k.endswith(" cells")}, indent=1))
+    for c in written.get("checkpoints", ()):
+        print(c)
+
+
+def _write(known: dict[str, Any]) -> dict[str, Any]:
+    """Each midsize cell takes minutes, so the file is written after every one."""
     summaries = {f"{part} cells": _summary(known[part]) for part in ("tiny", "midsize") if part in known}
     written = {
         "machine": f"{platform.machine()}, torch {torch.__version__}, CPU",
@@ -82,9 +96,11 @@ def main() -> None:
         **{part: known[part] for part in ("checkpoints", "midsize", "tiny") if part in known},
     }
     RESULTS.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(summaries, indent=1))
-    for c in written.get("checkpoints", ()):
-        print(c)
+    return written
+
+
+def _key(cell: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(cell[k] for k in ("family", "strategy", "computed", "checkpointing"))
 
 
 def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -123,16 +139,18 @@ def refused(model: Any, strategy: str) -> bool:
     return bool(vf.resolve(vf.Strategy(STRATEGIES[strategy]), vf.read_tree(model)).refusals)
 
 
-def _midsize_cells(name: str) -> list[dict[str, Any]]:
-    found = []
+def _midsize_cells(name: str, there: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    done = {_key(c) for c in there}
     for strategy in STRATEGIES:
         for checkpointing in (False, True):
+            if (name, strategy, "float32", checkpointing) in done:
+                continue
             model, batch = midsize(name)
-            found.append(_cell(name, model, batch, strategy, "float32", "auto", checkpointing))
-            print(found[-1], flush=True)
+            cell = _cell(name, model, batch, strategy, "float32", "auto", checkpointing)
+            print(cell, flush=True)
+            yield cell
             del model
             gc.collect()
-    return found
 
 
 def midsize(name: str) -> tuple[Any, dict[str, Any]]:
