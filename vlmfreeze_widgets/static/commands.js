@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 197bcf3065233a56caabff85d60ce4faa632c9576a300a65945a64df13c681aa */
+/* vlmfreeze source-hash: 114e2cde241774f62b5bfd78684e0266593b618d8f8a060e37cefaccb4853145 */
 var t={initialize:()=>{}},e=t;export{e as default};
