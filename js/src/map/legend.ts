@@ -55,7 +55,7 @@ function tunings({ page }: View): Parts {
 }
 
 function verdicts({ page }: View): Parts {
-  if (!page.probe) return { key: "no probe", children: () => [h("span", {}, t("no probe yet: press Probe"))] };
+  if (!page.probe) return { key: "unprobed", children: () => [h("span", {}, t("no probe yet: press Probe"))] };
   return { key: "verdicts", children: () => [...verdictWords().map((words, code) => h("span", {}, h("b.vf-badge", { "data-verdict": String(code), "aria-hidden": "true" }, VERDICT_MARKS[code]), words)), h("span", {}, t("grey: not meant to train"))] };
 }
 
