@@ -1,4 +1,5 @@
 /** Numbers as people read them; the twin of `vlmfreeze_widgets/core/wording.py`. Nothing here knows what a number means. */
+import { t } from "./language/words";
 
 const SIZES: readonly [number, string][] = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]];
 
@@ -37,9 +38,9 @@ export function share(part: number, whole: number): string {
 
 /** A duration: 0.41 s, 12 s, 3 min 20 s. */
 export function seconds(value: number): string {
-  if (value < 10) return `${Number(value.toPrecision(2))} s`;
-  if (value < 60) return `${value.toFixed(0)} s`;
-  return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;
+  if (value < 10) return t("{value} s", { value: Number(value.toPrecision(2)) });
+  if (value < 60) return t("{value} s", { value: value.toFixed(0) });
+  return t("{minutes} min {seconds} s", { minutes: Math.floor(value / 60), seconds: Math.floor(value % 60) });
 }
 
 /** A measured value of any magnitude in few characters: 0.9, 12.3, 2.1e-3, NaN. */

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 197bcf3065233a56caabff85d60ce4faa632c9576a300a65945a64df13c681aa */
+/* vlmfreeze source-hash: 36d717480c92a51997ca28e517de28f2e255f168ae31e183d3441479e8bbd3b6 */
 var t={initialize:()=>{}},e=t;export{e as default};

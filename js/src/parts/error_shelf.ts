@@ -1,4 +1,5 @@
 /** Errors, under the widget where the person looks; each can be dismissed. */
+import { t } from "../language/words";
 import { h } from "./dom";
 import { errorCard } from "./error_card";
 import { icon } from "./icons";
@@ -7,7 +8,7 @@ import type { ErrorParts } from "../wire/run_state";
 
 export function errorShelf(view: View): HTMLElement {
   const { page } = view;
-  const element = h("section.vf-errors", { "aria-label": "Errors", role: "alert", hidden: true });
+  const element = h("section.vf-errors", { "aria-label": t("Errors"), role: "alert", hidden: true });
   const cards = new Map<ErrorParts, HTMLElement>();
   const draw = (): void => {
     for (const error of page.errors) if (!cards.has(error)) cards.set(error, card(error));
@@ -17,7 +18,7 @@ export function errorShelf(view: View): HTMLElement {
   };
 
   function card(error: ErrorParts): HTMLElement {
-    return errorCard(error, h("button.vf-iconbutton", { type: "button", "aria-label": "Dismiss", title: "Dismiss", onclick: () => page.dismiss(error) }, icon("close")));
+    return errorCard(error, h("button.vf-iconbutton", { type: "button", "aria-label": t("Dismiss"), title: t("Dismiss"), onclick: () => page.dismiss(error) }, icon("close")));
   }
 
   draw();

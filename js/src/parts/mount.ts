@@ -1,4 +1,5 @@
 /** What every entry does: finds the page of its widget, makes the root element, follows theme and signal, opens the channel. */
+import { t } from "../language/words";
 import type { Page } from "../model/page";
 import { openPage, pageOf } from "../model/pages";
 import type { RenderProps, Widget } from "../host";
@@ -32,7 +33,7 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
     const view = makeView(page, root, inner.signal);
     const retheme = followTheme(root, () => page.options, view.themeChanged, inner.signal);
     page.on(["options"], retheme, inner.signal);
-    append(root, ready(page) ? [banner(view), ...build(view), errorShelf(view)] : [h("p.vf-muted", {}, "Nothing to show yet."), errorShelf(view)]);
+    append(root, ready(page) ? [banner(view), ...build(view), errorShelf(view)] : [h("p.vf-muted", {}, t("Nothing to show yet.")), errorShelf(view)]);
   };
   draw();
   page.on(["tree"], draw, ending.signal);
