@@ -35,8 +35,9 @@ export function share(part: number, whole: number): string {
   return percent >= 0.001 ? `${Number(percent.toPrecision(2))} %` : "<0.001 %";
 }
 
-/** A duration: 0.41 s, 12 s, 3 min 20 s. */
+/** A duration: 3.2 ms, 0.41 s, 12 s, 3 min 20 s. */
 export function seconds(value: number): string {
+  if (value > 0 && value < 0.0995) return value < 9.95e-8 ? "<0.0001 ms" : `${Number((1000 * value).toPrecision(2))} ms`;
   if (value < 10) return `${Number(value.toPrecision(2))} s`;
   if (value < 60) return `${value.toFixed(0)} s`;
   return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;

@@ -7,7 +7,7 @@ const OUTCOMES = { kept: "Kept: the model now holds the trained values.", discar
 export function decision(view: View): HTMLElement {
   const { page } = view;
   const keep = h("button.vf-button", { type: "button", onclick: () => void page.wish("keep") }, "Keep");
-  const discard = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.wish("discard") }, "Discard (restore)");
+  const discard = h("button.vf-button.vf-primary", { type: "button", "data-act": "discard", onclick: () => void page.wish("discard") }, "Discard (restore)");
   const text = h("span.vf-muted", { role: "status" });
   const element = h("div.vf-decision", {}, keep, discard, text);
   const draw = (): void => {

@@ -9,7 +9,7 @@ export function loadForm(view: View): HTMLElement {
   const { page } = view;
   const select = (label: string): HTMLSelectElement => h("select.vf-select", { "aria-label": label, "data-lm-suppress-shortcuts": "true" });
   const [dtype, device] = [select("Load weights as"), select("Load weights on")];
-  const load = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.wish("load", { dtype: dtype.value, device: device.value }) }, "Load weights");
+  const load = h("button.vf-button.vf-primary", { type: "button", "data-act": "load", onclick: () => void page.wish("load", { dtype: dtype.value, device: device.value }) }, "Load weights");
   const element = h("div.vf-load", { role: "group", "aria-label": "Load weights" }, load, h("label.vf-stepslabel", {}, "dtype", dtype), h("label.vf-stepslabel", {}, "device", device));
   let last = "";
   const draw = (): void => {

@@ -16,7 +16,7 @@ export function memoryAdvice(view: View): HTMLElement {
     fill(
       element,
       icon("warning"),
-      h("div", {}, h("b", {}, "Memory ran out."), ` Just seen to run: ${how}.${same}`),
+      h("div", {}, h("b", {}, "Memory ran out."), ` Just seen to run: ${how}.${same}`, run?.error?.found ? h("p.vf-muted", {}, run.error.found) : null),
       h("button.vf-button.vf-primary", { type: "button", disabled: !page.alive || !run?.can_run, title: `Runs again with ${how}`, onclick: () => void page.wish("run_smaller") }, "Run so"),
     );
   };

@@ -49,9 +49,10 @@ export function costBar(amounts: Amounts): HTMLElement {
 }
 
 export function costKey({ parts, total, limit, pending }: Amounts, over: boolean, upper: number | null = null): HTMLElement {
+  const largest = Math.max(total, upper ?? 0); // both ends of a range in the unit of the larger
   const least = pending ? "at least " : "";
-  const most = upper === null ? "" : ` to ${bare(upper, total)}`;
-  const sum = limit === null ? `${least}${bare(total, total)}${most} ${unit(total)[1]}` : `${least}${bare(total, limit)}${most && ` to ${bare(upper ?? 0, limit)}`} of ${amount(limit, limit)}`;
+  const most = upper === null ? "" : ` to ${bare(upper, largest)}`;
+  const sum = limit === null ? `${least}${bare(total, largest)}${most} ${unit(largest)[1]}` : `${least}${bare(total, limit)}${most && ` to ${bare(upper ?? 0, limit)}`} of ${amount(limit, limit)}`;
   return h(
     "div.vf-key",
     {},
