@@ -178,15 +178,9 @@ class Bursting(Phases):
             self.proved = Proved(self._status.burst, result.proof)
         with self._lock:
             self.result = result
-            early = (
-                f"Ended after {result.history.taken} of {burst.settings.steps} steps: {result.stopped_early}"
-                + ("." if not result.stopped_early.endswith(".") else "")
-                if result.stopped_early
-                else None
-            )
-            taken = result.history.taken
+            taken, problem = result.history.taken, result.problem
             self._over(burst, result)
-            problem = result.problem
+            early = ended_early(taken, burst.settings.steps, result.stopped_early, problem)
             self._set(
                 phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
                 message=early, verdict_after=taken, eta_seconds=None,
@@ -236,6 +230,13 @@ class Bursting(Phases):
             if self.proved is not None:
                 self.proved = replace(self.proved, restored=result.check_restored())
         self._set(phase="idle", outcome=outcome)
+
+
+def ended_early(taken: int, steps: int, why: str | None, problem: BaseException | None) -> str | None:
+    """The sentence on a burst that ended before its time; the problem, if there is one, is told beside it."""
+    if not why:
+        return None
+    return f"Ended after {taken} of {steps} steps" + (f": {why.rstrip('.')}." if problem is None else ".")
 
 
 def not_now(why: str) -> WrongPhase:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 36d717480c92a51997ca28e517de28f2e255f168ae31e183d3441479e8bbd3b6 */
+/* vlmfreeze source-hash: 19be1bb44e858972cc03f02d06cd58fca4356581157b645ea1c83743ae7cba7f */
 var t={initialize:()=>{}},e=t;export{e as default};

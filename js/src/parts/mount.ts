@@ -5,7 +5,6 @@ import { openPage, pageOf } from "../model/pages";
 import type { RenderProps, Widget } from "../host";
 import { banner } from "./banner";
 import { append, h, type Child } from "./dom";
-import { errorShelf } from "./error_shelf";
 import { followTheme } from "./theme";
 import { makeView, type View } from "./view";
 
@@ -33,7 +32,8 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
     const view = makeView(page, root, inner.signal);
     const retheme = followTheme(root, () => page.options, view.themeChanged, inner.signal);
     page.on(["options"], retheme, inner.signal);
-    append(root, ready(page) ? [banner(view), ...build(view), errorShelf(view)] : [h("p.vf-muted", {}, t("Nothing to show yet.")), errorShelf(view)]);
+    append(root, ready(page) ? [banner(view), ...build(view)] : [h("p.vf-muted", {}, t("Nothing to show yet."))]);
+    if (!view.shelf.parentNode) root.append(view.shelf);
   };
   draw();
   page.on(["tree"], draw, ending.signal);

@@ -2,11 +2,14 @@
 import type { Page } from "../model/page";
 import { readPalette, type Palette } from "../map/palette";
 import { h } from "./dom";
+import { errorShelf } from "./error_shelf";
 
 export interface View {
   page: Page;
   root: HTMLElement;
   signal: AbortSignal;
+  /** Errors; the widget puts them where the person looks, else they are at its end. */
+  shelf: HTMLElement;
   /** Says something politely to a screen reader. */
   announce: (text: string) => void;
   /** The colours of the present theme. */
@@ -56,6 +59,7 @@ export function makeView(page: Page, root: HTMLElement, signal: AbortSignal): Vi
     page,
     root,
     signal,
+    shelf: errorShelf(page, signal),
     announce: (text) => (region.textContent = text),
     palette: () => palette ?? read(),
     onTheme: (callback) => callbacks.push(callback),
