@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 36d717480c92a51997ca28e517de28f2e255f168ae31e183d3441479e8bbd3b6 */
+/* vlmfreeze source-hash: 1cf961d3ed8fb95243d22f466f5b341cabb21dd5603833729e87d20c24d40fa1 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -1,5 +1,6 @@
 /** What the parts of one view share: the page's state, the root element, how to speak to a screen reader, when it all ends. */
 import type { Page } from "../model/page";
+import type { MapState } from "../map/map_state";
 import { readPalette, type Palette } from "../map/palette";
 import { h } from "./dom";
 
@@ -13,6 +14,8 @@ export interface View {
   palette: () => Palette;
   /** Calls back when the theme has changed. */
   onTheme: (callback: () => void) => void;
+  /** Where this view was left when it was drawn before. */
+  left: { map?: MapState };
 }
 
 let nextId = 1;
@@ -24,7 +27,7 @@ export function uniqueId(name: string): string {
   return `vf-${name}-${nextId++}`;
 }
 
-export function makeView(page: Page, root: HTMLElement, signal: AbortSignal): View & { themeChanged: () => void } {
+export function makeView(page: Page, root: HTMLElement, signal: AbortSignal, left: View["left"] = {}): View & { themeChanged: () => void } {
   const region = h("div.vf-sr", { "aria-live": "polite", role: "status" });
   root.append(region);
   const callbacks: (() => void)[] = [];
@@ -56,6 +59,7 @@ export function makeView(page: Page, root: HTMLElement, signal: AbortSignal): Vi
     page,
     root,
     signal,
+    left,
     announce: (text) => (region.textContent = text),
     palette: () => palette ?? read(),
     onTheme: (callback) => callbacks.push(callback),
