@@ -35,6 +35,7 @@ function options() {
     target: "es2022",
     minify: true,
     legalComments: "none",
+    charset: "utf8",
     banner: { js: banner, css: banner },
     logLevel: "warning",
   };

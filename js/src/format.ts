@@ -1,4 +1,5 @@
 /** Numbers as people read them; the twin of `vlmfreeze_widgets/core/wording.py`. Nothing here knows what a number means. */
+import { t } from "./language/words";
 
 const SIZES: readonly [number, string][] = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]];
 
@@ -37,10 +38,10 @@ export function share(part: number, whole: number): string {
 
 /** A duration: 3.2 ms, 0.41 s, 12 s, 3 min 20 s. */
 export function seconds(value: number): string {
-  if (value > 0 && value < 0.0995) return value < 9.95e-8 ? "<0.0001 ms" : `${Number((1000 * value).toPrecision(2))} ms`;
-  if (value < 10) return `${Number(value.toPrecision(2))} s`;
-  if (value < 60) return `${value.toFixed(0)} s`;
-  return `${Math.floor(value / 60)} min ${Math.floor(value % 60)} s`;
+  if (value > 0 && value < 0.0995) return value < 9.95e-8 ? t("{value} ms", { value: "<0.0001" }) : t("{value} ms", { value: Number((1000 * value).toPrecision(2)) });
+  if (value < 10) return t("{value} s", { value: Number(value.toPrecision(2)) });
+  if (value < 60) return t("{value} s", { value: value.toFixed(0) });
+  return t("{minutes} min {seconds} s", { minutes: Math.floor(value / 60), seconds: Math.floor(value % 60) });
 }
 
 /** A measured value of any magnitude in few characters: 0.9, 12.3, 2.1e-3, NaN. */

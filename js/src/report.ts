@@ -2,6 +2,7 @@
  * The report of a run: the map and the curves on a page of its own, without a kernel. All state lies in the page as JSON; the
  * rest of the report is plain markup (the Python package's `report`).
  */
+import { t } from "./language/words";
 import { answersCard } from "./burst/answers_card";
 import { lossPlot } from "./burst/loss_plot";
 import { normPlot } from "./burst/norm_plot";
@@ -21,7 +22,7 @@ const page = widget("report", (state) => state.display !== null, (view) => {
 
 function curves(view: View): HTMLElement {
   const plots = h("div.vf-plots", {}, lossPlot(view, PLOT_HEIGHT).element, normPlot(view, PLOT_HEIGHT, null).element);
-  const element = h("section.vf-card.vf-burst", { "aria-label": "Curves" }, plots, answersCard(view));
+  const element = h("section.vf-card.vf-burst", { "aria-label": t("Curves") }, plots, answersCard(view));
   element.hidden = !view.page.run?.burst;
   return element;
 }

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: f45097fb8b8e2f8aeb4c928ff6c871a013198a6e86889fe64a201ae6ce932f2e */
+/* vlmfreeze source-hash: 19be1bb44e858972cc03f02d06cd58fca4356581157b645ea1c83743ae7cba7f */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -1,4 +1,5 @@
 /** The model's answers to a few questions: before, now, and as they should be. */
+import { t } from "../language/words";
 import { fill, h } from "../parts/dom";
 import { picture } from "../parts/picture";
 import type { View } from "../parts/view";
@@ -7,7 +8,7 @@ export function answersCard(view: View): HTMLElement {
   const { page } = view;
   const note = h("span.vf-muted");
   const rows = h("div.vf-questions");
-  const element = h("section.vf-answers", { "aria-label": "Answers" }, h("h3", {}, h("b", {}, "answers"), " ", note), rows);
+  const element = h("section.vf-answers", { "aria-label": t("Answers") }, h("h3", {}, h("b", {}, t("answers")), " ", note), rows);
   let asked: unknown = null;
   let cells: { before: HTMLElement; now: HTMLElement }[] = [];
   const draw = (): void => {
@@ -20,7 +21,7 @@ export function answersCard(view: View): HTMLElement {
       cells = data.questions.map(() => ({ before: h("dd"), now: h("dd") }));
       fill(rows, ...data.questions.map((q, i) => question(q, cells[i] as { before: HTMLElement; now: HTMLElement })));
     }
-    note.textContent = answers.step ? `at step ${answers.step}` : "before the first step";
+    note.textContent = answers.step ? t("at step {step}", { step: answers.step }) : t("before the first step");
     cells.forEach((cell, i) => {
       cell.before.textContent = answers.before[i] ?? "";
       cell.now.textContent = answers.now[i] ?? "";
@@ -31,7 +32,7 @@ export function answersCard(view: View): HTMLElement {
 
   function question(q: { prompt: string; target: string; picture: Uint8Array }, cell: { before: HTMLElement; now: HTMLElement }): HTMLElement {
     const term = (words: string, value: HTMLElement | string): HTMLElement[] => [h("dt", {}, words), typeof value === "string" ? h("dd", {}, value) : value];
-    return h("div.vf-question", {}, picture(q.picture, q.prompt || "picture", view.signal), h("dl", {}, ...(q.prompt ? term("prompt", q.prompt) : []), ...term("before", cell.before), ...term("now", cell.now), ...(q.target ? term("wanted", q.target) : [])));
+    return h("div.vf-question", {}, picture(q.picture, q.prompt || t("picture"), view.signal), h("dl", {}, ...(q.prompt ? term(t("prompt"), q.prompt) : []), ...term(t("before"), cell.before), ...term(t("now"), cell.now), ...(q.target ? term(t("wanted"), q.target) : [])));
   }
 
   draw();

@@ -1,4 +1,5 @@
 /** The burst: buttons and progress, plots, verdicts, and the decision at the end. */
+import { t } from "../language/words";
 import type { MapState } from "../map/map_state";
 import { h } from "../parts/dom";
 import type { View } from "../parts/view";
@@ -27,7 +28,7 @@ export function burstCard(view: View, { height, map, watching }: BurstOptions): 
   const plots = h("div.vf-plots", {}, lossPlot(view, height).element, normPlot(view, height, map).element, verdicts(view));
   const answers = answersCard(view);
   const rates = ratesLine(view);
-  const element = h("section.vf-card.vf-burst", { "aria-label": "Burst" }, runBar(view, watching), watching ? null : memoryAdvice(view), watching ? null : view.shelf, plots, rates, answers, proofLine(view), watching ? null : decision(view));
+  const element = h("section.vf-card.vf-burst", { "aria-label": t("Burst") }, runBar(view, watching), watching ? null : memoryAdvice(view), watching ? null : view.shelf, plots, rates, answers, proofLine(view), watching ? null : decision(view));
   // After the last step the first that comes is what can do no harm.
   const next = (): HTMLElement[] => ["pause", "resume", "stop", "save", "discard", "run", "load", "probe"].flatMap((act) => [...element.querySelectorAll<HTMLElement>(`[data-act="${act}"]`)]);
   const settle = keepFocus(view.root, [element], next, view.signal);

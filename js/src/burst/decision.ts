@@ -1,13 +1,14 @@
 /** After a burst: keep what was trained, or put the model back. Putting back is the safe choice and the one that is offered first. */
+import { t } from "../language/words";
 import { h, say } from "../parts/dom";
 import type { View } from "../parts/view";
 
-const OUTCOMES = { kept: "Kept: the model now holds the trained values.", discarded: "Discarded: the model is bit-identical to before." };
+const OUTCOMES = { kept: () => t("Kept: the model now holds the trained values."), discarded: () => t("Discarded: the model is bit-identical to before.") };
 
 export function decision(view: View): HTMLElement {
   const { page } = view;
-  const keep = h("button.vf-button", { type: "button", onclick: () => void page.wish("keep") }, "Keep");
-  const discard = h("button.vf-button.vf-primary", { type: "button", "data-act": "discard", onclick: () => void page.wish("discard") }, "Discard (restore)");
+  const keep = h("button.vf-button", { type: "button", onclick: () => void page.wish("keep") }, t("Keep"));
+  const discard = h("button.vf-button.vf-primary", { type: "button", "data-act": "discard", onclick: () => void page.wish("discard") }, t("Discard (restore)"));
   const text = h("span.vf-muted", { role: "status" });
   const element = h("div.vf-decision", {}, keep, discard, text);
   const draw = (): void => {
@@ -15,7 +16,7 @@ export function decision(view: View): HTMLElement {
     const deciding = run?.phase === "deciding";
     keep.hidden = discard.hidden = !deciding && run?.phase !== "restoring";
     keep.disabled = discard.disabled = !deciding || !page.alive;
-    say(text, deciding ? "after Discard the model will be bit-identical to before" : run?.outcome && run.phase !== "running" ? OUTCOMES[run.outcome] : "");
+    say(text, deciding ? t("after Discard the model will be bit-identical to before") : run?.outcome && run.phase !== "running" ? OUTCOMES[run.outcome]() : "");
     element.hidden = !deciding && !text.textContent;
   };
   draw();

@@ -3,6 +3,7 @@
  * selects the tile, and the tile's card leads back to the row.
  */
 import { measure, rate } from "../format";
+import { t } from "../language/words";
 import type { MapState } from "../map/map_state";
 import { normOf } from "../map/tile_style";
 import { fill, h } from "../parts/dom";
@@ -12,21 +13,25 @@ import type { Item } from "../tree/display_tree";
 import type { LinkCount, ProbeState } from "../wire/probe_state";
 import { LinkCounts, type Links } from "./link_counts";
 
-const HEADS = ["component", "wanted", "selected", "in optimizer", "gradient", "moved", "lr", "if open"];
+const heads = (): string[] => [t("component"), t("wanted"), t("selected"), t("in optimizer"), t("gradient"), t("moved"), "lr", t("if open")];
+const INTENTS: Record<string, () => string> = { frozen: () => t("frozen"), lora: () => "LoRA", full: () => t("full") };
 const ROWS_AT_ONCE = 60;
+
+/** What was wanted of a component: "full", or "full/LoRA" where its parts differ. */
+const intent = (words: string): string => words.split("/").map((word) => INTENTS[word]?.() ?? word).join("/");
 
 export function linkTable(view: View, state: MapState, probe: ProbeState, signal: AbortSignal): HTMLElement {
   const asked = probe.open.length > 0;
   const counts = new LinkCounts(state.display.tree, probe.modules);
   const open = new Set<number>();
   const body = h("tbody");
-  const heads = asked ? HEADS : HEADS.slice(0, -1);
+  const names = heads().slice(0, asked ? undefined : -1);
 
   const draw = (): void => {
     fill(body);
     for (const count of probe.components) {
       const item = state.display.component(count.name);
-      body.append(row(item ?? null, count.label, 0, count, [h("td", {}, count.tensors ? count.intent.replace("lora", "LoRA") : "frozen"), count.tensors ? h("td", {}, count.rates.map(rate).join(", ")) : h("td.vf-muted", {}, "–")], count.open_norm));
+      body.append(row(item ?? null, count.label, 0, count, [h("td", {}, count.tensors ? intent(count.intent) : t("frozen")), count.tensors ? h("td", {}, count.rates.map(rate).join(", ")) : h("td.vf-muted", {}, "–")], count.open_norm));
       if (item && open.has(item.id)) below(item.id, 1);
     }
   };
@@ -45,20 +50,20 @@ export function linkTable(view: View, state: MapState, probe: ProbeState, signal
       body.append(row(child, child.label, level, counts.of(state.display, child.id), [h("td"), h("td")], normOf(state.display, probe.open, child.id)));
       if (open.has(child.id)) below(child.id, level + 1);
     }
-    if (children.length > ROWS_AT_ONCE) body.append(h("tr", {}, h("td.vf-muted", { colspan: heads.length }, `and ${children.length - ROWS_AT_ONCE} more: fold repeated layers on the map`)));
+    if (children.length > ROWS_AT_ONCE) body.append(h("tr", {}, h("td.vf-muted", { colspan: names.length }, t("and {count} more: fold repeated layers on the map", { count: children.length - ROWS_AT_ONCE }))));
   }
 
   function row(item: Item | null, label: string, level: number, links: Links | LinkCount, [wanted, rates]: [HTMLElement, HTMLElement], norm: number | null): HTMLElement {
     const children = item && links.tensors ? inside(item.id).length : 0;
     const isOpen = !!item && open.has(item.id);
-    const twisty = h("button.vf-iconbutton.vf-twist", { type: "button", hidden: !children, "aria-expanded": String(isOpen), "aria-label": `Modules of ${label}`, onclick: () => item && turn(item.id) }, icon(isOpen ? "down" : "right"));
-    const name = item ? h("button.vf-link", { type: "button", title: "Show on the map", onclick: () => show(item.id) }, label) : label;
+    const twisty = h("button.vf-iconbutton.vf-twist", { type: "button", hidden: !children, "aria-expanded": String(isOpen), "aria-label": t("Modules of {name}", { name: label }), onclick: () => item && turn(item.id) }, icon(isOpen ? "down" : "right"));
+    const name = item ? h("button.vf-link", { type: "button", title: t("Show on the map"), onclick: () => show(item.id) }, label) : label;
     const head = h("th", { scope: "row" }, h("span.vf-linkname", {}, twisty, name));
     head.style.setProperty("--level", String(level));
     const cells = links.tensors
       ? [of(links.selected, links.tensors), of(links.in_optimizer, links.tensors), of(links.gradient, links.tensors), of(links.moved, links.measured)]
       : Array.from({ length: 4 }, () => h("td.vf-muted", {}, "–"));
-    const last = asked ? [h("td", {}, norm === null || Number.isNaN(norm) ? "none" : measure(norm))] : [];
+    const last = asked ? [h("td", {}, norm === null || Number.isNaN(norm) ? t("none") : measure(norm))] : [];
     return h("tr", { "data-item": item?.id ?? "", "data-level": level, "aria-current": item && state.selected.has(item.id) ? "true" : null }, head, wanted, ...cells, rates, ...last);
   }
 
@@ -95,9 +100,9 @@ export function linkTable(view: View, state: MapState, probe: ProbeState, signal
   draw();
   state.on(["fold", "selection"], draw, signal);
   state.on(["reveal"], reveal, signal);
-  return h("div.vf-scroll", {}, h("table.vf-links", {}, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), body));
+  return h("div.vf-scroll", {}, h("table.vf-links", {}, h("thead", {}, h("tr", {}, ...names.map((head) => h("th", { scope: "col" }, head)))), body));
 }
 
 function of(n: number | null, all: number): HTMLElement {
-  return h("td", { "data-status": n === null || !all ? "" : n === all ? "ok" : n === 0 ? "failure" : "warning" }, n === null || !all ? "–" : `${n} of ${all}`);
+  return h("td", { "data-status": n === null || !all ? "" : n === all ? "ok" : n === 0 ? "failure" : "warning" }, n === null || !all ? "–" : t("{n} of {all}", { n, all }));
 }

@@ -1,4 +1,5 @@
 /** After memory ran out: what was seen to run instead, and one click that runs so. */
+import { t, tn } from "../language/words";
 import { fill, h } from "../parts/dom";
 import { icon } from "../parts/icons";
 import type { View } from "../parts/view";
@@ -11,13 +12,14 @@ export function memoryAdvice(view: View): HTMLElement {
     element.hidden = !advice || !run || !["failed", "idle", "deciding"].includes(run.phase);
     if (element.hidden || !advice) return;
     const { rows, accumulation, before, checkpointing } = advice;
-    const how = `${rows} row${rows === 1 ? "" : "s"} per micro-batch${before ? ` instead of ${before}` : ""}, accumulation ${accumulation}${checkpointing ? ", activations recomputed" : ""}`;
-    const same = before && (rows * accumulation) % before === 0 ? " It is the same step." : "";
+    const batch = before ? tn(rows, "{n} row per micro-batch instead of {before}", "{n} rows per micro-batch instead of {before}", { before }) : tn(rows, "{n} row per micro-batch", "{n} rows per micro-batch");
+    const how = [batch, t("accumulation {count}", { count: accumulation }), checkpointing ? t("activations recomputed") : ""].filter(Boolean).join(t(", "));
+    const same = before && (rows * accumulation) % before === 0 ? ` ${t("It is the same step.")}` : "";
     fill(
       element,
       icon("warning"),
-      h("div", {}, h("b", {}, "Memory ran out."), ` Just seen to run: ${how}.${same}`, run?.error?.found ? h("p.vf-muted", {}, run.error.found) : null),
-      h("button.vf-button.vf-primary", { type: "button", disabled: !page.alive || !run?.can_run, title: `Runs again with ${how}`, onclick: () => void page.wish("run_smaller") }, "Run so"),
+      h("div", {}, h("b", {}, t("Memory ran out.")), ` ${t("Just seen to run: {how}.", { how })}${same}`, run?.error?.found ? h("p.vf-muted", {}, run.error.found) : null),
+      h("button.vf-button.vf-primary", { type: "button", disabled: !page.alive || !run?.can_run, title: t("Runs again with {how}", { how }), onclick: () => void page.wish("run_smaller") }, t("Run so")),
     );
   };
   draw();

@@ -1,5 +1,6 @@
 /** The gradient norm of each component over the steps, before clipping, on a log axis; and of one module when one is selected. */
 import { measure } from "../format";
+import { t } from "../language/words";
 import type { MapState } from "../map/map_state";
 import type { View } from "../parts/view";
 import { FIXED } from "../model/rows";
@@ -11,7 +12,7 @@ import { Plot, type Line } from "./plot";
 export function normPlot(view: View, height: number, state: MapState | null): Plot {
   const { page } = view;
   const drill = state && new Drill(view, state, () => plot.request());
-  const plot: Plot = new Plot(view, { title: "gradient norm", note: "per component, log, before clipping", log: true, height, labels: true, form: measure }, () => {
+  const plot: Plot = new Plot(view, { title: t("gradient norm"), note: t("per component, log, before clipping"), log: true, height, labels: true, form: measure }, () => {
     const palette = view.palette();
     const names = page.run?.columns.grad_norm ?? [];
     const first = FIXED.length + (page.run?.columns.lr.length ?? 0);

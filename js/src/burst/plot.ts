@@ -3,6 +3,7 @@
  * What it shows is said by `loss_plot.ts` and `norm_plot.ts`.
  */
 import uPlot from "uplot";
+import { t } from "../language/words";
 import { frame, onWidth } from "../parts/frame";
 import { fill, h, say, set } from "../parts/dom";
 import type { View } from "../parts/view";
@@ -95,7 +96,7 @@ export class Plot {
       const last = Array.from(data.y[i] ?? []).findLast((v) => Number.isFinite(v));
       return last === undefined ? line.label : `${line.label} ${this.options.form(last)}`;
     });
-    set(this.element, { "aria-label": `${this.options.title}, ${data.x.length} steps: ${ends.join(", ")}${data.marks?.length ? `; ${data.marks.map(({ step, what }) => `${what} at step ${step}`).join(", ")}` : ""}`, "data-points": data.x.length });
+    set(this.element, { "aria-label": [t("{title}, {count} steps: {ends}", { title: this.options.title, count: data.x.length, ends: ends.join(", ") }), ...(data.marks?.length ? [data.marks.map(({ step, what }) => t("{what} at step {step}", { what, step })).join(", ")] : [])].join("; "), "data-points": data.x.length });
   }
 
   #options(width: number): uPlot.Options {
@@ -133,7 +134,7 @@ export class Plot {
       const value = u.data[i + 1]?.[at];
       return typeof value === "number" ? [`${line.label} ${this.options.form(value)}`] : [];
     });
-    say(this.#values, [`step ${u.data[0][at] ?? 0}`, ...found].join(" · "));
+    say(this.#values, [t("step {step}", { step: u.data[0][at] ?? 0 }), ...found].join(" · "));
   }
 }
 

@@ -1,4 +1,5 @@
 /** The burst's buttons and progress: Run with a number of steps; Pause, Resume and Stop while it runs. */
+import { t } from "../language/words";
 import { h, say, set } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
@@ -14,17 +15,17 @@ export function runBar(view: View, watching: boolean): HTMLElement {
   const { page } = view;
   let touched = false;
   const button = (name: WishName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", "data-act": name, onclick: () => void page.wish(name) }, icon(glyph, glyph !== "pause"), text);
-  const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": "Number of steps", "data-lm-suppress-shortcuts": "true", oninput: () => ((touched = true), draw()), onkeydown: (event) => {
+  const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": t("Number of steps"), "data-lm-suppress-shortcuts": "true", oninput: () => ((touched = true), draw()), onkeydown: (event) => {
     event.stopPropagation();
     if (event.key === "Enter") go();
   } });
-  const run = h("button.vf-button.vf-primary", { type: "button", "data-act": "run", onclick: () => go() }, icon("run", true), "Run");
-  const probe = h("button.vf-button", { type: "button", "data-act": "probe", title: "Takes 3 steps, shows which parts really train, and puts the model back", onclick: () => void page.wish("probe", { open: false }) }, "Probe");
+  const run = h("button.vf-button.vf-primary", { type: "button", "data-act": "run", onclick: () => go() }, icon("run", true), t("Run"));
+  const probe = h("button.vf-button", { type: "button", "data-act": "probe", title: t("Takes 3 steps, shows which parts really train, and puts the model back"), onclick: () => void page.wish("probe", { open: false }) }, t("Probe"));
   const load = watching ? null : loadForm(view);
-  const stepsLabel = h("label.vf-stepslabel", {}, steps, "steps");
-  const [pause, resume, stop] = [button("pause", "pause", "Pause"), button("resume", "run", "Resume"), button("stop", "stop", "Stop")];
+  const stepsLabel = h("label.vf-stepslabel", {}, steps, t("steps"));
+  const [pause, resume, stop] = [button("pause", "pause", t("Pause")), button("resume", "run", t("Resume")), button("stop", "stop", t("Stop"))];
   const bar = h("span");
-  const progress = h("div.vf-progress", { role: "progressbar", "aria-label": "Burst", "aria-valuemin": "0" }, bar);
+  const progress = h("div.vf-progress", { role: "progressbar", "aria-label": t("Burst"), "aria-valuemin": "0" }, bar);
   const line = h("span.vf-status");
   const note = h("p.vf-note");
   const kept = watching ? null : saving(view);
@@ -63,11 +64,11 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     bar.style.width = `${state.steps ? Math.min(100, (100 * state.step) / state.steps) : 0}%`;
     say(line, statusLine(state));
     const why = state.can_load ? "" : startable && !state.can_run ? (state.why_not ?? refusal?.message ?? "") : startable && refusal ? refusal.message : "";
-    const slow = busy && page.subshell === null && page.alive && !watching ? "Stop acts when the running cell ends." : "";
+    const slow = busy && page.subshell === null && page.alive && !watching ? t("Stop acts when the running cell ends.") : "";
     say(note, [why, slow, state.message ?? ""].filter(Boolean).join(" "));
     note.hidden = !note.textContent;
     run.classList.toggle("vf-primary", phase !== "deciding");
-    run.title = why || (phase === "deciding" ? "Discards this result and runs again" : "");
+    run.title = why || (phase === "deciding" ? t("Discards this result and runs again") : "");
   }
   draw();
   page.on(["run", "plan", "connection"], draw, view.signal);

@@ -1,5 +1,6 @@
 /** A line down through the plot at each step whose value is not finite, with the word for it: a gap alone is easily missed. */
 import type uPlot from "uplot";
+import { t } from "../language/words";
 import type { Palette } from "../map/palette";
 
 export interface Mark {
@@ -32,7 +33,7 @@ export function marks(u: uPlot, found: readonly Mark[], palette: Palette): void 
     // Words of neighbours stand under each other; of many in a row the first three speak for all.
     row = x < free ? row + 1 : 0;
     free = Math.max(free, x + WORDS_ROOM * devicePixelRatio);
-    if (row < 3) ctx.fillText(`${what} at step ${step}`, x + (left ? -4 : 4) * devicePixelRatio, bbox.top + row * ROW * devicePixelRatio);
+    if (row < 3) ctx.fillText(t("{what} at step {step}", { what, step }), x + (left ? -4 : 4) * devicePixelRatio, bbox.top + row * ROW * devicePixelRatio);
     ctx.restore();
   }
 }

@@ -1,5 +1,6 @@
 /** One component in the controls: letter, name, count, tuning, and the line of its rates, rank and depth below. */
 import { count, rate } from "../format";
+import { t, tn } from "../language/words";
 import { badge } from "../map/legend";
 import type { MapState } from "../map/map_state";
 import { h, say } from "../parts/dom";
@@ -20,17 +21,17 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const head = h("span.vf-row-badge");
   const title = h("button.vf-link.vf-name", { type: "button", onclick: () => item && choose(item.id) });
   const amount = h("span.vf-amount");
-  const mixed = h("span.vf-mixed", { hidden: true }, "mixed");
-  const tuning = segmented(`Tuning of ${name}`, (value) => void page.wish("set_tuning", { targets: [name], tuning: value }));
-  const lr = inlineNumber("learning rate", parseRate, (value) => void page.wish("set_lr", { target: name, lr: value }));
-  const rank = inlineNumber("rank", parseWhole(1, 4096), (value) => void page.wish("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }));
+  const mixed = h("span.vf-mixed", { hidden: true }, t("mixed"));
+  const tuning = segmented(t("Tuning of {name}", { name }), (value) => void page.wish("set_tuning", { targets: [name], tuning: value }));
+  const lr = inlineNumber(t("learning rate"), parseRate, (value) => void page.wish("set_lr", { target: name, lr: value }));
+  const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.wish("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }));
   const alpha = inlineNumber("alpha", parsePositive, (value) => void page.wish("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }));
-  const last = inlineNumber("number of last blocks that train", (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.wish("set_blocks", { component: name, last: value }));
+  const last = inlineNumber(t("number of last blocks that train"), (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.wish("set_blocks", { component: name, last: value }));
   const lrLine = h("span", {}, "lr ", lr.element);
   const targets = h("span");
   const loraLine = h("span", {}, "r ", rank.element, " · α ", alpha.element, targets);
   const blocks = h("span");
-  const blockLine = h("span", {}, "last ", last.element, blocks);
+  const blockLine = h("span", {}, t("last "), last.element, blocks);
   const line = h("div.vf-row-line", {}, lrLine, h("span.vf-space"), loraLine, blockLine);
   const element = h("div.vf-row", {}, h("div.vf-row-main", {}, head, title, amount, h("span.vf-space"), mixed, tuning.element), line);
 
@@ -54,8 +55,8 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       if (row.tuning !== before?.tuning) head.replaceChildren(badge(ROW_TUNINGS.indexOf(row.tuning)));
       say(title, row.label);
       say(amount, count(row.params));
-      title.title = `${row.label}: ${count(row.trainable_params)} of ${count(row.params)} train. Click selects it on the map.`;
-      tuning.element.setAttribute("aria-label", `Tuning of ${row.label}`);
+      title.title = t("{name}: {some} of {all} train. Click selects it on the map.", { name: row.label, some: count(row.trainable_params), all: count(row.params) });
+      tuning.element.setAttribute("aria-label", t("Tuning of {name}", { name: row.label }));
       mixed.hidden = row.tuning !== "mixed";
       tuning.show(row.tuning, enabled);
       const trains = row.tuning !== "frozen";
@@ -68,8 +69,8 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       show(rank, row.rank === null ? null : String(row.rank), enabled);
       show(alpha, row.alpha === null ? null : String(row.alpha), enabled);
       show(last, row.blocks ? String(row.blocks.last) : null, enabled);
-      say(targets, row.targets ? ` · ${row.targets} target${row.targets === 1 ? "" : "s"}${row.blocks ? " · " : ""}` : "");
-      say(blocks, row.blocks ? ` of ${row.blocks.count} blocks` : "");
+      say(targets, row.targets ? ` · ${tn(row.targets, "{n} target", "{n} targets")}${row.blocks ? " · " : ""}` : "");
+      say(blocks, row.blocks ? t(" of {count} blocks", { count: row.blocks.count }) : "");
       element.dataset.trains = String(trains);
     },
   };

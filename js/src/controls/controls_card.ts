@@ -1,11 +1,12 @@
 /** The card of the components: one row each, in the order of the plan; rows are kept while the plan changes, so focus stays. */
+import { t } from "../language/words";
 import type { MapState } from "../map/map_state";
 import { h } from "../parts/dom";
 import type { View } from "../parts/view";
 import { componentRow, type ComponentRow } from "./component_row";
 
 export function controlsCard(view: View, state: MapState): HTMLElement {
-  const element = h("section.vf-card.vf-controls", { "aria-label": "What trains" });
+  const element = h("section.vf-card.vf-controls", { "aria-label": t("What trains") });
   const rows = new Map<string, ComponentRow>();
   const draw = (): void => {
     const components = view.page.plan?.components ?? [];

@@ -1,4 +1,5 @@
 /** Memory as one bar: its parts side by side, against a limit where there is one; and the key below it. */
+import { t } from "../language/words";
 import { h } from "../parts/dom";
 import type { Part } from "../wire/cost_state";
 
@@ -41,7 +42,7 @@ export function costBar(amounts: Amounts): HTMLElement {
     element.append(piece);
   }
   if (drawn.limit !== null) {
-    const mark = h("i.vf-limit", { title: "the device's memory" });
+    const mark = h("i.vf-limit", { title: t("the device's memory") });
     mark.style.left = `${drawn.limit}%`;
     element.append(mark);
   }
@@ -50,15 +51,16 @@ export function costBar(amounts: Amounts): HTMLElement {
 
 export function costKey({ parts, total, limit, pending }: Amounts, over: boolean, upper: number | null = null): HTMLElement {
   const largest = Math.max(total, upper ?? 0); // both ends of a range in the unit of the larger
-  const least = pending ? "at least " : "";
-  const most = upper === null ? "" : ` to ${bare(upper, largest)}`;
-  const sum = limit === null ? `${least}${bare(total, largest)}${most} ${unit(largest)[1]}` : `${least}${bare(total, limit)}${most && ` to ${bare(upper ?? 0, limit)}`} of ${amount(limit, limit)}`;
+  const reference = limit ?? largest;
+  const bytes = upper === null ? bare(total, reference) : t("{least} to {most}", { least: bare(total, reference), most: bare(upper, reference) });
+  const used = limit === null ? `${bytes} ${unit(largest)[1]}` : t("{used} of {limit}", { used: bytes, limit: amount(limit, limit) });
+  const sum = pending ? t("at least {amount}", { amount: used }) : used;
   return h(
     "div.vf-key",
     {},
     ...parts.map((part) => h("span", {}, h("i", { "data-part": part.name, "aria-hidden": "true" }), `${part.label} ${bare(part.bytes, total)}`)),
     pending ? h("span", {}, h("i", { "data-part": "pending", "aria-hidden": "true" }), pending) : null,
-    h("span.vf-total", { "data-over": String(over), title: limit === null ? null : "of what tensors may take of the GPU's memory" }, over ? `${sum}: too much` : sum),
+    h("span.vf-total", { "data-over": String(over), title: limit === null ? null : t("of what tensors may take of the GPU's memory") }, over ? t("{amount}: too much", { amount: sum }) : sum),
   );
 }
 

@@ -1,4 +1,5 @@
 /** What a step costs: one bar against a GPU, whether it fits, and what it rests on. Before Python has said more, the plan's own sum. */
+import { t } from "../language/words";
 import { fill, h, say } from "../parts/dom";
 import type { View } from "../parts/view";
 import type { CostState } from "../wire/cost_state";
@@ -18,12 +19,12 @@ export function costCard(view: View): HTMLElement {
   const switches = h("div");
   const table = h("div");
   const measured = h("div.vf-cost-measured");
-  const own = h("p.vf-muted", {}, "For the estimate alone: Run keeps its own batches and settings.");
-  const parts = h("details.vf-cost-more", {}, h("summary", {}, "By component"), table);
-  const assumed = h("details.vf-cost-more", {}, h("summary", {}, "Batch and settings"), own, controls.rest);
-  const others = h("details.vf-cost-more", {}, h("summary", {}, "What would change it"), switches);
+  const own = h("p.vf-muted", {}, t("For the estimate alone: Run keeps its own batches and settings."));
+  const parts = h("details.vf-cost-more", {}, h("summary", {}, t("By component")), table);
+  const assumed = h("details.vf-cost-more", {}, h("summary", {}, t("Batch and settings")), own, controls.rest);
+  const others = h("details.vf-cost-more", {}, h("summary", {}, t("What would change it")), switches);
   const more = h("div", {}, fit, lines, assumed, others, parts, measured);
-  const element = h("section.vf-card.vf-cost", { "aria-label": "Cost" }, h("div.vf-cost-head", {}, h("div.vf-cost-title", {}, title, basis), controls.device), bar, more);
+  const element = h("section.vf-card.vf-cost", { "aria-label": t("Cost") }, h("div.vf-cost-head", {}, h("div.vf-cost-title", {}, title, basis), controls.device), bar, more);
   let drawn: unknown;
 
   function draw(): void {
@@ -46,10 +47,10 @@ export function costCard(view: View): HTMLElement {
   }
 
   function full(cost: CostState): void {
-    const pending = cost.status === "estimating" ? "activations: estimating…" : "";
+    const pending = cost.status === "estimating" ? t("activations: estimating…") : "";
     const amounts: Amounts = { parts: cost.parts, total: cost.total_bytes, limit: cost.limit?.usable_bytes ?? null, pending };
-    say(title, cost.status === "ready" ? "Cost of one step" : "Cost of one step, without activations");
-    say(basis, [cost.basis, cost.at && `highest ${cost.at}`].filter(Boolean).join(" · "));
+    say(title, cost.status === "ready" ? t("Cost of one step") : t("Cost of one step, without activations"));
+    say(basis, [cost.basis, cost.at && t("highest {when}", { when: cost.at })].filter(Boolean).join(" · "));
     fill(bar, costBar(amounts), costKey(amounts, cost.limit !== null && cost.fits === false, cost.upper_bytes));
     say(fit, cost.fit);
     fit.hidden = !cost.fit;

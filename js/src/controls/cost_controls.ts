@@ -1,4 +1,5 @@
 /** What an estimate assumes, as controls: the GPU, batch, picture, text, precision, optimizer, recomputation, number of GPUs. */
+import { t } from "../language/words";
 import { fill, h } from "../parts/dom";
 import type { View } from "../parts/view";
 import type { CostSettings, CostState } from "../wire/cost_state";
@@ -23,16 +24,16 @@ export interface CostControls {
 
 export function costControls(view: View): CostControls {
   const device = menu(view, "device", "GPU", true);
-  const scheme = menu(view, "scheme", "shared by");
+  const scheme = menu(view, "scheme", t("shared by"));
   const all = [
     device,
-    whole(view, "rows", "batch", "rows of a micro-batch", ""),
-    whole(view, "picture", "picture, px", "side of a picture in pixels", ""),
-    whole(view, "text", "text tokens", "text tokens of a row", ""),
-    whole(view, "accumulation", "accumulation", "micro-batches of a step", "1"),
-    menu(view, "precision", "precision"),
-    menu(view, "optimizer", "optimizer"),
-    whole(view, "gpus", "GPUs", "GPUs that share a step", "1"),
+    whole(view, "rows", t("batch"), t("rows of a micro-batch"), ""),
+    whole(view, "picture", t("picture, px"), t("side of a picture in pixels"), ""),
+    whole(view, "text", t("text tokens"), t("text tokens of a row"), ""),
+    whole(view, "accumulation", t("accumulation"), t("micro-batches of a step"), "1"),
+    menu(view, "precision", t("precision")),
+    menu(view, "optimizer", t("optimizer")),
+    whole(view, "gpus", t("GPUs"), t("GPUs that share a step"), "1"),
     scheme,
     checkpointing(view),
   ];
@@ -87,7 +88,7 @@ function whole(view: View, name: Whole, words: string, meaning: string, otherwis
     element: h("label", {}, h("span", {}, words), input),
     show({ settings, has_batch }) {
       now = settings[name];
-      input.placeholder = has_batch ? "as yours" : "usual";
+      input.placeholder = has_batch ? t("as yours") : t("usual");
       input.disabled = !view.page.alive;
       if (!input.matches(":focus")) input.value = now === null ? "" : String(now);
     },
@@ -97,7 +98,7 @@ function whole(view: View, name: Whole, words: string, meaning: string, otherwis
 function checkpointing(view: View): Control {
   const box = h("input", { type: "checkbox", "data-lm-suppress-shortcuts": "true", onchange: () => change(view, { checkpointing: box.checked }) });
   return {
-    element: h("label.vf-check", { title: "Activations are computed again in the backward pass" }, box, h("span", {}, "checkpointing")),
+    element: h("label.vf-check", { title: t("Activations are computed again in the backward pass") }, box, h("span", {}, t("checkpointing"))),
     show({ settings }) {
       box.checked = settings.checkpointing;
       box.disabled = !view.page.alive;

@@ -1,4 +1,5 @@
 /** Below the bar: what switches would change, the components, and a burst beside what was foretold of it. */
+import { t } from "../language/words";
 import { fill, h, type Child } from "../parts/dom";
 import type { View } from "../parts/view";
 import { size } from "../format";
@@ -9,12 +10,12 @@ const FREEZE = "freeze ";
 /** One line per switch; its name does what it says. */
 export function switchList(view: View, cost: CostState): Child[] {
   if (cost.status !== "ready") return [];
-  if (!cost.switches) return [h("p.vf-muted", { role: "status" }, "estimating what switches change…")];
+  if (!cost.switches) return [h("p.vf-muted", { role: "status" }, t("estimating what switches change…"))];
   return [
     h(
       "ul.vf-cost-switches",
-      { "aria-label": "What switches would change" },
-      ...cost.switches.map((s) => h("li", {}, h("button.vf-link", { type: "button", disabled: !view.page.alive, title: `Do it: ${s.label}`, onclick: () => flip(view, cost, s.name) }, s.label), " ", h("span.vf-muted", {}, s.text))),
+      { "aria-label": t("What switches would change") },
+      ...cost.switches.map((s) => h("li", {}, h("button.vf-link", { type: "button", disabled: !view.page.alive, title: t("Do it: {switch}", { switch: s.label }), onclick: () => flip(view, cost, s.name) }, s.label), " ", h("span.vf-muted", {}, s.text))),
     ),
   ];
 }
@@ -28,7 +29,7 @@ function flip(view: View, cost: CostState, name: string): void {
 export function componentTable(cost: CostState): HTMLElement {
   const cell = (bytes: number): HTMLElement => h("td", {}, bytes ? size(bytes) : "–");
   const rows = cost.components.map((c) => h("tr", {}, h("th", { scope: "row" }, c.label), cell(c.weights), cell(c.trains), cell(c.activations)));
-  return table(["component", "weights", "training", "activations"], rows);
+  return table([t("component"), t("weights"), t("training"), t("activations")], rows);
 }
 
 /** Estimated beside measured; empty before the first burst. */
@@ -36,7 +37,7 @@ export function comparison(cost: CostState): Child[] {
   const { comparison: found } = cost;
   if (!found) return [];
   const rows = found.rows.map((r) => h("tr", {}, h("th", { scope: "row" }, r.label), h("td", {}, r.estimated), h("td", {}, r.measured), h("td", {}, r.error || "–")));
-  return [h("div.vf-cost-title", {}, h("b", {}, `Burst ${found.burst}`), h("span.vf-muted", {}, "estimated and measured")), table(["", "estimated", "measured", "error"], rows), h("p.vf-muted", {}, found.note)];
+  return [h("div.vf-cost-title", {}, h("b", {}, t("Burst {number}", { number: found.burst })), h("span.vf-muted", {}, t("estimated and measured"))), table(["", t("estimated"), t("measured"), t("error")], rows), h("p.vf-muted", {}, found.note)];
 }
 
 function table(heads: string[], rows: HTMLElement[]): HTMLElement {

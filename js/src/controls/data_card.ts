@@ -1,4 +1,5 @@
 /** The data as the model gets it: pictures, rendered prompts, and which tokens are learned. Asked for with a button. */
+import { t } from "../language/words";
 import { fill, h } from "../parts/dom";
 import { picture } from "../parts/picture";
 import type { View } from "../parts/view";
@@ -8,12 +9,12 @@ const AT_ONCE = 4;
 
 export function dataCard(view: View): HTMLElement {
   const { page } = view;
-  const show = h("button.vf-button", { type: "button", onclick: () => ask(0) }, "Show data");
-  const [back, next] = [h("button.vf-button.vf-small", { type: "button", onclick: () => ask(first() - AT_ONCE) }, "Earlier rows"), h("button.vf-button.vf-small", { type: "button", onclick: () => ask(first() + AT_ONCE) }, "Later rows")];
-  const hide = h("button.vf-button.vf-small", { type: "button", onclick: () => ((hidden = page.data?.preview?.number ?? 0), draw()) }, "Hide");
+  const show = h("button.vf-button", { type: "button", onclick: () => ask(0) }, t("Show data"));
+  const [back, next] = [h("button.vf-button.vf-small", { type: "button", onclick: () => ask(first() - AT_ONCE) }, t("Earlier rows")), h("button.vf-button.vf-small", { type: "button", onclick: () => ask(first() + AT_ONCE) }, t("Later rows"))];
+  const hide = h("button.vf-button.vf-small", { type: "button", onclick: () => ((hidden = page.data?.preview?.number ?? 0), draw()) }, t("Hide"));
   const report = h("p.vf-muted.vf-report");
   const rows = h("div.vf-rows");
-  const element = h("section.vf-card.vf-data", { "aria-label": "Data" }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, "data"), " ", h("span.vf-muted", {}, "as the model gets it; what is learned is marked")), h("div.vf-group", {}, show, back, next, hide)), report, rows);
+  const element = h("section.vf-card.vf-data", { "aria-label": t("Data") }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("data")), " ", h("span.vf-muted", {}, t("as the model gets it; what is learned is marked"))), h("div.vf-group", {}, show, back, next, hide)), report, rows);
   let drawn: unknown = null;
   let hidden = 0;
   let ending = new AbortController();
@@ -41,11 +42,11 @@ export function dataCard(view: View): HTMLElement {
     ending = new AbortController();
     report.textContent = preview?.report ?? "";
     fill(rows, ...(preview?.rows ?? []).map((row) => rowOf(row)));
-    if (preview && !preview.rows.length) fill(rows, h("p.vf-muted", {}, "There are no more rows."));
+    if (preview && !preview.rows.length) fill(rows, h("p.vf-muted", {}, t("There are no more rows.")));
   }
 
   function rowOf(row: Row): HTMLElement {
-    const pictures = row.pictures.map((bytes) => picture(bytes, `picture of ${row.place}`, ending.signal));
+    const pictures = row.pictures.map((bytes) => picture(bytes, t("picture of {place}", { place: row.place }), ending.signal));
     return h("figure.vf-datarow", {}, h("figcaption.vf-muted", {}, row.place), h("div", {}, ...pictures), h("p", {}, ...row.spans.map(([words, learned]) => (learned ? h("mark", {}, words) : words))));
   }
 

@@ -1,5 +1,6 @@
 /** The top of the page: which model, how much of it trains, undo and redo, presets, and the strategy as one sentence. */
 import { count, share } from "../format";
+import { t } from "../language/words";
 import { fill, h, say } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
@@ -13,24 +14,24 @@ export function header(view: View): HTMLElement {
   const title = h("h2.vf-title");
   const facts = h("span.vf-facts");
   const device = h("span.vf-device");
-  const remarks = h("ul.vf-remarks", { "aria-label": "About this model" });
+  const remarks = h("ul.vf-remarks", { "aria-label": t("About this model") });
   const sentence = h("p.vf-sentence");
   const button = (name: WishName, glyph: IconName, words: string): HTMLButtonElement =>
     h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.wish(name) }, icon(glyph));
-  const [undo, redo] = [button("undo", "undo", "Undo"), button("redo", "redo", "Redo")];
+  const [undo, redo] = [button("undo", "undo", t("Undo")), button("redo", "redo", t("Redo"))];
   let drawn: ModelTree | null = null;
   const draw = (): void => {
     const { plan, tree } = page;
     if (!tree) return;
     const { dtype, device: place, total_params } = tree.state;
-    say(title, tree.state.title || "model");
-    const trains = plan ? ` · ${count(plan.trainable_params)} train (${share(plan.trainable_params, plan.total_params || total_params)})` : "";
-    say(facts, `${count(total_params)} parameters${trains}${dtype ? " · " : ""}`);
-    say(device, [dtype, place].filter(Boolean).join(" on "));
+    say(title, tree.state.title || t("model"));
+    const trains = plan ? ` · ${t("{count} train ({share})", { count: count(plan.trainable_params), share: share(plan.trainable_params, plan.total_params || total_params) })}` : "";
+    say(facts, `${t("{count} parameters", { count: count(total_params) })}${trains}${dtype ? " · " : ""}`);
+    say(device, dtype && place ? t("{dtype} on {device}", { dtype, device: place }) : dtype || place);
     if (drawn !== tree) {
       drawn = tree;
       const words = tree.state.facts.map((fact) => h("li", {}, fact));
-      fill(remarks, ...(tree.state.is_guess ? [h("li.vf-guess", {}, "guessed components"), ...words] : words));
+      fill(remarks, ...(tree.state.is_guess ? [h("li.vf-guess", {}, t("guessed components")), ...words] : words));
       remarks.hidden = !remarks.childElementCount;
     }
     say(sentence, plan?.sentence ?? "");

@@ -1,4 +1,5 @@
 /** Below the sentence while a published stage is chosen: what its source says of batch, schedule and data, and where that is. */
+import { t } from "../language/words";
 import { fill, h } from "../parts/dom";
 import { noteWords } from "../handover/notes";
 import type { View } from "../parts/view";
@@ -20,7 +21,7 @@ export function presetLine(view: View): HTMLElement {
     if (!found?.preset.how) return;
     const { group, preset } = found;
     const said = h("span", { role: "status" });
-    const use = h("button.vf-button.vf-small", { type: "button", disabled: !page.alive, title: "Schedule, warm-up, optimizer and clipping; the number of steps stays", onclick: () => void take(name, said) }, "Use its schedule in bursts");
+    const use = h("button.vf-button.vf-small", { type: "button", disabled: !page.alive, title: t("Schedule, warm-up, optimizer and clipping; the number of steps stays"), onclick: () => void take(name, said) }, t("Use its schedule in bursts"));
     const from = group.url ? h("a.vf-issue", { href: group.url, target: "_blank", rel: "noopener noreferrer", title: preset.source }, group.source) : group.source;
     const notes = preset.notes.flatMap((note) => [" · ", ...note.map(noteWords)]);
     fill(element, h("b", {}, fullName(found)), ": ", [preset.how, preset.data].filter(Boolean).join(" · "), ...notes, " · ", from, page.run ? " " : null, page.run ? use : null, " ", said);
@@ -28,7 +29,7 @@ export function presetLine(view: View): HTMLElement {
 
   async function take(name: string, said: HTMLElement): Promise<void> {
     const result = await page.wish("use_settings", { name });
-    if (result) said.textContent = text(result.changed) ? `Bursts now have ${text(result.changed)}.` : "Bursts have these already.";
+    if (result) said.textContent = text(result.changed) ? t("Bursts now have {settings}.", { settings: text(result.changed) }) : t("Bursts have these already.");
   }
 
   draw();

@@ -1,4 +1,5 @@
 /** Preset ▾: a menu button with plain presets and published stages by recipe, each with its source and what that says. */
+import { t } from "../language/words";
 import { h, say } from "../parts/dom";
 import { icon } from "../parts/icons";
 import { uniqueId, type View } from "../parts/view";
@@ -8,9 +9,9 @@ export function presetMenu(view: View): HTMLElement {
   const { page, signal } = view;
   const groups = readPresets(page.model.get("handover_state"));
   const id = uniqueId("presets");
-  const label = h("span", {}, "Preset");
+  const label = h("span", {}, t("Preset"));
   const button = h("button.vf-button", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false", "aria-controls": id, onclick: () => (menu.hidden ? open(0) : close(true)) }, label, icon("down"));
-  const menu = h("div.vf-menu", { role: "menu", id, "aria-label": "Presets", hidden: true, "data-lm-suppress-shortcuts": "true" });
+  const menu = h("div.vf-menu", { role: "menu", id, "aria-label": t("Presets"), hidden: true, "data-lm-suppress-shortcuts": "true" });
   const element = h("div.vf-menubox", {}, button, menu);
 
   const items = (): HTMLElement[] => [...menu.querySelectorAll<HTMLElement>("[role=menuitem]")];
@@ -68,7 +69,7 @@ export function presetMenu(view: View): HTMLElement {
     element.hidden = !groups.length;
     button.disabled = !page.alive;
     const current = findPreset(groups, page.plan?.strategy_name ?? "");
-    say(label, current ? `Preset: ${fullName(current)}` : "Preset");
+    say(label, current ? t("Preset: {name}", { name: fullName(current) }) : t("Preset"));
   };
   draw();
   page.on(["plan", "connection"], draw, signal);

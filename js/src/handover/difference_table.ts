@@ -1,5 +1,6 @@
 /** What differs, one row per component and way, with the places; a click shows them on the map. */
 import { count } from "../format";
+import { t, tn } from "../language/words";
 import type { MapState } from "../map/map_state";
 import { h } from "../parts/dom";
 import type { View } from "../parts/view";
@@ -17,7 +18,7 @@ const STATUS: Record<Kind, string> = { also: "warning", not: "failure", otherwis
 
 export function differenceTable(view: View, map: MapState, differences: readonly Difference[], words: DiffWords): HTMLElement | null {
   if (!differences.length) return null;
-  const heads = ["component", "what", words.before, words.after, "where"];
+  const heads = [t("component"), t("what"), words.before, words.after, t("where")];
   return h(
     "div.vf-scroll",
     {},
@@ -26,9 +27,9 @@ export function differenceTable(view: View, map: MapState, differences: readonly
 }
 
 function row(view: View, map: MapState, d: Difference, words: DiffWords): HTMLElement {
-  const places = [...d.places, ...(d.more ? [`and ${d.more} more`] : [])].join(", ");
-  const where = h("button.vf-link.vf-where", { type: "button", title: `Select on the map:\n${places}`, onclick: () => showOnMap(view, map, [d]) }, places);
-  const amount = h("small.vf-muted", {}, `${d.tensors} tensor${d.tensors === 1 ? "" : "s"}, ${count(d.params)}`);
+  const places = [...d.places, ...(d.more ? [t("and {count} more", { count: d.more })] : [])].join(", ");
+  const where = h("button.vf-link.vf-where", { type: "button", title: `${t("Select on the map:")}\n${places}`, onclick: () => showOnMap(view, map, [d]) }, places);
+  const amount = h("small.vf-muted", {}, tn(d.tensors, "{n} tensor, {count}", "{n} tensors, {count}", { count: count(d.params) }));
   return h("tr", {}, h("th", { scope: "row" }, d.label), h("td", { "data-status": STATUS[d.kind] }, words.kinds[d.kind]), h("td", {}, ...unbroken(d.before)), h("td", {}, ...unbroken(d.after)), h("td.vf-place", {}, where, " ", amount));
 }
 

@@ -1,4 +1,5 @@
 /** The strategy for another trainer: a tab per trainer, whether it is exact and what differs, notes, the files to copy or save. */
+import { t, tn } from "../language/words";
 import type { MapState } from "../map/map_state";
 import { fill, h, say } from "../parts/dom";
 import { errorCard } from "../parts/error_card";
@@ -15,16 +16,16 @@ import { tabs } from "./tabs";
 
 const PAUSE_MS = 250;
 const OPEN = 2; // files that are shown at once; the others unfold
-const KINDS: DiffWords["kinds"] = { also: "also trains", not: "does not train", otherwise: "trains otherwise", lr: "other rate" };
+const kinds = (): DiffWords["kinds"] => ({ also: t("also trains"), not: t("does not train"), otherwise: t("trains otherwise"), lr: t("other rate") });
 
 export function exportPanel(view: View, map: MapState, { trainers, folder }: HandoverState): Panel {
   const { page } = view;
   const body = h("div.vf-look", { role: "tabpanel", id: uniqueId("files"), tabindex: "0" });
-  const bar = tabs("Trainers", trainers, body, (key) => ask(key));
-  const place = h("input.vf-input.vf-folder", { type: "text", spellcheck: "false", autocomplete: "off", "aria-label": "Folder below the working folder", "data-lm-suppress-shortcuts": "true" });
-  const save = h("button.vf-button", { type: "button", disabled: true, onclick: () => void write() }, "Save");
+  const bar = tabs(t("Trainers"), trainers, body, (key) => ask(key));
+  const place = h("input.vf-input.vf-folder", { type: "text", spellcheck: "false", autocomplete: "off", "aria-label": t("Folder below the working folder"), "data-lm-suppress-shortcuts": "true" });
+  const save = h("button.vf-button", { type: "button", disabled: true, onclick: () => void write() }, t("Save"));
   const status = h("span.vf-muted", { role: "status" });
-  const saving = h("div.vf-line", { hidden: true }, h("span.vf-muted", {}, "Save in"), place, save, status);
+  const saving = h("div.vf-line", { hidden: true }, h("span.vf-muted", {}, t("Save in")), place, save, status);
   const trouble = h("div", { role: "alert" });
   const element = h("div.vf-panel", { hidden: true }, bar.element, body, saving, trouble);
   let look: ExportLook | null = null;
@@ -63,9 +64,9 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
   }
 
   function described(found: ExportLook): (Node | null)[] {
-    const words: DiffWords = { label: `What ${found.name} would train otherwise`, before: "you see", after: found.name, kinds: KINDS };
-    const verdict = h("p.vf-verdict", { "data-exact": String(found.exact) }, h("b", {}, found.exact ? "exact" : "not the same"), " ", found.exact ? `${found.name} trains what you see, at these rates.` : `${found.name} comes this near; what it would do otherwise:`);
-    if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(`${showOnMap(view, map, found.differences)} places selected on the map`) }, "Show on the map"));
+    const words: DiffWords = { label: t("What {trainer} would train otherwise", { trainer: found.name }), before: t("you see"), after: found.name, kinds: kinds() };
+    const verdict = h("p.vf-verdict", { "data-exact": String(found.exact) }, h("b", {}, found.exact ? t("exact") : t("not the same")), " ", found.exact ? t("{trainer} trains what you see, at these rates.", { trainer: found.name }) : t("{trainer} comes this near; what it would do otherwise:", { trainer: found.name }));
+    if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(t("{count} places selected on the map", { count: showOnMap(view, map, found.differences) })) }, t("Show on the map")));
     return [verdict, differenceTable(view, map, found.differences, words), noteList(found.notes), ...found.files.map((file, i) => fileView(view, file, i >= OPEN)), beside(found)];
   }
 
@@ -78,7 +79,7 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     const reply = await page.client.ask("export_save", { token, folder: place.value }, page.plan?.rev ?? 0);
     if (!reply.ok) return complain(reply.error, token);
     const [first = "", ...rest] = texts(reply.result.paths);
-    say(status, `Saved ${first}${rest.length ? ` and ${rest.length} more beside it` : ""}`);
+    say(status, rest.length ? t("Saved {first} and {count} more beside it", { first, count: rest.length }) : t("Saved {first}", { first }));
     looks.ask({ name: "export_preview", args: { to: chosen } });
     ready();
   }
@@ -114,5 +115,5 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
 
 function beside({ beside }: ExportLook): HTMLElement | null {
   const folders = [...new Set(beside.map((name) => name.slice(0, name.lastIndexOf("/"))))].join(", ");
-  return beside.length ? h("p.vf-muted.vf-rest", { title: beside.join("\n") }, `Saved with them: ${folders}/ (${beside.length} file${beside.length === 1 ? "" : "s"}).`) : null;
+  return beside.length ? h("p.vf-muted.vf-rest", { title: beside.join("\n") }, tn(beside.length, "Saved with them: {folders}/ ({n} file).", "Saved with them: {folders}/ ({n} files).", { folders })) : null;
 }

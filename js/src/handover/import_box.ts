@@ -1,5 +1,6 @@
 /** Settings of another trainer come in: pasted or from a file, looked at, and applied as one edit that undo takes back. */
 import { count } from "../format";
+import { t } from "../language/words";
 import type { MapState } from "../map/map_state";
 import { fill, h, say } from "../parts/dom";
 import { errorCard } from "../parts/error_card";
@@ -13,8 +14,8 @@ import { noteList } from "./notes";
 
 const PAUSE_MS = 350;
 const LARGEST_FILE = 262_144;
-const WORDS: DiffWords = { label: "What it would change", before: "now", after: "with it", kinds: { also: "will train", not: "will not train", otherwise: "trains otherwise", lr: "other rate" } };
-const EXAMPLE = "finetuning_type: lora\nlora_target: all\n\nor  --lora_enable True --mm_projector_lr 2e-5 …\nor  the text of an adapter_config.json";
+const words = (): DiffWords => ({ label: t("What it would change"), before: t("now"), after: t("with it"), kinds: { also: t("will train"), not: t("will not train"), otherwise: t("trains otherwise"), lr: t("other rate") } });
+const example = (): string => `finetuning_type: lora\nlora_target: all\n\n${t("or")}  --lora_enable True --mm_projector_lr 2e-5 …\n${t("or")}  ${t("the text of an adapter_config.json")}`;
 
 export interface Panel {
   element: HTMLElement;
@@ -24,17 +25,17 @@ export interface Panel {
 export function importBox(view: View, map: MapState, { trainers }: HandoverState): Panel {
   const { page } = view;
   const id = uniqueId("settings");
-  const field = h("textarea.vf-input.vf-settings", { id, rows: "7", spellcheck: "false", autocomplete: "off", placeholder: EXAMPLE, "data-lm-suppress-shortcuts": "true" });
-  const menu = h("select.vf-select", { "aria-label": "Whose settings" }, h("option", { value: "" }, "find the trainer"), ...trainers.map(({ key, name }) => h("option", { value: key }, name)));
+  const field = h("textarea.vf-input.vf-settings", { id, rows: "7", spellcheck: "false", autocomplete: "off", placeholder: example(), "data-lm-suppress-shortcuts": "true" });
+  const menu = h("select.vf-select", { "aria-label": t("Whose settings") }, h("option", { value: "" }, t("find the trainer")), ...trainers.map(({ key, name }) => h("option", { value: key }, name)));
   const chooser = h("input", { type: "file", hidden: true, tabindex: "-1", "aria-hidden": "true", accept: ".yaml,.yml,.json,.sh,.args,.txt" });
-  const choose = h("button.vf-button", { type: "button", onclick: () => chooser.click() }, "Choose a file…");
-  const apply = h("button.vf-button.vf-primary", { type: "button", disabled: true, onclick: () => take() }, "Apply");
+  const choose = h("button.vf-button", { type: "button", onclick: () => chooser.click() }, t("Choose a file…"));
+  const apply = h("button.vf-button.vf-primary", { type: "button", disabled: true, onclick: () => take() }, t("Apply"));
   const status = h("span.vf-muted", { role: "status" });
   const result = h("div.vf-look");
   const element = h(
     "div.vf-panel",
     { hidden: true },
-    h("label.vf-muted", { for: id }, "Flags, YAML, JSON or a command line"),
+    h("label.vf-muted", { for: id }, t("Flags, YAML, JSON or a command line")),
     field,
     h("div.vf-line", {}, menu, choose, chooser, apply, status),
     result,
@@ -71,7 +72,7 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
       fill(result);
       say(status, "");
     } else {
-      say(status, "Looking…");
+      say(status, t("Looking…"));
       looks.ask({ name: "import_preview", args: { text: field.value, trainer: menu.value } }, pause);
     }
     ready();
@@ -80,14 +81,14 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
   function take(): void {
     if (!look) return;
     void page.wish("import", looked);
-    view.announce(`${look.name} settings applied. Undo takes them back.`);
+    view.announce(t("{trainer} settings applied. Undo takes them back.", { trainer: look.name }));
   }
 
   async function read(file: File | undefined): Promise<void> {
     chooser.value = "";
     if (!file) return;
     if (file.size > LARGEST_FILE) {
-      return refuse({ code: "bad-config", message: `${file.name} is too large for the settings of a trainer.`, expected: "at most 256 kB", found: `${Math.round(file.size / 1024)} kB`, remedy: "Choose the file with the settings, not the weights.", traceback: "" });
+      return refuse({ code: "bad-config", message: t("{name} is too large for the settings of a trainer.", { name: file.name }), expected: t("at most 256 kB"), found: `${Math.round(file.size / 1024)} kB`, remedy: t("Choose the file with the settings, not the weights."), traceback: "" });
     }
     field.value = await file.text();
     ask();
@@ -119,12 +120,12 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
 
 function described(view: View, map: MapState, look: ImportLook): (Node | null)[] {
   const [before, after] = look.trainable;
-  const change = look.differences.length ? (before === after ? `${count(after)} train, as now.` : `${count(before)} train now, ${count(after)} would.`) : "This is what you have already.";
+  const change = look.differences.length ? (before === after ? t("{count} train, as now.", { count: count(after) }) : t("{before} train now, {after} would.", { before: count(before), after: count(after) })) : t("This is what you have already.");
   const settings = look.settings.map(([name, value]) => `${name} ${value}`).join(" · ");
   return [
     h("p", {}, h("b", {}, `${look.name}: `), h("b", {}, look.sentence), " ", h("span.vf-muted", {}, change)),
-    differenceTable(view, map, look.differences, WORDS),
+    differenceTable(view, map, look.differences, words()),
     noteList([...look.warnings.map((text) => [{ text, url: "" }]), ...look.notes]),
-    settings ? h("p.vf-muted.vf-rest", {}, "Not about what trains, so not taken: ", settings) : null,
+    settings ? h("p.vf-muted.vf-rest", {}, t("Not about what trains, so not taken: "), settings) : null,
   ];
 }

@@ -1,4 +1,5 @@
 /** What a person does to modules, by key or by button: set or clear a tuning, undo. Turns items into the targets of wishes. */
+import { t } from "../language/words";
 import type { View } from "../parts/view";
 import type { WishedTuning } from "../wire/plan_state";
 import { FoldedTree } from "../tree/folded_tree";
@@ -7,7 +8,7 @@ import type { MapState } from "./map_state";
 const MANY = 8; // more targets than that are told as slices, however they are shown
 
 export const KEY_TUNINGS: Record<string, WishedTuning> = { f: "frozen", l: "lora", t: "full", x: "inherit", i: "inherit" };
-export const TUNING_WORDS: Record<WishedTuning, string> = { frozen: "frozen", lora: "LoRA", full: "full", inherit: "as its component" };
+export const TUNING_WORDS: Record<WishedTuning, () => string> = { frozen: () => t("frozen"), lora: () => "LoRA", full: () => t("full"), inherit: () => t("as its component") };
 
 /** Wishes a tuning for the selection, or for the focused item. */
 export function setTuning(view: View, state: MapState, tuning: WishedTuning): void {
@@ -15,8 +16,8 @@ export function setTuning(view: View, state: MapState, tuning: WishedTuning): vo
   if (!ids.length) return;
   const targets = targetsOf(state, ids);
   void view.page.wish("set_tuning", { targets, tuning });
-  const what = targets.length === 1 ? state.display.item(ids[0] as number).label : `${targets.length} modules`;
-  view.announce(`${what}: ${TUNING_WORDS[tuning]}`);
+  const what = targets.length === 1 ? state.display.item(ids[0] as number).label : t("{count} modules", { count: targets.length });
+  view.announce(`${what}: ${TUNING_WORDS[tuning]()}`);
 }
 
 /** What wishes call the items: one target for a fold, and one for several blocks of one list. */

@@ -2,6 +2,7 @@
  * The treemap on its two canvases: keeps layout, styles and pictures up to date with the page and the view's state, at the
  * screen's pace. Events of pointer and keyboard are `map_input.ts`.
  */
+import { t } from "../language/words";
 import { frame, onWidth } from "../parts/frame";
 import { h } from "../parts/dom";
 import type { View } from "../parts/view";
@@ -16,7 +17,7 @@ import { verdictStyles } from "./verdict_style";
 import { picture, zooming, type Zooming } from "./zooming";
 
 export class CanvasMap {
-  readonly element = h("div.vf-map", { tabindex: "0", role: "application", "aria-roledescription": "treemap", "data-lm-suppress-shortcuts": "true" });
+  readonly element = h("div.vf-map", { tabindex: "0", role: "application", "aria-roledescription": t("treemap"), "data-lm-suppress-shortcuts": "true" });
   tiles: TileStyles | null = null;
   /** Whether the focus ring is wanted: the keyboard was used last. */
   keyboard = false;

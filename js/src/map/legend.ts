@@ -1,5 +1,6 @@
 /** Under the map: what the colours mean, with the counts of the plan, or the ends of the ramp; and below it how areas go and the keys. */
 import { count, measure, size } from "../format";
+import { t, tn } from "../language/words";
 import { append, fill, h, type Child } from "../parts/dom";
 import type { View } from "../parts/view";
 import type { CanvasMap } from "./canvas_map";
@@ -7,9 +8,9 @@ import { FLOOR_PX } from "./layout";
 import type { MapState } from "./map_state";
 import { ramp } from "./palette";
 import { LETTERS } from "./tile_style";
-import { VERDICT_MARKS, VERDICT_WORDS } from "./verdict_style";
+import { VERDICT_MARKS, verdictWords } from "./verdict_style";
 
-const AREA_WORDS = { linear: "parameters", sqrt: "√ parameters", log: "log parameters" };
+const AREA_WORDS = { linear: () => t("parameters"), sqrt: () => t("√ parameters"), log: () => t("log parameters") };
 
 export function legend(view: View, state: MapState, map: CanvasMap): HTMLElement {
   const colours = h("div.vf-legend");
@@ -30,13 +31,13 @@ export function legend(view: View, state: MapState, map: CanvasMap): HTMLElement
 
 /** How areas go, and the keys. */
 export function hints(view: View, state: MapState): HTMLElement {
-  const areas = h("span", { title: "Tiles share the room of their parent in this proportion; those of the first level are never smaller than this" });
+  const areas = h("span", { title: t("Tiles share the room of their parent in this proportion; those of the first level are never smaller than this") });
   const draw = (): void => {
-    areas.textContent = `area: ${AREA_WORDS[state.area]}, tiles at least ${FLOOR_PX} px`;
+    areas.textContent = t("area: {scale}, tiles at least {pixels} px", { scale: AREA_WORDS[state.area](), pixels: FLOOR_PX });
   };
   draw();
   state.on(["style"], draw, view.signal);
-  return h("div.vf-hints", {}, areas, h("span", {}, state.display.lists.size ? "arrows move · F L T set · Enter zooms or unfolds · Esc back" : "arrows move · F L T set · Enter zooms · Esc back"));
+  return h("div.vf-hints", {}, areas, h("span", {}, state.display.lists.size ? t("arrows move · F L T set · Enter zooms or unfolds · Esc back") : t("arrows move · F L T set · Enter zooms · Esc back")));
 }
 
 interface Parts {
@@ -47,35 +48,36 @@ interface Parts {
 function tunings({ page }: View): Parts {
   const counts = page.plan?.counts;
   if (!counts) return { key: null, children: () => [] };
-  const modules = counts.lora_modules ? ` on ${counts.lora_modules} module${counts.lora_modules === 1 ? "" : "s"}` : "";
-  const texts = [`frozen ${count(counts.frozen)}`, `LoRA ${count(counts.lora)}${modules}`, `full ${count(counts.full)}`];
+  const lora = { count: count(counts.lora) };
+  const adapted = counts.lora_modules ? tn(counts.lora_modules, "LoRA {count} on {n} module", "LoRA {count} on {n} modules", lora) : t("LoRA {count}", lora);
+  const texts = [t("frozen {count}", { count: count(counts.frozen) }), adapted, t("full {count}", { count: count(counts.full) })];
   return { key: texts, children: () => texts.map((text, code) => h("span", {}, badge(code), text)) };
 }
 
 function verdicts({ page }: View): Parts {
-  if (!page.probe) return { key: "no probe", children: () => [h("span", {}, "no probe yet: press Probe")] };
-  return { key: "verdicts", children: () => [...VERDICT_WORDS.map((words, code) => h("span", {}, h("b.vf-badge", { "data-verdict": String(code), "aria-hidden": "true" }, VERDICT_MARKS[code]), words)), h("span", {}, "grey: not meant to train")] };
+  if (!page.probe) return { key: "unprobed", children: () => [h("span", {}, t("no probe yet: press Probe"))] };
+  return { key: "verdicts", children: () => [...verdictWords().map((words, code) => h("span", {}, h("b.vf-badge", { "data-verdict": String(code), "aria-hidden": "true" }, VERDICT_MARKS[code]), words)), h("span", {}, t("grey: not meant to train"))] };
 }
 
 function scaleOf(view: View, state: MapState, map: CanvasMap): Parts {
   const range = map.tiles?.range ?? null;
   const [name, none, form] =
     state.colour === "grad_norm"
-      ? ["gradient norm", "no gradient norms yet: run a burst", measure]
+      ? [t("gradient norm"), t("no gradient norms yet: run a burst"), measure]
       : state.colour === "update_ratio"
-        ? ["update over weight", "not measured yet: run a burst", measure]
+        ? [t("update over weight"), t("not measured yet: run a burst"), measure]
       : state.colour === "open_norm"
-        ? ["gradient norm if everything were open", "not asked yet: probe, then ask what frozen parts would receive", measure]
+        ? [t("gradient norm if everything were open"), t("not asked yet: probe, then ask what frozen parts would receive"), measure]
       : state.colour === "step_bytes"
-        ? ["weights, training and activations", "not estimated yet", size]
-      : ["bytes per parameter", "sizes are not known", (v: number) => measure(v)];
+        ? [t("weights, training and activations"), t("not estimated yet"), size]
+      : [t("bytes per parameter"), t("sizes are not known"), (v: number) => measure(v)];
   if (!range) return { key: none, children: () => [h("span", {}, none)] };
   const shown = state.colour === "grad_norm" ? view.page.paint : state.colour === "update_ratio" ? view.page.updates : null;
-  const step = shown ? ` at step ${shown.step}` : "";
+  const title = shown ? t("{what} at step {step}", { what: name, step: shown.step }) : name;
   const bar = h("span.vf-ramp", { "aria-hidden": "true" });
   bar.style.background = `linear-gradient(90deg, ${ramp(view.palette().dark).filter((_, i) => i % 7 === 0).join(", ")})`;
   const ends = range[0] === range[1] ? [form(range[0]), ""] : [form(range[0]), form(range[1])];
-  return { key: [name, ends, step], children: () => [h("span", {}, `${name}${step}`), h("span", {}, ends[0], bar, ends[1]), h("span", {}, state.colour === "step_bytes" ? "log scale" : state.colour !== "bytes" ? "log scale; grey: no gradient" : "")] };
+  return { key: [title, ends], children: () => [h("span", {}, title), h("span", {}, ends[0], bar, ends[1]), h("span", {}, state.colour === "step_bytes" ? t("log scale") : state.colour !== "bytes" ? t("log scale; grey: no gradient") : "")] };
 }
 
 /** The letter of a tuning on its colour. */

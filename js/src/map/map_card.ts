@@ -1,4 +1,5 @@
 /** The map with all that belongs to it: breadcrumbs, tools, treemap or list, legend. */
+import { t } from "../language/words";
 import { h } from "../parts/dom";
 import { uniqueId, type View } from "../parts/view";
 import { CanvasMap } from "./canvas_map";
@@ -15,14 +16,14 @@ export function mapCard(view: View, state: MapState): HTMLElement {
   const grid = new TreeGrid(view, state);
   const keys = hints(view, state);
   const help = uniqueId("help");
-  map.element.setAttribute("aria-label", `Map of ${state.display.root.label}`);
+  map.element.setAttribute("aria-label", t("Map of {model}", { model: state.display.root.label || t("model") }));
   map.element.setAttribute("aria-describedby", help);
   mapInput(view, state, map);
   const element = h(
     "section.vf-mapcard",
-    { "aria-label": "Map of the model" },
+    { "aria-label": t("Map of the model") },
     h("div.vf-mapbar", {}, trail(view, state), toolbar(view, state)),
-    h("p.vf-sr", { id: help }, "Arrow keys move between modules. Enter goes inside or shows folded blocks one by one, minus folds them again, Escape goes back. F freezes, L adapts by LoRA, T trains in full, X takes the module's own rule away. The list button shows the same as a table."),
+    h("p.vf-sr", { id: help }, t("Arrow keys move between modules. Enter goes inside or shows folded blocks one by one, minus folds them again, Escape goes back. F freezes, L adapts by LoRA, T trains in full, X takes the module's own rule away. The list button shows the same as a table.")),
     map.element,
     grid.element,
     legend(view, state, map),

@@ -1,4 +1,5 @@
 /** Pointer and keyboard on the treemap: what each does to the view's state. Painting follows by itself. */
+import { t } from "../language/words";
 import type { View } from "../parts/view";
 import { onActionKey } from "./actions";
 import type { CanvasMap } from "./canvas_map";
@@ -70,14 +71,14 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
     if (state.zoom === before) return;
     const first = state.display.item(state.zoom).children[0];
     state.focusOn(state.display.trail(id).some((item) => item.id === id && id !== state.zoom) ? id : (first ?? -1));
-    view.announce(`Inside ${state.display.item(state.zoom).label}`);
+    view.announce(t("Inside {name}", { name: state.display.item(state.zoom).label || t("model") }));
   }
 
   function unfold(id: number): boolean {
     const times = state.display.item(id).fold?.times;
     if (!state.unfold(id)) return false;
     tip.hide();
-    view.announce(`${times} blocks, one by one`);
+    view.announce(t("{count} blocks, one by one", { count: times ?? 0 }));
     return true;
   }
 
@@ -85,7 +86,7 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
     const was = state.zoom;
     if (state.zoomOut()) {
       state.focusOn(was);
-      view.announce(`Inside ${state.display.item(state.zoom).label}`);
+      view.announce(t("Inside {name}", { name: state.display.item(state.zoom).label || t("model") }));
     } else state.select([]);
   }
 

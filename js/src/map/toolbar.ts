@@ -1,19 +1,20 @@
 /** Over the map: search, area, colour, and the switch between map and list. */
+import { t } from "../language/words";
 import { h, say } from "../parts/dom";
 import { icon } from "../parts/icons";
 import { uniqueId, type View } from "../parts/view";
 import { AREAS, COLOURS, type Area, type Colour, type MapState } from "./map_state";
 import { search, tops } from "./search";
 
-const AREA_LABELS: Record<Area, string> = { linear: "linear", sqrt: "√", log: "log" };
-const COLOUR_LABELS: Record<Colour, string> = { tuning: "tuning", grad_norm: "gradient norm", update_ratio: "update ratio", open_norm: "gradient if open", verdict: "probe verdict", step_bytes: "memory of a step", bytes: "bytes" };
+const AREA_LABELS: Record<Area, () => string> = { linear: () => t("linear"), sqrt: () => "√", log: () => "log" };
+const COLOUR_LABELS: Record<Colour, () => string> = { tuning: () => t("tuning"), grad_norm: () => t("gradient norm"), update_ratio: () => t("update ratio"), open_norm: () => t("gradient if open"), verdict: () => t("probe verdict"), step_bytes: () => t("memory of a step"), bytes: () => t("bytes") };
 
 export function toolbar(view: View, state: MapState): HTMLElement {
   return h(
     "div.vf-tools",
-    { role: "toolbar", "aria-label": "Map" },
+    { role: "toolbar", "aria-label": t("Map") },
     searchBox(view, state),
-    choice("area", AREAS, AREA_LABELS, state.area, (area) => state.style({ area })),
+    choice(t("area"), AREAS, AREA_LABELS, state.area, (area) => state.style({ area })),
     colourChoice(view, state),
     h("div.vf-switches", {}, foldSwitch(view, state), modeSwitch(view, state)),
   );
@@ -24,7 +25,7 @@ function searchBox(view: View, state: MapState): HTMLElement {
   const input = h("input.vf-input", {
     type: "search",
     placeholder: "q_proj, layers.3",
-    "aria-label": "Find modules",
+    "aria-label": t("Find modules"),
     spellcheck: "false",
     autocomplete: "off",
     "data-lm-suppress-shortcuts": "true",
@@ -34,7 +35,7 @@ function searchBox(view: View, state: MapState): HTMLElement {
       if (event.key === "Enter" && state.matches) {
         const ids = tops(state.display.base, state.matches);
         state.select(state.display.gather(ids));
-        view.announce(`${ids.length} selected`);
+        view.announce(t("{count} selected", { count: ids.length }));
       }
       if (event.key === "Escape") {
         input.value = "";
@@ -46,20 +47,20 @@ function searchBox(view: View, state: MapState): HTMLElement {
     const matches = search(state.display.base, input.value);
     state.find(input.value, matches);
     say(found, matches ? String(tops(state.display.base, matches).length) : "");
-    found.title = matches ? "found; Enter selects them all" : "";
+    found.title = matches ? t("found; Enter selects them all") : "";
   }
-  return h("label.vf-find", { title: "Find modules by words of their path or class" }, icon("search"), h("span.vf-findbox", {}, input, found));
+  return h("label.vf-find", { title: t("Find modules by words of their path or class") }, icon("search"), h("span.vf-findbox", {}, input, found));
 }
 
-function choice<T extends string>(name: string, values: readonly T[], labels: Record<T, string>, now: T, change: (value: T) => void): HTMLElement {
+function choice<T extends string>(name: string, values: readonly T[], labels: Record<T, () => string>, now: T, change: (value: T) => void): HTMLElement {
   const select = h("select.vf-select", { "data-lm-suppress-shortcuts": "true", onchange: () => change(select.value as T) });
-  for (const value of values) select.append(h("option", { value, selected: value === now }, labels[value]));
+  for (const value of values) select.append(h("option", { value, selected: value === now }, labels[value]()));
   return h("label.vf-choice", {}, h("span", {}, name), select);
 }
 
 /** What the colours show; a probe may choose as well as the person. */
 function colourChoice(view: View, state: MapState): HTMLElement {
-  const element = choice("colour", COLOURS, COLOUR_LABELS, state.colour, (colour) => state.style({ colour }));
+  const element = choice(t("colour"), COLOURS, COLOUR_LABELS, state.colour, (colour) => state.style({ colour }));
   const select = element.querySelector("select");
   state.on(["style"], () => select && (select.value = state.colour), view.signal);
   return element;
@@ -68,10 +69,10 @@ function colourChoice(view: View, state: MapState): HTMLElement {
 /** Repeated layers as one tile each, or every layer by itself; absent where nothing repeats. */
 function foldSwitch(view: View, state: MapState): HTMLElement | null {
   if (!state.display.lists.size) return null;
-  const button = h("button.vf-iconbutton", { type: "button", "aria-label": "Fold repeated layers", onclick: () => state.fold(!state.folding) }, icon("fold"));
+  const button = h("button.vf-iconbutton", { type: "button", "aria-label": t("Fold repeated layers"), onclick: () => state.fold(!state.folding) }, icon("fold"));
   const draw = (): void => {
     button.setAttribute("aria-pressed", String(state.folding));
-    button.title = state.folding ? "Repeated layers are folded: show every layer" : "Fold repeated layers";
+    button.title = state.folding ? t("Repeated layers are folded: show every layer") : t("Fold repeated layers");
   };
   draw();
   state.on(["fold"], draw, view.signal);
@@ -81,7 +82,7 @@ function foldSwitch(view: View, state: MapState): HTMLElement | null {
 function modeSwitch(view: View, state: MapState): HTMLElement {
   const name = uniqueId("mode");
   const button = (mode: "map" | "list"): HTMLButtonElement =>
-    h("button.vf-iconbutton", { type: "button", id: `${name}-${mode}`, title: mode === "map" ? "Show the map" : "Show the list", "aria-label": mode === "map" ? "Map" : "List", onclick: () => state.show(mode) }, icon(mode));
+    h("button.vf-iconbutton", { type: "button", id: `${name}-${mode}`, title: mode === "map" ? t("Show the map") : t("Show the list"), "aria-label": mode === "map" ? t("Map") : t("List"), onclick: () => state.show(mode) }, icon(mode));
   const [map, list] = [button("map"), button("list")];
   const draw = (): void => {
     map.setAttribute("aria-pressed", String(state.mode === "map"));
@@ -89,5 +90,5 @@ function modeSwitch(view: View, state: MapState): HTMLElement {
   };
   draw();
   state.on(["mode"], draw, view.signal);
-  return h("div.vf-switch", { role: "group", "aria-label": "Map or list" }, map, list);
+  return h("div.vf-switch", { role: "group", "aria-label": t("Map or list") }, map, list);
 }

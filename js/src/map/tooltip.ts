@@ -1,4 +1,5 @@
 /** The card beside the pointer: what the tile under it is. Text nodes only; it never takes the pointer or the focus. */
+import { t } from "../language/words";
 import { fill, h } from "../parts/dom";
 import type { View } from "../parts/view";
 import { describe } from "./describe";
@@ -19,7 +20,7 @@ export function tooltip(view: View, state: MapState, frame: HTMLElement): Toolti
         shown = id;
         const d = describe(view, state, id);
         const item = state.display.item(id);
-        const lines = [item.fold?.precise === undefined || item.label.includes(item.fold.precise) ? "" : `blocks ${item.fold.precise}`, d.alike, `${d.className} · ${d.params}`, d.tuning, d.tied, d.norm].filter(Boolean);
+        const lines = [item.fold?.precise === undefined || item.label.includes(item.fold.precise) ? "" : t("blocks {which}", { which: item.fold.precise }), d.alike, `${d.className} · ${d.params}`, d.tuning, d.tied, d.norm].filter(Boolean);
         fill(card, h("b", {}, item.isComponent ? item.label : d.path), ...lines.map((line) => h("span", {}, line)));
         card.hidden = false;
       }

@@ -3,6 +3,7 @@
  * in sight are elements, so tens of thousands of modules cost nothing. Which rows there are is `outline.ts`.
  */
 import { count, measure } from "../format";
+import { t } from "../language/words";
 import { frame } from "../parts/frame";
 import { fill, h } from "../parts/dom";
 import { icon } from "../parts/icons";
@@ -16,7 +17,7 @@ import { normOf, tuningOf } from "./tile_style";
 
 export const ROW_PX = 24;
 const SPARE_ROWS = 6;
-const COLUMNS = ["name", "class", "parameters", "tuning", "grad norm"];
+const columns = (): string[] => [t("name"), t("class"), t("parameters"), t("tuning"), t("grad norm")];
 
 export class TreeGrid {
   readonly element: HTMLElement;
@@ -27,10 +28,10 @@ export class TreeGrid {
   readonly #frame;
 
   constructor(readonly view: View, readonly state: MapState) {
-    const header = h("div.vf-grid-row.vf-grid-head", { role: "row", "aria-rowindex": "1" }, ...COLUMNS.map((name) => h("span", { role: "columnheader" }, name)));
+    const header = h("div.vf-grid-row.vf-grid-head", { role: "row", "aria-rowindex": "1" }, ...columns().map((name) => h("span", { role: "columnheader" }, name)));
     this.element = h(
       "div.vf-grid",
-      { role: "treegrid", tabindex: "0", "aria-label": "Modules", "aria-multiselectable": "true", "aria-colcount": String(COLUMNS.length), "data-lm-suppress-shortcuts": "true" },
+      { role: "treegrid", tabindex: "0", "aria-label": t("Modules"), "aria-multiselectable": "true", "aria-colcount": String(columns().length), "data-lm-suppress-shortcuts": "true" },
       h("div", { role: "rowgroup" }, header),
       this.#body,
     );
@@ -116,10 +117,10 @@ export class TreeGrid {
     const row = h(
       "div.vf-grid-row",
       { role: "row", id: `${this.#name}-${id}`, "aria-level": level, "aria-posinset": position, "aria-setsize": brothers, "aria-rowindex": index + 2, "aria-expanded": open === null ? null : String(open), "aria-selected": String(selected.has(id)), "data-id": id, "data-focus": id === focus, "data-folded": item.fold !== undefined },
-      h("span.vf-grid-name", { role: "rowheader", "aria-label": item.fold ? `${item.label}, ${alike(item)}` : null, title: item.fold ? `${item.fold.precise}: ${alike(item)}; Enter shows each` : null }, h("i.vf-twisty", { "aria-hidden": "true" }, open === null ? null : icon(open ? "down" : "right")), item.isComponent ? h("b", {}, item.label) : item.label),
-      h("span.vf-muted", { role: "gridcell" }, owner === undefined ? className : `shared with ${display.tree.path(owner)}`),
+      h("span.vf-grid-name", { role: "rowheader", "aria-label": item.fold ? `${item.label}, ${alike(item)}` : null, title: item.fold ? t("{blocks}: {alike}; Enter shows each", { blocks: item.fold.precise, alike: alike(item) }) : null }, h("i.vf-twisty", { "aria-hidden": "true" }, open === null ? null : icon(open ? "down" : "right")), item.isComponent ? h("b", {}, item.label) : item.label),
+      h("span.vf-muted", { role: "gridcell" }, owner === undefined ? className : t("shared with {path}", { path: display.tree.path(owner) })),
       h("span.vf-number", { role: "gridcell" }, count(item.params)),
-      h("span", { role: "gridcell" }, badge(code), TUNING_NAMES[code]),
+      h("span", { role: "gridcell" }, badge(code), TUNING_NAMES[code]?.()),
       h("span.vf-number", { role: "gridcell" }, Number.isNaN(norm) ? "" : measure(norm)),
     );
     row.style.top = `${index * ROW_PX}px`;

@@ -1,13 +1,14 @@
 /** Tiles by what the last probe found of them: all links whole, some broken, none whole, or nothing meant to train. Pure. */
 import type { LinkCounts } from "../burst/link_counts";
+import { t } from "../language/words";
 import type { FoldedTree } from "../tree/folded_tree";
 import { NONE } from "../wire/plan_state";
 import { isLight, type Palette } from "./palette";
 import type { TileStyle, TileStyles } from "./tile_style";
 
-/** By verdict: mark and words, as in the legend. */
+/** By verdict: the mark, and the words of the legend. */
 export const VERDICT_MARKS = ["✓", "!", "✗"] as const;
-export const VERDICT_WORDS = ["every tensor does what was wanted", "some do not", "none does"] as const;
+export const verdictWords = (): string[] => [t("every tensor does what was wanted"), t("some do not"), t("none does")];
 
 export function verdictStyles(display: FoldedTree, counts: LinkCounts | null, palette: Palette): TileStyles {
   const fills = [palette.ok, palette.warning, palette.failure];

@@ -4,8 +4,10 @@
  * finds Python's subshell is `hello.ts`; what a wish means is decided by who sends it.
  */
 import { listen, type Model } from "../host";
+import { t } from "../language/words";
 import { readReply, wish, type Reply, type WishName } from "../wire/messages";
 import type { Loose } from "../wire/loose";
+import type { ErrorParts } from "../wire/run_state";
 
 export const PATIENCE_MS = 10_000;
 
@@ -63,7 +65,7 @@ export class Client {
   lose(how: "absent" | "gone"): void {
     const before = this.connection;
     this.connection = how;
-    for (const id of [...this.#open.keys()]) this.#settle(id, { id, rev: 0, ok: false, error: { ...NO_KERNEL } });
+    for (const id of [...this.#open.keys()]) this.#settle(id, { id, rev: 0, ok: false, error: noKernel() });
     if (before !== how) this.changed();
   }
 
@@ -102,14 +104,14 @@ export class Client {
 }
 
 /** The error of a wish that cannot reach Python. The banner says it too, so it is not shown on the shelf. */
-export const NO_KERNEL = {
+export const noKernel = (): ErrorParts => ({
   code: "no-kernel",
-  message: "The kernel is not connected.",
-  expected: "a running kernel",
-  found: "none",
-  remedy: "Run the cell again.",
+  message: t("The kernel is not connected."),
+  expected: t("a running kernel"),
+  found: t("none"),
+  remedy: t("Run the cell again."),
   traceback: "",
-} as const;
+});
 
 function pagePrefix(): string {
   return `p${Math.floor(Math.random() * 2 ** 40).toString(36)}`;

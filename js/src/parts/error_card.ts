@@ -1,4 +1,5 @@
 /** What an error says: the message, what was expected and found, what to do, and the traceback to unfold. */
+import { t } from "../language/words";
 import type { ErrorParts } from "../wire/run_state";
 import { h, type Child } from "./dom";
 import { icon } from "./icons";
@@ -7,9 +8,9 @@ import { icon } from "./icons";
 export function errorCard(error: ErrorParts, ...more: Child[]): HTMLElement {
   // Messages of this package contain their parts already; say each thing once.
   const parts = [
-    ["Expected", error.expected],
-    ["Found", error.found],
-    ["What to do", error.remedy],
+    [t("Expected"), error.expected],
+    [t("Found"), error.found],
+    [t("What to do"), error.remedy],
   ].filter((part): part is [string, string] => !!part[1] && !error.message.includes(part[1]));
   return h(
     "div.vf-error",
@@ -20,7 +21,7 @@ export function errorCard(error: ErrorParts, ...more: Child[]): HTMLElement {
       {},
       h("b", {}, error.message),
       parts.length ? h("dl", {}, ...parts.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) : null,
-      error.traceback ? h("details", {}, h("summary", {}, "Traceback"), h("pre", { tabindex: "0" }, error.traceback)) : null,
+      error.traceback ? h("details", {}, h("summary", {}, t("Traceback")), h("pre", { tabindex: "0" }, error.traceback)) : null,
     ),
     ...more,
   );

@@ -1,4 +1,5 @@
 /** Errors; each can be dismissed. Where they stand is the widget's affair. */
+import { t } from "../language/words";
 import { h } from "./dom";
 import { errorCard } from "./error_card";
 import { icon } from "./icons";
@@ -6,7 +7,7 @@ import type { Page } from "../model/page";
 import type { ErrorParts } from "../wire/run_state";
 
 export function errorShelf(page: Page, signal: AbortSignal): HTMLElement {
-  const element = h("section.vf-errors", { "aria-label": "Errors", role: "alert", hidden: true });
+  const element = h("section.vf-errors", { "aria-label": t("Errors"), role: "alert", hidden: true });
   const cards = new Map<ErrorParts, HTMLElement>();
   const draw = (): void => {
     // What is advised after a lack of memory says it already.
@@ -18,7 +19,7 @@ export function errorShelf(page: Page, signal: AbortSignal): HTMLElement {
   };
 
   function card(error: ErrorParts): HTMLElement {
-    return errorCard(error, h("button.vf-iconbutton", { type: "button", "aria-label": "Dismiss", title: "Dismiss", onclick: () => page.dismiss(error) }, icon("close")));
+    return errorCard(error, h("button.vf-iconbutton", { type: "button", "aria-label": t("Dismiss"), title: t("Dismiss"), onclick: () => page.dismiss(error) }, icon("close")));
   }
 
   draw();

@@ -1,5 +1,6 @@
 /** A number in a line of text that becomes an input when it is clicked. Enter takes it, Escape does not; what is wrong is said
  * beside it, and the old value stays. */
+import { t } from "../language/words";
 import { h, say } from "./dom";
 
 export interface InlineNumber {
@@ -11,7 +12,7 @@ export interface InlineNumber {
 /** `parse` gives the value, or a sentence that says what is wrong. */
 export function inlineNumber(label: string, parse: (text: string) => number | string, commit: (value: number) => void): InlineNumber {
   let now = "";
-  const button = h("button.vf-value", { type: "button", title: `Change the ${label}`, onclick: () => edit() });
+  const button = h("button.vf-value", { type: "button", title: t("Change the {what}", { what: label }), onclick: () => edit() });
   const input = h("input.vf-input.vf-inline", { type: "text", inputmode: "decimal", "aria-label": label, hidden: true, spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true" });
   const wrong = h("span.vf-wrong", { role: "alert" });
   const element = h("span.vf-inlinebox", {}, button, input, wrong);
@@ -60,7 +61,7 @@ export function inlineNumber(label: string, parse: (text: string) => number | st
     show(text, enabled) {
       now = text ?? "";
       say(button, text ?? "–");
-      button.setAttribute("aria-label", `${label} ${text ?? "not set"}`);
+      button.setAttribute("aria-label", `${label} ${text ?? t("not set")}`);
       button.disabled = !enabled;
     },
   };
@@ -69,19 +70,19 @@ export function inlineNumber(label: string, parse: (text: string) => number | st
 /** A learning rate: a number above 0 and below 10. */
 export function parseRate(text: string): number | string {
   const value = Number(text.replace(",", "."));
-  return text !== "" && value > 0 && value < 10 ? value : "a number such as 1e-3";
+  return text !== "" && value > 0 && value < 10 ? value : t("a number such as 1e-3");
 }
 
 /** A whole number in a range. */
 export function parseWhole(least: number, most: number): (text: string) => number | string {
   return (text) => {
     const value = Number(text);
-    return text !== "" && Number.isInteger(value) && value >= least && value <= most ? value : `a whole number from ${least} to ${most}`;
+    return text !== "" && Number.isInteger(value) && value >= least && value <= most ? value : t("a whole number from {least} to {most}", { least, most });
   };
 }
 
 /** Any number above 0. */
 export function parsePositive(text: string): number | string {
   const value = Number(text.replace(",", "."));
-  return text !== "" && value > 0 && Number.isFinite(value) ? value : "a number above 0";
+  return text !== "" && value > 0 && Number.isFinite(value) ? value : t("a number above 0");
 }

@@ -1,4 +1,5 @@
 /** What every entry does: finds the page of its widget, makes the root element, follows theme and signal, opens the channel. */
+import { t } from "../language/words";
 import type { Page } from "../model/page";
 import { openPage, pageOf } from "../model/pages";
 import type { RenderProps, Widget } from "../host";
@@ -31,7 +32,7 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
     const view = makeView(page, root, inner.signal);
     const retheme = followTheme(root, () => page.options, view.themeChanged, inner.signal);
     page.on(["options"], retheme, inner.signal);
-    append(root, ready(page) ? [banner(view), ...build(view)] : [h("p.vf-muted", {}, "Nothing to show yet.")]);
+    append(root, ready(page) ? [banner(view), ...build(view)] : [h("p.vf-muted", {}, t("Nothing to show yet."))]);
     if (!view.shelf.parentNode) root.append(view.shelf);
   };
   draw();

@@ -1,11 +1,12 @@
 /** Frozen | LoRA | Full as a real radio group: one tab stop, arrows choose, none chosen when the tuning is mixed. */
+import { t } from "../language/words";
 import { h } from "./dom";
 import type { RowTuning } from "../wire/plan_state";
 
 const CHOICES = [
-  { value: "frozen", label: "Frozen", code: "0" },
-  { value: "lora", label: "LoRA", code: "1" },
-  { value: "full", label: "Full", code: "2" },
+  { value: "frozen", label: () => t("Frozen"), code: "0" },
+  { value: "lora", label: () => "LoRA", code: "1" },
+  { value: "full", label: () => t("Full"), code: "2" },
 ] as const;
 
 export type Choice = (typeof CHOICES)[number]["value"];
@@ -18,7 +19,7 @@ export interface Segmented {
 export function segmented(label: string, choose: (value: Choice) => void): Segmented {
   const element = h("div.vf-segmented", { role: "radiogroup", "aria-label": label, "data-lm-suppress-shortcuts": "true" });
   const radios = CHOICES.map(({ value, label: text, code }) =>
-    h("button", { type: "button", role: "radio", "data-tuning": code, "aria-checked": "false", tabindex: "-1", onclick: () => choose(value) }, text),
+    h("button", { type: "button", role: "radio", "data-tuning": code, "aria-checked": "false", tabindex: "-1", onclick: () => choose(value) }, text()),
   );
   element.append(...radios);
   element.addEventListener("keydown", (event) => {
@@ -41,7 +42,7 @@ export function segmented(label: string, choose: (value: Choice) => void): Segme
         radio.setAttribute("aria-checked", String(i === chosen));
         radio.tabIndex = i === Math.max(0, chosen) ? 0 : -1;
         radio.disabled = !enabled || (i === 1 && !canLora && chosen !== 1);
-        radio.title = i === 1 && !canLora ? "LoRA cannot adapt this" : "";
+        radio.title = i === 1 && !canLora ? t("LoRA cannot adapt this") : "";
       });
     },
   };

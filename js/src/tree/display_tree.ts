@@ -55,7 +55,7 @@ export class DisplayTree {
     const { components } = tree.state;
     const tops = new Set(components.flatMap((c) => c.nodes));
     const taken = takenOut(tree, tops);
-    const root = this.#add({ parent: -1, node: -1, component: -1, label: tree.state.title || "model", target: "", isComponent: false, params: tree.state.total_params, bytes: tree.state.bytes[0] ?? 0 });
+    const root = this.#add({ parent: -1, node: -1, component: -1, label: tree.state.title, target: "", isComponent: false, params: tree.state.total_params, bytes: tree.state.bytes[0] ?? 0 });
     components.forEach((component, index) => {
       const single = component.nodes.length === 1;
       const node = single ? (component.nodes[0] as number) : -1;

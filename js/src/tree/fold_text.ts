@@ -2,6 +2,7 @@
  * What a group of alike blocks is called and how a slice names it: the twin of core/folding.py and core/slices.py, held to
  * the same golden file (tests/wire/folds.json). Which blocks are alike is Python's to say.
  */
+import { spoken, t } from "../language/words";
 
 type Range = [first: number, stop: number, step: number];
 
@@ -36,7 +37,7 @@ export function shortLabel(indices: readonly number[], prefix = ""): string {
   const parts = ranges(indices);
   const step = parts[0]?.[2] ?? 1;
   const shown = parts.length > RANGES_SHOWN ? [...parts.slice(0, 2).map(range), `… ${range(parts[parts.length - 1] as Range)}`] : parts.map(range);
-  const text = parts.length === 1 && step > 1 ? `every ${ordinal(step)} from ${prefix}${indices[0]}` : prefix + shown.join(", ");
+  const text = parts.length === 1 && step > 1 ? t("every {nth} from {first}", { nth: ordinal(step), first: `${prefix}${indices[0]}` }) : prefix + shown.join(", ");
   return `${text} ×${indices.length}`;
 }
 
@@ -62,6 +63,7 @@ function range([first, stop]: Range): string {
 }
 
 function ordinal(n: number): string {
+  if (spoken() === "zh") return String(n);
   const teen = n % 100 > 10 && n % 100 < 14;
   return `${n}${teen ? "th" : (["th", "st", "nd", "rd"][n % 10] ?? "th")}`;
 }

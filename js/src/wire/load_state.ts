@@ -12,7 +12,7 @@ export function readLoad(value: unknown): LoadState {
   const state = record(value);
   const devices = list(state.devices).map((item): [string, string] => [text(list(item)[0]), text(list(item)[1])]);
   return {
-    devices: devices.length ? devices : [["", "the best device"]],
+    devices: devices.length ? devices : [["", ""]],
     four_bits: state.four_bits !== false,
     bytes: Object.fromEntries(Object.entries(record(state.bytes)).map(([dtype, bytes]) => [dtype, finite(bytes)])),
   };

@@ -1,4 +1,5 @@
 /** The trait `run_state`: where the burst stands. Decoding only; the rows of the burst are events. */
+import { t } from "../language/words";
 import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "./loose";
 import { readNumberOrNull } from "./numbers";
 
@@ -91,7 +92,7 @@ export function readError(value: unknown): ErrorParts {
   const e = record(value);
   return {
     code: text(e.code, "unexpected"),
-    message: text(e.message, "Something went wrong in Python, which did not say what."),
+    message: text(e.message, t("Something went wrong in Python, which did not say what.")),
     expected: text(e.expected),
     found: text(e.found),
     remedy: text(e.remedy),

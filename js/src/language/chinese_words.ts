@@ -1,0 +1,23 @@
+/** Words that several parts of the page share. */
+export const CHINESE_WORDS: Readonly<Record<string, string>> = {
+  "component": "组件",
+  "model": "模型",
+  "frozen": "冻结",
+  "full": "全量训练",
+  "mixed": "混合",
+  "none": "无",
+  "now": "当前",
+  "probe": "探测",
+  "gradient norm": "梯度范数",
+  "selected": "已选中",
+  "step {step}": "第 {step} 步",
+  "{what} at step {step}": "第 {step} 步：{what}",
+  "{first} and {count} more": "{first} 等（另有 {count} 个）",
+  "{count} parameters": "{count} 参数",
+  "Show on the map": "在图上显示",
+  "Warning: ": "警告：",
+  "{value} ms": "{value} 毫秒",
+  "{value} s": "{value} 秒",
+  "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
+  ", ": "，",
+};
