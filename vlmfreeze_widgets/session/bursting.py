@@ -16,7 +16,7 @@ from ..core.history import Answers, History, StepRecord
 from ..core.norms import NormLayout
 from ..core.plan import Plan
 from ..core.protocol import error_to_dict
-from ..core.run_status import RunStatus
+from ..core.run_status import Phase, RunStatus
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from ..engine.burst import Burst
@@ -75,7 +75,12 @@ class Bursting(Phases):
 
     def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
         """A burst that is about to run; on the worker."""
-        return Burst(self._model, plan, self._batches or (), settings=settings, **self._watched)
+        return Burst(self._model, plan, self._feed, settings=settings, **self._watched)
+
+    @property
+    def _feed(self) -> Iterable[Any]:
+        """The micro-batches of the burst that is about to run."""
+        return self._batches or ()
 
     def _start(self, make: Callable[[], Burst], steps: int) -> int:
         """Clears the stage and has a burst made and run on the worker; under the lock."""
@@ -182,13 +187,17 @@ class Bursting(Phases):
             self._over(burst, result)
             early = ended_early(taken, burst.settings.steps, result.stopped_early, problem)
             self._set(
-                phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
+                phase=self._phase_after(result), verdicts=result.verdicts,
                 message=early, verdict_after=taken, eta_seconds=None,
                 error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
 
     def _over(self, burst: Burst, result: BurstResult) -> None:
         """On the worker, when a burst is over and before its result is shown."""
+
+    def _phase_after(self, result: BurstResult) -> Phase:
+        """What follows a burst; on the worker."""
+        return "deciding" if result.history.taken else "idle" if result.problem is None else "failed"
 
     def _between(self, burst: Burst) -> None:
         """Between two steps, and now and then while the burst is paused; on the worker."""
