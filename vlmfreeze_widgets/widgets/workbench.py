@@ -8,6 +8,7 @@ from typing import Any
 
 import traitlets
 
+from ..core.board import Board
 from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
@@ -22,6 +23,7 @@ from ..core.stages import Stages
 from ..core.stages_state import Staged
 from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
+from .compare_grants import compare_page_state
 from .page import SessionPage
 from .row_feed import RowFeed
 from .stages_grants import stages_page_state
@@ -65,6 +67,7 @@ class Workbench(SessionPage):
     load_state = traitlets.Dict().tag(sync=True)
     cost_state = traitlets.Dict().tag(sync=True)
     stages_state = traitlets.Dict().tag(sync=True)
+    compare_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -95,6 +98,7 @@ class Workbench(SessionPage):
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
         self._shown_stages = session.staged
+        self._shown_compared = session.compared
         super().__init__(
             session,
             "workbench",
@@ -104,6 +108,7 @@ class Workbench(SessionPage):
             saved_state=saved_state(session.saving),
             load_state=load_state(session.load_choices),
             stages_state=stages_page_state(session),
+            compare_state=compare_page_state(session),
         )
         if len(session.history):
             self._outbox.touch()
@@ -167,6 +172,34 @@ class Workbench(SessionPage):
         """Gives the model back as it was before the first stage, as the button does."""
         self.session.discard_stages()
 
+    def add_contender(self, name: str = "", strategy: Strategy | Mapping[str, object] | None = None) -> str:
+        """Lets a strategy, by default the present one, take part in the comparison, as the button does; gives its name."""
+        return self.session.add_contender(name, strategy)
+
+    def compare(
+        self,
+        strategies: Mapping[str, Strategy | Mapping[str, object]] | None = None,
+        *,
+        steps: int | None = None,
+        seeds: int | None = None,
+    ) -> None:
+        """Starts to compare the contenders, as the button does; returns at once. ``wait`` waits for the end, ``board`` has it.
+
+        Args:
+            strategies: More contenders by name, added first.
+            steps: Of every run.
+            seeds: How many runs each takes.
+        """
+        for name, strategy in (strategies or {}).items():
+            self.session.add_contender(name, strategy)
+        self.session.set_comparison(steps, seeds)
+        self.session.compare()
+
+    @property
+    def board(self) -> Board | None:
+        """What is known of the contenders; None before the first step."""
+        return self.session.board
+
     @property
     def history(self) -> History:
         """The records of the present burst."""
@@ -214,6 +247,12 @@ class Workbench(SessionPage):
         if self.session.staged is not self._shown_stages or self.stages_state["why_not"] != self.session.why_no_stage:
             self._shown_stages = self.session.staged
             self.stages_state = stages_page_state(self.session)
+        if (
+            self.session.compared is not self._shown_compared
+            or self.compare_state["why_not"] != self.session.why_no_comparison
+        ):
+            self._shown_compared = self.session.compared
+            self.compare_state = compare_page_state(self.session)
         self.advice_state = advice_state(self.session.advice)
         if self.load_state and not status.can_load and status.phase != "loading":
             self.load_state = {}
