@@ -19,6 +19,7 @@ CompareStatus = Literal["open", "running", "paused", "over"]
 MOST_CONTENDERS = 40
 _POINTS = 200
 """Points of one curve; more are finer than a plot's pixels."""
+_CALLS = {"too close to call": "too_close"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def compare_state(compared: Compared, why_not: str | None, watches: bool) -> dic
         "eta_seconds": number(compared.eta_seconds),
         "message": compared.message,
         "pays": compared.pays,
-        "measured": board.measured if board is not None else "held-out loss" if watches else "training loss",
+        "measured": "held_out" if watches else "training",
         "sentence": "" if board is None else board.sentence,
         "notes": [] if board is None else footnotes(board),
         "contenders": shown[:MOST_CONTENDERS],
@@ -118,7 +119,7 @@ def _contender(
         "index": letters[name],
         "sentence": candidate.sentence,
         "refusal": candidate.refusal,
-        "state": "to come",
+        "state": "to_come",
         "place": None,
     }
     if board is None or row is None:
@@ -131,7 +132,7 @@ def _contender(
         "on_front": row["on_front"],
         "loss": number(row["loss"]),
         "behind": None if behind is None else {
-            "call": behind.call, "mean": number(behind.mean), "low": number(behind.low), "high": number(behind.high)
+            "call": _CALLS.get(behind.call, behind.call), "mean": number(behind.mean), "low": number(behind.low), "high": number(behind.high)
         },
         "memory_bytes": entry.memory_bytes,
         "memory_is_measured": entry.memory_is_measured,

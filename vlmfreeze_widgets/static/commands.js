@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: b41a04ff6a5d6ed0b0c4b602379c9b05b674acf32ad72ac4633f13ff51425b3d */
+/* vlmfreeze source-hash: 75c87cc27e1b9f7abd094e186c35b4db321677744e81fa9144bf15ad28da0b00 */
 var t={initialize:()=>{}},e=t;export{e as default};
