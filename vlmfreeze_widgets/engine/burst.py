@@ -214,7 +214,7 @@ class Burst:
         return self._loop.problem
 
     @property
-    def eval_parts(self) -> Mapping[int, tuple[tuple[float, int], ...]]:
+    def eval_parts(self) -> dict[int, tuple[tuple[float, int], ...]]:
         """Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training."""
         return self._loop.eval_parts
 
