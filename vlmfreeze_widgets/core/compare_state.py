@@ -12,6 +12,7 @@ from typing import Any, Literal
 from .board import Board
 from .board_entry import Entry
 from .board_text import footnotes
+from .paired import Difference
 from .protocol import VERSION, number
 from .strategy import Strategy
 
@@ -131,9 +132,7 @@ def _contender(
         "place": row["place"],
         "on_front": row["on_front"],
         "loss": number(row["loss"]),
-        "behind": None if behind is None else {
-            "call": _CALLS.get(behind.call, behind.call), "mean": number(behind.mean), "low": number(behind.low), "high": number(behind.high)
-        },
+        "behind": None if behind is None else _gap(behind),
         "memory_bytes": entry.memory_bytes,
         "memory_is_measured": entry.memory_is_measured,
         "seconds": number(entry.seconds),
@@ -144,7 +143,12 @@ def _contender(
         "note": entry.note,
         "curve": _points(sorted(board.curve(name).items())),
         "train": _points(_training(entry)),
-    }  # fmt: skip
+    }
+
+
+def _gap(behind: Difference) -> dict[str, Any]:
+    call = _CALLS.get(behind.call, behind.call)
+    return {"call": call, "mean": number(behind.mean), "low": number(behind.low), "high": number(behind.high)}
 
 
 def _training(entry: Entry) -> list[tuple[int, float]]:

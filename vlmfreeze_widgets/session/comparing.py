@@ -16,9 +16,9 @@ from ..core.ablation import Ablation, corners
 from ..core.board import Board
 from ..core.compare_state import MOST_CONTENDERS, Candidate, Compared, CompareStatus
 from ..core.errors import InvalidStrategy, VlmFreezeError, WrongPhase
-from ..core.plan_text import sentence
 from ..core.resolve import resolve
 from ..core.run_status import Phase
+from ..core.stages_text import what_trains
 from ..core.strategy import Strategy
 from ..engine.comparison import Comparison
 from ..engine.heats import ComparedStep
@@ -84,7 +84,7 @@ class Comparing(Staging):
                 self.comparison.add(name, plan)
             elif self.compared.status == "over":
                 self.compared = replace(self.compared, status="open", board=None, done=0.0, message="")
-            made = Candidate(name, chosen, sentence(plan), refusal)
+            made = Candidate(name, chosen, what_trains(chosen), refusal)
             self._show(candidates=(*self.compared.candidates, made))
         return name
 
@@ -151,7 +151,7 @@ class Comparing(Staging):
             self.comparison.clone(name, new, lr=rates)
             old = candidate.strategy
             copy = Strategy(old.rules, {**old.lr, **rates}, old.weight_decay, new)
-            made = Candidate(new, copy, sentence(resolve(copy, self.tree)))
+            made = Candidate(new, copy, what_trains(copy))
             self._show(candidates=(*self.compared.candidates, made))
         return new
 

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 75c87cc27e1b9f7abd094e186c35b4db321677744e81fa9144bf15ad28da0b00 */
+/* vlmfreeze source-hash: 3fae6c2a53af79b46b1ef586106e6ba245107341baa99e95c54c02a929ba9a8e */
 var t={initialize:()=>{}},e=t;export{e as default};
