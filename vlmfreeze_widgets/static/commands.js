@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 3fae6c2a53af79b46b1ef586106e6ba245107341baa99e95c54c02a929ba9a8e */
+/* vlmfreeze source-hash: cc1c8d0c6737dd75c671c92a9313925475af0de7168333fa0b51e9ac7565466f */
 var t={initialize:()=>{}},e=t;export{e as default};

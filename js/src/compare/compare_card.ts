@@ -29,7 +29,7 @@ export function compareCard(view: View): HTMLElement {
   const stop = h("button.vf-button", { type: "button", onclick: () => void page.wish("compare_stop") }, icon("stop", true), t("Stop"));
   const bar = h("span");
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": t("Comparison"), "aria-valuemin": "0", "aria-valuemax": "100" }, bar);
-  const knobs = h("div.vf-runbar", {}, h("label.vf-stepslabel", {}, steps, t("steps")), h("label.vf-stepslabel", {}, seeds, t("runs each")), run, pause, resume, stop, progress, h("span.vf-space"));
+  const knobs = h("div.vf-runbar", {}, h("label.vf-stepslabel", {}, steps, t("steps")), h("label.vf-stepslabel", {}, seeds, t("runs each")), run, pause, resume, stop, progress);
   const why = h("p.vf-note");
   const empty = h("p.vf-muted", {}, t("Which strategy is best? Add two or more: they train in turns from the same weights on the same batches, and the model is given back."));
   const sentence = h("p.vf-said", { role: "status" });
