@@ -83,7 +83,8 @@ class Burst:
         run_folder: Below it the burst writes a folder of its own as it goes, which ``vf.load_run`` reads, whatever becomes of this
             process. By default what the variable VLMFREEZE_RUNS names; without it, and with False, nothing is written.
         report_to: "trackio", "tensorboard", "wandb", several of them, or a ``Tracker`` of your own.
-        settings: Instead of the single settings; these are the fields of ``BurstSettings``.
+        settings: Instead of the single settings.
+        single_settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Attributes:
         recording: Where it is written down; ``.folder`` is its run folder.

@@ -159,6 +159,10 @@ class Comparison:
     def add(self, name: str, strategy: Wanted) -> None:
         """Lets somebody else join: from the start weights, on the batches of the others, in the present seed and all later ones.
 
+        Args:
+            name: Of the new contender.
+            strategy: What it trains.
+
         Raises:
             VlmFreezeError: The name is taken, the strategy cannot be applied, or the comparison is over.
         """
