@@ -68,7 +68,7 @@ def layers_figure() -> str:
     for i, (name, (below, libraries)) in enumerate(reversed(table.items())):
         y = 4 + i * (height + gap)
         may = ", ".join(below) or "nothing of the package"
-        jupyter = [] if not JUPYTER <= set(libraries) else ["Jupyter's"]
+        jupyter = ["Jupyter's"] if JUPYTER.issubset(libraries) else []
         shown = jupyter + [library for library in libraries if not jupyter or library not in JUPYTER]
         more = f" + {', '.join(shown)}" if shown else ""
         parts += [

@@ -21,7 +21,10 @@ def test_a_page_does_what_it_says(path, tmp_path, monkeypatch, capsys):
     with capsys.disabled():
         for block in left:
             print(f"\n{path.relative_to(DOCS)}, line {block.line}: not run: {block.reason}", end="")
-        print(f"\n{path.relative_to(DOCS)}: {time.process_time() - start:.1f} s of CPU, {len(left)} blocks not run", end="")
+        print(
+            f"\n{path.relative_to(DOCS)}: {time.process_time() - start:.1f} s of CPU, {len(left)} blocks not run",
+            end="",
+        )
 
 
 def test_every_block_that_is_not_run_says_why_and_they_are_few():

@@ -99,7 +99,7 @@ class Burst:
             From ``next()`` and ``run()``: OutOfMemory, which names a size that was seen to run; RestartNeeded, after a
             device-side assert: what was recorded is written first, and no further burst starts in this process.
 
-    Example:
+    Examples:
         >>> burst = vf.Burst(demo.model, {"projector": "full"}, demo.batches, steps=50, lr=1e-3)
         >>> for record in burst:
         ...     print(record.step, record.loss, record.grad_norm)

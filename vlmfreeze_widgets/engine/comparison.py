@@ -56,7 +56,7 @@ class Comparison:
     Raises:
         VlmFreezeError: Before anything runs: a strategy that cannot be applied, fewer than one, a busy model.
 
-    Example:
+    Examples:
         >>> running = vf.Comparison(model, {"projector": a, "both": b}, batches, eval_batches=held_out, steps=50, seeds=3)
         >>> for step in running:
         ...     if step.record.loss > 5:
