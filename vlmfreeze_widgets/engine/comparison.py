@@ -56,7 +56,7 @@ class Comparison:
     Raises:
         VlmFreezeError: Before anything runs: a strategy that cannot be applied, fewer than one, a busy model.
 
-    Example:
+    Examples:
         >>> running = vf.Comparison(model, {"projector": a, "both": b}, batches, eval_batches=held_out, steps=50, seeds=3)
         >>> for step in running:
         ...     if step.record.loss > 5:
@@ -158,6 +158,10 @@ class Comparison:
 
     def add(self, name: str, strategy: Wanted) -> None:
         """Lets somebody else join: from the start weights, on the batches of the others, in the present seed and all later ones.
+
+        Args:
+            name: Of the new contender.
+            strategy: What it trains.
 
         Raises:
             VlmFreezeError: The name is taken, the strategy cannot be applied, or the comparison is over.

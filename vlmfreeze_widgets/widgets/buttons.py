@@ -17,7 +17,14 @@ class Buttons:
     session: Session
 
     def run(self, steps: int | None = None) -> int:
-        """Starts a burst, as the button does; returns at once. ``wait`` waits for it."""
+        """Starts a burst, as the button does; returns at once. ``wait`` waits for it.
+
+        Args:
+            steps: Optimizer steps; by default those of the settings.
+
+        Returns:
+            The number of the burst.
+        """
         return self.session.run(steps)
 
     def load(self, dtype: str = "auto", device: str | None = None) -> None:

@@ -19,7 +19,7 @@ class FreezeMap(SessionPage):
         height: In CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
 
-    Example:
+    Examples:
         >>> vf.FreezeMap(vf.read_tree(model))
     """
 

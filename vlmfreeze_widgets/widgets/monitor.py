@@ -54,7 +54,7 @@ class BurstMonitor(anywidget.AnyWidget):
         height: Of the plots, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
 
-    Example:
+    Examples:
         >>> burst = vf.Burst(model, strategy, batches)
         >>> vf.BurstMonitor(burst.history)
     """

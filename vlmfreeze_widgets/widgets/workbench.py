@@ -51,7 +51,7 @@ class Workbench(Buttons, SessionPage):
     Raises:
         VlmFreezeError: The source has no tree, or the strategy does not fit it.
 
-    Example:
+    Examples:
         >>> demo = vf.demo()
         >>> bench = vf.Workbench(demo.model, demo.batches, eval_batches=demo.eval_batches)
         >>> bench
