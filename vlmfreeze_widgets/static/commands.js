@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 19be1bb44e858972cc03f02d06cd58fca4356581157b645ea1c83743ae7cba7f */
+/* vlmfreeze source-hash: 68f6b79d56a9828b44f45854ce9625163aa517eb76d33ea7610399e9bf21edb4 */
 var t={initialize:()=>{}},e=t;export{e as default};
