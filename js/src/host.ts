@@ -32,6 +32,11 @@ export interface Widget {
 export interface Options {
   height: number;
   theme: "auto" | "light" | "dark";
+  language: "auto" | "en" | "zh";
+  /** The language of the texts that Python writes; null where it does not say. */
+  words: "en" | "zh" | null;
+  /** Whether a first visit is offered a tour. */
+  tour: boolean;
   /** Which static picture stands beside the view, for when there is none; empty where there is none. */
   picture: string;
 }
@@ -41,7 +46,9 @@ export function readOptions(value: unknown, height: number): Options {
   const theme = o.theme === "light" || o.theme === "dark" ? o.theme : "auto";
   // Of a saved notebook, perhaps a stranger's: it becomes part of a selector, so it is a plain number in hex or nothing.
   const picture = typeof o.picture === "string" && /^[0-9a-f]{8,32}$/.test(o.picture) ? o.picture : "";
-  return { height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme, picture };
+  const language = o.language === "en" || o.language === "zh" ? o.language : "auto";
+  const words = o.words === "en" || o.words === "zh" ? o.words : null;
+  return { language, words, tour: o.tour === true, height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme, picture };
 }
 
 /** Adds a listener that goes with the signal. */

@@ -14,11 +14,15 @@ const NOT_SPOKEN = new Set([
   "dtype", // torch's word
   "lr", // as people write it in every language
   "lr ",
+  "English", // each language is named in itself
+  "中文",
   "noopener noreferrer", // of a link
   "finetuning_type: lora\nlora_target: all\n\n", // an example of a trainer's settings
   "  --lora_enable True --mm_projector_lr 2e-5 …\n",
   "q_proj, layers.3", // an example of names
   "system-ui, sans-serif", // CSS
+  "input:not([type=file], [type=checkbox], [type=radio]), textarea, select",
+  "button, input, textarea, select, summary, [tabindex], a[href]",
   ".vf-static-",
   " { display: none; }",
 ]);
@@ -80,6 +84,7 @@ describe("the search for unspoken words", () => {
     ['view.announce(`${count} selected`)', " selected"],
     ['element.textContent = "Copied"', "Copied"],
     ['context.fillText("loss", 0, 0)', "loss"],
+    ['const where = `${first} and ${count}`;', " and "],
     ['const WORDS = { ok: "trains as wanted" };', "trains as wanted"],
   ])("finds %s", (code, text) => {
     expect(found(code)).toEqual([text]);

@@ -43,6 +43,7 @@ const SPOKEN_ATTRIBUTES = new Set(["title", "aria-label", "placeholder", "alt", 
 const SPOKEN_PROPERTIES = new Set(["textContent", "title", "placeholder", "innerText", "alt", "ariaLabel"]);
 const LETTERS = /\p{L}{2,}/u;
 const PROSE = /\p{L}{2,}[,;:]? \p{L}{2,}/u;
+const WORD_BESIDE_A_VALUE = /(\s(?!px|kB)\p{L}{2,}(\s|$))|(^(?!px|kB)\p{L}{2,}\s)/u; // units are the same everywhere
 
 /**
  * Literals that a person may read and that are not handed to t(): the children of h(), fill() and append(), the attributes that
@@ -66,7 +67,7 @@ export function unspoken({ file, tree }: Source): Found[] {
       read(node.initializer);
     } else if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.EqualsToken && ts.isPropertyAccessExpression(node.left) && SPOKEN_PROPERTIES.has(node.left.name.text)) {
       read(node.right);
-    } else if (isText(node) && PROSE.test(node.text) && !isSilent(node)) add(node);
+    } else if (isText(node) && (PROSE.test(node.text) || (!ts.isStringLiteralLike(node) && WORD_BESIDE_A_VALUE.test(node.text))) && !isSilent(node)) add(node);
   });
   return [...found.values()];
 }

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { readOptions } from "../src/host";
 import { brightness, followTheme, hostTheme } from "../src/parts/theme";
 
 afterEach(() => {
@@ -33,7 +34,7 @@ describe("the host's theme", () => {
 test("a page follows the host until the options name a theme", async () => {
   const root = document.createElement("div");
   const end = new AbortController();
-  const options: { height: number; theme: "auto" | "light" | "dark"; picture: string } = { height: 1, theme: "auto", picture: "" };
+  const options = readOptions({}, 1);
   let changes = 0;
   const update = followTheme(root, () => options, () => changes++, end.signal);
   expect(root.dataset.theme).toBe("light");

@@ -46,7 +46,6 @@ class Session(Loading, Looking, Staging):
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
             saved goes to "vlmfreeze-runs" here.
         report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
-        lr: Rate of whatever has none in the strategy.
 
     Raises:
         VlmFreezeError: The source has no tree, or the strategy does not fit it.

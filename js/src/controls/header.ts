@@ -1,5 +1,6 @@
 /** The top of the page: which model, how much of it trains, undo and redo, presets, and the strategy as one sentence. */
 import { count, share } from "../format";
+import { languageSwitch } from "../language/switch";
 import { t } from "../language/words";
 import { fill, h, say } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";
@@ -41,5 +42,5 @@ export function header(view: View): HTMLElement {
   };
   draw();
   page.on(["tree", "plan", "connection"], draw, view.signal);
-  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view))), remarks, sentence, presetLine(view));
+  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view), languageSwitch(view))), remarks, sentence, presetLine(view));
 }

@@ -22,6 +22,7 @@ export const CHINESE_PARTS: Readonly<Record<string, string>> = {
   "a running kernel": "正在运行的内核",
   "Run the cell again.": "请重新运行该单元格。",
   "Something went wrong in Python, which did not say what.": "Python 端出错，但没有给出原因。",
+  "Language": "语言",
   "Curves": "曲线",
   "every {nth} from {first}": "从 {first} 起每 {nth} 层",
 };

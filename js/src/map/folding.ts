@@ -8,6 +8,8 @@ export function mapState(view: View, display: DisplayTree): MapState {
   const { page, signal } = view;
   const state = new MapState(new FoldedTree(display));
   if (!page.folding) state.fold(false);
+  if (view.left.map) state.resume(view.left.map);
+  view.left.map = state;
   const retune = (): void => state.retune(page.plan?.tuning ?? null);
   retune();
   page.on(["plan"], retune, signal);

@@ -26,6 +26,8 @@ export class MapState extends Topics<Topic> {
   folding = true;
   opened = new Set<number>();
   #tuning: Uint8Array | null = null;
+  /** Rows of the list that are open. */
+  openRows = new Set<number>();
   area: Area = "sqrt";
   colour: Colour = "tuning";
   mode: "map" | "list" = "map";
@@ -33,6 +35,21 @@ export class MapState extends Topics<Topic> {
   constructor(public display: FoldedTree) {
     super();
     this.#arrange(null);
+  }
+
+  /** Looks at what another state looked at, on the same modules; what it searched for is typed again. */
+  resume(left: MapState): void {
+    const { base } = this.display;
+    if (base.items.length !== left.display.base.items.length || base.root.label !== left.display.base.root.label) return;
+    this.folding = left.folding;
+    this.opened = new Set(left.opened);
+    [this.area, this.colour, this.mode] = [left.area, left.colour, left.mode];
+    this.#arrange(left.#tuning);
+    // A fold has another number in each tree; what it stands for has not.
+    const here = (id: number): number => (id <= 0 ? id : this.display.shownOf(left.display.item(id).members?.[0] ?? id));
+    this.selected = new Set([...left.selected].map(here));
+    [this.zoom, this.focus] = [here(left.zoom), here(left.focus)];
+    this.openRows = new Set([...left.openRows].map(here));
   }
 
   zoomTo(id: number): void {

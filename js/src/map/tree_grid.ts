@@ -21,13 +21,14 @@ const columns = (): string[] => [t("name"), t("class"), t("parameters"), t("tuni
 
 export class TreeGrid {
   readonly element: HTMLElement;
-  readonly open = new Set<number>();
+  readonly open: Set<number>;
   rows: Row[] = [];
   #body = h("div.vf-grid-body", { role: "rowgroup" });
   #name = uniqueId("row");
   readonly #frame;
 
   constructor(readonly view: View, readonly state: MapState) {
+    this.open = state.openRows;
     const header = h("div.vf-grid-row.vf-grid-head", { role: "row", "aria-rowindex": "1" }, ...columns().map((name) => h("span", { role: "columnheader" }, name)));
     this.element = h(
       "div.vf-grid",

@@ -1,12 +1,16 @@
 /** What every entry does: finds the page of its widget, makes the root element, follows theme and signal, opens the channel. */
-import { t } from "../language/words";
+import { spoken, t } from "../language/words";
 import type { Page } from "../model/page";
 import { openPage, pageOf } from "../model/pages";
 import type { RenderProps, Widget } from "../host";
+import { languages, settle } from "../language/choice";
 import { banner } from "./banner";
 import { append, h, type Child } from "./dom";
+import { keep } from "./keep";
 import { followTheme } from "./theme";
 import { makeView, type View } from "./view";
+
+const LANGUAGE_TAGS = { en: "en", zh: "zh-Hans" };
 
 /** A widget whose view is built by `build`; built anew if the tree is replaced. */
 export function widget(name: string, ready: (page: Page) => boolean, build: (view: View) => Child[]): Widget {
@@ -25,17 +29,33 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
   const hides = stepAside(page.options.picture);
   if (hides) el.append(hides);
   let inner: AbortController | null = null;
+  const left: View["left"] = {};
   const draw = (): void => {
+    const restore = keep(root);
+    root.lang = LANGUAGE_TAGS[spoken()];
     inner?.abort();
     inner = new AbortController();
     root.replaceChildren();
-    const view = makeView(page, root, inner.signal);
+    const view = makeView(page, root, inner.signal, left);
     const retheme = followTheme(root, () => page.options, view.themeChanged, inner.signal);
     page.on(["options"], retheme, inner.signal);
     append(root, ready(page) ? [banner(view), ...build(view)] : [h("p.vf-muted", {}, t("Nothing to show yet."))]);
     if (!view.shelf.parentNode) root.append(view.shelf);
+    restore();
   };
+  // Python's own texts follow the page.
+  let told: string | null = null;
+  const tell = (): void => {
+    const { words } = page.options;
+    if (!page.alive || words === null || words === spoken() || told === spoken()) return;
+    told = spoken();
+    void page.wish("language", { language: told });
+  };
+  settle(page.options, root.ownerDocument);
   draw();
+  languages.on(["language"], () => (draw(), tell()), ending.signal);
+  page.on(["options"], () => settle(page.options, root.ownerDocument), ending.signal);
+  page.on(["connection"], tell, ending.signal);
   page.on(["tree"], draw, ending.signal);
   page.connect(host, ending.signal);
   ending.signal.addEventListener("abort", () => {

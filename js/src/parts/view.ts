@@ -1,5 +1,6 @@
 /** What the parts of one view share: the page's state, the root element, how to speak to a screen reader, when it all ends. */
 import type { Page } from "../model/page";
+import type { MapState } from "../map/map_state";
 import { readPalette, type Palette } from "../map/palette";
 import { h } from "./dom";
 import { errorShelf } from "./error_shelf";
@@ -16,6 +17,8 @@ export interface View {
   palette: () => Palette;
   /** Calls back when the theme has changed. */
   onTheme: (callback: () => void) => void;
+  /** Where this view was left when it was drawn before. */
+  left: { map?: MapState };
 }
 
 let nextId = 1;
@@ -27,7 +30,7 @@ export function uniqueId(name: string): string {
   return `vf-${name}-${nextId++}`;
 }
 
-export function makeView(page: Page, root: HTMLElement, signal: AbortSignal): View & { themeChanged: () => void } {
+export function makeView(page: Page, root: HTMLElement, signal: AbortSignal, left: View["left"] = {}): View & { themeChanged: () => void } {
   const region = h("div.vf-sr", { "aria-live": "polite", role: "status" });
   root.append(region);
   const callbacks: (() => void)[] = [];
@@ -60,6 +63,7 @@ export function makeView(page: Page, root: HTMLElement, signal: AbortSignal): Vi
     root,
     signal,
     shelf: errorShelf(page, signal),
+    left,
     announce: (text) => (region.textContent = text),
     palette: () => palette ?? read(),
     onTheme: (callback) => callbacks.push(callback),

@@ -3,6 +3,7 @@
  * the sums of theirs. Items of the display tree keep their numbers; items that stand for several come after them and keep
  * theirs too, so that a selection outlives a change of the folding. Which blocks are alike is `lists.ts`.
  */
+import { t } from "../language/words";
 import type { DisplayTree, Item } from "./display_tree";
 import { canSlice, indexText, numbered, preciseLabel, shortLabel } from "./fold_text";
 import { lists, type List } from "./lists";
@@ -56,7 +57,7 @@ export class FoldedTree {
   pathOf(id: number): string {
     const { members, target, targets } = this.item(id);
     if (!members) return this.base.pathOf(id);
-    return targets && targets.length > 1 ? `${targets[0]} and ${targets.length - 1} more` : target;
+    return targets && targets.length > 1 ? t("{first} and {count} more", { first: targets[0] ?? "", count: targets.length - 1 }) : target;
   }
 
   component(name: string): Item | undefined {
