@@ -16,6 +16,7 @@ export const CHINESE_STAGES: Readonly<Record<string, string>> = {
   "Name of the new stage": "新阶段的名称",
   "The present strategy becomes the last stage": "把当前策略作为最后一个阶段",
   "Add as stage": "添加为阶段",
+  "stage {n}": "阶段 {n}",
   "Run all": "全部运行",
   "Keep all": "全部保留",
   "Discard all (restore)": "全部放弃（还原）",

@@ -43,7 +43,7 @@ export function stagesCard(view: View): HTMLElement {
 
   async function add(): Promise<void> {
     const count = page.stages?.chosen?.stages.length ?? 0;
-    if (await page.wish("stages_add", { name: name.value.trim() || `stage ${count + 1}` })) name.value = "";
+    if (await page.wish("stages_add", { name: name.value.trim() || t("stage {n}", { n: count + 1 }) })) name.value = "";
   }
 
   function taken(stage: StagedStage): number {

@@ -12,12 +12,8 @@ export const VERSION = 1;
 export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "import", "undo", "redo", "reset"] as const;
 export const ACTIONS = [
   "hello", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
-<<<<<<< HEAD
-  "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "stages_choose", "stages_add",
-  "stages_steps", "stages_run", "stages_decide",
-=======
   "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
->>>>>>> main
+  "stages_choose", "stages_add", "stages_steps", "stages_run", "stages_decide",
 ] as const;
 export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 
