@@ -62,6 +62,12 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stages_steps": {"name": str, "steps": int},
     "stages_run": {"all": bool},
     "stages_decide": {"keep": bool},
+    "runs_record": {"folder": str},
+    "runs_look": {},
+    "runs_open": {"name": str},
+    "runs_compare": {"name": str, "other": str},
+    "runs_take": {"name": str},
+    "runs_report": {"name": str},
 }
 """Wishes that are never stale."""
 

@@ -2,7 +2,7 @@
 
 Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
 never handed the model. Here it is put together: edits of the strategy are in ``desk``, the status in ``phases``, what is done
-in ``loading``, ``looking``, ``bursting``, ``saving`` and ``staging``, the thread in ``worker``.
+in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging`` and ``recording``, the thread in ``worker``.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ..engine.settings import BurstSettings
 from .costs import Costs, Source
 from .loading import Loading
 from .looking import Looking
+from .recording import Recording
 from .shown import Change
-from .staging import Staging
 
 
-class Session(Loading, Looking, Staging):
+class Session(Loading, Looking, Recording):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:
@@ -84,6 +84,7 @@ class Session(Loading, Looking, Staging):
             settings or BurstSettings(),
         )
         self._save_below(run_folder)
+        self._open_shelf()
         self.questions = tuple(questions)
         self._processor = processor
         self._watched = {

@@ -10,6 +10,7 @@ from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
 from .handover_grants import HANDOVER_GRANTS
+from .runs_grants import RUNS_GRANTS
 from .stages_grants import STAGES_GRANTS
 
 _Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
@@ -102,6 +103,7 @@ GRANTS: Mapping[str, _Grant] = {
     "resume_from": _resume_from,
     **HANDOVER_GRANTS,
     **STAGES_GRANTS,
+    **RUNS_GRANTS,
 }
 
 

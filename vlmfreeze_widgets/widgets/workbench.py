@@ -1,4 +1,7 @@
-"""The whole page: map, controls, burst. Everything it knows of a model is its session's."""
+"""The whole page: map, controls, burst. Everything it knows of a model is its session's.
+
+Long because the Python twin of each button stands here, beside what it shows.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
 from ..core.proof_state import proof_state
+from ..core.runs_state import runs_state
 from ..core.saved_state import saved_state
 from ..core.stages import Stages
 from ..core.stages_state import Staged
@@ -65,6 +69,7 @@ class Workbench(SessionPage):
     load_state = traitlets.Dict().tag(sync=True)
     cost_state = traitlets.Dict().tag(sync=True)
     stages_state = traitlets.Dict().tag(sync=True)
+    runs_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -95,6 +100,7 @@ class Workbench(SessionPage):
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
         self._shown_stages = session.staged
+        self._shown_shelf = session.shelf
         super().__init__(
             session,
             "workbench",
@@ -104,6 +110,7 @@ class Workbench(SessionPage):
             saved_state=saved_state(session.saving),
             load_state=load_state(session.load_choices),
             stages_state=stages_page_state(session),
+            runs_state=runs_state(session.shelf),
         )
         if len(session.history):
             self._outbox.touch()
@@ -167,6 +174,10 @@ class Workbench(SessionPage):
         """Gives the model back as it was before the first stage, as the button does."""
         self.session.discard_stages()
 
+    def record(self, folder: str | Path | None = "runs") -> None:
+        """Writes every burst from the next one on below a folder, as the button does; None: no more. ``vf.runs`` lists them."""
+        self.session.record(folder)
+
     @property
     def history(self) -> History:
         """The records of the present burst."""
@@ -189,6 +200,8 @@ class Workbench(SessionPage):
 
     def _greeted(self) -> None:
         self.session.costs.start()
+        if self.session.shelf.rows is None and Path(self.session.shelf.folder).is_dir():
+            self.session.look_for_runs()
 
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
@@ -214,6 +227,9 @@ class Workbench(SessionPage):
         if self.session.staged is not self._shown_stages or self.stages_state["why_not"] != self.session.why_no_stage:
             self._shown_stages = self.session.staged
             self.stages_state = stages_page_state(self.session)
+        if self.session.shelf is not self._shown_shelf:
+            self._shown_shelf = self.session.shelf
+            self.runs_state = runs_state(self._shown_shelf)
         self.advice_state = advice_state(self.session.advice)
         if self.load_state and not status.can_load and status.phase != "loading":
             self.load_state = {}
