@@ -11,6 +11,7 @@ import { mapState } from "./map/folding";
 import { mapCard } from "./map/map_card";
 import { h } from "./parts/dom";
 import { widget } from "./parts/mount";
+import { runsCard } from "./runs/runs_card";
 import { stagesCard } from "./stages/stages_card";
 
 export default widget("workbench", (page) => page.display !== null, (view) => {
@@ -18,5 +19,5 @@ export default widget("workbench", (page) => page.display !== null, (view) => {
   if (!display) return [];
   const state = mapState(view, display);
   const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
-  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), stagesCard(view), handoverCard(view, state), dataCard(view)];
+  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), stagesCard(view), runsCard(view), handoverCard(view, state), dataCard(view)];
 });

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .components import LABELS
 from .protocol import VERSION, number
 from .run_diff import RunDiff
 from .wording import printable
@@ -15,6 +17,12 @@ from .wording import printable
 SHOWN = 200
 """Runs of one list, the newest."""
 _TEXT = 300  # characters of one text: a page shows a sentence, whatever a folder holds
+_DIGEST = re.compile("[0-9a-f]{64}")
+_MODEL = {
+    "identity": "weights",
+    "trainable_params": "parameters that train",
+    "adapter_params": "parameters of adapters",
+}
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,11 @@ def runs_state(shelf: Shelf) -> dict[str, Any]:
     }
 
 
+def _short(value: object) -> object:
+    """A digest by its beginning, which is enough to tell two apart."""
+    return f"{value[:12]}…" if isinstance(value, str) and _DIGEST.fullmatch(value) else value
+
+
 def cut(text: object) -> str:
     """A text from a folder that nobody vouches for: one line, of a length that fits."""
     line = printable(" ".join(str(text).split()))
@@ -151,8 +164,14 @@ def _opened(opened: RunOpened) -> dict[str, Any]:
 
 def _compared(compared: RunsCompared) -> dict[str, Any]:
     diff = compared.diff
-    parts: Sequence[tuple[str, Mapping[str, tuple[object, object]]]] = (
-        ("strategy", diff.strategy), ("settings", diff.settings), ("model", diff.model), ("versions", diff.versions),
+    strategy = {
+        f"{LABELS.get(target, target or 'all others')} {what}": pair
+        for target, differing in diff.components.items()
+        for what, pair in differing.items()
+    }
+    model = {_MODEL.get(name, name): tuple(map(_short, pair)) for name, pair in diff.model.items()}
+    parts: Sequence[tuple[str, Mapping[str, tuple[object, ...]]]] = (
+        ("strategy", strategy), ("settings", diff.settings), ("model", model), ("versions", diff.versions),
     )  # fmt: skip
     return {
         "names": [cut(name) for name in diff.names],

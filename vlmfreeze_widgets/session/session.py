@@ -110,6 +110,7 @@ class Session(Loading, Looking, Recording):
         return burst
 
     def _over(self, burst: Burst, result: BurstResult) -> None:
+        super()._over(burst, result)
         self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
 
     def _see(self, record: StepRecord, burst: Burst) -> None:

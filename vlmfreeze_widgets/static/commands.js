@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 6754972526eddeb8f237b3977318bdc7a7d55f402c84014107d26f8ae596a392 */
+/* vlmfreeze source-hash: 47ab9b6534d5bff87909ea83a6febe1194f8a42b6d1822520ceb56ea3c49691e */
 var t={initialize:()=>{}},e=t;export{e as default};

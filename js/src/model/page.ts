@@ -14,6 +14,7 @@ import { readProof, type ProofState } from "../wire/proof_state";
 import { readAdvice, type AdviceState } from "../wire/advice_state";
 import { readLoad, type LoadState } from "../wire/load_state";
 import { readSaved, type SavedState } from "../wire/saved_state";
+import { readRuns, type RunsState } from "../wire/runs_state";
 import { readStages, type StagesState } from "../wire/stages_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
@@ -24,7 +25,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "stages" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "stages" | "runs" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -39,6 +40,7 @@ export class Page extends Topics<Topic> {
   saved: SavedState | null = null;
   advice: AdviceState | null = null;
   stages: StagesState | null = null;
+  runs: RunsState | null = null;
   /** How weights could be loaded. */
   get loading(): LoadState {
     return readLoad(this.model.get("load_state"));
@@ -70,6 +72,7 @@ export class Page extends Topics<Topic> {
     this.#readAdvice();
     this.#readCost();
     this.#readStages();
+    this.#readRuns();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
@@ -79,6 +82,7 @@ export class Page extends Topics<Topic> {
     listen(model, "change:saved_state", () => this.#readSaved(), signal);
     listen(model, "change:advice_state", () => this.#readAdvice(), signal);
     listen(model, "change:cost_state", () => this.#readCost(), signal);
+    listen(model, "change:runs_state", () => this.#readRuns(), signal);
     listen(model, "change:stages_state", () => this.#readStages(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
@@ -184,6 +188,11 @@ export class Page extends Topics<Topic> {
   #readAdvice(): void {
     this.advice = readAdvice(this.model.get("advice_state"));
     this.emit("advice");
+  }
+
+  #readRuns(): void {
+    this.runs = readRuns(this.model.get("runs_state"));
+    this.emit("runs");
   }
 
   #readStages(): void {

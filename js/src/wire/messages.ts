@@ -14,6 +14,7 @@ export const ACTIONS = [
   "hello", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
   "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
   "stages_choose", "stages_add", "stages_steps", "stages_run", "stages_decide",
+  "runs_record", "runs_look", "runs_open", "runs_compare", "runs_take", "runs_report",
 ] as const;
 export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 
