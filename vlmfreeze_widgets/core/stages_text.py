@@ -33,7 +33,7 @@ def how_long(stage: Stage) -> str:
     elif stage.per_device is not None:
         said.append(f"{stage.per_device} rows per device")
     if stage.steps is not None:
-        said.append(f"{stage.steps:,} steps")
+        said.append(f"{stage.steps:,} step{'s' * (stage.steps != 1)}")
     if stage.epochs is not None:
         said.append(f"{stage.epochs:g} epoch{'s' * (stage.epochs != 1)}")
     said += [stage.schedule] if stage.schedule else []

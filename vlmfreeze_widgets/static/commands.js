@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: cc1c8d0c6737dd75c671c92a9313925475af0de7168333fa0b51e9ac7565466f */
+/* vlmfreeze source-hash: ea5e0f917d75ee117723d331e12e011391848d5df77f80aab9fea18f20abed73 */
 var t={initialize:()=>{}},e=t;export{e as default};

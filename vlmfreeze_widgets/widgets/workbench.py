@@ -1,4 +1,7 @@
-"""The whole page: map, controls, burst. Everything it knows of a model is its session's."""
+"""The whole page: map, controls, burst. Everything it knows of a model is its session's.
+
+Long because the Python twin of each button stands here, beside what it shows.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
 from ..core.proof_state import proof_state
+from ..core.runs_state import runs_state
 from ..core.saved_state import saved_state
 from ..core.stages import Stages
 from ..core.strategy import Strategy
@@ -67,6 +71,7 @@ class Workbench(Buttons, SessionPage):
     cost_state = traitlets.Dict().tag(sync=True)
     stages_state = traitlets.Dict().tag(sync=True)
     compare_state = traitlets.Dict().tag(sync=True)
+    runs_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -98,6 +103,7 @@ class Workbench(Buttons, SessionPage):
         self._shown_saving = session.saving
         self._shown_stages = session.staged
         self._shown_compared = session.compared
+        self._shown_shelf = session.shelf
         super().__init__(
             session,
             "workbench",
@@ -108,6 +114,7 @@ class Workbench(Buttons, SessionPage):
             load_state=load_state(session.load_choices),
             stages_state=stages_page_state(session),
             compare_state=compare_page_state(session),
+            runs_state=runs_state(session.shelf),
         )
         if len(session.history):
             self._outbox.touch()
@@ -134,6 +141,8 @@ class Workbench(Buttons, SessionPage):
 
     def _greeted(self) -> None:
         self.session.costs.start()
+        if self.session.shelf.rows is None and Path(self.session.shelf.folder).is_dir():
+            self.session.look_for_runs()
 
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
@@ -165,6 +174,9 @@ class Workbench(Buttons, SessionPage):
         ):
             self._shown_compared = self.session.compared
             self.compare_state = compare_page_state(self.session)
+        if self.session.shelf is not self._shown_shelf:
+            self._shown_shelf = self.session.shelf
+            self.runs_state = runs_state(self._shown_shelf)
         self.advice_state = advice_state(self.session.advice)
         if self.load_state and not status.can_load and status.phase != "loading":
             self.load_state = {}
