@@ -21,6 +21,7 @@ from ..core.saved_state import saved_state
 from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .page import SessionPage
+from .page_options import page_options
 from .row_feed import RowFeed
 
 
@@ -37,6 +38,9 @@ class Workbench(SessionPage):
         processor: The model's; reads the answers, and the tokens of the data preview.
         height: Of the map, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
+        language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto". Whoever looks at
+            the page can change it there.
+        tour: Whether a first visit is offered a tour; by default it is, unless VLMFREEZE_TOUR is 0.
         session: An existing session to show, instead of all of the above.
         run_folder: Every burst writes a folder of its own below it as it goes, which ``vf.load_run`` reads; states and results are
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
@@ -45,7 +49,7 @@ class Workbench(SessionPage):
         **settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Raises:
-        VlmFreezeError: The source has no tree, or the strategy does not fit it.
+        VlmFreezeError: The source has no tree, the strategy does not fit it, or the page does not speak the language.
 
     Example:
         >>> demo = vf.demo()
@@ -74,6 +78,8 @@ class Workbench(SessionPage):
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         height: int = 430,
         theme: str = "auto",
+        language: str | None = None,
+        tour: bool | None = None,
         session: Session | None = None,
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
@@ -93,7 +99,7 @@ class Workbench(SessionPage):
         super().__init__(
             session,
             "workbench",
-            {"height": height, "theme": theme},
+            page_options(height, theme, language, tour),
             run_state=session.status.to_dict(),
             data_state=_data_state(session),
             saved_state=saved_state(session.saving),
@@ -169,30 +175,32 @@ class Workbench(SessionPage):
         preview = self.session.preview
         shown = self.data_state["preview"]
         if preview is not None and (shown is None or preview.number != shown["number"]):
-            self.data_state = _data_state(self.session)
+            self._words.show("data_state", _data_state(self.session))
         probed = self.session.probed
         if probed is not None and probed.number != self.probe_state.get("probe"):
-            self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
+            found = probe_state(probed.report, probed.number, probed.rev, self.tree)
+            self._words.show("probe_state", found)
         if self.session.proved is not self._shown_proof:
             self._shown_proof = proved = self.session.proved
-            self.proof_state = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
+            found = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
+            self._words.show("proof_state", found)
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
-            self.saved_state = saved_state(self._shown_saving)
-        self.advice_state = advice_state(self.session.advice)
+            self._words.show("saved_state", saved_state(self._shown_saving))
+        self._words.show("advice_state", advice_state(self.session.advice))
         if self.load_state and not status.can_load and status.phase != "loading":
-            self.load_state = {}
+            self._words.show("load_state", {})
         costs = self.session.costs
         if costs.started and costs.number != self.cost_state.get("number"):
             number = costs.number
-            self.cost_state = cost_state(costs.view(), self.session.plan, number)
+            self._words.show("cost_state", cost_state(costs.view(), self.session.plan, number))
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):
-            self.run_state = state
+            self._words.show("run_state", state)
         self._feed.feed(status.burst, history, status.lr_columns, status.norm_columns)
         self._feed.paint(status.burst, history, self.tree)
-        self.run_state = state
+        self._words.show("run_state", state)
 
 
 def _data_state(session: Session) -> dict[str, Any]:
