@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 1cf961d3ed8fb95243d22f466f5b341cabb21dd5603833729e87d20c24d40fa1 */
+/* vlmfreeze source-hash: a47f7680c258c97bb69c31d6f263704aa94a0f0fae266a66402be91c7d947ac6 */
 var t={initialize:()=>{}},e=t;export{e as default};

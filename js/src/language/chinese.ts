@@ -5,6 +5,7 @@ import { CHINESE_COST } from "./chinese_cost";
 import { CHINESE_HANDOVER } from "./chinese_handover";
 import { CHINESE_MAP } from "./chinese_map";
 import { CHINESE_PARTS } from "./chinese_parts";
+import { CHINESE_TOUR } from "./chinese_tour";
 import { CHINESE_WORDS } from "./chinese_words";
 
 export const CHINESE: Readonly<Record<string, string>> = {
@@ -14,5 +15,6 @@ export const CHINESE: Readonly<Record<string, string>> = {
   ...CHINESE_HANDOVER,
   ...CHINESE_MAP,
   ...CHINESE_PARTS,
+  ...CHINESE_TOUR,
   ...CHINESE_WORDS,
 };
