@@ -71,7 +71,7 @@ def button(played, name):
 
 def test_a_chinese_browser_is_told_everything_in_chinese(shown):
     played = shown(locale="zh-CN", tour=False)
-    played.until("document.querySelector('.vf-sentence').textContent.includes('投影层 全量训练')")
+    played.until("document.querySelector('.vf-sentence').textContent.includes('投影层全量训练')")
     button(played, "运行").click()
     played.phase("deciding")
     expect(played.page.locator(".vf-verdicts")).to_contain_text("权重变化")

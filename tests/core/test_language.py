@@ -79,7 +79,18 @@ def test_a_phrase_is_its_english_text_for_everything_that_takes_a_text():
 def test_values_that_are_phrases_are_said_too():
     phrase = say("{part} full{lr}", part=listed([LABELS["projector"], LABELS["head"]]), lr=" 1e-3")
     assert phrase == "projector and head full 1e-3"
-    assert spoken(phrase, "zh") == "投影层 和 输出头 全量训练 1e-3"
+    assert spoken(phrase, "zh") == "投影层和输出头全量训练 1e-3"
+
+
+def test_a_space_stands_only_between_chinese_and_latin_letters():
+    assert spoken(say("{part} frozen", part=LABELS["head"]), "zh") == "输出头冻结"
+    assert spoken(say("{part} frozen", part="ViT"), "zh") == "ViT 冻结"
+    kinds = listed(["LoRA r8", say("full")])
+    said = say("{part} {kinds}{where}{lr}", part=LABELS["head"], kinds=kinds, where=say(" in part"), lr=" 1e-3")
+    assert spoken(said, "zh") == "输出头 LoRA r8 和全量训练（部分） 1e-3"
+    # A value is never changed, whatever its letters.
+    name = "我的 模型"
+    assert name in spoken(say("Freeze both if {name} must not change.", name=name), "zh")
 
 
 def test_phrases_in_a_row_stay_phrases():
@@ -113,7 +124,7 @@ def test_one_and_several_have_their_own_template():
 @pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda phrase: pickle.loads(pickle.dumps(phrase))])
 def test_a_copy_is_said_like_the_original(again):
     phrase = say("{part} frozen", part=LABELS["vision_tower"])
-    assert spoken(again(phrase), "zh") == spoken(phrase, "zh") == "视觉塔 冻结"
+    assert spoken(again(phrase), "zh") == spoken(phrase, "zh") == "视觉塔冻结"
 
 
 def test_a_state_is_said_without_touching_it():

@@ -51,7 +51,7 @@ def test_a_page_that_asks_for_chinese_is_told_chinese(made):
     assert ask(bench, "zh")["ok"]
     wait_for(lambda: bench.options["words"] == "zh")
     wait_for(lambda: "语言模型" in labels(bench.tree_state))
-    assert "投影层 全量训练" in bench.plan_state["sentence"]
+    assert "投影层全量训练" in bench.plan_state["sentence"]
     assert "投影层" in labels(bench.plan_state)
     assert (bench.plan_state["rev"], bench.plan_state["trainable_params"]) == (before, numbers)
     # Python's own value is what it was.

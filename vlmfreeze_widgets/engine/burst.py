@@ -24,6 +24,7 @@ from torch import nn
 from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
 from ..core.history_html import history_html, sentence
+from ..core.language.phrase import say
 from ..core.memory_advice import MemoryAdvice
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
@@ -477,7 +478,7 @@ class Burst:
             self.recording.begin(run)
             yield from self._steps(run)
         except KeyboardInterrupt:
-            self._stopped_early = "interrupted"
+            self._stopped_early = say("interrupted")
             raise
         except Exception as caught:
             # torch's signal handler may raise it in the middle of a step.
@@ -518,7 +519,7 @@ class Burst:
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
                 if not batches:
-                    self._stopped_early = "the batches ran out"
+                    self._stopped_early = say("the batches ran out")
                     return
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
@@ -527,7 +528,7 @@ class Burst:
                 shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
                 self._tried = ()
                 if shown is None:
-                    self._stopped_early = "stopped"
+                    self._stopped_early = say("stopped")
                     return
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
@@ -599,7 +600,7 @@ class Burst:
         elif over:
             self._stopped_early = f"{self.settings.seconds:g} seconds were up"
         elif self._stop:
-            self._stopped_early = "stopped"
+            self._stopped_early = say("stopped")
         return self._stopped_early is not None
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
+from ..core.language.phrase import say
 from ..core.norms import NormLayout
 from ..core.plan import Plan
 from ..core.protocol import error_to_dict
@@ -179,8 +180,12 @@ class Bursting(Phases):
         with self._lock:
             self.result = result
             early = (
-                f"Ended after {result.history.taken} of {burst.settings.steps} steps: {result.stopped_early}"
-                + ("." if not result.stopped_early.endswith(".") else "")
+                say(
+                    "Ended after {some} of {all} steps: {why}",
+                    some=result.history.taken,
+                    all=burst.settings.steps,
+                    why=_sentence(result.stopped_early),
+                )
                 if result.stopped_early
                 else None
             )
@@ -250,3 +255,7 @@ def not_now(why: str) -> WrongPhase:
 
 def _answers(history: History) -> tuple[Answers, Answers] | None:
     return (history.answers[0], history.answers[-1]) if history.answers else None
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith(".") else say("{what}.", what=reason)

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a47f7680c258c97bb69c31d6f263704aa94a0f0fae266a66402be91c7d947ac6 */
+/* vlmfreeze source-hash: 9c4b21190cce3e9fef648ac2006d39a4471f8aa4f6f760dfcdee5eb07060f56d */
 var t={initialize:()=>{}},e=t;export{e as default};

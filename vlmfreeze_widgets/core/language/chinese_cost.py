@@ -53,6 +53,8 @@ COST: Mapping[str, str] = {
     "costs {amount}": "增加 {amount}",
     "{share} of the time": "{share} 的时间",
     "{share} of the operations": "{share} 的运算量",
+    "No gradient reaches {n} tensors that train, such as {name}.": "有 {n} 个要训练的张量得不到梯度，例如 {name}。",
+    "Its attention {name} is estimated as 'sdpa', whose flash kernel keeps the same.": "其注意力实现 {name} 按 'sdpa' 估算，后者的 flash 内核保存同样的内容。",
     "AdamW, 8 bits": "AdamW，8 bit",
     "AdamW in 8 bits": "8 bit AdamW",
     "freezing the {part}": "冻结{part}",

@@ -6,6 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TRAINING: Mapping[str, str] = {
+    "Ended after {some} of {all} steps: {why}": "在 {some} / {all} 步后结束：{why}",
+    "interrupted": "已中断",
+    "the batches ran out": "数据已用完",
+    "stopped": "已停止",
     "moved {ratio}": "权重变化 {ratio}",
     "no gradient reaches any of its {n} tensors": "{n} 个张量都没有梯度",
     "{lr} · gradient arrives · nothing moved: {why}": "{lr} · 有梯度 · 权重未变：{why}",

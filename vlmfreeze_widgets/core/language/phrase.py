@@ -71,7 +71,8 @@ def spoken(text: str, language: Language) -> str:
     if not isinstance(text, Phrase) or language == "en":
         return str(text)
     values = {name: spoken(value, language) for name, value in text.values.items()}
-    return _filled(CHINESE.get(text.template, text.template), values)
+    template = CHINESE.get(text.template)
+    return _filled(text.template, values) if template is None else _filled_chinese(template, values)
 
 
 def spoken_state(state: Any, language: Language) -> Any:  # noqa: ANN401 - whatever a trait holds
@@ -83,6 +84,29 @@ def spoken_state(state: Any, language: Language) -> Any:  # noqa: ANN401 - whate
     if isinstance(state, Mapping):
         return {key: spoken_state(value, language) for key, value in state.items()}
     return [spoken_state(value, language) for value in state] if isinstance(state, list | tuple) else state
+
+
+def _filled_chinese(template: str, values: Mapping[str, str]) -> str:
+    """With a template's space only where it parts Chinese from Latin letters or numbers; values stay as they are."""
+    parts = _PLACEHOLDER.split(template)  # text, name, text, name, text
+    parts = [values.get(part, f"{{{part}}}") if i % 2 else part for i, part in enumerate(parts)]
+    said = ""
+    for i, part in enumerate(parts):
+        after = next((later[0] for later in parts[i + 1 :] if later), "")
+        text = str(part)
+        if i % 2 == 0 and text:
+            if text[0] == " " and _both_chinese(said[-1:], text[1:2] or after):
+                text = text[1:]
+            if text[-1:] == " " and _both_chinese(text[-2:-1] or said[-1:], after):
+                text = text[:-1]
+        said += text
+    return said
+
+
+def _both_chinese(before: str, after: str) -> bool:
+    return all(
+        "\u3001" <= letter <= "\u9fff" or "\uff00" <= letter <= "\uffef" for letter in (before or "x", after or "x")
+    )
 
 
 def _filled(template: str, values: Mapping[str, str]) -> str:
