@@ -3,10 +3,12 @@
 
 PYTHON ?= python3
 VENV := .venv/bin
+# What mkdocs does: build, or serve.
+DOCS ?= build
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test checks conformance fuzz gpu lint build lock clean
+.PHONY: help lab test docs checks conformance fuzz gpu lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
@@ -19,6 +21,11 @@ lab:    ## JupyterLab on the quickstart (VLMFREEZE_LAB_ARGS="--no-browser --port
 test:   ## everything: lint, types, the page, Python, notebooks, browser
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py all
+
+docs:   ## the documentation, in site/ (make docs DOCS=serve shows it while you write)
+	@$(PYTHON) .ci/environment.py docs
+	@$(VENV)/python docs/building/pictures.py --stale
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs $(DOCS) $(if $(filter build,$(DOCS)),--strict --quiet)
 
 checks: ## every promise of the engine with what was measured of it, in report.json
 	@$(PYTHON) .ci/environment.py dev
@@ -47,4 +54,4 @@ lock:   ## write requirements-dev.lock anew from what pyproject.toml asks for
 	@$(VENV)/python .ci/lock.py
 
 clean:  ## remove the environment, node_modules and everything generated but not committed
-	rm -rf .venv .venv-conformance js/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf .venv .venv-conformance js/node_modules build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results

@@ -1,4 +1,4 @@
-"""Makes .venv ready for `lab` (a person's notebook) or `dev` (the tests), and does nothing when it is.
+"""Makes .venv ready for `lab` (a person's notebook), `dev` (the tests) or `docs`, and does nothing when it is.
 
 Runs under the Python found on the machine, so it uses the standard library alone. What is installed comes from
 requirements-dev.lock; Node and Chromium are the business of steps.py.
@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements-dev.lock"
+DOCS = ROOT / "requirements-docs.txt"
 OLDEST = (3, 11)
 
 
@@ -55,7 +56,7 @@ def make_venv() -> None:
 def wanted(profile: str) -> str:
     """A fingerprint of everything that decides what is installed."""
     digest = hashlib.sha256(profile.encode())
-    for path in (LOCK, ROOT / "pyproject.toml", Path(__file__)):
+    for path in (LOCK, ROOT / "pyproject.toml", Path(__file__), *([DOCS] if profile == "docs" else [])):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -73,19 +74,24 @@ def install(profile: str) -> None:
         say("installing requirements-dev.lock (the first time takes minutes: PyTorch is large)")
         call(*pip, "-r", LOCK)
         call(*pip, "--no-deps", "-e", ROOT)
+    elif profile == "docs":
+        say("installing requirements-docs.txt")
+        call(*pip, "-c", LOCK, "-r", DOCS)
     else:
         say("installing the package and JupyterLab (the first time takes minutes: PyTorch is large)")
         call(*pip, "-c", LOCK, "-e", f"{ROOT}[lab]")
 
 
 def main(profile: str) -> None:
-    """Make .venv ready for ``lab`` or ``dev``."""
+    """Make .venv ready for ``lab``, ``dev`` or ``docs`` (which is ``dev`` and more)."""
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
         sys.exit(
             f"environment: vlmfreeze_widgets needs Python 3.11 or newer; {sys.executable} is {found}.\n"
-            f"Name another one: make {'test' if profile == 'dev' else 'lab'} PYTHON=python3.12"
+            f"Name another one: make {'test' if profile == 'dev' else profile} PYTHON=python3.12"
         )
+    if profile == "docs":
+        main("dev")
     # The dev set contains the lab set.
     if ready(profile) or (profile == "lab" and ready("dev")):
         return

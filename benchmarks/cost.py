@@ -44,8 +44,28 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "dora": {"language_model": vf.Lora(rank=4, use_dora=True)},
     "last block": {"language_model[-1:]": "full"},
 }
+HELD_APART: dict[str, dict[str, Any]] = {
+    "tower + lora": {"vision_tower": "full", "language_model": vf.Lora(rank=8)},
+    "embeddings": {"embeddings": "full"},
+    "first tower block": {"vision_tower[:1]": "full"},
+    "first block": {"language_model[:1]": "full"},
+    "rslora, dropout": {
+        "language_model": vf.Lora(rank=8, dropout=0.1, use_rslora=True),
+        "vision_tower": vf.Lora(rank=2),
+    },
+    "tower dora + projector": {"vision_tower": vf.Lora(rank=4, use_dora=True), "projector": "full"},
+    "projector + head": {"projector": "full", "head": "full"},
+}
+"""What nobody looked at while the estimate was written, on the families that nobody looked at either."""
+HELD_APART_HOW: tuple[tuple[str, bool | str, str, int], ...] = (
+    ("float32", False, "adamw", 16),
+    ("bfloat16", True, "sgd", 3),
+    ("mixed", True, "adamw", 5),
+    ("mixed", "reentrant", "adafactor", 16),
+)
 _IN_EVERY_DTYPE = ("projector", "lora", "projector + lora", "everything")
 FAMILIES = ("llava", "llava_next", "gemma3", "qwen2_5_vl", "qwen3_vl", "idefics3", "mllama", "internvl")
+OTHERS = tuple(f for f in TINY_FAMILIES if f not in (*FAMILIES, "plain"))
 MIDSIZE = (
     "llava of 101.5 M",
     "HuggingFaceTB/SmolVLM2-256M-Video-Instruct",
@@ -57,12 +77,13 @@ COMPUTED = {
     "mixed": (torch.float32, "bf16-mixed"),
 }
 ROWS = 16
+PARTS = ("tiny", "held apart", "midsize", "checkpoints")
 
 
 def main() -> None:
     """Runs the parts and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="*", default=["tiny", "midsize", "checkpoints"])
+    parser.add_argument("--parts", nargs="*", default=PARTS)
     parser.add_argument("--families", nargs="*", default=FAMILIES)
     parser.add_argument("--midsize", nargs="*", default=MIDSIZE)
     parser.add_argument("--go-on", action="store_true", help="keep the midsize cells that the file has")
@@ -74,6 +95,8 @@ def main() -> None:
     known = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     if "tiny" in arguments.parts:
         known["tiny"] = [c for family in arguments.families for c in _cells(family)]
+    if "held apart" in arguments.parts:
+        known["held apart"] = [c for family in OTHERS for c in _held_apart(family)]
     if "midsize" in arguments.parts:
         there = known.get("midsize", []) if arguments.go_on else []
         for cell in (c for name in arguments.midsize for c in _midsize_cells(name, there)):
@@ -89,11 +112,11 @@ def main() -> None:
 
 def _write(known: dict[str, Any]) -> dict[str, Any]:
     """Each midsize cell takes minutes, so the file is written after every one."""
-    summaries = {f"{part} cells": _summary(known[part]) for part in ("tiny", "midsize") if part in known}
+    summaries = {f"{part} cells": _summary(known[part]) for part in PARTS[:3] if part in known}
     written = {
         "machine": f"{platform.machine()}, torch {torch.__version__}, CPU",
         **summaries,
-        **{part: known[part] for part in ("checkpoints", "midsize", "tiny") if part in known},
+        **{part: known[part] for part in reversed(PARTS) if part in known},
     }
     RESULTS.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
     return written
@@ -120,23 +143,38 @@ def _summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _cells(family: str) -> list[dict[str, Any]]:
     found = []
-    for strategy in STRATEGIES:
+    for strategy, rules in STRATEGIES.items():
         for computed, (dtype, precision) in COMPUTED.items():
             for checkpointing in (False, True, "reentrant"):
                 if computed != "float32" and (strategy not in _IN_EVERY_DTYPE or checkpointing == "reentrant"):
                     continue
                 model = TINY_FAMILIES[family]().to(dtype)
-                if refused(model, strategy):
+                if refused(model, rules):
                     continue
-                given = tiny_batch(family, batch=ROWS)
-                batch = {k: v.to(dtype) if v.is_floating_point() else v for k, v in given.items()}
+                batch = _batch(family, ROWS, dtype)
                 found.append(_cell(family, model, batch, strategy, computed, precision, checkpointing))
     return found
 
 
-def refused(model: Any, strategy: str) -> bool:
+def _held_apart(family: str) -> list[dict[str, Any]]:
+    found = []
+    for strategy, rules in HELD_APART.items():
+        for computed, checkpointing, optimizer, rows in HELD_APART_HOW:
+            dtype, precision = COMPUTED[computed]
+            model = TINY_FAMILIES[family]().to(dtype)
+            if not refused(model, rules):
+                batch = _batch(family, rows, dtype)
+                found.append(_cell(family, model, batch, strategy, computed, precision, checkpointing, optimizer))
+    return found
+
+
+def _batch(family: str, rows: int, dtype: torch.dtype) -> dict[str, Any]:
+    return {k: v.to(dtype) if v.is_floating_point() else v for k, v in tiny_batch(family, batch=rows).items()}
+
+
+def refused(model: Any, rules: dict[str, Any]) -> bool:
     """Whether this model has no such part."""
-    return bool(vf.resolve(vf.Strategy(STRATEGIES[strategy]), vf.read_tree(model)).refusals)
+    return bool(vf.resolve(vf.Strategy(rules), vf.read_tree(model)).refusals)
 
 
 def _midsize_cells(name: str, there: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -172,9 +210,10 @@ def _cell(
     computed: str,
     precision: str,
     checkpointing: bool | str,
+    optimizer: str = "adamw",
 ) -> dict[str, Any]:
-    plan = vf.resolve(vf.Strategy(STRATEGIES[strategy]), vf.read_tree(model))
-    how: dict[str, Any] = {"checkpointing": checkpointing, "precision": precision}
+    plan = vf.resolve(vf.Strategy({**STRATEGIES, **HELD_APART}[strategy]), vf.read_tree(model))
+    how: dict[str, Any] = {"checkpointing": checkpointing, "precision": precision, "optimizer": optimizer}
     cost = vf.estimate_cost(model, plan, batch, **how)
     real = real_step(model, plan, batch, **how)
     stands = ("weights", "adapters", "masters", "optimizer", "batch")
@@ -184,6 +223,7 @@ def _cell(
         "strategy": strategy,
         "computed": computed,
         "checkpointing": checkpointing,
+        "optimizer": optimizer,
         "saved_foretold": cost.activation_bytes,
         "saved_real": sum(real.saved.values()),
         "optimizer_foretold": cost.standing.of("optimizer"),

@@ -36,8 +36,9 @@ export function share(part: number, whole: number): string {
   return percent >= 0.001 ? `${Number(percent.toPrecision(2))} %` : "<0.001 %";
 }
 
-/** A duration: 0.41 s, 12 s, 3 min 20 s. */
+/** A duration: 3.2 ms, 0.41 s, 12 s, 3 min 20 s. */
 export function seconds(value: number): string {
+  if (value > 0 && value < 0.0995) return value < 9.95e-8 ? t("{value} ms", { value: "<0.0001" }) : t("{value} ms", { value: Number((1000 * value).toPrecision(2)) });
   if (value < 10) return t("{value} s", { value: Number(value.toPrecision(2)) });
   if (value < 60) return t("{value} s", { value: value.toFixed(0) });
   return t("{minutes} min {seconds} s", { minutes: Math.floor(value / 60), seconds: Math.floor(value % 60) });

@@ -102,6 +102,11 @@ describe("the card", () => {
     expect(card().textContent).toContain("Its code cannot be traced.");
   });
 
+  test("both ends of a range stand in the unit of the larger", () => {
+    show({ status: "bound", total_bytes: 261_200, upper_bytes: 7_674_264_600, limit: null, parts: [{ name: "weights", label: "weights", bytes: 261_200 }] });
+    expect(page.find(".vf-cost .vf-total").textContent).toBe("<0.1 to 7.7 GB");
+  });
+
   test("asks for another GPU, batch or recomputation", async () => {
     show();
     const gpu = page.find<HTMLSelectElement>(".vf-cost select[aria-label=GPU]");

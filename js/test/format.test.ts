@@ -16,6 +16,7 @@ test("shares have two significant digits", () => {
 test("bytes, durations and counts of tokens", () => {
   expect([size(14.12e9), size(512_000), size(12)]).toEqual(["14.1 GB", "512.0 kB", "12 B"]);
   expect([seconds(0.41), seconds(12.3), seconds(200)]).toEqual(["0.41 s", "12 s", "3 min 20 s"]);
+  expect([seconds(0.0032), seconds(0.0992), seconds(0.1), seconds(4.2e-6), seconds(1e-9), seconds(0)]).toEqual(["3.2 ms", "99 ms", "0.1 s", "0.0042 ms", "<0.0001 ms", "0 s"]);
   expect([whole(6240.2), whole(999), whole(1234567)]).toEqual(["6,240", "999", "1,234,567"]);
 });
 

@@ -11,8 +11,7 @@ import vlmfreeze_widgets as vf
 from tests import where
 from tests.tiny import batch, batches, differences, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadBatch, OutOfMemory
-from vlmfreeze_widgets.engine import burst as burst_module
-from vlmfreeze_widgets.engine import step_undo
+from vlmfreeze_widgets.engine import failed_step, step_undo
 from vlmfreeze_widgets.engine.out_of_memory import is_out_of_memory
 from vlmfreeze_widgets.engine.repeated_rows import repeat_rows
 
@@ -100,12 +99,12 @@ def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, e
 @pytest.mark.parametrize("place", ["forward", "backward", "optimizer"])
 @pytest.mark.control("F1", "F2")
 def test_the_control_a_handler_that_keeps_the_traceback_keeps_the_tensor(place, hungry, monkeypatch):
-    monkeypatch.setattr(burst_module, "let_go", lambda *_: None)
+    monkeypatch.setattr(failed_step, "let_go", lambda *_: None)
     model = tiny_llava()
     eater = hungry(model, place, torch.OutOfMemoryError("CUDA out of memory."))
     kept = []
     monkeypatch.setattr(
-        burst_module, "told", lambda error, *_: kept.append(error) or OutOfMemory("", expected="", found="", remedy="")
+        failed_step, "told", lambda error, *_: kept.append(error) or OutOfMemory("", expected="", found="", remedy="")
     )
     with pytest.raises(OutOfMemory):
         vf.Burst(model, STRATEGY, batches(), steps=5).run()
@@ -256,9 +255,9 @@ def test_a_look_that_does_not_fit_is_not_blamed_on_the_step():
 
 def test_memory_that_is_told_to_be_free_is_what_is_free_after_letting_go(monkeypatch):
     let = []
-    monkeypatch.setattr(burst_module, "let_go", lambda *_: let.append("go"))
+    monkeypatch.setattr(failed_step, "let_go", lambda *_: let.append("go"))
     monkeypatch.setattr(
-        burst_module, "told", lambda *_: let.append("told") or OutOfMemory("", expected="", found="", remedy="")
+        failed_step, "told", lambda *_: let.append("told") or OutOfMemory("", expected="", found="", remedy="")
     )
     model = tiny_llava()
     limit_rows(model, 0)

@@ -207,7 +207,7 @@ def test_adamw_in_eight_bits_trains_like_adamw_and_goes_on_after_a_pause(tmp_pat
     plain.run(), small.run()
     for _ in range(9):
         next(paused)
-    held = {t.dtype for s in paused._run.optimizer.state.values() for t in tensors_in(s)}
+    held = {t.dtype for s in paused._loop.run.optimizer.state.values() for t in tensors_in(s)}
     assert torch.uint8 in held
     paused.save_state(tmp_path)
     paused.close()

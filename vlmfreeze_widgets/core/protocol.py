@@ -58,6 +58,11 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "export_save": {"token": str, "folder": str},
     "use_settings": {"name": str},
     "language": {"language": str},
+    "stages_choose": {"name": str},
+    "stages_add": {"name": str},
+    "stages_steps": {"name": str, "steps": int},
+    "stages_run": {"all": bool},
+    "stages_decide": {"keep": bool},
 }
 """Wishes that are never stale."""
 

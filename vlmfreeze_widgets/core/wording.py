@@ -45,7 +45,9 @@ def share(part: float, whole: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration: 0.41 s, 12 s, 3 min 20 s."""
+    """A duration: 3.2 ms, 0.41 s, 12 s, 3 min 20 s."""
+    if 0 < value < 0.0995:
+        return f"{1000 * value:.2g} ms" if value >= 9.95e-8 else "<0.0001 ms"
     if value < 10:
         return f"{value:.2g} s"
     if value < 60:

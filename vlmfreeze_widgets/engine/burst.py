@@ -1,16 +1,16 @@
 """The burst: a short stretch of real training as a generator of step records. Stopping is not asking for the next one.
 
-What is alive meanwhile is in ``engine.training_run``, what a step does in ``engine.training_step``, what remains in
-``engine.result``. No signal, no Jupyter.
+The loop is in ``engine.burst_loop``, what is alive meanwhile in ``engine.training_run``, what a step does in
+``engine.training_step``, what remains in ``engine.result``. No signal, no Jupyter.
 
-Long because the public contract stands here, and the loop with all its ends must be read in one piece.
+Long because the public contract stands here: saving, going on, setting aside.
 """
 
 from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -22,36 +22,32 @@ import torch
 from torch import nn
 
 from ..core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
-from ..core.history import Answers, History, StepRecord
+from ..core.history import History, StepRecord
 from ..core.history_html import history_html, sentence
-from ..core.language.phrase import say
-from ..core.memory_advice import MemoryAdvice
-from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.plan_text import sentence as text_of_plan
 from ..core.proof import Proof
 from ..core.strategy import Strategy
 from ..core.verdict import Verdict
-from . import burst_state, lost_device
+from . import burst_state
 from .answers import Question
 from .apply import plan_for
-from .batch_position import rows_of
+from .burst_loop import BurstLoop
+from .failed_step import is_of_device, told_instead
 from .feature_cache import cacheable
 from .masters import computed_precision
 from .micro_batches import MicroBatch, MicroBatches
-from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
 from .ownership import check_free
 from .randomness import RandomStream
 from .recording import Recording, RunFolderChoice
 from .result import BurstResult
 from .saving import Saving
 from .settings import BurstSettings
-from .smaller_batch import SmallerBatch
 from .state_list import saved_states
 from .trackers import Tracker, trackers
 from .trainable import check_trainable
 from .training_run import TrainingRun
-from .watch import Look, Watched, decoder, non_finite_looks
+from .watch import Watched, decoder
 from .wrappers import unwrap
 
 _open: WeakSet[Burst] = WeakSet()
@@ -87,12 +83,10 @@ class Burst:
         settings: Instead of the single settings; these are the fields of ``BurstSettings``.
 
     Attributes:
+        model: Without its wrappers.
+        plan: What is applied to it.
+        batches: What it trains on, and how far they were read.
         recording: Where it is written down; ``.folder`` is its run folder.
-        history: The records so far.
-        verdicts: The last judgement.
-        proof: That frozen tensors did not change; None before the end.
-        problem: What ended the burst, None while it is well.
-        eval_parts: Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training.
 
     Raises:
         VlmFreezeError: Before anything is changed: unknown targets, nothing trainable, a busy or meta model, bad settings.
@@ -139,43 +133,27 @@ class Burst:
         self.plan = plan_for(model, strategy)
         self.plan.check()
         check_trainable(model, self.plan)
-        self._precision = computed_precision(model, self.settings.precision, self.plan.trainable)
-        config = getattr(model, "config", None)
-        self._shifts = not getattr(config, "is_encoder_decoder", False)
-        self._device = _device_of(model)
-        drawn = RandomStream(self.settings.seed, self._device, with_libraries=True)
-        self.batches = MicroBatches(batches, self._shifts, drawn)
-        unseen = RandomStream(self.settings.seed, self._device, with_libraries=True)
+        precision = computed_precision(model, self.settings.precision, self.plan.trainable)
+        shifts = not getattr(getattr(model, "config", None), "is_encoder_decoder", False)
+        device = _device_of(model)
+        drawn = RandomStream(self.settings.seed, device, with_libraries=True)
+        self.batches = MicroBatches(batches, shifts, drawn)
+        unseen = RandomStream(self.settings.seed, device, with_libraries=True)
         asked = tuple(questions)
-        self._watched = Watched(
-            () if eval_batches is None else tuple(_all(eval_batches, self._shifts, unseen)),
-            () if retention_batches is None else tuple(_all(retention_batches, self._shifts, unseen)),
+        watched = Watched(
+            () if eval_batches is None else tuple(_all(eval_batches, shifts, unseen)),
+            () if retention_batches is None else tuple(_all(retention_batches, shifts, unseen)),
             asked,
             decoder(processor, asked),
         )
-        self.history = History(NormLayout((), (), ()), self.plan.strategy.to_dict(), self.settings.to_dict())
-        self.history.questions = tuple((question.prompt, question.target) for question in asked)
         if self.settings.cache_features:
             cacheable(self.plan, model)
-        self.verdicts: tuple[Verdict, ...] = ()
-        self.proof: Proof | None = None
-        self._before: dict[str, str] = {}
-        self._stop = False
-        self._stopped_early: str | None = None
+        self._loop = BurstLoop(model, self.plan, self.settings, self.batches, watched, precision, device, shifts)
         self._result: BurstResult | None = None
-        self._trained: dict[str, torch.Tensor] = {}
-        self._seen_to_run: MemoryAdvice | None = None
-        self.problem: VlmFreezeError | None = None
-        self.eval_parts: dict[int, tuple[tuple[float, int], ...]] = {}
-        self._tried: tuple[MicroBatch, ...] = ()
-        self._looking = False
-        self._run: TrainingRun | None = None
-        self._saved: burst_state.SavedBurst | None = None
         self._saving: Saving | None = None
         self._id = uuid4().hex
-        self._began = 0.0
-        self.recording = Recording(self, run_folder, trackers(report_to))
-        self._generator: Generator[StepRecord, None, None] = self._records()
+        self.recording = self._loop.recording = Recording(self, run_folder, trackers(report_to))
+        self._generator = self._loop.records()
         _open.add(self)
 
     def __iter__(self) -> Iterator[StepRecord]:
@@ -186,51 +164,13 @@ class Burst:
         try:
             return next(self._generator)
         except Exception as error:
-            if not lost_device.is_lost(error) and not is_out_of_memory(error):
+            if not is_of_device(error):
                 raise
             failed = error
         # Outside the handler: raised within, it would carry the error and all that its frames hold.
-        shown = self._told(failed)
+        shown = told_instead(self, self._loop, failed)
         del failed
         raise shown
-
-    def _told(self, failed: Exception) -> VlmFreezeError:
-        """The error that the person sees in place of one of the device's; what that one held is let go."""
-        tried, self._tried = self._tried, ()
-        shown: VlmFreezeError
-        if lost_device.is_lost(failed):
-            lost_device.mark_lost(failed, self._device)
-            let_go(failed)
-            self.problem = lost_device.told(self._device, None)
-            self._stopped_early = self.problem.problem
-            folder = lost_device.save_first(self.result()) if len(self.history) else None
-            shown = lost_device.told(self._device, folder)
-            if self._result is not None:
-                self._result.problem = shown
-        else:
-            let_go(failed, self._device)
-            rows = max((rows_of(b.tensors) for b in tried), default=self.batches.position.rows_per_batch)
-            self._seen_to_run = None
-            advice = self._advice(tried)
-            shown = out_of_memory = told(failed, rows, self._device, advice)
-            out_of_memory.advice = self._seen_to_run
-        self.problem = shown
-        self._stopped_early = shown.problem
-        self.recording.failed(shown)
-        return shown
-
-    def _advice(self, tried: tuple[MicroBatch, ...]) -> str:
-        """What a search on the restored model found to run, in words; "" where there was none."""
-        if self._looking:
-            return LOOK_AT_LESS
-        if not tried:
-            return NEED_LESS
-        if self.settings.on_out_of_memory != "search":
-            return ""
-        search = SmallerBatch(self.model, self.plan, self.settings, lambda: self._stop, type(self))
-        advice = search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
-        self._seen_to_run = search.found
-        return advice
 
     def __enter__(self) -> Burst:
         return self
@@ -251,24 +191,49 @@ class Burst:
 
     def stop(self) -> None:
         """Asks for the end, from any thread. Read between micro-batches; a step that was begun is given up, not half taken."""
-        self._stop = True
+        self._loop.is_asked_to_stop = True
+
+    @property
+    def history(self) -> History:
+        """The records so far."""
+        return self._loop.history
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The last judgement."""
+        return self._loop.verdicts
+
+    @property
+    def proof(self) -> Proof | None:
+        """That frozen tensors did not change; None before the end."""
+        return self._loop.proof
+
+    @property
+    def problem(self) -> VlmFreezeError | None:
+        """What ended the burst, None while it is well."""
+        return self._loop.problem
+
+    @property
+    def eval_parts(self) -> dict[int, tuple[tuple[float, int], ...]]:
+        """Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training."""
+        return self._loop.eval_parts
 
     @property
     def stopped_early(self) -> str | None:
         """Why it ended before its last step; None while it runs, and when it did not."""
-        return self._stopped_early
+        return self._loop.stopped_early
 
     @property
     def trained_values(self) -> Mapping[str, torch.Tensor]:
         """What had trained when the burst ended, in host memory, by the names of the plan; empty before that."""
-        return self._trained
+        return self._loop.trained
 
     def set_aside(self) -> None:
         """Between two steps: gives the model back for a while, to another burst say. The next step, or the end, takes it again.
 
         What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
         """
-        run = self._run
+        run = self._loop.run
         if run is None or run.is_aside or self._generator.gi_running:
             return
         run.set_aside()
@@ -281,8 +246,9 @@ class Burst:
         Raises:
             ModelBusy: Somebody else has the model.
         """
-        if self._run is not None and self._run.is_aside:
-            self._run.put_back()
+        run = self._loop.run
+        if run is not None and run.is_aside:
+            run.put_back()
 
     def close(self) -> None:
         """Ends the burst where it is and gives the model back."""
@@ -321,11 +287,11 @@ class Burst:
                 plan=self.plan,
                 history=self.history,
                 verdicts=self.verdicts,
-                trained=self._trained,
-                stopped_early=self._stopped_early,
+                trained=self._loop.trained,
+                stopped_early=self.stopped_early,
                 problem=self.problem,
                 proof=self.proof,
-                before=self._before,
+                before=self._loop.before,
             )
         return self._result
 
@@ -362,11 +328,11 @@ class Burst:
     def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
         self.put_back()
         run = self._between_steps()
-        spent = time.monotonic() - self._began
+        spent = time.monotonic() - self._loop.began
         return burst_state.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
 
     def _between_steps(self) -> TrainingRun:
-        run = self._run
+        run = self._loop.run
         if run is None or self._generator.gi_running:
             raise WrongPhase(
                 "The burst cannot be saved now.",
@@ -451,166 +417,8 @@ class Burst:
     def go_on_from(self, saved: burst_state.SavedBurst) -> None:
         """Lets this burst, which has not begun, go on where another stood; the settings and rates are its own."""
         saved.history.strategy = dict(self.history.strategy)
-        self.history = saved.history
-        self._saved = saved
-
-    def _records(self) -> Generator[StepRecord, None, None]:
-        run: TrainingRun | None = None
-        broken = False
-        try:
-            if self._device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(self._device)
-            self._run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self._device)
-            self.history.layout = run.layout
-            self._began = time.monotonic()
-            saved, self._saved = self._saved, None
-            if self._watched:
-                # Before a saved state is put on: retention is measured against the model without the burst.
-                self._looking = True
-                look = run.begin_watch(self._watched, self._shifts)
-                self._looking = False
-                if saved is None:
-                    self._see(0, look)
-            if saved is not None:
-                self._began = time.monotonic() - saved.data["spent"]
-                self.history.notes += burst_state.restore(saved, run, self.batches)
-                saved = None
-            self.recording.begin(run)
-            yield from self._steps(run)
-        except KeyboardInterrupt:
-            self._stopped_early = say("interrupted")
-            raise
-        except Exception as caught:
-            # torch's signal handler may raise it in the middle of a step.
-            error = self.batches.as_lost(caught) or caught
-            broken = True
-            self._stopped_early = f"{type(error).__name__}: {error}"[:300]
-            if isinstance(error, VlmFreezeError):
-                self.problem = error
-            if error is not caught:
-                raise error from caught
-            raise
-        finally:
-            self._run = None
-            if run is not None:
-                self._leave(run)
-            self.history.skipped = self.batches.skipped
-            self.batches.end()
-            self.recording.end(broken=broken)
-
-    def _leave(self, run: TrainingRun) -> None:
-        try:
-            run.end()
-        finally:
-            self._trained = run.trained
-        if run.half_taken and run.taken:
-            self.history.tainted.append(f"Step {run.taken + 1} broke off while the weights were moving.")
-        if run.taken > self.history.taken:
-            self.history.notes.append(f"Step {run.taken} was taken; its record was lost to an interrupt.")
-
-    def _steps(self, run: TrainingRun) -> Generator[StepRecord, None, None]:
-        settings = self.settings
-        rates = run.rates
-        if (last_taken := self.history.last) is not None:
-            rates = dict(last_taken.lr)
-        try:
-            for number in range(len(self.history) + 1, settings.steps + 1):
-                started = time.perf_counter()
-                batches = self.batches.take(settings.accumulation)
-                self.history.skipped = self.batches.skipped
-                if not batches:
-                    self._stopped_early = say("the batches ran out")
-                    return
-                rates = run.rates
-                due = number % settings.eval_interval == 0 or number == 1
-                self._tried = tuple(batches)
-                self.recording.saw(batches)
-                shown = run.step(batches, lambda: self._stop, number, measure=due or number == settings.steps)
-                self._tried = ()
-                if shown is None:
-                    self._stopped_early = say("stopped")
-                    return
-                seconds = time.perf_counter() - started
-                over = settings.seconds is not None and time.monotonic() - self._began >= settings.seconds
-                last = number == settings.steps or over
-                looks = self._watched and (due or last) and shown.error is None
-                record = StepRecord(
-                    step=number,
-                    loss=shown.loss,
-                    lr=rates,
-                    grad_norm=shown.grad_norm,
-                    grad_norms=ModuleNorms(self.history.layout, shown.norms),
-                    tokens=sum(b.label_tokens for b in batches),
-                    seconds=seconds,
-                    memory_bytes=torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else None,
-                    input_tokens=sum(b.input_tokens for b in batches),
-                    problem=shown.problem,
-                    updates=shown.updates,
-                )
-                try:
-                    if shown.interrupt is not None:
-                        raise shown.interrupt
-                    if looks:
-                        self._looking = True
-                        look = self._see(number, run.look())
-                        self._looking = False
-                        record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
-                        self.history.notes += non_finite_looks(record)
-                finally:
-                    self.history.append(record)
-                if number == settings.verdict_after:
-                    self.verdicts = run.verdicts(rates)
-                if shown.error is not None:
-                    self.problem = shown.error
-                    self._stopped_early = shown.error.problem
-                run.watch.leave(number)
-                yield record
-                run.watch.look()
-                if self.problem is not None or number == settings.steps or self._is_over(run, over):
-                    return
-        finally:
-            # Judged while the trained weights are still in the model.
-            interrupt = run.hand.do(lambda: self._judge(run, rates))
-            if interrupt is not None:
-                raise interrupt
-
-    def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
-        if run.is_aside:
-            return
-        self.verdicts = run.verdicts(rates)
-        self.proof = run.witness.proof
-        self._before = run.witness.all_digests()
-        run.watch.finish(self.proof.changed if self.proof is not None else ())
-        self.history.tainted += run.watch.reasons
-
-    def _see(self, step: int, look: Look) -> Look:
-        if step == 0:
-            self.history.retention_start = look.retention
-        if look.eval_parts:
-            self.eval_parts[step] = look.eval_parts
-        if look.answers is not None:
-            self.history.answers.append(Answers(step, look.answers))
-        return look
-
-    def _is_over(self, run: TrainingRun, over: bool) -> bool:
-        """Whether no further step is taken, and why."""
-        if run.watch.is_broken:
-            self.problem = _broken(run.watch.reasons[-1])
-            self._stopped_early = self.problem.problem
-        elif over:
-            self._stopped_early = f"{self.settings.seconds:g} seconds were up"
-        elif self._stop:
-            self._stopped_early = say("stopped")
-        return self._stopped_early is not None
-
-
-def _broken(reason: str) -> ModelBusy:
-    return ModelBusy(
-        "The model was moved or cast while the burst had it. It has its own weights again.",
-        expected="a model that nobody else touches until the burst is over",
-        found=reason,
-        remedy="Call .to(), .half() and the like before the burst, or after it.",
-    )
+        self._loop.history = saved.history
+        self._loop.saved = saved
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:

@@ -26,6 +26,7 @@ from .cost_batches import typical_batch
 from .cost_fakes import fake_copy, put_plan
 from .cost_ledger import Ledger
 from .cost_mode import TraceMode
+from .cost_random import counted_states
 from .cost_trace import Trace, trace_step
 from .micro_batches import MicroBatch
 from .model_loss import model_loss
@@ -135,9 +136,9 @@ def _trace(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
             with _autocast(conditions.precision):
                 return model_loss(copied, one, torch.device("cpu"))
 
-        gpu: AbstractContextManager[Any] = GpuAttention() if conditions.on_gpu else nullcontext()
+        where: AbstractContextManager[Any] = GpuAttention() if conditions.on_gpu else counted_states(mode.ledger)
         # Neither a cell's autocast nor its random numbers have a part in this.
-        with torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False), gpu:
+        with torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False), where:
             trace = trace_step(copied, trained, batch, loss_of, mode, conditions.passes)
     return Traced(trace, tuple(_described(plan, trained, trace)))
 

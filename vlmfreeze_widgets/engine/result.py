@@ -95,6 +95,11 @@ class BurstResult:
         self._trained = {}
         return self._model
 
+    @property
+    def digests_before(self) -> dict[str, str]:
+        """Name -> digest of every tensor of the model before the burst; empty of a burst that never began."""
+        return dict(self._before)
+
     def discard(self) -> None:
         """Lets the trained values go. The model is as before the burst already; ``check_restored`` proves it."""
         self._trained = {}

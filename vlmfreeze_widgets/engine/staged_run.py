@@ -13,14 +13,13 @@ from torch import nn
 
 from ..core.errors import InvalidStrategy, WrongPhase
 from ..core.history import History, StepRecord
-from ..core.plan import Plan
 from ..core.stage import Stage
 from ..core.stages import Stages
 from .burst import Burst
 from .ownership import check_free
 from .read import read_tree
 from .result import BurstResult
-from .snapshot import StructureSnapshot, ValueSnapshot
+from .stages_start import StagesStart
 from .wrappers import unwrap
 
 
@@ -34,12 +33,12 @@ class StagesResult:
     """
 
     def __init__(
-        self, stages: Stages, results: Mapping[str, BurstResult], notes: tuple[str, ...], start: _Start
+        self, stages: Stages, results: Mapping[str, BurstResult], notes: tuple[str, ...], start: StagesStart
     ) -> None:
         self.stages = stages
         self.results = dict(results)
         self.notes = notes
-        self._start: _Start | None = start
+        self._start: StagesStart | None = start
 
     @property
     def histories(self) -> dict[str, History]:
@@ -72,27 +71,6 @@ class StagesResult:
             losses = f"loss {result.history[0].loss:.3g} → {last.loss:.3g}" if last is not None else "no step"
             lines.append(f"{name}: {result.history.taken} steps, {losses}")
         return "\n".join([*lines, *(f"  ! {note}" for note in self.notes)])
-
-
-class _Start:
-    """The model before the first stage: its structure, and the values of all that some stage moves."""
-
-    def __init__(self, model: nn.Module, plans: Iterable[Plan]) -> None:
-        self.model = model
-        moved = set[str]()
-        for plan in plans:
-            moved |= plan.trainable
-            # Adapters are added to the weights that they adapt, so that the next stage finds a plain model.
-            for path in plan.lora_targets:
-                moved |= {p.owner for p in plan.tree.by_path[path].parameters} | ({path} & plan.tree.by_name.keys())
-        parameters = dict(model.named_parameters())
-        self._values = ValueSnapshot(parameters[name] for name in sorted(moved) if name in parameters)
-        self._structure = StructureSnapshot(model)
-
-    def restore(self) -> None:
-        self._structure.restore_storages()
-        self._values.swap()
-        self._structure.restore()
 
 
 def run_stages(
@@ -129,10 +107,10 @@ def run_stages(
     model = unwrap(model)
     check_free(model)
     plans = {stage.name: plan for stage, plan in zip(stages, stages.plan(read_tree(model)), strict=True)}
-    wanted = {stage.name: _steps(stage, _batches(stage, batches), steps, accumulation) for stage in stages}
+    wanted = {stage.name: steps_of_stage(stage, _batches(stage, batches), steps, accumulation) for stage in stages}
     for plan in plans.values():
         plan.check()
-    start = _Start(model, plans.values())
+    start = StagesStart(model, plans.values())
     notes = [
         f"{stage.name}: {wanted[stage.name]} steps; the recipe has {stage.steps:,}."
         for stage in stages
@@ -142,7 +120,7 @@ def run_stages(
     results: dict[str, BurstResult] = {}
     try:
         for stage in stages:
-            of_stage = _settings_of(stage, wanted[stage.name])
+            of_stage = settings_of_stage(stage, wanted[stage.name])
             burst = Burst(
                 model,
                 stage.strategy,
@@ -159,7 +137,8 @@ def run_stages(
     return StagesResult(stages, results, tuple(notes), start)
 
 
-def _settings_of(stage: Stage, steps: int) -> dict[str, Any]:
+def settings_of_stage(stage: Stage, steps: int) -> dict[str, Any]:
+    """What a stage says of the settings of its burst, as fields of ``BurstSettings``."""
     said: dict[str, Any] = {"steps": steps, "optimizer": stage.optimizer, "warmup_steps": stage.warmup_steps(steps)}
     schedule = stage.schedule or ("constant_with_warmup" if stage.warmup else "constant")
     said |= {"scheduler": schedule}
@@ -180,7 +159,14 @@ def _batches(stage: Stage, batches: Iterable[Any] | Mapping[str, Iterable[Any]])
     return found
 
 
-def _steps(stage: Stage, batches: Iterable[Any], given: int | Mapping[str, int] | None, accumulation: int) -> int:
+def steps_of_stage(
+    stage: Stage, batches: Iterable[Any], given: int | Mapping[str, int] | None, accumulation: int
+) -> int:
+    """How many steps a stage takes: those given, else its own, else those that its epochs make of the batches.
+
+    Raises:
+        InvalidStrategy: None of these is known.
+    """
     chosen = given.get(stage.name) if isinstance(given, Mapping) else given
     if chosen is not None:
         return chosen

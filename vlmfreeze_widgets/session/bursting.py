@@ -17,7 +17,7 @@ from ..core.language.phrase import say
 from ..core.norms import NormLayout
 from ..core.plan import Plan
 from ..core.protocol import error_to_dict
-from ..core.run_status import RunStatus
+from ..core.run_status import Phase, RunStatus
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from ..engine.burst import Burst
@@ -76,7 +76,12 @@ class Bursting(Phases):
 
     def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
         """A burst that is about to run; on the worker."""
-        return Burst(self._model, plan, self._batches or (), settings=settings, **self._watched)
+        return Burst(self._model, plan, self._feed, settings=settings, **self._watched)
+
+    @property
+    def _feed(self) -> Iterable[Any]:
+        """The micro-batches of the burst that is about to run."""
+        return self._batches or ()
 
     def _start(self, make: Callable[[], Burst], steps: int) -> int:
         """Clears the stage and has a burst made and run on the worker; under the lock."""
@@ -179,27 +184,21 @@ class Bursting(Phases):
             self.proved = Proved(self._status.burst, result.proof)
         with self._lock:
             self.result = result
-            early = (
-                say(
-                    "Ended after {some} of {all} steps: {why}",
-                    some=result.history.taken,
-                    all=burst.settings.steps,
-                    why=_sentence(result.stopped_early),
-                )
-                if result.stopped_early
-                else None
-            )
-            taken = result.history.taken
+            taken, problem = result.history.taken, result.problem
             self._over(burst, result)
-            problem = result.problem
+            early = ended_early(taken, burst.settings.steps, result.stopped_early, problem)
             self._set(
-                phase="deciding" if taken else "idle" if problem is None else "failed", verdicts=result.verdicts,
+                phase=self._phase_after(result), verdicts=result.verdicts,
                 message=early, verdict_after=taken, eta_seconds=None,
                 error=None if problem is None else {**error_to_dict(problem), "traceback": ""},
             )  # fmt: skip
 
     def _over(self, burst: Burst, result: BurstResult) -> None:
         """On the worker, when a burst is over and before its result is shown."""
+
+    def _phase_after(self, result: BurstResult) -> Phase:
+        """What follows a burst; on the worker."""
+        return "deciding" if result.history.taken else "idle" if result.problem is None else "failed"
 
     def _between(self, burst: Burst) -> None:
         """Between two steps, and now and then while the burst is paused; on the worker."""
@@ -243,6 +242,17 @@ class Bursting(Phases):
         self._set(phase="idle", outcome=outcome)
 
 
+def ended_early(taken: int, steps: int, why: str | None, problem: BaseException | None) -> str | None:
+    """The sentence on a burst that ended before its time; the problem, if there is one, is told beside it."""
+    if not why:
+        return None
+    if problem is not None:
+        return say("Ended after {some} of {all} steps.", some=taken, all=steps)
+    # A reason that is a sentence has its full stop.
+    reason = why.rstrip(".") if why.endswith(".") else why
+    return say("Ended after {some} of {all} steps: {why}.", some=taken, all=steps, why=reason)
+
+
 def not_now(why: str) -> WrongPhase:
     """The refusal of a burst, with the reason."""
     return WrongPhase(
@@ -255,7 +265,3 @@ def not_now(why: str) -> WrongPhase:
 
 def _answers(history: History) -> tuple[Answers, Answers] | None:
     return (history.answers[0], history.answers[-1]) if history.answers else None
-
-
-def _sentence(reason: str) -> str:
-    return reason if reason.endswith(".") else say("{what}.", what=reason)

@@ -133,7 +133,7 @@ class Saving(LackingMemory):
 
     def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
         return self._recorded(
-            Burst(self._model, plan, self._batches or (), settings=settings, run_folder=self._record_below or False,
+            Burst(self._model, plan, self._feed, settings=settings, run_folder=self._record_below or False,
                   **self._watched)
         )  # fmt: skip
 

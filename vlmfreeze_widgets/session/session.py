@@ -2,7 +2,7 @@
 
 Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
 never handed the model. Here it is put together: edits of the strategy are in ``desk``, the status in ``phases``, what is done
-in ``loading``, ``looking``, ``bursting`` and ``saving``, the thread in ``worker``.
+in ``loading``, ``looking``, ``bursting``, ``saving`` and ``staging``, the thread in ``worker``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ..core import edits
 from ..core.cost_settings import CostSettings
 from ..core.history import StepRecord
 from ..core.plan import Plan
+from ..core.stages import Stages
 from ..core.strategy import Strategy
 from ..engine.answers import Question
 from ..engine.burst import Burst
@@ -25,17 +26,17 @@ from ..engine.settings import BurstSettings
 from .costs import Costs, Source
 from .loading import Loading
 from .looking import Looking
-from .saving import Saving
 from .shown import Change
+from .staging import Staging
 
 
-class Session(Loading, Looking, Saving):
+class Session(Loading, Looking, Staging):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:
         source: A model to train, or anything that ``read_tree`` reads (then it can only be planned).
-        batches: Micro-batches; without them nothing can run.
-        strategy: Where to start; by default the projector alone.
+        batches: Micro-batches; without them nothing can run. With stages also a mapping from their names.
+        strategy: Where to start; by default the projector alone. ``vf.Stages`` are chosen; the first one is the start.
         eval_batches: Held-out micro-batches.
         retention_batches: Text-only micro-batches with labels: how much of other abilities is left.
         questions: Asked before, during and after each burst.
@@ -45,7 +46,6 @@ class Session(Loading, Looking, Saving):
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
             saved goes to "vlmfreeze-runs" here.
         report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
-        lr: Rate of whatever has none in the strategy.
 
     Raises:
         VlmFreezeError: The source has no tree, or the strategy does not fit it.
@@ -54,8 +54,8 @@ class Session(Loading, Looking, Saving):
     def __init__(
         self,
         source: Any,  # noqa: ANN401 - whatever read_tree reads
-        batches: Iterable[Any] | None = None,
-        strategy: Strategy | None = None,
+        batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None = None,
+        strategy: Strategy | Stages | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
@@ -66,6 +66,11 @@ class Session(Loading, Looking, Saving):
         report_to: str | Iterable[str] | None = None,
     ) -> None:
         tree = read_tree(source)
+        stages, by_stage = (strategy, batches) if isinstance(strategy, Stages) else (None, None)
+        if isinstance(by_stage, Mapping):
+            batches = next(iter(by_stage.values()), None)
+        if isinstance(strategy, Stages):
+            strategy = strategy[0].strategy
         if isinstance(strategy, Mapping):
             strategy = Strategy(strategy)
         model = source if hasattr(source, "named_parameters") and tree.device != "meta" else None
@@ -85,6 +90,8 @@ class Session(Loading, Looking, Saving):
             "eval_batches": eval_batches, "retention_batches": retention_batches, "questions": self.questions,
             "processor": processor, "report_to": report_to,
         }  # fmt: skip
+        if stages is not None:
+            self.choose_stages(stages, by_stage if isinstance(by_stage, Mapping) else None)
         self.costs = Costs(
             lambda: Source(self._model, source, self._batches, self._worker.post), lambda: (self.rev, self.plan),
             _assumed(self.settings), lambda: self._tell("cost"),

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 9c4b21190cce3e9fef648ac2006d39a4471f8aa4f6f760dfcdee5eb07060f56d */
+/* vlmfreeze source-hash: 94c42f3109ae41c007d6a3204e75bd7c1761e2d4e5b6bb029ceab81ff3e3d266 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -10,6 +10,7 @@ from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
 from .handover_grants import HANDOVER_GRANTS
+from .stages_grants import STAGES_GRANTS
 
 _Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
 
@@ -100,6 +101,7 @@ GRANTS: Mapping[str, _Grant] = {
     "saved_states": _plain("look_for_states"),
     "resume_from": _resume_from,
     **HANDOVER_GRANTS,
+    **STAGES_GRANTS,
 }
 
 

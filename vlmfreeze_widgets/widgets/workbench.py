@@ -18,11 +18,14 @@ from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
 from ..core.proof_state import proof_state
 from ..core.saved_state import saved_state
+from ..core.stages import Stages
+from ..core.stages_state import Staged
 from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .page import SessionPage
 from .page_options import page_options
 from .row_feed import RowFeed
+from .stages_grants import stages_page_state
 
 
 class Workbench(SessionPage):
@@ -30,8 +33,8 @@ class Workbench(SessionPage):
 
     Args:
         model_or_source: A model to train; or a config, a folder or a Hub id, to plan only.
-        batches: Micro-batches for the burst; without them nothing can run.
-        strategy: Where to start; by default the projector alone.
+        batches: Micro-batches for the burst; without them nothing can run. With stages also a mapping from their names.
+        strategy: Where to start; by default the projector alone. ``vf.Stages`` run one after another, see ``run_stages``.
         eval_batches: Held-out micro-batches for the dashed loss line.
         retention_batches: Text-only micro-batches with labels, for the dotted line: how much of other abilities is left.
         questions: ``vf.Question`` values whose answers are shown before and while the model trains.
@@ -65,12 +68,13 @@ class Workbench(SessionPage):
     advice_state = traitlets.Dict().tag(sync=True)
     load_state = traitlets.Dict().tag(sync=True)
     cost_state = traitlets.Dict().tag(sync=True)
+    stages_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
         model_or_source: Any = None,  # noqa: ANN401 - whatever read_tree reads
-        batches: Iterable[Any] | None = None,
-        strategy: Strategy | Mapping[str, object] | None = None,
+        batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None = None,
+        strategy: Strategy | Stages | Mapping[str, object] | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
@@ -86,7 +90,7 @@ class Workbench(SessionPage):
         **settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
         if session is None:
-            if strategy is not None and not isinstance(strategy, Strategy):
+            if strategy is not None and not isinstance(strategy, Strategy | Stages):
                 strategy = Strategy(strategy)
             session = Session(
                 model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings),
@@ -96,6 +100,7 @@ class Workbench(SessionPage):
         self._feed = RowFeed(self.send)
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
+        self._shown_stages = session.staged
         super().__init__(
             session,
             "workbench",
@@ -104,6 +109,7 @@ class Workbench(SessionPage):
             data_state=_data_state(session),
             saved_state=saved_state(session.saving),
             load_state=load_state(session.load_choices),
+            stages_state=stages_page_state(session),
         )
         if len(session.history):
             self._outbox.touch()
@@ -140,6 +146,32 @@ class Workbench(SessionPage):
     def discard(self) -> None:
         """Lets the trained values go, as the button does."""
         self.session.discard()
+
+    @property
+    def stages(self) -> Stages | None:
+        """The chosen stages; set ``vf.Stages``, the name of a published recipe, or None."""
+        return self.session.stages
+
+    @stages.setter
+    def stages(self, stages: Stages | str | None) -> None:
+        self.session.choose_stages(stages)
+
+    @property
+    def staged(self) -> Staged | None:
+        """How far each of the stages is."""
+        return self.session.staged
+
+    def run_stages(self, *, only_next: bool = False) -> int:
+        """Starts the stages that are not done yet, as the button does; returns at once. ``wait`` waits for them."""
+        return self.session.run_stages(only_next=only_next)
+
+    def keep_stages(self) -> None:
+        """Leaves the weights of the stages on the model, as the button does."""
+        self.session.keep_stages()
+
+    def discard_stages(self) -> None:
+        """Gives the model back as it was before the first stage, as the button does."""
+        self.session.discard_stages()
 
     @property
     def history(self) -> History:
@@ -187,6 +219,9 @@ class Workbench(SessionPage):
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
             self._words.show("saved_state", saved_state(self._shown_saving))
+        if self.session.staged is not self._shown_stages or self.stages_state["why_not"] != self.session.why_no_stage:
+            self._shown_stages = self.session.staged
+            self._words.show("stages_state", stages_page_state(self.session))
         self._words.show("advice_state", advice_state(self.session.advice))
         if self.load_state and not status.can_load and status.phase != "loading":
             self._words.show("load_state", {})

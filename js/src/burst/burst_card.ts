@@ -5,6 +5,7 @@ import { h } from "../parts/dom";
 import type { View } from "../parts/view";
 import { answersCard } from "./answers_card";
 import { decision } from "./decision";
+import { keepFocus } from "./keep_focus";
 import { lossPlot } from "./loss_plot";
 import { memoryAdvice } from "./memory_advice";
 import { normPlot } from "./norm_plot";
@@ -27,12 +28,17 @@ export function burstCard(view: View, { height, map, watching }: BurstOptions): 
   const plots = h("div.vf-plots", {}, lossPlot(view, height).element, normPlot(view, height, map).element, verdicts(view));
   const answers = answersCard(view);
   const rates = ratesLine(view);
-  const element = h("section.vf-card.vf-burst", { "aria-label": t("Burst") }, runBar(view, watching), watching ? null : memoryAdvice(view), plots, rates, answers, proofLine(view), watching ? null : decision(view));
+  const element = h("section.vf-card.vf-burst", { "aria-label": t("Burst") }, runBar(view, watching), watching ? null : memoryAdvice(view), watching ? null : view.shelf, plots, rates, answers, proofLine(view), watching ? null : decision(view));
+  // After the last step the first that comes is what can do no harm.
+  const next = (): HTMLElement[] => ["pause", "resume", "stop", "save", "discard", "run", "load", "probe"].flatMap((act) => [...element.querySelectorAll<HTMLElement>(`[data-act="${act}"]`)]);
+  const settle = keepFocus(view.root, [element], next, view.signal);
   const draw = (): void => {
     plots.hidden = !watching && (page.run?.burst ?? 0) === 0;
     element.hidden = !page.run;
   };
   draw();
   page.on(["run"], draw, view.signal);
+  page.on(["run", "plan", "connection", "saved", "advice", "errors"], settle, view.signal);
+  queueMicrotask(settle);
   return element;
 }

@@ -47,7 +47,7 @@ export interface PlotOptions {
 
 export class Plot {
   readonly element: HTMLElement;
-  #caption = h("span.vf-muted");
+  #values = h("span.vf-muted");
   #holder = h("div.vf-plot-canvas");
   #plot: uPlot | null = null;
   #shape = "";
@@ -57,8 +57,7 @@ export class Plot {
   readonly #frame;
 
   constructor(readonly view: View, readonly options: PlotOptions, readonly read: () => PlotData) {
-    this.element = h("figure.vf-plot", {}, h("figcaption", {}, h("b", {}, options.title), " ", this.#caption), this.#holder);
-    say(this.#caption, options.note);
+    this.element = h("figure.vf-plot", {}, h("figcaption", {}, h("div", {}, h("b", {}, options.title), " ", h("span.vf-muted", {}, options.note)), h("div.vf-plot-values", { "aria-hidden": "true" }, h("b", {}, options.title), " ", this.#values)), this.#holder);
     this.#frame = frame(this.element, () => this.draw(), view.signal);
     onWidth(this.#holder, (width) => (this.#plot ? this.#plot.setSize({ width, height: options.height }) : this.request()), view.signal);
     view.onTheme(() => {
@@ -130,12 +129,12 @@ export class Plot {
   /** While the pointer is over the plot, the caption gives the values there. */
   #point(u: uPlot): void {
     const at = u.cursor.idx;
-    if (at === null || at === undefined || (u.cursor.left ?? -1) < 0) return say(this.#caption, this.options.note);
+    if (at === null || at === undefined || (u.cursor.left ?? -1) < 0) return say(this.#values, "");
     const found = this.#lines.flatMap((line, i) => {
       const value = u.data[i + 1]?.[at];
       return typeof value === "number" ? [`${line.label} ${this.options.form(value)}`] : [];
     });
-    say(this.#caption, [t("step {step}", { step: u.data[0][at] ?? 0 }), ...found].join(" · "));
+    say(this.#values, [t("step {step}", { step: u.data[0][at] ?? 0 }), ...found].join(" · "));
   }
 }
 

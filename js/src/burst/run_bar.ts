@@ -14,13 +14,13 @@ const BUSY: readonly Phase[] = ["preparing", "running", "paused", "stopping"];
 export function runBar(view: View, watching: boolean): HTMLElement {
   const { page } = view;
   let touched = false;
-  const button = (name: WishName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", onclick: () => void page.wish(name) }, icon(glyph, glyph !== "pause"), text);
+  const button = (name: WishName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", "data-act": name, onclick: () => void page.wish(name) }, icon(glyph, glyph !== "pause"), text);
   const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": t("Number of steps"), "data-lm-suppress-shortcuts": "true", oninput: () => ((touched = true), draw()), onkeydown: (event) => {
     event.stopPropagation();
     if (event.key === "Enter") go();
   } });
-  const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => go() }, icon("run", true), t("Run"));
-  const probe = h("button.vf-button", { type: "button", title: t("Takes 3 steps, shows which parts really train, and puts the model back"), onclick: () => void page.wish("probe", { open: false }) }, t("Probe"));
+  const run = h("button.vf-button.vf-primary", { type: "button", "data-act": "run", onclick: () => go() }, icon("run", true), t("Run"));
+  const probe = h("button.vf-button", { type: "button", "data-act": "probe", title: t("Takes 3 steps, shows which parts really train, and puts the model back"), onclick: () => void page.wish("probe", { open: false }) }, t("Probe"));
   const load = watching ? null : loadForm(view);
   const stepsLabel = h("label.vf-stepslabel", {}, steps, t("steps"));
   const [pause, resume, stop] = [button("pause", "pause", t("Pause")), button("resume", "run", t("Resume")), button("stop", "stop", t("Stop"))];
@@ -44,7 +44,6 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     const state = page.run;
     if (!state) return;
     const { phase } = state;
-    const held = (element.getRootNode() as Document | ShadowRoot).activeElement;
     const busy = BUSY.includes(phase);
     const refusal = page.plan?.warnings.find((w) => w.severity === "refusal");
     if (!touched) steps.value = String(state.default_steps);
@@ -60,9 +59,6 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     stop.hidden = watching || !busy;
     stop.disabled = !page.alive || phase === "stopping";
     pause.disabled = resume.disabled = !page.alive;
-    // One takes the other's place: the keyboard stays there.
-    if (held === pause && !resume.hidden) resume.focus();
-    if (held === resume && !pause.hidden) pause.focus();
     progress.hidden = !busy && phase !== "loading" && state.burst === 0;
     set(progress, { "aria-valuemax": state.steps, "aria-valuenow": state.step, "data-phase": phase });
     bar.style.width = `${state.steps ? Math.min(100, (100 * state.step) / state.steps) : 0}%`;

@@ -50,9 +50,10 @@ export function costBar(amounts: Amounts): HTMLElement {
 }
 
 export function costKey({ parts, total, limit, pending }: Amounts, over: boolean, upper: number | null = null): HTMLElement {
-  const reference = limit ?? total;
+  const largest = Math.max(total, upper ?? 0); // both ends of a range in the unit of the larger
+  const reference = limit ?? largest;
   const bytes = upper === null ? bare(total, reference) : t("{least} to {most}", { least: bare(total, reference), most: bare(upper, reference) });
-  const used = limit === null ? `${bytes} ${unit(total)[1]}` : t("{used} of {limit}", { used: bytes, limit: amount(limit, limit) });
+  const used = limit === null ? `${bytes} ${unit(largest)[1]}` : t("{used} of {limit}", { used: bytes, limit: amount(limit, limit) });
   const sum = pending ? t("at least {amount}", { amount: used }) : used;
   return h(
     "div.vf-key",

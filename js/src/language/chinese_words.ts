@@ -16,6 +16,7 @@ export const CHINESE_WORDS: Readonly<Record<string, string>> = {
   "{count} parameters": "{count} 参数",
   "Show on the map": "在图上显示",
   "Warning: ": "警告：",
+  "{value} ms": "{value} 毫秒",
   "{value} s": "{value} 秒",
   "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
   ", ": "，",

@@ -159,6 +159,7 @@ export class Page extends Topics<Topic> {
       this.emit("paint");
     }
     const { error } = this.run;
+    for (const old of this.errors) if (!error && old.message === before?.error?.message) this.dismiss(old);
     if (error && error.message !== before?.error?.message) this.complain(error);
     this.emit("run");
     this.#lookAgain();

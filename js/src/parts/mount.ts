@@ -6,7 +6,6 @@ import type { RenderProps, Widget } from "../host";
 import { languages, settle } from "../language/choice";
 import { banner } from "./banner";
 import { append, h, type Child } from "./dom";
-import { errorShelf } from "./error_shelf";
 import { keep } from "./keep";
 import { followTheme } from "./theme";
 import { makeView, type View } from "./view";
@@ -40,7 +39,8 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
     const view = makeView(page, root, inner.signal, left);
     const retheme = followTheme(root, () => page.options, view.themeChanged, inner.signal);
     page.on(["options"], retheme, inner.signal);
-    append(root, ready(page) ? [banner(view), ...build(view), errorShelf(view)] : [h("p.vf-muted", {}, t("Nothing to show yet.")), errorShelf(view)]);
+    append(root, ready(page) ? [banner(view), ...build(view)] : [h("p.vf-muted", {}, t("Nothing to show yet."))]);
+    if (!view.shelf.parentNode) root.append(view.shelf);
     restore();
   };
   // Python's own texts follow the page.

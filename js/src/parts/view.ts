@@ -3,11 +3,14 @@ import type { Page } from "../model/page";
 import type { MapState } from "../map/map_state";
 import { readPalette, type Palette } from "../map/palette";
 import { h } from "./dom";
+import { errorShelf } from "./error_shelf";
 
 export interface View {
   page: Page;
   root: HTMLElement;
   signal: AbortSignal;
+  /** Errors; the widget puts them where the person looks, else they are at its end. */
+  shelf: HTMLElement;
   /** Says something politely to a screen reader. */
   announce: (text: string) => void;
   /** The colours of the present theme. */
@@ -59,6 +62,7 @@ export function makeView(page: Page, root: HTMLElement, signal: AbortSignal, lef
     page,
     root,
     signal,
+    shelf: errorShelf(page, signal),
     left,
     announce: (text) => (region.textContent = text),
     palette: () => palette ?? read(),

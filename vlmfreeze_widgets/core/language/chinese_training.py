@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TRAINING: Mapping[str, str] = {
-    "Ended after {some} of {all} steps: {why}": "在 {some} / {all} 步后结束：{why}",
+    "Ended after {some} of {all} steps.": "在 {some} / {all} 步后结束。",
+    "Ended after {some} of {all} steps: {why}.": "在 {some} / {all} 步后结束：{why}。",
+    "{n} seconds were up": "已到 {n} 秒",
     "interrupted": "已中断",
     "the batches ran out": "数据已用完",
     "stopped": "已停止",

@@ -1,0 +1,1 @@
+"""What the documentation makes of the package: tables, help texts, the reference. Only `hook` knows mkdocs; `pictures` needs Chromium."""

@@ -1,0 +1,81 @@
+"""The reference: which public names stand on which page, in which order. The words are the docstrings' own."""
+
+from __future__ import annotations
+
+import inspect
+
+import vlmfreeze_widgets as vf
+
+# Page -> public names; then what they return or take, by module and name.
+GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "tree": (
+        ("read_tree", "ModuleTree", "COMPONENTS", "catalog"),
+        ("core.node.Node", "core.catalog.Catalog", "core.catalog.CatalogEntry"),
+    ),
+    "strategy": (
+        ("Strategy", "FROZEN", "FULL", "Lora", "presets", "preset", "published", "Stage", "Stages"),
+        ("core.presets.Preset",),
+    ),
+    "plan": (
+        ("resolve", "Plan", "apply", "AppliedModel"),
+        ("core.plan.PlanWarning", "core.plan.Group"),
+    ),
+    "cost": (
+        ("estimate_cost", "CostEstimate", "largest_batch", "cost_switches", "find_batch_size"),
+        (
+            "core.cost.Moment",
+            "core.cost.Flops",
+            "core.cost_sharding.Shard",
+            "core.cost_view.SwitchEffect",
+            "engine.batch_size.BatchSize",
+        ),
+    ),
+    "burst": (
+        ("Burst", "BurstSettings", "BurstResult", "History", "Question", "probe"),
+        (
+            "core.history.StepRecord",
+            "core.verdict.Verdict",
+            "core.proof.Proof",
+            "core.probe_report.ProbeReport",
+            "core.probe_report.Finding",
+        ),
+    ),
+    "compare": (
+        ("compare", "Comparison", "Board", "ablation", "Ablation", "run_stages"),
+        ("core.paired.Difference", "engine.staged_run.StagesResult"),
+    ),
+    "runs": (("runs", "list_runs", "load_run", "Run", "report", "write_recipe", "Recipe", "follow"), ()),
+    "data": (("load_batches", "demo"), ("data.batches.Batches", "demo.bundle.Demo")),
+    "hand_over": (
+        ("export", "import_strategy"),
+        ("trainers.selection.Exported", "trainers.selection.Imported"),
+    ),
+    "widgets": (("Workbench", "FreezeMap", "BurstMonitor", "Session"), ()),
+    "errors": (("VlmFreezeError",), ()),
+}
+
+
+def reference(page: str) -> str:
+    """The directives of one page; its text is made by mkdocstrings."""
+    public, beside = GROUPS[page]
+    parts = [_directive(f"vlmfreeze_widgets.{vf._PUBLIC[name]}.{name}", f"vf.{name}") for name in public]
+    if page == "errors":
+        beside = tuple(f"core.errors.{name}" for name in _errors())
+    if beside:
+        parts.append("## What they give\n" if page != "errors" else "## Each kind\n")
+        parts += [_directive(f"vlmfreeze_widgets.{path}", path.rpartition(".")[2], 3) for path in beside]
+    return "\n".join(parts)
+
+
+def _directive(path: str, title: str, level: int = 2) -> str:
+    return f"::: {path}\n    options:\n      heading: {title}\n      toc_label: {title}\n      heading_level: {level}\n"
+
+
+def _errors() -> list[str]:
+    from vlmfreeze_widgets.core import errors
+
+    return [
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and issubclass(value, vf.VlmFreezeError) and value is not vf.VlmFreezeError
+    ]
