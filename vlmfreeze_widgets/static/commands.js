@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 94c42f3109ae41c007d6a3204e75bd7c1761e2d4e5b6bb029ceab81ff3e3d266 */
+/* vlmfreeze source-hash: 36c31efb7168c9d7645a7100d1121d0eefbe7ec91fd7bd233e71329d30ae6b20 */
 var t={initialize:()=>{}},e=t;export{e as default};
