@@ -1,6 +1,5 @@
-"""The loop of a burst with all its ends: the steps, what is looked at between them, the judgement while the trained weights are
-still in the model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst``.
-"""
+"""The loop of a burst with all its ends: steps, the looks between them, the judgement while the trained weights are still in the
+model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst``."""
 
 from __future__ import annotations
 
