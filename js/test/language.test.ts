@@ -111,6 +111,14 @@ describe("t", () => {
     expect(t("below {folder}", { folder: "{step} $& \\1" })).toBe("below {step} $& \\1");
   });
 
+  test("puts a space only between Chinese and Latin letters or numbers", () => {
+    speak("zh");
+    expect(t("Tuning of {name}", { name: "视觉塔" })).toBe("视觉塔的训练方式");
+    expect(t("Tuning of {name}", { name: "head" })).toBe("head 的训练方式");
+    expect(t("{n} of {all} {tuning}", { n: 2, all: 8, tuning: "冻结" })).toBe("2 / 8 冻结");
+    expect(t("Tuning of {name}", { name: "我的 模型" })).toBe("我的 模型的训练方式");
+  });
+
   test("tells one from several", () => {
     expect([0, 1, 2].map((n) => tn(n, "{n} step", "{n} steps"))).toEqual(["0 steps", "1 step", "2 steps"]);
   });

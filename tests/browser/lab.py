@@ -65,6 +65,7 @@ class Lab:
         self.runtime = home / "runtime"
         env = {
             **os.environ,
+            "VLMFREEZE_TOUR": "0",  # a first visit, again and again
             "HOME": str(home),
             "XDG_CONFIG_HOME": str(home / "config"),
             "JUPYTER_CONFIG_DIR": str(home / "jupyter"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .language.phrase import say
+
 COMPONENTS: tuple[str, ...] = (
     "vision_tower",
     "projector",
@@ -19,7 +21,16 @@ COMPONENTS: tuple[str, ...] = (
 )
 """Every component name, in the order in which they are shown."""
 
-LABELS: Mapping[str, str] = {name: name.replace("_", " ") for name in COMPONENTS}
+LABELS: Mapping[str, str] = {
+    "vision_tower": say("vision tower"),
+    "projector": say("projector"),
+    "language_model": say("language model"),
+    "embeddings": say("embeddings"),
+    "head": say("head"),
+    "audio_tower": say("audio tower"),
+    "audio_projector": say("audio projector"),
+    "other": say("other"),
+}
 """How a component is called in running text."""
 
 SHORT_LABELS: Mapping[str, str] = {

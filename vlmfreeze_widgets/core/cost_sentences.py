@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from .cost_settings import OPTIMIZERS, PRECISIONS
 from .cost_view import Comparison, CostView, SwitchEffect
-from .devices import Device
+from .language.phrase import joined, said_several, say
 from .largest_rows import neighbours
 from .wording import count, listed, seconds, share, size
 
-_AT = {"forward": "in the forward pass", "kept": "after the forward pass", "backward": "in the backward pass"}
+_AT = {
+    "forward": say("in the forward pass"),
+    "kept": say("after the forward pass"),
+    "backward": say("in the backward pass"),
+}
 
 
 def fit_sentence(view: CostView) -> str:
@@ -21,18 +25,19 @@ def fit_sentence(view: CostView) -> str:
         largest, is_limit = view.largest
         fitting, next_ = neighbours(largest)
         if not largest:
-            return f"Not even one row fits: {size(off)} too much." if rows == 1 else "Not even one row fits."
-        limit = f"; {largest} rows at most" if largest != fitting else ""
+            one = say("Not even one row fits: {size} too much.", size=size(off))
+            return one if rows == 1 else say("Not even one row fits.")
+        limit = say("; {n} rows at most", n=largest) if largest != fitting else ""
         if not is_limit:
-            return f"Fits with batch {largest} and more."
+            return say("Fits with batch {n} and more.", n=largest)
         if rows > largest:
-            return f"Batch {rows} does not fit; {fitting} does{limit}."
-        return f"Fits with batch {fitting}, not {next_}{limit}."
+            return say("Batch {asked} does not fit; {n} does{limit}.", asked=rows, n=fitting, limit=limit)
+        return say("Fits with batch {n}, not {next}{limit}.", n=fitting, next=next_, limit=limit)
     if view.fits is False:
-        return f"Does not fit: {size(off)} too much for {_batch(rows)}."
+        return say("Does not fit: {size} too much for batch {n}.", size=size(off), n=rows)
     if view.fits:
-        return f"Fits with {_batch(rows)}: {size(off)} are left."
-    return "May or may not fit." if view.status == "bound" else ""
+        return say("Fits with batch {n}: {size} are left.", n=rows, size=size(off))
+    return say("May or may not fit.") if view.status == "bound" else ""
 
 
 def what_if_sentence(view: CostView) -> str:
@@ -40,18 +45,18 @@ def what_if_sentence(view: CostView) -> str:
     run, asked = view.of_run, view.settings
     if run is None:
         return ""
-    kept = []
+    kept: list[str] = []
     if asked.rows is not None or asked.is_typical:
-        kept.append("the batches it was given")
+        kept.append(say("the batches it was given"))
     if asked.accumulation != run.accumulation:
-        kept.append(f"{run.accumulation} micro-batch{'' if run.accumulation == 1 else 'es'} a step")
+        kept.append(said_several(run.accumulation, "{n} micro-batch a step", "{n} micro-batches a step"))
     if asked.precision != run.precision:
-        kept.append(f"precision {PRECISIONS[run.precision]}")
+        kept.append(say("precision {name}", name=PRECISIONS[run.precision]))
     if asked.optimizer != run.optimizer:
         kept.append(OPTIMIZERS[run.optimizer])
     if asked.checkpointing != run.checkpointing:
-        kept.append("checkpointing" if run.checkpointing else "no checkpointing")
-    return f"This is a what-if: Run itself uses {listed(kept)}." if kept else ""
+        kept.append(say("checkpointing") if run.checkpointing else say("no checkpointing"))
+    return say("This is a what-if: Run itself uses {settings}.", settings=listed(kept)) if kept else ""
 
 
 def time_sentence(view: CostView) -> str:
@@ -59,36 +64,54 @@ def time_sentence(view: CostView) -> str:
     flops = view.cost.flops.total * view.settings.accumulation
     if view.status != "ready" or not flops:
         return ""
-    work = f"{_flops(flops)} of operations a step"
+    work = {"flops": _flops(flops)}
     gpu = view.settings.gpu
     if gpu is None and view.seconds_per_flop is not None:
-        return f"About {seconds(flops * view.seconds_per_flop)} a step, by the speed of the last burst; {work}."
+        return say(
+            "About {time} a step, by the speed of the last burst; {flops} of operations a step.",
+            time=seconds(flops * view.seconds_per_flop), **work,
+        )  # fmt: skip
     device = gpu or view.here
     if device is not None and device.bandwidth:
         least = view.cost.time_on(device).seconds
-        return f"At least {seconds(least)} a step on {_article(device)}, often twice that; {work}."
-    return f"{work[0].upper()}{work[1:]}; the first burst tells how long that takes here."
+        an = device.name[0] in "AHLR"
+        found = {"time": seconds(least), "device": device.name, **work}
+        if an:
+            return say(
+                "At least {time} a step on an {device}, often twice that; {flops} of operations a step.", **found
+            )
+        return say("At least {time} a step on a {device}, often twice that; {flops} of operations a step.", **found)
+    return say("{flops} of operations a step; the first burst tells how long that takes here.", **work)
 
 
 def disk_sentence(view: CostView) -> str:
     """What would be saved."""
-    adapter = f"adapter {size(view.cost.adapter_bytes)}, " if view.cost.adapter_bytes else ""
-    return f"On disk: {adapter}checkpoint {size(view.cost.checkpoint_bytes)}."
+    cost = view.cost
+    whole = size(cost.checkpoint_bytes)
+    if not cost.adapter_bytes:
+        return say("On disk: checkpoint {size}.", size=whole)
+    return say("On disk: adapter {adapter}, checkpoint {size}.", adapter=size(cost.adapter_bytes), size=whole)
 
 
 def moment_words(view: CostView) -> str:
     """When memory is highest."""
-    return _AT.get(view.cost.peak.name, "in the optimizer's update") if view.status == "ready" else ""
+    return _AT.get(view.cost.peak.name, say("in the optimizer's update")) if view.status == "ready" else ""
 
 
 def switch_sentence(effect: SwitchEffect) -> str:
     """Such as "saves 6.1 GB, costs 28 % of the time"."""
     change = effect.ratio - 1
-    words = [f"{'saves' if effect.saved_bytes >= 0 else 'costs'} {size(abs(effect.saved_bytes))}"]
+    memory = size(abs(effect.saved_bytes))
+    words = [say("saves {amount}", amount=memory) if effect.saved_bytes >= 0 else say("costs {amount}", amount=memory)]
     if abs(change) >= 0.005:
-        unit = "of the time" if effect.unit == "time" else "of the operations"
-        words.append(f"{'costs' if change > 0 else 'saves'} {share(abs(change), 1)} {unit}")
-    return ", ".join(words)
+        part = share(abs(change), 1)
+        unit = (
+            say("{share} of the time", share=part)
+            if effect.unit == "time"
+            else say("{share} of the operations", share=part)
+        )
+        words.append(say("costs {amount}", amount=unit) if change > 0 else say("saves {amount}", amount=unit))
+    return joined(words, ", ")
 
 
 def comparison_rows(found: Comparison) -> list[dict[str, str]]:
@@ -96,10 +119,18 @@ def comparison_rows(found: Comparison) -> list[dict[str, str]]:
     rows = []
     if found.measured_bytes is not None:
         told = "–" if found.estimated_bytes is None else size(found.estimated_bytes)
-        rows.append(_row("peak memory", told, size(found.measured_bytes), found.estimated_bytes, found.measured_bytes))
+        rows.append(
+            _row(say("peak memory"), told, size(found.measured_bytes), found.estimated_bytes, found.measured_bytes)
+        )
     told = "–" if found.estimated_seconds is None else seconds(found.estimated_seconds)
     rows.append(
-        _row("time of a step", told, seconds(found.measured_seconds), found.estimated_seconds, found.measured_seconds)
+        _row(
+            say("time of a step"),
+            told,
+            seconds(found.measured_seconds),
+            found.estimated_seconds,
+            found.measured_seconds,
+        )
     )
     return rows
 
@@ -107,16 +138,16 @@ def comparison_rows(found: Comparison) -> list[dict[str, str]]:
 def comparison_note(found: Comparison) -> str:
     """What was measured, and what was not."""
     memory = (
-        "Memory: torch's count of allocated bytes at its highest."
+        say("Memory: torch's count of allocated bytes at its highest.")
         if found.measured_bytes is not None
-        else "Memory is not compared: torch counts it on a GPU only."
+        else say("Memory is not compared: torch counts it on a GPU only.")
     )
     time = (
-        "Time: median of the burst's steps; it sets the speed for the next estimates."
+        say("Time: median of the burst's steps; it sets the speed for the next estimates.")
         if found.estimated_seconds is None
-        else "Time: median of the burst's steps, foretold by the speed of the burst before."
+        else say("Time: median of the burst's steps, foretold by the speed of the burst before.")
     )
-    return f"{memory} {time}"
+    return joined([memory, time], " ")
 
 
 def _row(label: str, told: str, measured: str, a: float | None, b: float) -> dict[str, str]:
@@ -124,15 +155,7 @@ def _row(label: str, told: str, measured: str, a: float | None, b: float) -> dic
     return {"label": label, "estimated": told, "measured": measured, "error": error}
 
 
-def _batch(rows: int) -> str:
-    return f"batch {rows}"
-
-
 def _flops(number: float) -> str:
     # A billion operations are a giga-operation.
     words = count(number).replace(" B", " G").replace(" K", " k")
     return f"{words}FLOP" if " " in words else f"{words} FLOP"
-
-
-def _article(device: Device) -> str:
-    return f"{'an' if device.name[0] in 'AHLR' else 'a'} {device.name}"

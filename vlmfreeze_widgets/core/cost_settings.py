@@ -9,15 +9,16 @@ from typing import Any
 from .cost_sharding import SCHEMES
 from .devices import DEVICES, Device
 from .errors import InvalidStrategy
+from .language.phrase import say
 
 HERE = "here"
 """The device that the model is on, or the GPU of this machine."""
 
 OPTIMIZERS: Mapping[str, str] = {
-    "adamw": "AdamW", "adamw8bit": "AdamW, 8 bits", "sgd": "SGD", "adafactor": "Adafactor"
+    "adamw": "AdamW", "adamw8bit": say("AdamW, 8 bits"), "sgd": "SGD", "adafactor": "Adafactor"
 }  # fmt: skip
 PRECISIONS: Mapping[str, str] = {
-    "auto": "as stored", "fp32": "fp32", "bf16-mixed": "bf16 mixed", "bf16-pure": "bf16 pure", "fp16": "fp16"
+    "auto": say("as stored"), "fp32": "fp32", "bf16-mixed": say("bf16 mixed"), "bf16-pure": say("bf16 pure"), "fp16": "fp16"
 }  # fmt: skip
 SCHEME_LABELS: Mapping[str, str] = {
     "ddp": "DDP", "zero1": "ZeRO-1", "zero2": "ZeRO-2", "zero3": "ZeRO-3", "fsdp2": "FSDP2"

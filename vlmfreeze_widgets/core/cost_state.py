@@ -21,9 +21,22 @@ from .cost_sentences import (
 )
 from .cost_settings import HERE, OPTIMIZERS, PRECISIONS, SCHEME_LABELS
 from .cost_view import CostView
-from .devices import DEVICES
+from .devices import DEVICES, Device
+from .language.phrase import joined, say
 from .plan import Plan
 from .protocol import VERSION
+
+PART_LABELS: Mapping[str, str] = {
+    "weights": say("weights"),
+    "adapters": say("adapters"),
+    "masters": say("masters"),
+    "gradients": say("gradients"),
+    "optimizer": say("optimizer"),
+    "activations": say("activations"),
+    "logits and loss": say("logits and loss"),
+    "temporary": say("temporary"),
+    "batch": say("batch"),
+}
 
 _COLUMNS = ("weights", "trains", "activations")
 _TRAINS = ("adapters", "masters", "gradients", "optimizer")
@@ -45,7 +58,7 @@ def cost_state(view: CostView, plan: Plan, number: int) -> dict[str, Any]:
         "status": view.status,
         "basis": _basis(view),
         "at": moment_words(view),
-        "parts": [{"name": n, "label": n, "bytes": b} for n, b in view.parts.items() if b],
+        "parts": [{"name": n, "label": PART_LABELS.get(n, n), "bytes": b} for n, b in view.parts.items() if b],
         "total_bytes": view.total_bytes,
         "upper_bytes": cost.upper_bytes,
         "limit": None
@@ -84,14 +97,18 @@ def cost_state(view: CostView, plan: Plan, number: int) -> dict[str, Any]:
 def _basis(view: CostView) -> str:
     cost = view.cost
     # Arithmetic does not know how many rows a person's own batch has.
-    words = [f"batch {cost.rows}"] if cost.tokens or view.settings.rows or not view.has_batch else []
+    words: list[str] = (
+        [say("batch {n}", n=cost.rows)] if cost.tokens or view.settings.rows or not view.has_batch else []
+    )
     if cost.tokens:
-        words.append(f"{cost.tokens // max(1, cost.rows)} tokens a row")
+        words.append(say("{n} tokens a row", n=cost.tokens // max(1, cost.rows)))
     if view.settings.accumulation > 1:
-        words.append(f"{view.settings.accumulation} times a step")
+        words.append(say("{n} times a step", n=view.settings.accumulation))
     if view.settings.gpus > 1:
-        words.append(f"each of {view.settings.gpus} GPUs, {SCHEME_LABELS[view.settings.scheme]}")
-    return " · ".join(words)
+        words.append(
+            say("each of {n} GPUs, {scheme}", n=view.settings.gpus, scheme=SCHEME_LABELS[view.settings.scheme])
+        )
+    return joined(words, " · ")
 
 
 def _component(name: str, held: Mapping[str, int]) -> dict[str, Any]:
@@ -104,9 +121,13 @@ def _component(name: str, held: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _devices(view: CostView) -> list[list[str]]:
-    here = f"{view.here.name} here, {view.here.memory_bytes / 2**30:.0f} GB" if view.here else "this CPU"
+    here = _here(view.here) if view.here else say("this CPU")
     sold = [[d.name, f"{_kind(d.name)}, {d.memory_bytes / 2**30:.0f} GB"] for d in DEVICES.values()]
     return ([[HERE, here]] if view.can_be_here else []) + sold
+
+
+def _here(device: Device) -> str:
+    return say("{device} here, {size} GB", device=device.name, size=f"{device.memory_bytes / 2**30:.0f}")
 
 
 def _kind(name: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .components import LABELS
+from .language.phrase import say
 from .plan import PlanWarning
 from .probe_report import BatchFacts, Finding, Link
 from .tree import ModuleTree
@@ -84,23 +85,27 @@ def _batches(facts: Facts) -> Iterator[Finding]:
             "image-token-mismatch" if mismatch else "model-error",
             "failure",
             "",
-            f"The model cannot compute the batch: {facts.error}.",
-            "The number of image placeholders and of picture features differ: make the batch with the model's own processor, and "
-            "do not truncate inside a picture."
+            say("The model cannot compute the batch: {error}.", error=facts.error),
+            say(
+                "The number of image placeholders and of picture features differ: make the batch with the model's own processor, "
+                "and do not truncate inside a picture."
+            )
             if mismatch
-            else "Make the batch with the model's own processor.",
+            else say("Make the batch with the model's own processor."),
         )
     if batches is None or not batches.count:
         return
     if batches.without_labels:
         every = batches.without_labels == batches.count
+        counts = {"some": batches.without_labels, "all": batches.count}
         yield Finding(
             "empty-label-mask",
             "failure" if every else "warning",
             "",
-            f"{batches.without_labels} of {batches.count} micro-batches have no label token: "
-            f"{'nothing can be learnt' if every else 'they are skipped'}.",
-            "Check the chat template, the label mask and max_length: the answer may be masked or cut off.",
+            say("{some} of {all} micro-batches have no label token: nothing can be learnt.", **counts)
+            if every
+            else say("{some} of {all} micro-batches have no label token: they are skipped.", **counts),
+            say("Check the chat template, the label mask and max_length: the answer may be masked or cut off."),
         )
 
 
@@ -113,8 +118,12 @@ def _selection(facts: Facts) -> Iterator[Finding]:
             "leaked-adapter",
             "failure",
             component,
-            f"{len(links)} adapter tensors lie in the {_label(component)}, which should stay frozen.",
-            "Name target_modules by full paths or an anchored pattern: a suffix such as 'q_proj' matches in every part.",
+            say(
+                "{n} adapter tensors lie in the {part}, which should stay frozen.", n=len(links), part=_label(component)
+            ),
+            say(
+                "Name target_modules by full paths or an anchored pattern: a suffix such as 'q_proj' matches in every part."
+            ),
             _names(links),
         )
     for component, links in _by_component(opened):
@@ -122,9 +131,13 @@ def _selection(facts: Facts) -> Iterator[Finding]:
             "frozen-part-trains",
             "failure",
             component,
-            f"{len(links)} tensors of the {_label(component)} train although they should be frozen.",
-            "Something set requires_grad again after freezing (unfreezing a parent, get_peft_model, a later switch): freeze "
-            "last, or apply the strategy with vf.apply.",
+            say(
+                "{n} tensors of the {part} train although they should be frozen.", n=len(links), part=_label(component)
+            ),
+            say(
+                "Something set requires_grad again after freezing (unfreezing a parent, get_peft_model, a later switch): freeze "
+                "last, or apply the strategy with vf.apply."
+            ),
             _names(links),
         )
     for component, links in _by_component(closed):
@@ -133,9 +146,14 @@ def _selection(facts: Facts) -> Iterator[Finding]:
             "selected-nothing" if all_of_it else "not-selected",
             "failure",
             component,
-            f"{'Nothing' if all_of_it else f'{len(links)} tensors'} of the {_label(component)} "
-            f"{'is set to train' if all_of_it else 'are not set to train'}, although it should.",
-            "The switch or name pattern that was meant for it matches nothing here: print(tree) shows the names.",
+            say("Nothing of the {part} is set to train, although it should.", part=_label(component))
+            if all_of_it
+            else say(
+                "{n} tensors of the {part} are not set to train, although it should.",
+                n=len(links),
+                part=_label(component),
+            ),
+            say("The switch or name pattern that was meant for it matches nothing here: print(tree) shows the names."),
             _names(links),
         )
 
@@ -147,8 +165,12 @@ def _optimizer(facts: Facts) -> Iterator[Finding]:
             "not-in-optimizer",
             "failure",
             component,
-            f"{len(links)} trainable tensors of the {_label(component)} are in no optimizer group: they never move.",
-            "Build the optimizer after freezing and adding adapters, from every parameter with requires_grad.",
+            say(
+                "{n} trainable tensors of the {part} are in no optimizer group: they never move.",
+                n=len(links),
+                part=_label(component),
+            ),
+            say("Build the optimizer after freezing and adding adapters, from every parameter with requires_grad."),
             _names(links),
         )
     stale = [k for k in facts.links if not k.selected and k.in_optimizer]
@@ -157,9 +179,13 @@ def _optimizer(facts: Facts) -> Iterator[Finding]:
             "frozen-in-optimizer",
             "warning",
             component,
-            f"{len(links)} frozen tensors of the {_label(component)} are in an optimizer group: an old gradient, momentum or "
-            "weight decay can still move them.",
-            "Make a fresh optimizer after freezing, and clear gradients with set_to_none=True.",
+            say(
+                "{n} frozen tensors of the {part} are in an optimizer group: an old gradient, momentum or weight decay can still "
+                "move them.",
+                n=len(links),
+                part=_label(component),
+            ),
+            say("Make a fresh optimizer after freezing, and clear gradients with set_to_none=True."),
             _names(links),
         )
 
@@ -177,9 +203,16 @@ def _gradients(facts: Facts) -> Iterator[Finding]:
                 if all(not k.gradient for k in facts.links if k.component == component and k.selected)
                 else "warning",
                 component,
-                f"{len(dead)} tensors of the {_label(component)} lie after the layer whose features are read "
-                "(vision_feature_layer): no gradient can reach them.",
-                f"Leave them frozen: give the rule to the blocks before, such as '{component}[:-1]'. Or read a later layer.",
+                say(
+                    "{n} tensors of the {part} lie after the layer whose features are read (vision_feature_layer): no gradient "
+                    "can reach them.",
+                    n=len(dead),
+                    part=_label(component),
+                ),
+                say(
+                    "Leave them frozen: give the rule to the blocks before, such as '{name}[:-1]'. Or read a later layer.",
+                    name=component,
+                ),
                 _names(dead),
             )
         rest = [k for k in links if not _is_dead(k, facts.tree)]
@@ -190,16 +223,20 @@ def _gradients(facts: Facts) -> Iterator[Finding]:
 def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
     batches = facts.batches
     every = all(not k.gradient for k in facts.links if k.component == component and k.selected)
-    count, verb = ("None", "gets a gradient") if every else (str(len(links)), "get no gradient")
-    what = f"{count} of the {_label(component)}'s tensors {verb}"
+    named = {"n": len(links), "part": _label(component)}
+    what = (
+        say("None of the {part}'s tensors gets a gradient", part=_label(component))
+        if every
+        else say("{n} of the {part}'s tensors get no gradient", **named)
+    )
     severity = "failure" if every else "warning"
     if component in _PICTURE_PARTS and batches is not None and not batches.with_pictures:
         return Finding(
             "no-pictures",
             "failure",
             component,
-            f"{what}: the batches hold no pictures.",
-            "Give batches with pixel_values, or freeze it.",
+            say("{what}: the batches hold no pictures.", what=what),
+            say("Give batches with pixel_values, or freeze it."),
             _names(links),
         )
     if component in _PICTURE_PARTS and batches is not None and batches.image_tokens == 0:
@@ -207,8 +244,8 @@ def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
             "no-image-tokens",
             "failure",
             component,
-            f"{what}: the prompts hold no image placeholder, so no picture is read.",
-            "Render the prompt with the processor's chat template, and keep its image tokens when truncating.",
+            say("{what}: the prompts hold no image placeholder, so no picture is read.", what=what),
+            say("Render the prompt with the processor's chat template, and keep its image tokens when truncating."),
             _names(links),
         )
     if facts.reentrant:
@@ -216,16 +253,20 @@ def _silent(component: str, links: list[Link], facts: Facts) -> Finding:
             "reentrant-checkpointing",
             severity,  # type: ignore[arg-type]
             component,
-            f"{what}: reentrant checkpointing drops it where the inputs of a block are frozen.",
-            "Use gradient_checkpointing_kwargs={'use_reentrant': False}, or model.enable_input_require_grads().",
+            say("{what}: reentrant checkpointing drops it where the inputs of a block are frozen.", what=what),
+            say("Use gradient_checkpointing_kwargs={'use_reentrant': False}, or model.enable_input_require_grads()."),
             _names(links),
         )
     return Finding(
         "no-gradient",
         severity,  # type: ignore[arg-type]
         component,
-        f"{what}{' different from zero' if any(k.gradient == 0 for k in links) else ''}.",
-        "The loss does not depend on them for these batches, or the forward pass detaches them (torch.no_grad, .detach()).",
+        say("{what} different from zero.", what=what)
+        if any(k.gradient == 0 for k in links)
+        else say("{what}.", what=what),
+        say(
+            "The loss does not depend on them for these batches, or the forward pass detaches them (torch.no_grad, .detach())."
+        ),
         _names(links),
     )
 
@@ -235,8 +276,9 @@ def _movement(facts: Facts) -> Iterator[Finding]:
         zero = [k for k in links if k.lr == 0]
         if zero:
             yield Finding(
-                "lr-zero", "failure", component, f"The learning rate of the {_label(component)} is 0: nothing moves.",
-                "Give it a rate.", _names(zero),
+                "lr-zero", "failure", component,
+                say("The learning rate of the {part} is 0: nothing moves.", part=_label(component)),
+                say("Give it a rate."), _names(zero),
             )  # fmt: skip
             continue
         stuck = [
@@ -249,9 +291,13 @@ def _movement(facts: Facts) -> Iterator[Finding]:
                 "lr-too-small-for-dtype",
                 "failure",
                 component,
-                f"At lr {rate(lr) if lr is not None else '?'} an update rounds to zero in up to {share(worst, 1)} of the "
-                f"half-precision weights of the {_label(component)}.",
-                "Keep float32 masters (a burst does by default), train in float32, or raise the rate.",
+                say(
+                    "At lr {lr} an update rounds to zero in up to {share} of the half-precision weights of the {part}.",
+                    lr=rate(lr) if lr is not None else "?",
+                    share=share(worst, 1),
+                    part=_label(component),
+                ),
+                say("Keep float32 masters (a burst does by default), train in float32, or raise the rate."),
                 _names(stuck),
             )
             continue
@@ -261,15 +307,16 @@ def _movement(facts: Facts) -> Iterator[Finding]:
                 "did-not-move",
                 "failure" if len(still) == len(links) else "warning",
                 component,
-                f"{len(still)} tensors of the {_label(component)} got a gradient and did not move.",
-                "Check its rate and dtype.",
+                say("{n} tensors of the {part} got a gradient and did not move.", n=len(still), part=_label(component)),
+                say("Check its rate and dtype."),
                 _names(still),
             )
     by_component = _names_by_component(facts.frozen_changed, facts.tree)
     for component, names in by_component.items():
         yield Finding(
-            "frozen-changed", "failure", component, f"{len(names)} frozen tensors of the {_label(component)} changed.",
-            "Something outside the optimizer writes to them (a hook, an EMA, BatchNorm in training mode).", tuple(names),
+            "frozen-changed", "failure", component,
+            say("{n} frozen tensors of the {part} changed.", n=len(names), part=_label(component)),
+            say("Something outside the optimizer writes to them (a hook, an EMA, BatchNorm in training mode)."), tuple(names),
         )  # fmt: skip
 
 

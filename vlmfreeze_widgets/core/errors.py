@@ -181,6 +181,12 @@ class BadConfig(VlmFreezeError):
     code = "bad-config"
 
 
+class InvalidOption(VlmFreezeError):
+    """An option of a page has a value that it cannot have."""
+
+    code = "invalid-option"
+
+
 class BadWish(VlmFreezeError):
     """A message from a page is not a wish that this version understands."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .components import LABELS
+from .language.phrase import say
 from .plan import PlanWarning
 from .selectors import Target
 from .strategy import Strategy
@@ -28,14 +29,17 @@ def without_target(
         if any(place in around or any(above in lora_targets for above in _upwards(place)) for place in places):
             continue
         first = next((node.same_as for place in places if (node := tree.by_path.get(place)) and node.same_as), "")
-        wanted = "linear layer" if tuning.targets == "all-linear" else f"module called {listed(list(tuning.targets))}"
+        rule = repr(text)
+        by_name = tuning.targets != "all-linear"
         yield PlanWarning(
             "lora-no-target",
             "refusal",
-            f"LoRA on {text!r} finds no {wanted}.",
-            f"It is another name of {first!r}, where it can be adapted."
+            say("LoRA on {rule} finds no module called {names}.", rule=rule, names=listed(list(tuning.targets)))
+            if by_name
+            else say("LoRA on {rule} finds no linear layer.", rule=rule),
+            say("It is another name of {name}, where it can be adapted.", name=repr(first))
             if first
-            else "Name modules that exist in targets, set it to full, or freeze it.",
+            else say("Name modules that exist in targets, set it to full, or freeze it."),
             places,
         )
 
@@ -47,8 +51,8 @@ def of_two_kinds(lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
         yield PlanWarning(
             "lora-two-kinds",
             "refusal",
-            "The LoRA rules differ in dropout, DoRA or rslora.",
-            "One PEFT adapter has one value for each of them (ranks and alphas may differ): make them equal.",
+            say("The LoRA rules differ in dropout, DoRA or rslora."),
+            say("One PEFT adapter has one value for each of them (ranks and alphas may differ): make them equal."),
         )
 
 
@@ -68,12 +72,19 @@ def leaking_suffixes(strategy: Strategy, tree: ModuleTree, lora_targets: Mapping
         and any(node.path == s or node.path.endswith(f".{s}") for s in suffixes)
     ]
     if outside:
-        components = list(dict.fromkeys(LABELS.get(tree.component_of(p), "other") for p in outside))
+        components = list(dict.fromkeys(LABELS.get(tree.component_of(p), LABELS["other"]) for p in outside))
         yield PlanWarning(
             "suffix-leak",
             "warning",
-            f"The names {listed(sorted(suffixes))} also exist in the {listed(components)}: {len(outside)} modules.",
-            "They are left alone here. Elsewhere give target_modules as full paths, as the saved adapter_config.json does.",
+            say(
+                "The names {names} also exist in the {parts}: {n} modules.",
+                names=listed(sorted(suffixes)),
+                parts=listed(components),
+                n=len(outside),
+            ),
+            say(
+                "They are left alone here. Elsewhere give target_modules as full paths, as the saved adapter_config.json does."
+            ),
             tuple(outside),
         )
 
@@ -89,8 +100,11 @@ def too_high_rank(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterato
         yield PlanWarning(
             "rank-above-width",
             "warning",
-            f"The rank is larger than the width of {len(paths)} modules: an adapter there costs more than the weight.",
-            "Lower the rank, or train those modules in full.",
+            say(
+                "The rank is larger than the width of {n} modules: an adapter there costs more than the weight.",
+                n=len(paths),
+            ),
+            say("Lower the rank, or train those modules in full."),
             tuple(paths),
         )
 
@@ -106,8 +120,10 @@ def experts_with_dropout(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> 
         yield PlanWarning(
             "lora-experts-dropout",
             "refusal",
-            f"LoRA on {len(refused)} stacks of experts cannot have dropout or DoRA.",
-            "PEFT adapts a three-dimensional parameter as B·A without its input: set dropout to 0 and use_dora to False.",
+            say("LoRA on {n} stacks of experts cannot have dropout or DoRA.", n=len(refused)),
+            say(
+                "PEFT adapts a three-dimensional parameter as B·A without its input: set dropout to 0 and use_dora to False."
+            ),
             tuple(refused),
         )
 
@@ -126,9 +142,16 @@ def experts_copied(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> Iterat
     yield PlanWarning(
         "lora-experts-copied",
         "warning",
-        f"LoRA on {len(stacks)} stacks of experts makes a copy of them in every forward pass: {size(copied)} beside the "
-        "weights, kept until the backward pass.",
-        f"With checkpointing only about {size(2 * largest)} at a time; or leave the experts frozen, which is the usual choice.",
+        say(
+            "LoRA on {n} stacks of experts makes a copy of them in every forward pass: {size} beside the weights, kept until "
+            "the backward pass.",
+            n=len(stacks),
+            size=size(copied),
+        ),
+        say(
+            "With checkpointing only about {size} at a time; or leave the experts frozen, which is the usual choice.",
+            size=size(2 * largest),
+        ),
         tuple(node.path for node in stacks),
     )
 
@@ -148,9 +171,12 @@ def experts_without_lora(
     yield PlanWarning(
         "experts-not-adapted",
         "warning",
-        f"LoRA adapts the layers of the {LABELS.get(component, component)}, not its experts: {part:.0%} of its parameters "
-        "are experts.",
-        f"That is the usual choice. To adapt them too, add a rule such as {{'*.{min(holders)}': LoRA}}.",
+        say(
+            "LoRA adapts the layers of the {part}, not its experts: {share} of its parameters are experts.",
+            part=LABELS.get(component, component),
+            share=f"{part:.0%}",
+        ),
+        say("That is the usual choice. To adapt them too, add a rule such as {'*.{name}': LoRA}.", name=min(holders)),
         tuple(n.path for n in missed),
     )
 
@@ -162,9 +188,13 @@ def adapted_at_one_name(tree: ModuleTree, lora_targets: Mapping[str, Lora]) -> I
         yield PlanWarning(
             "lora-shared-module",
             "warning",
-            f"{again[0].same_as!r} and {again[0].path!r} are one module: PEFT adapts it where it is named first, "
-            "and it is used without the adapter under the other name.",
-            "Train it in full if both uses should change.",
+            say(
+                "{first} and {other} are one module: PEFT adapts it where it is named first, and it is used without the adapter "
+                "under the other name.",
+                first=repr(again[0].same_as),
+                other=repr(again[0].path),
+            ),
+            say("Train it in full if both uses should change."),
             tuple(node.path for node in again),
         )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .components import COMPONENTS, LABELS
 from .folding import tree_folds
+from .language.phrase import say
 from .plan import Plan
 from .plan_text import ComponentRow, component_rows, sentence
 from .protocol import VERSION, number
@@ -178,17 +179,17 @@ def _cost(plan: Plan) -> dict[str, Any]:
     masters = sum(4 * p.params for n in plan.trainable if (p := tree.by_name[n]).dtype in ("bfloat16", "float16"))
     trained = full + plan.adapter_params
     parts = [
-        ("weights", "weights", tree.total_bytes),
-        ("adapters", "adapters", 4 * plan.adapter_params),
-        ("gradients", "gradients", 4 * trained),
-        ("optimizer", "optimizer", 8 * trained + masters),
+        ("weights", say("weights"), tree.total_bytes),
+        ("adapters", say("adapters"), 4 * plan.adapter_params),
+        ("gradients", say("gradients"), 4 * trained),
+        ("optimizer", say("optimizer"), 8 * trained + masters),
     ]
     return {
-        "title": "Memory before activations",
+        "title": say("Memory before activations"),
         "parts": [{"name": name, "label": label, "bytes": size} for name, label, size in parts],
         "total_bytes": sum(size for _, _, size in parts),
         "limit_bytes": None,
-        "note": f"AdamW on {count(trained)} parameters in float32; activations come on top",
+        "note": say("AdamW on {count} parameters in float32; activations come on top", count=count(trained)),
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .errors import UnknownTarget
+from .language.phrase import say
 from .strategy import Strategy
 from .tree import ModuleTree
 from .tuning import FROZEN, FULL, Lora, Tuning
@@ -42,17 +43,17 @@ class PlainPreset:
 PLAIN: Mapping[str, PlainPreset] = {
     made.name: made
     for made in (
-        PlainPreset("plain/projector", "Projector alone", {"projector": FULL}),
-        PlainPreset("plain/lora", "LoRA on the language model", _LORA),
-        PlainPreset("plain/projector-lora", "Projector, LoRA on the language model", {"projector": FULL, **_LORA}),
+        PlainPreset("plain/projector", say("Projector alone"), {"projector": FULL}),
+        PlainPreset("plain/lora", say("LoRA on the language model"), _LORA),
+        PlainPreset("plain/projector-lora", say("Projector, LoRA on the language model"), {"projector": FULL, **_LORA}),
         PlainPreset(
             "plain/lora-everywhere",
-            "LoRA everywhere, projector in full",
+            say("LoRA everywhere, projector in full"),
             {"vision_tower": Lora(), "projector": FULL, **_LORA},
         ),
-        PlainPreset("plain/vision", "Vision tower and projector", {"vision_tower": FULL, "projector": FULL}),
-        PlainPreset("plain/projector-llm", "Projector and language model", {"projector": FULL, **_LLM}),
-        PlainPreset("plain/everything", "Everything", {"vision_tower": FULL, "projector": FULL, **_LLM}),
+        PlainPreset("plain/vision", say("Vision tower and projector"), {"vision_tower": FULL, "projector": FULL}),
+        PlainPreset("plain/projector-llm", say("Projector and language model"), {"projector": FULL, **_LLM}),
+        PlainPreset("plain/everything", say("Everything"), {"vision_tower": FULL, "projector": FULL, **_LLM}),
     )
 }
 """Name -> preset."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from . import lora_checks
 from .components import LABELS
+from .language.phrase import say
 from .plan import PlanWarning
 from .selectors import Target
 from .strategy import Strategy
@@ -50,14 +51,16 @@ def _nothing_trains(
     if trainable or lora_targets:
         return
     what = (
-        "The strategy is empty: nothing trains." if not strategy.rules else "Every parameter is frozen: nothing trains."
+        say("The strategy is empty: nothing trains.")
+        if not strategy.rules
+        else say("Every parameter is frozen: nothing trains.")
     )
     suggestion = "projector" if "projector" in tree.components else next(iter(tree.components), "some.module")
     yield PlanWarning(
         "nothing-trainable",
         "refusal",
         what,
-        f"Set a component to full or LoRA, for example {{'{suggestion}': 'full'}}.",
+        say("Set a component to full or LoRA, for example {'{part}': 'full'}.", part=str(suggestion)),
     )
 
 
@@ -67,8 +70,12 @@ def _packed_in_full(tree: ModuleTree, trainable: frozenset[str]) -> Iterator[Pla
         yield PlanWarning(
             "quantized-full",
             "refusal",
-            f"{len(packed)} quantized weights ({tree.by_name[packed[0]].dtype}) cannot train in full.",
-            "Use LoRA there, or load the model unquantized.",
+            say(
+                "{n} quantized weights ({dtype}) cannot train in full.",
+                n=len(packed),
+                dtype=tree.by_name[packed[0]].dtype,
+            ),
+            say("Use LoRA there, or load the model unquantized."),
             packed,
         )
 
@@ -89,16 +96,16 @@ def _torn_ties(
             yield PlanWarning(
                 "tied-full-and-lora",
                 "refusal",
-                f"{listed(list(names))} are one tensor: it cannot train in full and carry LoRA.",
-                "Give all of its names the same tuning.",
+                say("{names} are one tensor: it cannot train in full and carry LoRA.", names=listed(list(names))),
+                say("Give all of its names the same tuning."),
                 names,
             )
         elif others:
             yield PlanWarning(
                 "tied-weights",
                 "warning",
-                f"{listed(list(names))} are one tensor: training one trains the other.",
-                f"Freeze both if {others[0]} must not change.",
+                say("{names} are one tensor: training one trains the other.", names=listed(list(names))),
+                say("Freeze both if {name} must not change.", name=others[0]),
                 names,
             )
 
@@ -108,13 +115,17 @@ def _dead_ends(tree: ModuleTree, trainable: frozenset[str], lora_targets: Mappin
     paths = [p.name for p in dead if p.name in trainable]
     paths += [p.name for p in dead if p.name.rpartition(".")[0] in lora_targets and p.name.endswith(".weight")]
     if paths:
-        component = LABELS.get(tree.component_of(paths[0]), "model")
+        component = LABELS.get(tree.component_of(paths[0]), say("model"))
         yield PlanWarning(
             "no-gradient-path",
             "warning",
-            f"{len(paths)} tensors of the {component} are set to train but no gradient reaches them: "
-            "the layers after the one whose features are read.",
-            "Freeze them; they would only cost memory.",
+            say(
+                "{n} tensors of the {part} are set to train but no gradient reaches them: the layers after the one whose "
+                "features are read.",
+                n=len(paths),
+                part=component,
+            ),
+            say("Freeze them; they would only cost memory."),
             tuple(paths),
         )
 
@@ -126,7 +137,7 @@ def _shadowed(strategy: Strategy, decided: Mapping[str, str], targets: Mapping[s
             yield PlanWarning(
                 "shadowed-rule",
                 "warning",
-                f"The rule {text!r} decides nothing: more specific rules cover all of it.",
-                "Remove it, or the rules below it.",
+                say("The rule {rule} decides nothing: more specific rules cover all of it.", rule=repr(text)),
+                say("Remove it, or the rules below it."),
                 targets[text].places,
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .components import LABELS, SHORT_LABELS
+from .language.phrase import joined, say
 from .plan import Plan, adapter_size
 from .tuning import Lora
 from .wording import count, listed, printable, rate, share
@@ -124,25 +125,23 @@ def sentence(plan: Plan, rows: Sequence[ComponentRow] | None = None) -> str:
             continue
         label = SHORT_LABELS.get(row.name, row.name)
         if row.tuning == "frozen":
-            parts.append(f"{label} frozen")
+            parts.append(say("{part} frozen", part=label))
             continue
         lr = f" {rate(row.lr)}" if row.lr is not None else ""
+        blocks = {"some": row.blocks_trained, "all": row.blocks}
         if row.tuning == "lora":
-            some = f" ({row.blocks_trained} of {row.blocks} blocks)" if row.blocks_trained < row.blocks else ""
-            parts.append(f"{label} LoRA r{row.rank}{some}{lr}")
+            some = say(" ({some} of {all} blocks)", **blocks) if row.blocks_trained < row.blocks else ""
+            parts.append(say("{part} LoRA r{rank}{some}{lr}", part=label, rank=row.rank, some=some, lr=lr))
         elif row.tuning == "full":
-            parts.append(f"{label} full{lr}")
+            parts.append(say("{part} full{lr}", part=label, lr=lr))
         else:
-            kinds = ([f"LoRA r{row.rank}"] if row.targets else []) + (["full"] if row.full_params else [])
-            where = (
-                f" in {row.blocks_trained} of {row.blocks} blocks"
-                if 0 < row.blocks_trained < row.blocks
-                else " in part"
-            )
-            parts.append(f"{label} {listed(kinds)}{where}{lr}")
+            kinds = ([f"LoRA r{row.rank}"] if row.targets else []) + ([say("full")] if row.full_params else [])
+            partly = 0 < row.blocks_trained < row.blocks
+            where = say(" in {some} of {all} blocks", **blocks) if partly else say(" in part")
+            parts.append(say("{part} {kinds}{where}{lr}", part=label, kinds=listed(kinds), where=where, lr=lr))
     if tail_frozen:
-        parts.append(f"{listed([SHORT_LABELS.get(r.name, r.name) for r in tail_frozen])} frozen")
-    return " · ".join(parts)
+        parts.append(say("{part} frozen", part=listed([SHORT_LABELS.get(r.name, r.name) for r in tail_frozen])))
+    return joined(parts, " · ")
 
 
 def plan_text(plan: Plan) -> str:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from .issue_links import linked
+from .language.phrase import say
 from .plain_presets import PLAIN
 from .published import Recipe, recipes
 from .stage import Stage
@@ -25,7 +26,7 @@ def preset_groups(tree: ModuleTree) -> list[dict[str, Any]]:
         if made.fits(tree)
     ]
     known = [_recipe(recipe) for recipe in recipes().values() if recipe.fits(tree)]
-    first = {"title": "Plain", "source": "at default rates", "url": "", "items": plain}
+    first = {"title": say("Plain"), "source": say("at default rates"), "url": "", "items": plain}
     return [first, *known] if plain else known
 
 

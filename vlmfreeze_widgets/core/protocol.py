@@ -57,6 +57,7 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "export_preview": {"to": str},
     "export_save": {"token": str, "folder": str},
     "use_settings": {"name": str},
+    "language": {"language": str},
     "stages_choose": {"name": str},
     "stages_add": {"name": str},
     "stages_steps": {"name": str, "steps": int},

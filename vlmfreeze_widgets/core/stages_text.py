@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .components import SHORT_LABELS
+from .language.phrase import joined, say
 from .stage import Stage
 from .stages import Stages
 from .strategy import Strategy
@@ -11,7 +12,7 @@ from .wording import printable, rate
 
 def what_trains(strategy: Strategy) -> str:
     """ "projector full 1e-3 · LLM LoRA r16 2e-4": the rules that train, each with its rate where it is named."""
-    parts = []
+    parts: list[str] = []
     for target, tuning in strategy.rules.items():
         if tuning.kind == "frozen":
             continue
@@ -21,26 +22,35 @@ def what_trains(strategy: Strategy) -> str:
             continue
         lr = strategy.lr.get(target, strategy.lr.get(""))
         label = SHORT_LABELS.get(target, target)
-        parts.append(f"{label} {tuning}" + (f" {rate(lr)}" if lr is not None else ""))
-    return " · ".join(parts) or "nothing trains"
+        lr_text = f" {rate(lr)}" if lr is not None else ""
+        what = say("full") if tuning.kind == "full" else str(tuning)
+        parts.append(say("{part} {kinds}{where}{lr}", part=label, kinds=what, where="", lr=lr_text))
+    return joined(parts, " · ") if parts else say("nothing trains")
 
 
 def how_long(stage: Stage) -> str:
     """ "256 rows, 1 epoch, cosine, warm-up 3 %": what the source says, and nothing that it does not."""
-    said = []
+    said: list[str] = []
     if stage.batch is not None:
-        said.append(f"{stage.batch} rows")
+        said.append(say("{n} rows", n=stage.batch))
     elif stage.per_device is not None:
-        said.append(f"{stage.per_device} rows per device")
+        said.append(say("{n} rows per device", n=stage.per_device))
     if stage.steps is not None:
-        said.append(f"{stage.steps:,} step{'s' * (stage.steps != 1)}")
+        steps = f"{stage.steps:,}"
+        said.append(say("{n} step", n=steps) if stage.steps == 1 else say("{n} steps", n=steps))
     if stage.epochs is not None:
-        said.append(f"{stage.epochs:g} epoch{'s' * (stage.epochs != 1)}")
+        said.append(
+            say("{n} epoch", n=f"{stage.epochs:g}") if stage.epochs == 1 else say("{n} epochs", n=f"{stage.epochs:g}")
+        )
     said += [stage.schedule] if stage.schedule else []
     if stage.warmup:
-        said.append(f"warm-up {stage.warmup:g} steps" if stage.warmup >= 1 else f"warm-up {100 * stage.warmup:g} %")
+        said.append(
+            say("warm-up {n} steps", n=f"{stage.warmup:g}")
+            if stage.warmup >= 1
+            else say("warm-up {share} %", share=f"{100 * stage.warmup:g}")
+        )
     said += [stage.optimizer] if stage.optimizer != "adamw" else []
-    return ", ".join(said)
+    return joined(said, ", ") if said else ""
 
 
 def stages_text(stages: Stages) -> str:

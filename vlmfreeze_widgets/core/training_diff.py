@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from .components import COMPONENTS
+from .language.phrase import joined, say
 from .node import Node, Parameter
 from .plan import Plan
 from .slices import blocks_of, index_text
@@ -21,7 +22,7 @@ Kind = Literal["also", "not", "otherwise", "lr"]
 KINDS: tuple[Kind, ...] = ("not", "also", "otherwise", "lr")
 """What trains no more, what trains as well, what trains in another way, what only learns at another rate."""
 
-_FROZEN = "frozen"
+_FROZEN = say("frozen")
 
 
 class Chosen(Protocol):
@@ -94,7 +95,7 @@ def training_diff(first: Chosen, second: Chosen, tree: ModuleTree) -> tuple[Diff
         ours, theirs = before.get(unit, _State()), after.get(unit, _State())
         if ours != theirs:
             same = ours.tuning == theirs.tuning
-            texts = (rate_text(ours), rate_text(theirs)) if same else (str(ours), str(theirs))
+            texts = (rate_text(ours), rate_text(theirs)) if same else (ours.text, theirs.text)
             groups.setdefault((tree.component_of(unit), _kind(ours, theirs), *texts), []).append(unit)
     order = {name: i for i, name in enumerate(COMPONENTS)}
     found = [_difference(key, units, tree) for key, units in groups.items()]
@@ -108,24 +109,31 @@ class _State:
     tuning: str = _FROZEN
     rates: tuple[float | None, ...] = ()
 
-    def __str__(self) -> str:
-        return self.tuning if self.tuning == _FROZEN else f"{self.tuning} · {rate_text(self)}"
+    @property
+    def text(self) -> str:
+        """ "frozen", "full · lr 2e-4"."""
+        return self.tuning if self.tuning == _FROZEN else joined([self.tuning, rate_text(self)], " · ")
 
 
 def rate_text(state: _State) -> str:
     """ "lr 1e-4", "lr 1e-4 and 1.6e-3" for the two sides of an adapter, or "in no optimizer"."""
     known = list(dict.fromkeys(lr for lr in state.rates if lr is not None))
-    return "lr " + " and ".join(rate(lr) for lr in known) if known else "in no optimizer"
+    if not known:
+        return say("in no optimizer")
+    texts = [rate(lr) for lr in known]
+    return (
+        say("lr {first} and {last}", first=texts[0], last=texts[-1]) if len(texts) == 2 else f"lr {' and '.join(texts)}"
+    )
 
 
 def _states(chosen: Chosen, tree: ModuleTree) -> dict[str, _State]:
     """By the name of the weight that trains or carries an adapter, so that LoRA on a layer and the layer in full meet."""
-    found = {name: _State("full", (_round(chosen.lr.get(name)),)) for name in chosen.trainable}
+    found = {name: _State(say("full"), (_round(chosen.lr.get(name)),)) for name in chosen.trainable}
     for path, lora in chosen.lora.items():
         rates = tuple(_round(chosen.lr.get(f"{path}.{side}")) for side in ("lora_A", "lora_B"))
         name = path if path in tree.by_name else f"{path}.weight"
         full = found.get(name)
-        found[name] = _State(_words(lora) if full is None else f"full and {_words(lora)}", rates)
+        found[name] = _State(_words(lora) if full is None else say("full and {lora}", lora=_words(lora)), rates)
     return found
 
 

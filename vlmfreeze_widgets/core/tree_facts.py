@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .language.phrase import said_several, say
 from .tree import ModuleTree, Node
 from .wording import count, size
 
@@ -14,15 +15,17 @@ def tree_facts(tree: ModuleTree) -> list[str]:
     """
     facts: list[str] = []
     if tree.active_params != tree.total_params:
-        facts.append(f"{count(tree.active_params)} active per token")
+        facts.append(say("{count} active per token", count=count(tree.active_params)))
     if tree.buffers:
-        facts.append(f"buffers apart: {count(tree.buffers)} elements, {size(tree.buffer_bytes)}")
+        facts.append(
+            say("buffers apart: {count} elements, {size}", count=count(tree.buffers), size=size(tree.buffer_bytes))
+        )
     crossing = sum(node.is_cross_attention for node in tree.nodes)
     if crossing:
-        facts.append(f"{crossing} cross-attention blocks inside the language model")
+        facts.append(say("{n} cross-attention blocks inside the language model", n=crossing))
     facts += _stored(tree)
     if tree.is_guess:
-        facts.append("components are a guess from names; correct them with read_tree(source, components={...})")
+        facts.append(say("components are a guess from names; correct them with read_tree(source, components={...})"))
     if tree.note:
         facts.append(tree.note)
     return facts
@@ -31,9 +34,9 @@ def tree_facts(tree: ModuleTree) -> list[str]:
 def node_fact(node: Node) -> str:
     """What is remarkable about one module, or ""."""
     if node.is_cross_attention:
-        return "cross-attention"
+        return say("cross-attention")
     if node.experts:
-        return f"{node.active_experts} of {node.experts} experts per token"
+        return say("{some} of {all} experts per token", some=node.active_experts, all=node.experts)
     return ""
 
 
@@ -42,13 +45,22 @@ def _stored(tree: ModuleTree) -> list[str]:
     if stored is None:
         return []
     kinds = ", ".join(f"{dtype} {size(nbytes)}" for dtype, nbytes in list(stored.dtypes.items())[:3])
-    facts = [
-        f"on disk: {size(stored.stored_bytes)} in {len(stored.files)} file{'s' if len(stored.files) != 1 else ''} ({kinds})"
-    ]
+    facts: list[str] = [
+        said_several(
+            len(stored.files), "on disk: {size} in {n} file ({kinds})", "on disk: {size} in {n} files ({kinds})",
+            size=size(stored.stored_bytes), kinds=kinds,
+        )
+    ]  # fmt: skip
     if stored.missing:
-        facts.append(f"{len(stored.missing)} files of the index are missing, such as {stored.missing[0]}")
+        facts.append(
+            say("{n} files of the index are missing, such as {name}", n=len(stored.missing), name=stored.missing[0])
+        )
     elif stored.stored_params != tree.total_params:
         difference = stored.stored_params - tree.total_params
-        word = "more" if difference > 0 else "fewer"
-        facts.append(f"the files hold {count(abs(difference))} {word} elements than the model builds")
+        off = count(abs(difference))
+        facts.append(
+            say("the files hold {count} more elements than the model builds", count=off)
+            if difference > 0
+            else say("the files hold {count} fewer elements than the model builds", count=off)
+        )
     return facts

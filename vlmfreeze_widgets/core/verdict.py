@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from .components import LABELS
+from .language.phrase import joined, say
 from .numbers import number, read_number
 from .wording import rate
 
@@ -121,42 +122,53 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(
             e.component,
             "failure",
-            f"{e.frozen_changed} of {e.frozen} frozen tensors changed",
+            say("{some} of {all} frozen tensors changed", some=e.frozen_changed, all=e.frozen),
             bool(e.selected),
             e.lr,
             e.gradient,
             changed=e.changed,
         )
     if not e.selected:
-        return Verdict(e.component, "ok", f"frozen: 0 of {e.frozen} tensors changed", False, moved=0.0)
+        return Verdict(e.component, "ok", say("frozen: 0 of {all} tensors changed", all=e.frozen), False, moved=0.0)
     known = {"selected": True, "lr": e.lr, "gradient": e.gradient, "moved": e.update_ratio, "dead": e.dead}
     if e.steps < (2 if e.is_lora else 1):
-        return Verdict(e.component, "pending", "waiting for the first steps", **known)  # type: ignore[arg-type]
+        return Verdict(e.component, "pending", say("waiting for the first steps"), **known)  # type: ignore[arg-type]
     if e.in_optimizer < e.selected:
         return Verdict(
             e.component,
             "failure",
-            f"{e.selected - e.in_optimizer} of {e.selected} tensors are in no optimizer group",
+            say("{some} of {all} tensors are in no optimizer group", some=e.selected - e.in_optimizer, all=e.selected),
             **known,  # type: ignore[arg-type]
         )
     if not e.with_gradient:
-        return Verdict(e.component, "failure", f"no gradient reaches any of its {e.selected} tensors", **known)  # type: ignore[arg-type]
+        text = say("no gradient reaches any of its {n} tensors", n=e.selected)
+        return Verdict(e.component, "failure", text, **known)  # type: ignore[arg-type]
     lr = f"lr {rate(e.lr)}" if e.lr is not None else "lr ?"
     if not e.moved:
-        why = "the learning rate is 0" if not e.lr else "every update rounds to zero"
-        return Verdict(e.component, "failure", f"{lr} · gradient arrives · nothing moved: {why}", **known)  # type: ignore[arg-type]
-    gradient = f"gradient {e.gradient:.2g}" if e.gradient is not None else "gradient at an earlier step"
-    moved = f"moved {_ratio(e.update_ratio)}"
-    reach = f"A and B: gradient on {e.with_gradient} of {e.selected}" if e.is_lora else gradient
-    parts = [lr, reach, moved]
+        why = say("the learning rate is 0") if not e.lr else say("every update rounds to zero")
+        text = say("{lr} · gradient arrives · nothing moved: {why}", lr=lr, why=why)
+        return Verdict(e.component, "failure", text, **known)  # type: ignore[arg-type]
+    gradient = (
+        say("gradient {value}", value=f"{e.gradient:.2g}")
+        if e.gradient is not None
+        else say("gradient at an earlier step")
+    )
+    moved = say("moved {ratio}", ratio=_ratio(e.update_ratio))
+    reach = say("A and B: gradient on {some} of {all}", some=e.with_gradient, all=e.selected) if e.is_lora else gradient
+    parts: list[str] = [lr, reach, moved]
     if e.moved_share is not None:
-        parts.append(f"an update moves {e.moved_share:.0%} of the elements, the rest rounds to nothing in bfloat16")
+        parts.append(
+            say(
+                "an update moves {share} of the elements, the rest rounds to nothing in bfloat16",
+                share=f"{e.moved_share:.0%}",
+            )
+        )
     if e.with_gradient < e.selected:
         missing = e.selected - e.with_gradient
-        parts.append(f"{missing} of {e.selected} tensors get no gradient")
-        return Verdict(e.component, "warning", " · ".join(parts), **known)  # type: ignore[arg-type]
+        parts.append(say("{some} of {all} tensors get no gradient", some=missing, all=e.selected))
+        return Verdict(e.component, "warning", joined(parts, " · "), **known)  # type: ignore[arg-type]
     stuck = e.moved_share is not None and e.moved_share < _MOSTLY
-    return Verdict(e.component, "warning" if stuck else "ok", " · ".join(parts), **known)  # type: ignore[arg-type]
+    return Verdict(e.component, "warning" if stuck else "ok", joined(parts, " · "), **known)  # type: ignore[arg-type]
 
 
 def _ratio(value: float | None) -> str:

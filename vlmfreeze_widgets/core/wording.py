@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from .language.phrase import joined, say
+
 _JOINER = "\u200d"
 
 
@@ -64,4 +66,6 @@ def printable(line: str) -> str:
 
 def listed(words: list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+    if len(words) < 2:
+        return words[0] if words else ""
+    return say("{several} and {last}", several=joined(words[:-1], ", "), last=words[-1])

@@ -1,6 +1,5 @@
-"""The loop of a burst with all its ends: the steps, what is looked at between them, the judgement while the trained weights are
-still in the model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst``.
-"""
+"""The loop of a burst with all its ends: steps, the looks between them, the judgement while the trained weights are still in the
+model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst``."""
 
 from __future__ import annotations
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from ..core.errors import ModelBusy, VlmFreezeError
 from ..core.history import Answers, History, StepRecord
+from ..core.language.phrase import say
 from ..core.norms import ModuleNorms, NormLayout
 from ..core.plan import Plan
 from ..core.proof import Proof
@@ -113,7 +113,7 @@ class BurstLoop:
             self.recording.begin(run)
             yield from self._steps(run)
         except KeyboardInterrupt:
-            self.stopped_early = "interrupted"
+            self.stopped_early = say("interrupted")
             raise
         except Exception as caught:
             # torch's signal handler may raise it in the middle of a step.
@@ -154,7 +154,7 @@ class BurstLoop:
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
                 if not batches:
-                    self.stopped_early = "the batches ran out"
+                    self.stopped_early = say("the batches ran out")
                     return
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
@@ -165,7 +165,7 @@ class BurstLoop:
                 )
                 self.tried = ()
                 if shown is None:
-                    self.stopped_early = "stopped"
+                    self.stopped_early = say("stopped")
                     return
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - self.began >= settings.seconds
@@ -235,9 +235,9 @@ class BurstLoop:
             self.problem = _broken(run.watch.reasons[-1])
             self.stopped_early = self.problem.problem
         elif over:
-            self.stopped_early = f"{self.settings.seconds:g} seconds were up"
+            self.stopped_early = say("{n} seconds were up", n=f"{self.settings.seconds:g}")
         elif self.is_asked_to_stop:
-            self.stopped_early = "stopped"
+            self.stopped_early = say("stopped")
         return self.stopped_early is not None
 
 

@@ -17,6 +17,7 @@ from ..core.cost import CostEstimate, Flops, Moment
 from ..core.cost_memory import BYTES, Standing, TrainedTensor, standing, update_bytes
 from ..core.cost_plan import adapter_file_bytes, gathered_bytes, weight_bytes
 from ..core.errors import BadBatch, InvalidStrategy
+from ..core.language.phrase import say
 from ..core.plan import Plan
 from ..core.plan_text import sentence
 from ..core.ports import port
@@ -139,7 +140,9 @@ def _estimate(
     held = standing(weight_bytes(tree, dtype), found.tensors, settings["optimizer"], settings["precision"])
     unreached = tuple(t.name for t in found.tensors if not t.is_reached)
     if unreached:
-        notes.append(f"No gradient reaches {len(unreached)} tensors that train, such as {unreached[0]}.")
+        notes.append(
+            say("No gradient reaches {n} tensors that train, such as {name}.", n=len(unreached), name=unreached[0])
+        )
     by_component: Counter[str] = Counter()
     for path, nbytes in trace.saved.items():
         by_component[tree.component_of(path) if path else "loss"] += nbytes
@@ -257,6 +260,8 @@ def _attention(model: nn.Module, wanted: str | None, notes: list[str]) -> str | 
         )
     has = getattr(getattr(model, "config", None), "_attn_implementation", None)
     if wanted is None and has not in (None, "sdpa", "eager"):
-        notes.append(f"Its attention {has!r} is estimated as 'sdpa', whose flash kernel keeps the same.")
+        notes.append(
+            say("Its attention {name} is estimated as 'sdpa', whose flash kernel keeps the same.", name=repr(has))
+        )
         return "sdpa"
     return wanted

@@ -12,6 +12,7 @@ from ..core.components import LABELS
 from ..core.cost import CostEstimate
 from ..core.devices import usable_bytes
 from ..core.errors import InvalidStrategy, PlanRefused
+from ..core.language.phrase import say
 from ..core.largest_rows import largest_rows
 from ..core.plan import Plan
 from ..core.plan_text import component_rows
@@ -157,12 +158,14 @@ def cost_choices(plan: Plan, how: Mapping[str, Any]) -> Iterator[Choice]:
         how: Arguments of ``estimate_cost``.
     """
     on = bool(how.get("checkpointing"))
-    yield Choice("checkpointing", "no checkpointing" if on else "checkpointing", plan, {"checkpointing": not on})
+    yield Choice(
+        "checkpointing", say("no checkpointing") if on else say("checkpointing"), plan, {"checkpointing": not on}
+    )
     if how.get("optimizer", "adamw") == "adamw":
-        yield Choice("adamw8bit", "AdamW in 8 bits", plan, {"optimizer": "adamw8bit"})
+        yield Choice("adamw8bit", say("AdamW in 8 bits"), plan, {"optimizer": "adamw8bit"})
     trained = [row.name for row in component_rows(plan) if row.trainable_params]
     for name in trained if len(trained) > 1 else ():
-        yield Choice(f"freeze {name}", f"freezing the {LABELS.get(name, name)}", _frozen(plan, name), {})
+        yield Choice(f"freeze {name}", say("freezing the {part}", part=LABELS.get(name, name)), _frozen(plan, name), {})
 
 
 def _frozen(plan: Plan, component: str) -> Plan:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
+from ..core.language.phrase import say
 from ..core.norms import NormLayout
 from ..core.plan import Plan
 from ..core.protocol import error_to_dict
@@ -245,7 +246,11 @@ def ended_early(taken: int, steps: int, why: str | None, problem: BaseException 
     """The sentence on a burst that ended before its time; the problem, if there is one, is told beside it."""
     if not why:
         return None
-    return f"Ended after {taken} of {steps} steps" + (f": {why.rstrip('.')}." if problem is None else ".")
+    if problem is not None:
+        return say("Ended after {some} of {all} steps.", some=taken, all=steps)
+    # A reason that is a sentence has its full stop.
+    reason = why.rstrip(".") if why.endswith(".") else why
+    return say("Ended after {some} of {all} steps: {why}.", some=taken, all=steps, why=reason)
 
 
 def not_now(why: str) -> WrongPhase:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ..core.errors import WrongPhase
+from ..core.language.phrase import say
 from ..core.load_state import LoadChoices
 from ..core.ports import port
 from ..core.run_status import BUSY
@@ -25,7 +26,7 @@ class Loading(Phases):
         if self._source is None:
             return None
         gpus = [(f"cuda:{i}", _gpu(i)) for i in range(torch.cuda.device_count())]
-        several = [("auto", "spread over all devices")] if gpus else []
+        several = [("auto", say("spread over all devices"))] if gpus else []
         total = self.tree.total_params
         sizes = (
             ("auto", self.tree.root.total_bytes),

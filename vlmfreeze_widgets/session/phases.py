@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
+from ..core.language.phrase import joined, say
 from ..core.norms import NormLayout
 from ..core.protocol import error_to_dict
 from ..core.run_status import BUSY, Phase, RunStatus
@@ -77,28 +78,28 @@ class Phases(Desk):
         return "idle" if self._can_train else "plan_only"
 
     def _why_not(self) -> str | None:
-        return self._why_idle() or next((f"{w.message} {w.remedy}" for w in self.plan.refusals), None)
+        return self._why_idle() or next((joined([w.message, w.remedy], " ") for w in self.plan.refusals), None)
 
     def _why_idle(self) -> str | None:
         if self._model is not None and (lost := why_lost(self._model)) is not None:
-            return f"The device was lost ({lost}): restart the kernel."
+            return say("The device was lost ({why}): restart the kernel.", why=lost)
         if self._model is None:
             return (
-                "The weights are not loaded."
+                say("The weights are not loaded.")
                 if self._source
-                else "There are no weights: this tree was read from a config."
+                else say("There are no weights: this tree was read from a config.")
             )
         if self._batches is None:
-            return "There are no batches: Workbench(model, batches) can run."
+            return say("There are no batches: Workbench(model, batches) can run.")
         if self._status.phase in BUSY:
             return (
-                "The weights are being loaded."
+                say("The weights are being loaded.")
                 if self._status.phase == "loading"
-                else "A probe is running."
+                else say("A probe is running.")
                 if self._status.phase == "probing"
-                else "A comparison is running."
+                else say("A comparison is running.")
                 if self._status.phase == "comparing"
-                else "A burst is running."
+                else say("A burst is running.")
             )
         return None
 

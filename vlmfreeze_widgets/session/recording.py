@@ -80,7 +80,7 @@ class Recording(Staging):
             self._shelve(compared=None)
             return
         self._shelve(waiting=True, problem="")
-        self._reader.post(lambda: self._compare(name, other))
+        self._reader.post(lambda: self._compare_runs(name, other))
 
     def take_strategy(self, name: str) -> None:
         """The strategy of the run that is open becomes that of this session, as one undoable edit.
@@ -138,7 +138,7 @@ class Recording(Staging):
             self._taken = (name, run.strategy)
             self._read(folder, opened=shown)
 
-    def _compare(self, name: str, other: str) -> None:
+    def _compare_runs(self, name: str, other: str) -> None:
         folder = self.shelf.folder
         self._read(folder, compared=compared(read_run(Path(folder), name), read_run(Path(folder), other)))
 

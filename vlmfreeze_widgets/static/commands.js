@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: ea5e0f917d75ee117723d331e12e011391848d5df77f80aab9fea18f20abed73 */
+/* vlmfreeze source-hash: e5e6a6ca84ae867b8c251cb8fea03e50c4a11c34a8e9005879b7d17b04898024 */
 var t={initialize:()=>{}},e=t;export{e as default};

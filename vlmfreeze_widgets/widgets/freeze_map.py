@@ -8,6 +8,7 @@ from typing import Any
 from ..core.strategy import Strategy
 from ..session import Session
 from .page import SessionPage
+from .page_options import page_options
 
 
 class FreezeMap(SessionPage):
@@ -18,6 +19,8 @@ class FreezeMap(SessionPage):
         strategy: What is set; by default the projector alone.
         height: In CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
+        language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto".
+        tour: Whether a first visit is offered a tour; by default it is, unless VLMFREEZE_TOUR is 0.
 
     Examples:
         >>> vf.FreezeMap(vf.read_tree(model))
@@ -30,7 +33,10 @@ class FreezeMap(SessionPage):
         *,
         height: int = 430,
         theme: str = "auto",
+        language: str | None = None,
+        tour: bool | None = None,
     ) -> None:
         if strategy is not None and not isinstance(strategy, Strategy):
             strategy = Strategy(strategy)
-        super().__init__(Session(source, None, strategy), "freezemap", {"height": height, "theme": theme})
+        options = page_options(height, theme, language, tour)
+        super().__init__(Session(source, None, strategy), "freezemap", options)

@@ -11,13 +11,16 @@ import traitlets
 
 from ..core.errors import BadWish
 from ..core.history import History, StepRecord
+from ..core.language.phrase import say
 from ..core.protocol import Wish
 from ..core.run_status import Phase, RunStatus
 from ..core.verdict import Verdict
 from .assets import asset
 from .channel import CommandChannel
 from .outbox import Outbox
+from .page_options import page_options
 from .row_feed import RowFeed
+from .words import Words
 
 _PHASES: dict[str, Phase] = {  # of a run in another process -> what the page calls it
     "waiting": "preparing",
@@ -53,6 +56,7 @@ class BurstMonitor(anywidget.AnyWidget):
         steps: How many are expected; by default those of the history's settings.
         height: Of the plots, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
+        language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto".
 
     Examples:
         >>> burst = vf.Burst(model, strategy, batches)
@@ -66,18 +70,25 @@ class BurstMonitor(anywidget.AnyWidget):
     options = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, history: History | HasHistory, *, steps: int | None = None, height: int = 170, theme: str = "auto"
+        self,
+        history: History | HasHistory,
+        *,
+        steps: int | None = None,
+        height: int = 170,
+        theme: str = "auto",
+        language: str | None = None,
     ) -> None:
         self._judged = None if isinstance(history, History) else history
         self.history = history = history if isinstance(history, History) else history.history
         self._asked = steps
         self._feed = RowFeed(self.send)
+        options = page_options(height, theme, language, tour=False)
+        self._words = Words(self, options)
         super().__init__(
             _esm=asset("monitor.js").read_text(encoding="utf-8"),
             _css=asset("monitor.css").read_text(encoding="utf-8"),
             commands=CommandChannel(self._grant, lambda: 1),
-            run_state=self._status().to_dict(),
-            options={"height": height, "theme": theme},
+            **self._words.of({"options": options, "run_state": self._status().to_dict()}),
         )
         self._outbox = Outbox(self._flush, lambda error: log.error("The page could not be updated", exc_info=error))
         self._unsubscribe = history.subscribe(self._outbox.touch)
@@ -115,20 +126,25 @@ class BurstMonitor(anywidget.AnyWidget):
             skipped=history.skipped,
             verdicts=verdicts,
             verdict_after=last.step if last is not None and verdicts else None,
-            message=None if run is None else "Saving the result" if run.phase == "saving" else run.message,
+            message=None if run is None else say("Saving the result") if run.phase == "saving" else run.message,
             error=None if run is None else run.error,
-            why_not="This page only watches.",
+            why_not=say("This page only watches."),
         )
 
     def _flush(self) -> None:
         status = self._status()
-        self.run_state = status.to_dict()
+        self._words.turn()
+        self._words.show("run_state", status.to_dict())
         self._feed.feed(1, self.history, status.lr_columns, status.norm_columns)
 
     def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
         if wish.name == "snapshot":
             with self._outbox.lock:
                 self._feed.rewind(wish.args["burst"], wish.args["from"])
+            self._outbox.touch()
+            return None
+        if wish.name == "language":
+            self._words.ask(wish.args["language"])
             self._outbox.touch()
             return None
         if wish.name == "series":

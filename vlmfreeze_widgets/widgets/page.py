@@ -23,6 +23,7 @@ from .channel import CommandChannel
 from .grants import grant
 from .handover_grants import state_of
 from .outbox import Outbox
+from .words import Words
 
 log = logging.getLogger("vlmfreeze_widgets")
 
@@ -33,7 +34,7 @@ class SessionPage(anywidget.AnyWidget):
     Args:
         session: What to show.
         bundle: Name of the built files, without ending.
-        options: ``height`` in CSS pixels and ``theme``.
+        options: As ``page_options`` makes them.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -49,15 +50,20 @@ class SessionPage(anywidget.AnyWidget):
         self._shown_rev = session.rev
         self._shown_tree = session.tree
         self._picture = secrets.token_hex(8)
+        self._words = Words(self, options)
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
             commands=CommandChannel(self._grant, lambda: session.rev, self._greeted),
-            tree_state=tree_state(session.tree),
-            plan_state=self._plan_state(),
-            handover_state=state_of(session),
-            options={**options, "picture": self._picture},
-            **state,
+            **self._words.of(
+                {
+                    "options": {**options, "picture": self._picture},
+                    "tree_state": tree_state(session.tree),
+                    "plan_state": self._plan_state(),
+                    "handover_state": state_of(session),
+                    **state,
+                }
+            ),
         )
         self._outbox = Outbox(self._flush, lambda error: log.error("The page could not be updated", exc_info=error))
         self._unsubscribe = session.subscribe(self._changed)
@@ -102,7 +108,12 @@ class SessionPage(anywidget.AnyWidget):
             self._snapshot(wish.args["burst"], wish.args["from"])
             self._outbox.touch()
             return None
-        return grant(self.session, wish)
+        if wish.name == "language":
+            self._words.ask(wish.args["language"])
+            self._outbox.touch()
+            return None
+        found = grant(self.session, wish)
+        return None if found is None else self._words.said(found)
 
     def _snapshot(self, burst: int, first: int) -> None:
         """A page has only the rows below ``first`` of a burst."""
@@ -113,12 +124,13 @@ class SessionPage(anywidget.AnyWidget):
 
     def _flush(self) -> None:
         """Publishes what changed; on the outbox's thread, under its lock."""
+        self._words.turn()
         if self.session.tree is not self._shown_tree:
             self._shown_tree = self.session.tree
-            self.tree_state = tree_state(self.session.tree)
+            self._words.show("tree_state", tree_state(self.session.tree))
         if self.session.rev != self._shown_rev:
             self._shown_rev = self.session.rev
-            self.plan_state = self._plan_state()
+            self._words.show("plan_state", self._plan_state())
 
     def _ipython_display_(self, **_: Any) -> None:  # noqa: ANN401 - IPython's own
         """Shows the live view and, as an output of its own, the static picture, which the view hides as long as it lives.

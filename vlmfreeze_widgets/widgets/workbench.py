@@ -28,6 +28,7 @@ from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .buttons import Buttons
 from .compare_grants import compare_page_state
 from .page import SessionPage
+from .page_options import page_options
 from .row_feed import RowFeed
 from .stages_grants import stages_page_state
 
@@ -45,6 +46,9 @@ class Workbench(Buttons, SessionPage):
         processor: The model's; reads the answers, and the tokens of the data preview.
         height: Of the map, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
+        language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto". Whoever looks at
+            the page can change it there.
+        tour: Whether a first visit is offered a tour; by default it is, unless VLMFREEZE_TOUR is 0.
         session: An existing session to show, instead of all of the above.
         run_folder: Every burst writes a folder of its own below it as it goes, which ``vf.load_run`` reads; states and results are
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
@@ -53,7 +57,7 @@ class Workbench(Buttons, SessionPage):
         **settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Raises:
-        VlmFreezeError: The source has no tree, or the strategy does not fit it.
+        VlmFreezeError: The source has no tree, the strategy does not fit it, or the page does not speak the language.
 
     Examples:
         >>> demo = vf.demo()
@@ -85,6 +89,8 @@ class Workbench(Buttons, SessionPage):
         processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
         height: int = 430,
         theme: str = "auto",
+        language: str | None = None,
+        tour: bool | None = None,
         session: Session | None = None,
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
@@ -101,13 +107,13 @@ class Workbench(Buttons, SessionPage):
         self._feed = RowFeed(self.send)
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
-        self._shown_stages = session.staged
-        self._shown_compared = session.compared
+        self._shown_stages = session.staged, session.why_no_stage
+        self._shown_compared = session.compared, session.why_no_comparison
         self._shown_shelf = session.shelf
         super().__init__(
             session,
             "workbench",
-            {"height": height, "theme": theme},
+            page_options(height, theme, language, tour),
             run_state=session.status.to_dict(),
             data_state=_data_state(session),
             saved_state=saved_state(session.saving),
@@ -155,42 +161,43 @@ class Workbench(Buttons, SessionPage):
         preview = self.session.preview
         shown = self.data_state["preview"]
         if preview is not None and (shown is None or preview.number != shown["number"]):
-            self.data_state = _data_state(self.session)
+            self._words.show("data_state", _data_state(self.session))
         probed = self.session.probed
         if probed is not None and probed.number != self.probe_state.get("probe"):
-            self.probe_state = probe_state(probed.report, probed.number, probed.rev, self.tree)
+            found = probe_state(probed.report, probed.number, probed.rev, self.tree)
+            self._words.show("probe_state", found)
         if self.session.proved is not self._shown_proof:
             self._shown_proof = proved = self.session.proved
-            self.proof_state = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
+            found = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
+            self._words.show("proof_state", found)
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
-            self.saved_state = saved_state(self._shown_saving)
-        if self.session.staged is not self._shown_stages or self.stages_state["why_not"] != self.session.why_no_stage:
-            self._shown_stages = self.session.staged
-            self.stages_state = stages_page_state(self.session)
-        if (
-            self.session.compared is not self._shown_compared
-            or self.compare_state["why_not"] != self.session.why_no_comparison
-        ):
-            self._shown_compared = self.session.compared
-            self.compare_state = compare_page_state(self.session)
+            self._words.show("saved_state", saved_state(self._shown_saving))
+        stages = self.session.staged, self.session.why_no_stage
+        if stages[0] is not self._shown_stages[0] or stages[1] != self._shown_stages[1]:
+            self._shown_stages = stages
+            self._words.show("stages_state", stages_page_state(self.session))
+        compared = self.session.compared, self.session.why_no_comparison
+        if compared[0] is not self._shown_compared[0] or compared[1] != self._shown_compared[1]:
+            self._shown_compared = compared
+            self._words.show("compare_state", compare_page_state(self.session))
         if self.session.shelf is not self._shown_shelf:
             self._shown_shelf = self.session.shelf
-            self.runs_state = runs_state(self._shown_shelf)
-        self.advice_state = advice_state(self.session.advice)
+            self._words.show("runs_state", runs_state(self._shown_shelf))
+        self._words.show("advice_state", advice_state(self.session.advice))
         if self.load_state and not status.can_load and status.phase != "loading":
-            self.load_state = {}
+            self._words.show("load_state", {})
         costs = self.session.costs
         if costs.started and costs.number != self.cost_state.get("number"):
             number = costs.number
-            self.cost_state = cost_state(costs.view(), self.session.plan, number)
+            self._words.show("cost_state", cost_state(costs.view(), self.session.plan, number))
         # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
         if state["burst"] != self.run_state.get("burst"):
-            self.run_state = state
+            self._words.show("run_state", state)
         self._feed.feed(status.burst, history, status.lr_columns, status.norm_columns)
         self._feed.paint(status.burst, history, self.tree)
-        self.run_state = state
+        self._words.show("run_state", state)
 
 
 def _data_state(session: Session) -> dict[str, Any]:

@@ -112,7 +112,7 @@ export class Plot {
     return {
       width,
       height,
-      padding: [8, labels ? Math.min(130, width / 3, 16 + 6.3 * Math.max(0, ...this.#lines.map((line) => line.label.length))) : 12, 0, 0],
+      padding: [8, labels ? Math.min(130, width / 3, 16 + 6.3 * Math.max(0, ...this.#lines.map((line) => letters(line.label)))) : 12, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
@@ -141,6 +141,11 @@ export class Plot {
     });
     say(this.#values, [t("step {step}", { step: u.data[0][at] ?? 0 }), ...found].join(" · "));
   }
+}
+
+/** How many Latin letters a label is as wide as. */
+function letters(label: string): number {
+  return [...label].reduce((sum, letter) => sum + (letter >= "\u2e80" ? 1.8 : 1), 0);
 }
 
 function linear(least: number, most: number): [number, number] {

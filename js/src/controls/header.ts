@@ -5,6 +5,7 @@ import { t } from "../language/words";
 import { fill, h, say } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
+import { tour } from "../tour/tour";
 import type { ModelTree } from "../tree/model_tree";
 import type { WishName } from "../wire/messages";
 import { presetLine } from "./preset_line";
@@ -20,6 +21,7 @@ export function header(view: View): HTMLElement {
   const button = (name: WishName, glyph: IconName, words: string): HTMLButtonElement =>
     h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.wish(name) }, icon(glyph));
   const [undo, redo] = [button("undo", "undo", t("Undo")), button("redo", "redo", t("Redo"))];
+  const guide = tour(view);
   let drawn: ModelTree | null = null;
   const draw = (): void => {
     const { plan, tree } = page;
@@ -42,5 +44,5 @@ export function header(view: View): HTMLElement {
   };
   draw();
   page.on(["tree", "plan", "connection"], draw, view.signal);
-  return h("header.vf-header", {}, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view), languageSwitch(view))), remarks, sentence, presetLine(view));
+  return h("header.vf-header", {}, guide.offer, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view), languageSwitch(view), guide.button)), remarks, sentence, presetLine(view));
 }

@@ -8,6 +8,7 @@ import { CHINESE_MAP } from "./chinese_map";
 import { CHINESE_PARTS } from "./chinese_parts";
 import { CHINESE_RUNS } from "./chinese_runs";
 import { CHINESE_STAGES } from "./chinese_stages";
+import { CHINESE_TOUR } from "./chinese_tour";
 import { CHINESE_WORDS } from "./chinese_words";
 
 export const CHINESE: Readonly<Record<string, string>> = {
@@ -20,5 +21,6 @@ export const CHINESE: Readonly<Record<string, string>> = {
   ...CHINESE_PARTS,
   ...CHINESE_RUNS,
   ...CHINESE_STAGES,
+  ...CHINESE_TOUR,
   ...CHINESE_WORDS,
 };

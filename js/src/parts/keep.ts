@@ -5,7 +5,7 @@
  */
 
 const FIELDS = "input:not([type=file], [type=checkbox], [type=radio]), textarea, select";
-const OPENERS = "button[aria-expanded]:not([aria-haspopup=menu])";
+const OPENERS = "button[aria-expanded]:not([aria-haspopup=menu], [aria-haspopup=dialog])";
 const FOCUSABLE = "button, input, textarea, select, summary, [tabindex], a[href]";
 
 type Field = HTMLInputElement | HTMLTextAreaElement | HTMLSelectElement;

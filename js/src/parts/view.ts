@@ -18,7 +18,7 @@ export interface View {
   /** Calls back when the theme has changed. */
   onTheme: (callback: () => void) => void;
   /** Where this view was left when it was drawn before. */
-  left: { map?: MapState };
+  left: { map?: MapState; tour?: { step: number; held: boolean } };
 }
 
 let nextId = 1;

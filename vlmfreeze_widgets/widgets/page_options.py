@@ -1,0 +1,27 @@
+"""The trait ``options`` of a page (tests/wire/README.md), from what a person asks for and the environment."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..core.language.choice import asked_language, first_words
+
+TOUR = "VLMFREEZE_TOUR"
+
+
+def page_options(height: int, theme: str, language: str | None = None, tour: bool | None = None) -> dict[str, Any]:
+    """What the page is told once.
+
+    Args:
+        height: In CSS pixels.
+        theme: "auto", "light" or "dark".
+        language: "auto", "en" or "zh"; None as the environment says.
+        tour: Whether a first visit is offered a tour; None as the environment says.
+
+    Raises:
+        InvalidOption: The page does not speak the language.
+    """
+    asked = asked_language(language)
+    offered = os.environ.get(TOUR, "") != "0" if tour is None else tour
+    return {"height": height, "theme": theme, "language": asked, "words": first_words(asked), "tour": offered}

@@ -1,0 +1,74 @@
+"""In which language a widget's traits are: kept as they were made, said as the page speaks. A page tells its language with a wish;
+the traits follow on the outbox's thread. What the words are is in ``core.language``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..core.errors import BadWish
+from ..core.language.phrase import LANGUAGES, Language, spoken_state
+
+
+class _HasTraits(Protocol):
+    def set_trait(self, name: str, value: object) -> None:
+        """Sets a trait by its name."""
+
+
+class Words:
+    """Says the traits of one widget.
+
+    Args:
+        widget: Whose they are.
+        options: Its trait ``options``; ``words`` is the language to begin with.
+    """
+
+    def __init__(self, widget: _HasTraits, options: Mapping[str, Any]) -> None:
+        self._widget = widget
+        self._language: Language = options["words"]
+        self._asked: Language = self._language
+        self._made: dict[str, Any] = {}
+
+    def of(self, states: Mapping[str, Any]) -> dict[str, Any]:
+        """Traits as they are shown, and from now on known here."""
+        self._made.update(states)
+        return {name: self.said(state) for name, state in states.items()}
+
+    def said(self, state: Any) -> Any:  # noqa: ANN401 - whatever a trait or a reply holds
+        """With all phrases in the page's language."""
+        return spoken_state(state, self._language)
+
+    def show(self, name: str, state: Any) -> None:  # noqa: ANN401
+        """Sets a trait."""
+        self._made[name] = state
+        self._widget.set_trait(name, self.said(state))
+
+    def ask(self, language: str) -> None:
+        """The page speaks another language; any thread.
+
+        Raises:
+            BadWish: There are no words in it.
+        """
+        found = next((known for known in LANGUAGES if known == language), None)
+        if found is None:
+            raise BadWish(
+                "There are no words in this language.",
+                expected=" or ".join(LANGUAGES),
+                found=repr(language)[:40],
+                remedy="Ask for one of these.",
+            )
+        self._asked = found
+
+    def turn(self) -> None:
+        """Says all traits anew if the page asked for another language; on the outbox's thread."""
+        if self._asked == self._language:
+            return
+        self._language = self._asked
+        made = {**self._made, "options": {**self._made["options"], "words": self._language}}
+        for name, state in made.items():
+            # The tree comes last: with it the page is drawn anew, and reads what is told only once.
+            if name != "tree_state" and (name == "options" or self.said(state) != getattr(self._widget, name)):
+                self.show(name, state)
+        if "tree_state" in made:
+            self.show("tree_state", made["tree_state"])
