@@ -15,6 +15,7 @@ from typing import Any
 from .board import Board
 from .board_entry import paired_table
 from .components import SHORT_LABELS
+from .language.phrase import Phrase, joined, say
 from .paired import Difference, difference
 from .tuning import Tuning, as_tuning
 
@@ -123,21 +124,28 @@ class Ablation:
     def sentence(self) -> str:
         """Which part pays, and which does not, in plain words."""
         if not self.worths:
-            return "Nothing can be said: the corners have no loss in common."
+            return say("Nothing can be said: the corners have no loss in common.")
         paying = [w for w in self.worths if w.difference.call == "lower"]
         harming = [w for w in self.worths if w.difference.call == "higher"]
         idle = [w for w in self.worths if w not in paying and w not in harming]
-        said: list[str] = []
+        said: list[Phrase] = []
         if paying:
             best = paying[0]
-            said.append(f"Training the {_label(best)} pays most: {_gain(best, self.board.measured)}, all else equal.")
-            said += [f"The {_label(w)} pays too: {_gain(w, self.board.measured)}." for w in paying[1:]]
+            gain = _gain(best, self.board.measured)
+            said.append(say("Training the {part} pays most: {gain}, all else equal.", part=_label(best), gain=gain))
+            said += [
+                say("The {part} pays too: {gain}.", part=_label(w), gain=_gain(w, self.board.measured))
+                for w in paying[1:]
+            ]
         else:
-            said.append("No part pays beyond doubt.")
-        said += [f"The {_label(w)} harms: {_gain(w, self.board.measured, 'higher')}." for w in harming]
+            said.append(say("No part pays beyond doubt."))
+        said += [
+            say("The {part} harms: {gain}.", part=_label(w), gain=_gain(w, self.board.measured, "higher"))
+            for w in harming
+        ]
         if idle:
-            said.append(f"Too close to call: {', '.join(_label(w) for w in idle)}.")
-        return " ".join(said)
+            said.append(say("Too close to call: {parts}.", parts=", ".join(_label(w) for w in idle)))
+        return joined(said, " ")
 
     def rows(self) -> list[dict[str, Any]]:
         """One mapping per part and way, the most useful first."""

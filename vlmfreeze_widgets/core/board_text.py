@@ -6,6 +6,7 @@ import math
 from html import escape
 from typing import TYPE_CHECKING
 
+from .language.phrase import Phrase, joined, said_several, say
 from .wording import count, listed, printable, seconds, size
 
 if TYPE_CHECKING:
@@ -18,29 +19,42 @@ _HEADS = (
 _FRONT = "◆"
 
 
-def sentence(board: Board) -> str:
+def sentence(board: Board) -> Phrase:
     """ "both leads. Next comes projector: its held-out loss is higher than that of both by 0.12 (0.08 to 0.16)." """
     order = sorted(board.places, key=lambda n: (board.places[n], board.loss(n)))
-    failed = [e.name for e in board.entries if e.state == "failed"]
-    said: list[str] = []
+    failed = [printable(e.name) for e in board.entries if e.state == "failed"]
+    said: list[Phrase] = []
     if not order:
-        said.append("No contender has a result.")
+        said.append(say("No contender has a result."))
     else:
         first = [n for n in order if board.places[n] == 1]
         rest = [n for n in order if board.places[n] > 1]
+        names = listed([printable(n) for n in first])
         if len(first) > 1:
             equal = all(_call(board, first[0], n) == "equal" for n in first[1:])
-            are = "equal, number for number" if equal else "too close to call"
-            said.append(f"{listed(first)} are {are}.")
+            said.append(
+                say("{names} are equal, number for number.", names=names)
+                if equal
+                else say("{names} are too close to call.", names=names)
+            )
         else:
-            said.append(f"{first[0]} leads." if rest else f"{first[0]} is the only one with a result.")
+            said.append(
+                say("{name} leads.", name=names) if rest else say("{name} is the only one with a result.", name=names)
+            )
         if rest:
-            behind = board.difference(rest[0], first[0])
-            gap = "" if behind is None else f" by {_gap(behind)}"
-            said.append(f"Next comes {rest[0]}: its {board.measured} is higher than that of {first[0]}{gap}.")
+            said.append(_next(board, rest[0], first[0]))
     if failed:
-        said.append(f"{listed(failed)} failed.")
-    return printable(" ".join(said))
+        said.append(say("{names} failed.", names=listed(failed)))
+    return joined(said, " ")
+
+
+def _next(board: Board, name: str, best: str) -> Phrase:
+    behind = board.difference(name, best)
+    measured = say("held-out loss") if board.measured == "held-out loss" else say("training loss")
+    values = {"name": printable(name), "loss": measured, "best": printable(best)}
+    if behind is None:
+        return say("Next comes {name}: its {loss} is higher than that of {best}.", **values)
+    return say("Next comes {name}: its {loss} is higher than that of {best} by {gap}.", **values, gap=_gap(behind))
 
 
 def _call(board: Board, a: str, b: str) -> str:
@@ -50,8 +64,10 @@ def _call(board: Board, a: str, b: str) -> str:
 
 def _gap(behind: Difference) -> str:
     if not math.isfinite(behind.low):
-        return f"{behind.mean:.3g} (one number each: no interval)"
-    return f"{behind.mean:.3g} ({behind.low:.3g} to {behind.high:.3g})"
+        return say("{mean} (one number each: no interval)", mean=f"{behind.mean:.3g}")
+    return say(
+        "{mean} ({low} to {high})", mean=f"{behind.mean:.3g}", low=f"{behind.low:.3g}", high=f"{behind.high:.3g}"
+    )
 
 
 def cells(board: Board) -> tuple[list[str], list[list[str]]]:
@@ -87,16 +103,23 @@ def cells(board: Board) -> tuple[list[str], list[list[str]]]:
 def footnotes(board: Board) -> list[str]:
     """What the signs mean, and what a reader must know."""
     seeds = max((len(e.runs) for e in board.entries), default=0)
-    lines = [
-        f"{_FRONT} on the Pareto front of loss, memory, time, parameters"
-        + (" and retention" if any(e.retention is not None for e in board.entries) else "")
-        + f". Intervals: {board.level:.0%} for all pairs together, over {seeds} seed{'s' if seeds != 1 else ''} and "
-        f"{len(board.weights)} parts of the data; differences below {board.margin:.1%} of the loss are not called."
-    ]
+    with_retention = any(e.retention is not None for e in board.entries)
+    front = (
+        say("{sign} on the Pareto front of loss, memory, time, parameters and retention.", sign=_FRONT)
+        if with_retention
+        else say("{sign} on the Pareto front of loss, memory, time, parameters.", sign=_FRONT)
+    )
+    intervals = say(
+        "Intervals: {level} for all pairs together, over {seeds} and {parts} parts of the data; differences below {margin} of the "
+        "loss are not called.",
+        level=f"{board.level:.0%}", seeds=said_several(seeds, "{n} seed", "{n} seeds"), parts=len(board.weights),
+        margin=f"{board.margin:.1%}",
+    )  # fmt: skip
+    lines: list[str] = [joined([front, intervals], " ")]
     if any(e.memory_bytes is not None and not e.memory_is_measured for e in board.entries):
-        lines.append("≈ foreseen by the cost model, not measured.")
+        lines.append(say("≈ foreseen by the cost model, not measured."))
     lines += [f"{printable(e.name)}: {printable(e.note)}" for e in board.entries if e.note]
-    return lines + [printable(note) for note in board.notes]
+    return lines + [note if isinstance(note, Phrase) else printable(note) for note in board.notes]
 
 
 def board_text(board: Board) -> str:

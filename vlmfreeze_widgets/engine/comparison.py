@@ -17,6 +17,7 @@ from torch import nn
 
 from ..core.board import Board
 from ..core.errors import InvalidStrategy, WrongPhase
+from ..core.language.phrase import say
 from ..core.plan import Plan
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
@@ -217,11 +218,13 @@ class Comparison:
         entries = tuple(c.entry(self._eval is None) for c in tuple(self._contenders.values()))
         notes: list[str] = []
         if len(self.seeds) == 1:
-            notes.append("One seed: the intervals do not know how another run would have ended.")
+            notes.append(say("One seed: the intervals do not know how another run would have ended."))
         elif all(len({run.losses for run in e.runs}) == 1 and len(e.runs) > 1 for e in entries):
-            notes.append("All seeds gave the same run: neither the order of the batches nor anything else was drawn.")
+            notes.append(
+                say("All seeds gave the same run: neither the order of the batches nor anything else was drawn.")
+            )
         if self._eval is None:
-            notes.append("Nothing is held out: the training loss of the last third of the steps is compared.")
+            notes.append(say("Nothing is held out: the training loss of the last third of the steps is compared."))
         entries = tuple(replace(e, note=e.note[:400]) for e in entries)
         parts = max((len(look) for e in entries for r in e.runs for look in r.looks.values()), default=0)
         weights = self._heat.weights or (1.0,) * parts

@@ -14,6 +14,7 @@ from ..core.ablation import Ablation, corners
 from ..core.board import Board
 from ..core.compare_state import CompareStatus
 from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.language.phrase import say
 from ..core.run_status import Phase
 from ..engine.comparison import Comparison
 from ..engine.heats import ComparedStep
@@ -48,7 +49,7 @@ class Comparing(Lineup):
         with self._lock:
             why = self._why_idle()
             if why is None and not self.compared.candidates:
-                why = "nobody takes part: add a strategy"
+                why = say("nobody takes part: add a strategy")
             why = why or next((f"{c.name}: {c.refusal}" for c in self.compared.candidates if c.refusal), None)
             if why is not None:
                 raise WrongPhase(
@@ -126,7 +127,7 @@ class Comparing(Lineup):
             if comparison is not None:
                 board = comparison.board()
                 self.compared = replace(self.compared, board=board, pays=self._what_pays(board))
-            stopped = "Stopped." if self._stop.is_set() else ""
+            stopped = say("Stopped.") if self._stop.is_set() else ""
             self._show(
                 status="open" if comparison is None else "over", done=1.0, eta_seconds=None,
                 message=stopped if error is None else str(error).splitlines()[0][:300],

@@ -64,7 +64,7 @@ class Recording(Staging):
     def look_for_runs(self) -> None:
         """Starts to read the runs of the folder, on a thread of their own; ``shelf.rows`` lists them then."""
         self._shelve(waiting=True, problem="")
-        self._reader.post(self._list)
+        self._reader.post(self._list_runs)
 
     def open_run(self, name: str) -> None:
         """Starts to read one run; ``shelf.opened`` holds it then. "" closes the one that is open."""
@@ -125,7 +125,7 @@ class Recording(Staging):
 
     # What follows is done by the reader.
 
-    def _list(self) -> None:
+    def _list_runs(self) -> None:
         folder = self.shelf.folder
         rows, more = list_rows(Path(folder), self._seen)
         self._read(folder, rows=rows, more=more)

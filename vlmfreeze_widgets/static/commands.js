@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: e5e6a6ca84ae867b8c251cb8fea03e50c4a11c34a8e9005879b7d17b04898024 */
+/* vlmfreeze source-hash: 046416a6f4ba1a67f6c277892dd597f215b993ce58ef8ad343255deedce7f15a */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .chinese_compare import COMPARE
 from .chinese_cost import COST
 from .chinese_parts import PARTS
 from .chinese_training import TRAINING
 
-CHINESE: Mapping[str, str] = {**COST, **PARTS, **TRAINING}
+CHINESE: Mapping[str, str] = {**COMPARE, **COST, **PARTS, **TRAINING}

@@ -1,0 +1,36 @@
+# ruff: noqa: E501 - a text and its translation stand side by side
+"""Comparisons in Chinese: the board's sentence and notes, which part pays."""
+
+COMPARE = {
+    "A comparison is running.": "对比正在进行。",
+    "nobody takes part: add a strategy": "没有策略参加：请先加入一个策略",
+    "Stopped.": "已停止。",
+    "No contender has a result.": "还没有任何策略得出结果。",
+    "{names} are equal, number for number.": "{names} 逐数相同。",
+    "{names} are too close to call.": "{names} 差距太小，无法判定。",
+    "{name} leads.": "{name} 领先。",
+    "{name} is the only one with a result.": "只有 {name} 得出结果。",
+    "{names} failed.": "{names} 失败。",
+    "held-out loss": "留出集损失",
+    "training loss": "训练损失",
+    "Next comes {name}: its {loss} is higher than that of {best}.": "其次是 {name}：其{loss}高于 {best}。",
+    "Next comes {name}: its {loss} is higher than that of {best} by {gap}.": "其次是 {name}：其{loss}比 {best} 高 {gap}。",
+    "{mean} (one number each: no interval)": "{mean}（各只有一个数：没有区间）",
+    "{mean} ({low} to {high})": "{mean}（{low} 到 {high}）",
+    "{sign} on the Pareto front of loss, memory, time, parameters and retention.": "{sign} 位于损失、显存、时间、参数量与记忆保持的帕累托前沿。",
+    "{sign} on the Pareto front of loss, memory, time, parameters.": "{sign} 位于损失、显存、时间与参数量的帕累托前沿。",
+    "Intervals: {level} for all pairs together, over {seeds} and {parts} parts of the data; differences below {margin} of the "
+    "loss are not called.": "区间：所有两两比较合计 {level}，基于 {seeds}和 {parts} 份数据；小于损失 {margin} 的差距不作判定。",
+    "{n} seed": "{n} 个种子",
+    "{n} seeds": "{n} 个种子",
+    "≈ foreseen by the cost model, not measured.": "≈ 由成本模型预测，并非实测。",
+    "One seed: the intervals do not know how another run would have ended.": "只有一个种子：区间不知道换一次运行会怎样。",
+    "All seeds gave the same run: neither the order of the batches nor anything else was drawn.": "所有种子的结果相同：批次顺序和其他一切都没有随机性。",
+    "Nothing is held out: the training loss of the last third of the steps is compared.": "没有留出数据：比较的是最后三分之一步数的训练损失。",
+    "Nothing can be said: the corners have no loss in common.": "无法下结论：各组合没有可共同比较的损失。",
+    "Training the {part} pays most: {gain}, all else equal.": "训练{part}收益最大：其他条件相同时{gain}。",
+    "The {part} pays too: {gain}.": "{part}也有收益：{gain}。",
+    "No part pays beyond doubt.": "没有哪一部分的收益是确定的。",
+    "The {part} harms: {gain}.": "{part}有害：{gain}。",
+    "Too close to call: {parts}.": "差距太小，无法判定：{parts}。",
+}
