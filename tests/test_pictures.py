@@ -1,5 +1,6 @@
-"""A tree where there is no kernel: names above the columns do not run into each other, and a tile tells something about its size."""
+"""A tree where there is no kernel: names do not run into each other, and a tile tells something of its size."""
 
+import itertools
 import re
 
 import pytest
@@ -23,7 +24,7 @@ def tree(request):
 def test_no_name_of_a_component_runs_into_the_next(tree):
     heads = [(float(x), name) for x, name in HEAD.findall(tree_html(tree))]
     assert len(heads) >= 4
-    for (x, name), (after, _) in zip(heads, heads[1:]):
+    for (x, name), (after, _) in itertools.pairwise(heads):
         assert x + 7 * len(name) <= after, name
 
 
