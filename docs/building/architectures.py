@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import vlmfreeze_widgets as vf
 
-from .markdown import cell, code, table
+from .cells import cell, code, table
 
 
 def architectures() -> str:

@@ -12,7 +12,7 @@ from typer.models import ArgumentInfo, OptionInfo
 
 from vlmfreeze_widgets.cli import app
 
-from .markdown import cell, code, table
+from .cells import cell, code, table
 
 TYPES = {str: "text", int: "number", float: "number", Path: "path", bool: ""}
 

@@ -50,16 +50,17 @@ def smaller(png: bytes) -> bytes:
     from PIL import Image
 
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    pixels = np.asarray(picture).reshape(-1, 3)
-    colours, place, count = np.unique(pixels, axis=0, return_inverse=True, return_counts=True)
+    pixels = np.asarray(picture).reshape(-1, 3).astype(np.int32) @ np.array([65536, 256, 1], dtype=np.int32)
+    packed, place, count = np.unique(pixels, return_inverse=True, return_counts=True)
+    colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1)
     often = colours[np.argsort(-count)[: COLOURS // 2]]
     wide = picture.quantize(COLOURS // 2, method=Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)
     rare = np.array(wide.getpalette()[: 3 * (COLOURS // 2)], dtype=np.uint8).reshape(-1, 3)
-    palette = np.concatenate([often, rare])
+    palette = np.concatenate([often, rare.astype(often.dtype)])
     # Pillow's own search for the nearest colour is a rough one.
-    nearest = np.array([np.abs(palette.astype(int) - colour).sum(axis=1).argmin() for colour in colours.astype(int)])
+    nearest = np.abs(colours[:, None] - palette[None]).sum(axis=2).argmin(axis=1)
     small = Image.frombytes("P", picture.size, nearest[place.reshape(-1)].astype(np.uint8).tobytes())
-    small.putpalette(palette.tobytes())
+    small.putpalette(palette.astype(np.uint8).tobytes())
     out = io.BytesIO()
     small.save(out, "PNG", optimize=True)
     return out.getvalue()

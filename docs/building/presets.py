@@ -7,7 +7,7 @@ import re
 from vlmfreeze_widgets.core.published import Recipe, recipes
 from vlmfreeze_widgets.core.stages_text import how_long, what_trains
 
-from .markdown import cell, code, table
+from .cells import cell, code, table
 
 
 def presets() -> str:

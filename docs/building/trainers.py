@@ -8,7 +8,7 @@ import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.core.errors import NotExpressible
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 
-from .markdown import cell, code, table
+from .cells import cell, code, table
 
 CHECKPOINT = "llava-hf/llava-1.5-7b-hf"
 WANTED = {

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
-from building import markdown, measured
+from building import cells, measured
 from building.parts import PARTS, PLACE, filled
 
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -36,7 +36,7 @@ def anchors(path, cache={}):  # noqa: B006
     """The anchors of a page, its generated parts included; those of the reference are not asked for."""
     if path not in cache:
         text = without_code(filled(path.read_text(encoding="utf-8")))
-        cache[path] = {markdown.anchor(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
+        cache[path] = {cells.anchor(title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
     return cache[path]
 
 
@@ -143,5 +143,5 @@ def test_every_command_and_every_option_is_listed():
 
 
 def test_a_cell_cannot_break_its_table():
-    assert markdown.cell("a | b\n<b> *x*") == "a &#124; b &lt;b> &#42;x&#42;"
-    assert markdown.table(("a", "b"), [("1", "2")], right=[1]) == "| a | b |\n| --- | --: |\n| 1 | 2 |\n"
+    assert cells.cell("a | b\n<b> *x*") == "a &#124; b &lt;b> &#42;x&#42;"
+    assert cells.table(("a", "b"), [("1", "2")], right=[1]) == "| a | b |\n| --- | --: |\n| 1 | 2 |\n"

@@ -23,7 +23,7 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
     lines = [
         f"{tree.title}: {count(tree.total_params)} parameters, {tree.dtype} on {tree.device}",
         *(f"  {fact}" for fact in tree_facts(tree)),
-        f"{'module':<{width}} {'parameters':>12} {'share':>7}  {'component':<15} class",
+        f"{'module':<{width}} {'parameters':>12} {'share':>8}  {'component':<15} class",
     ]
     known = signatures(tree.root)
     for node, label, total, level in _rows(tree.root, known, depth):
@@ -32,7 +32,7 @@ def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:
             name = name[: width - 1] + "…"
         component = LABELS.get(node.component or "", "·")
         lines.append(
-            f"{name:<{width}} {count(total):>12} {share(total, tree.total_params):>7}  {component:<15} {_class(node)}"
+            f"{name:<{width}} {count(total):>12} {share(total, tree.total_params):>8}  {component:<15} {_class(node)}"
         )
     lines.append("")
     for component, paths in tree.components.items():
