@@ -68,6 +68,15 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "runs_compare": {"name": str, "other": str},
     "runs_take": {"name": str},
     "runs_report": {"name": str},
+    "compare_add": {"name": str},
+    "compare_corners": {},
+    "compare_remove": {"name": str},
+    "compare_clone": {"name": str, "factor": (int, float)},
+    "compare_set": {"steps": int, "seeds": int},
+    "compare_run": {},
+    "compare_pause": {"on": bool},
+    "compare_stop": {},
+    "compare_load": {"name": str},
 }
 """Wishes that are never stale."""
 

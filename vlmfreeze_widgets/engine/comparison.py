@@ -171,7 +171,7 @@ class Comparison:
     def clone(self, name: str, new: str, *, lr: Mapping[str, float] | float | None = None) -> None:
         """Lets a copy of a contender go on from where it is now, at other rates: weights, optimizer and place in the data alike.
 
-        In later seeds the copy is made after the same step.
+        It is made before the next turn; in later seeds after the same step.
 
         Args:
             name: Of whom.
@@ -201,7 +201,7 @@ class Comparison:
             raise _bad("lr", "rates for the same groups of tensors", f"another grouping than that of {name}")
         copy = Contender(new, plan, (name, parent.steps), keeps=self._keeps)
         self._contenders[new] = copy
-        self._heat.wish(lambda seed: self._heat.branch(copy, seed))
+        self._heat.wish(lambda seed: self._heat.branch_now(copy, seed))
 
     @property
     def results(self) -> dict[str, BurstResult]:

@@ -96,6 +96,8 @@ class Phases(Desk):
                 if self._status.phase == "loading"
                 else "A probe is running."
                 if self._status.phase == "probing"
+                else "A comparison is running."
+                if self._status.phase == "comparing"
                 else "A burst is running."
             )
         return None

@@ -2,7 +2,7 @@
 
 Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
 never handed the model. Here it is put together: edits of the strategy are in ``desk``, the status in ``phases``, what is done
-in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging`` and ``recording``, the thread in ``worker``.
+in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging``, ``comparing`` and ``recording``, the thread in ``worker``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..engine.burst import Burst
 from ..engine.read import read_tree
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
+from .comparing import Comparing
 from .costs import Costs, Source
 from .loading import Loading
 from .looking import Looking
@@ -30,7 +31,7 @@ from .recording import Recording
 from .shown import Change
 
 
-class Session(Loading, Looking, Recording):
+class Session(Loading, Looking, Comparing, Recording):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 47ab9b6534d5bff87909ea83a6febe1194f8a42b6d1822520ceb56ea3c49691e */
+/* vlmfreeze source-hash: 80078a0d3d81bec05f304b0ba6216a2cf0c2d2fd79ed2f69358e95144b79e51e */
 var t={initialize:()=>{}},e=t;export{e as default};

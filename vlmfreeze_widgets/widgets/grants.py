@@ -9,6 +9,7 @@ from ..core import edits
 from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
+from .compare_grants import COMPARE_GRANTS
 from .handover_grants import HANDOVER_GRANTS
 from .runs_grants import RUNS_GRANTS
 from .stages_grants import STAGES_GRANTS
@@ -104,6 +105,7 @@ GRANTS: Mapping[str, _Grant] = {
     **HANDOVER_GRANTS,
     **STAGES_GRANTS,
     **RUNS_GRANTS,
+    **COMPARE_GRANTS,
 }
 
 

@@ -86,7 +86,7 @@ export function stagesCard(view: View): HTMLElement {
     stop.hidden = !busy || !mine;
     stop.disabled = !page.alive || page.run?.phase === "stopping";
     keep.hidden = discard.hidden = busy || !chosen.active;
-    keep.disabled = discard.disabled = !page.alive || page.run?.phase === "deciding" || page.run?.phase === "restoring" || page.run?.phase === "probing";
+    keep.disabled = discard.disabled = !page.alive || !["idle", "failed"].includes(page.run?.phase ?? "");
     discard.classList.toggle("vf-primary", !coming);
     say(total, sum(chosen, chosen.stages.reduce((n, s) => n + taken(s), 0)));
     say(why, refusal ? t("{name} cannot run: {why}", { name: refusal.name, why: refusal.refusal }) : mine && page.run?.phase === "deciding" ? t("Decide above on what {name} learnt before it was stopped.", { name: mine.name }) : busy || chosen.active ? "" : ended(chosen) || (stages.why_not ?? ""));

@@ -15,6 +15,8 @@ export const ACTIONS = [
   "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
   "stages_choose", "stages_add", "stages_steps", "stages_run", "stages_decide",
   "runs_record", "runs_look", "runs_open", "runs_compare", "runs_take", "runs_report",
+  "compare_add", "compare_corners", "compare_remove", "compare_clone", "compare_set", "compare_run", "compare_pause", "compare_stop",
+  "compare_load",
 ] as const;
 export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 
