@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 80078a0d3d81bec05f304b0ba6216a2cf0c2d2fd79ed2f69358e95144b79e51e */
+/* vlmfreeze source-hash: 35af56e928087ac0a730c32a98452f0854cad35e8f035a2a4cd18138ce6ad90a */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -27,11 +27,11 @@ export function stagesCard(view: View): HTMLElement {
   const stop = button("stop", t("Stop"), () => void page.wish("stop"), "stop");
   const keep = button("keep", t("Keep all"), () => void page.wish("stages_decide", { keep: true }));
   const discard = button("discard", t("Discard all (restore)"), () => void page.wish("stages_decide", { keep: false }));
-  const total = h("span.vf-status");
+  const total = h("span.vf-stages-total");
   const why = h("p.vf-note", { role: "status" });
   const line = timeline(view);
   const plot = stagePlot(view, 130, () => page.stages?.chosen ?? null);
-  const body = h("div.vf-stages-body", {}, line.element, plot.element, h("div.vf-runbar", {}, all, next, stop, keep, discard, total), why);
+  const body = h("div.vf-stages-body", {}, line.element, plot.element, h("div.vf-stages-bar", {}, all, next, stop, keep, discard, total), why);
   const element = h("section.vf-card.vf-stagescard", { "aria-label": t("Stages") }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("stages")), " ", about), h("div.vf-group", {}, choose, name, adds)), body);
   const settle = keepFocus("stages", view.root, [element], () => [stop, next, all, keep, discard], view.signal);
   let options = "";
