@@ -59,7 +59,7 @@ describe("on the page", () => {
   test("is one line while there are none, and records from now on into a folder", async () => {
     expect(page.find(".vf-runs-body").hidden).toBe(true);
     expect(text()).toContain("not recorded");
-    const folder = page.find<HTMLInputElement>(".vf-runscard .vf-folder");
+    const folder = page.find<HTMLInputElement>(".vf-runs-folder");
     expect(folder.value).toBe("runs");
     folder.value = "mine/runs";
     press(folder, "Enter");

@@ -74,7 +74,7 @@ describe("on the page", () => {
     expect(first?.textContent).toContain("1 part does not train.");
     expect(first?.querySelector<HTMLElement>(".vf-stage-what")?.title).toContain("Made for another model.");
     expect(second?.textContent).toContain("Nothing trains.");
-    expect(page.find(".vf-stagescard .vf-runbar").textContent).toContain("3 of 5 steps · 0.75 s in all · largest peak 21.0 GB");
+    expect(page.find(".vf-stages-bar").textContent).toContain("3 of 5 steps · 0.75 s in all · largest peak 21.0 GB");
     expect(button("Run tune")?.disabled).toBe(true);
     expect(page.find<HTMLSelectElement>(".vf-stagescard select").disabled).toBe(true);
   });

@@ -37,7 +37,7 @@ class Recording(Staging):
     def _open_shelf(self) -> None:
         self._reader = Worker(self._not_read)
         self._seen: Seen = {}
-        self._taken: tuple[str, Strategy] | None = None
+        self._strategy_at_hand: tuple[str, Strategy] | None = None
         folder = self._record_below or self._folder
         self.shelf = Shelf(str(folder), recording=self._record_below is not None)
 
@@ -64,7 +64,7 @@ class Recording(Staging):
     def look_for_runs(self) -> None:
         """Starts to read the runs of the folder, on a thread of their own; ``shelf.rows`` lists them then."""
         self._shelve(waiting=True, problem="")
-        self._reader.post(self._list_runs)
+        self._reader.post(self._read_rows)
 
     def open_run(self, name: str) -> None:
         """Starts to read one run; ``shelf.opened`` holds it then. "" closes the one that is open."""
@@ -72,7 +72,7 @@ class Recording(Staging):
             self._shelve(opened=None)
             return
         self._shelve(waiting=True, problem="")
-        self._reader.post(lambda: self._open(name))
+        self._reader.post(lambda: self._read_one(name))
 
     def compare_runs(self, name: str, other: str) -> None:
         """Starts to read two runs; ``shelf.compared`` says then what differs. "" closes it."""
@@ -80,7 +80,7 @@ class Recording(Staging):
             self._shelve(compared=None)
             return
         self._shelve(waiting=True, problem="")
-        self._reader.post(lambda: self._compare_runs(name, other))
+        self._reader.post(lambda: self._read_two(name, other))
 
     def take_strategy(self, name: str) -> None:
         """The strategy of the run that is open becomes that of this session, as one undoable edit.
@@ -89,12 +89,12 @@ class Recording(Staging):
             BadState: Another run is open, or none.
             UnknownTarget: The model does not have what it names.
         """
-        if self._taken is None or self._taken[0] != name:
+        if self._strategy_at_hand is None or self._strategy_at_hand[0] != name:
             raise BadState(
                 "The strategy of this run is not at hand.", expected="the run that is open", found=repr(name[:80]),
                 remedy="Open the run first.",
             )  # fmt: skip
-        self.set_strategy(self._taken[1])
+        self.set_strategy(self._strategy_at_hand[1])
 
     def report_run(self, name: str, write: Callable[[Path, Path], Path]) -> None:
         """Starts to write a report of a run beside its folder; ``shelf.report`` says then where it lies.
@@ -104,7 +104,7 @@ class Recording(Staging):
             write: Writes the report of a run's folder at a path, over nothing.
         """
         self._shelve(waiting=True, problem="", report="")
-        self._reader.post(lambda: self._report(name, write))
+        self._reader.post(lambda: self._write_report(name, write))
 
     def wait_for_runs(self, timeout: float | None = None) -> bool:
         """Blocks until what was asked of the runs is read; False when the time was up first."""
@@ -113,7 +113,7 @@ class Recording(Staging):
     def _look_into(self, folder: Path) -> None:
         if str(folder) != self.shelf.folder:
             self._seen = {}
-            self._taken = None
+            self._strategy_at_hand = None
             self.shelf = Shelf(str(folder), recording=False)
         self._shelve(recording=self._record_below is not None)
         self.look_for_runs()
@@ -125,32 +125,32 @@ class Recording(Staging):
 
     # What follows is done by the reader.
 
-    def _list_runs(self) -> None:
+    def _read_rows(self) -> None:
         folder = self.shelf.folder
         rows, more = list_rows(Path(folder), self._seen)
-        self._read(folder, rows=rows, more=more)
+        self._put(folder, rows=rows, more=more)
 
-    def _open(self, name: str) -> None:
+    def _read_one(self, name: str) -> None:
         folder = self.shelf.folder
         run = read_run(Path(folder), name)
         shown = opened(run, self.tree)
         with self._lock:
-            self._taken = (name, run.strategy)
-            self._read(folder, opened=shown)
+            self._strategy_at_hand = (name, run.strategy)
+            self._put(folder, opened=shown)
 
-    def _compare_runs(self, name: str, other: str) -> None:
+    def _read_two(self, name: str, other: str) -> None:
         folder = self.shelf.folder
-        self._read(folder, compared=compared(read_run(Path(folder), name), read_run(Path(folder), other)))
+        self._put(folder, compared=compared(read_run(Path(folder), name), read_run(Path(folder), other)))
 
-    def _report(self, name: str, write: Callable[[Path, Path], Path]) -> None:
+    def _write_report(self, name: str, write: Callable[[Path, Path], Path]) -> None:
         folder = Path(self.shelf.folder)
         source = read_run(folder, name).folder
         number = 1
         while (target := folder / (f"{name}.html" if number == 1 else f"{name}-{number}.html")).exists():
             number += 1
-        self._read(str(folder), report=str(write(source, target)))
+        self._put(str(folder), report=str(write(source, target)))
 
-    def _read(self, folder: str, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
+    def _put(self, folder: str, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
         with self._lock:
             # Of a folder that was changed meanwhile nothing is of use.
             if folder == self.shelf.folder:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 046416a6f4ba1a67f6c277892dd597f215b993ce58ef8ad343255deedce7f15a */
+/* vlmfreeze source-hash: 7e3d9abc8743c755cc067c23cacb7ff910229826ba8930c35aed4bbfdd29216a */
 var t={initialize:()=>{}},e=t;export{e as default};

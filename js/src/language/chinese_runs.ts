@@ -6,7 +6,6 @@ export const CHINESE_RUNS: Readonly<Record<string, string>> = {
   "what trains": "训练内容",
   "when": "时间",
   "finished": "已完成",
-  "stopped": "已停止",
   "cannot be read": "无法读取",
   "Compare {name}": "对比 {name}",
   "{step} of {steps}": "{step} / {steps}",

@@ -14,7 +14,7 @@ export function runsCard(view: View): HTMLElement {
   const marked = new Set<string>();
   let all = false;
   const about = h("span.vf-muted", { role: "status" });
-  const folder = h("input.vf-input.vf-folder", { type: "text", "aria-label": t("Folder of the runs, below the working folder"), value: "runs", spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true", onkeydown: (event) => {
+  const folder = h("input.vf-input.vf-runs-folder", { type: "text", "aria-label": t("Folder of the runs, below the working folder"), value: "runs", spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true", onkeydown: (event) => {
     event.stopPropagation();
     if (event.key === "Enter") start();
   } });

@@ -27,11 +27,11 @@ export function stagesCard(view: View): HTMLElement {
   const stop = button("stop", t("Stop"), () => void page.wish("stop"), "stop");
   const keep = button("keep", t("Keep all"), () => void page.wish("stages_decide", { keep: true }));
   const discard = button("discard", t("Discard all (restore)"), () => void page.wish("stages_decide", { keep: false }));
-  const total = h("span.vf-status");
+  const total = h("span.vf-stages-total");
   const why = h("p.vf-note", { role: "status" });
   const line = timeline(view);
   const plot = stagePlot(view, 130, () => page.stages?.chosen ?? null);
-  const body = h("div.vf-stages-body", {}, line.element, plot.element, h("div.vf-runbar", {}, all, next, stop, keep, discard, total), why);
+  const body = h("div.vf-stages-body", {}, line.element, plot.element, h("div.vf-stages-bar", {}, all, next, stop, keep, discard, total), why);
   const element = h("section.vf-card.vf-stagescard", { "aria-label": t("Stages") }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("stages")), " ", about), h("div.vf-group", {}, choose, name, adds)), body);
   const settle = keepFocus("stages", view.root, [element], () => [stop, next, all, keep, discard], view.signal);
   let options = "";
@@ -86,7 +86,7 @@ export function stagesCard(view: View): HTMLElement {
     stop.hidden = !busy || !mine;
     stop.disabled = !page.alive || page.run?.phase === "stopping";
     keep.hidden = discard.hidden = busy || !chosen.active;
-    keep.disabled = discard.disabled = !page.alive || page.run?.phase === "deciding" || page.run?.phase === "restoring" || page.run?.phase === "probing";
+    keep.disabled = discard.disabled = !page.alive || !["idle", "failed"].includes(page.run?.phase ?? "");
     discard.classList.toggle("vf-primary", !coming);
     say(total, sum(chosen, chosen.stages.reduce((n, s) => n + taken(s), 0)));
     say(why, refusal ? t("{name} cannot run: {why}", { name: refusal.name, why: refusal.refusal }) : mine && page.run?.phase === "deciding" ? t("Decide above on what {name} learnt before it was stopped.", { name: mine.name }) : busy || chosen.active ? "" : ended(chosen) || (stages.why_not ?? ""));
