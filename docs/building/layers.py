@@ -23,6 +23,8 @@ SAYS = {
     "widgets": "what Jupyter shows; torch is never named",
 }
 
+JUPYTER = {"IPython", "anywidget", "ipykernel", "ipywidgets", "traitlets"}
+
 
 def rooms() -> dict[str, tuple[list[str], list[str]]]:
     """Layer -> (layers, libraries) that it may import, from the bottom up, as the test's table says."""
@@ -66,7 +68,9 @@ def layers_figure() -> str:
     for i, (name, (below, libraries)) in enumerate(reversed(table.items())):
         y = 4 + i * (height + gap)
         may = ", ".join(below) or "nothing of the package"
-        more = f" + {', '.join(libraries)}" if libraries else ""
+        jupyter = ["Jupyter's"] if JUPYTER.issubset(libraries) else []
+        shown = jupyter + [library for library in libraries if not jupyter or library not in JUPYTER]
+        more = f" + {', '.join(shown)}" if shown else ""
         parts += [
             f'<rect x="1" y="{y}" width="{width - 2}" height="{height}" rx="5"/>',
             f'<text class="name" x="14" y="{y + 28}">{escape(name)}</text>',

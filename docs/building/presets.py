@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from vlmfreeze_widgets.core.published import Recipe, recipes
 from vlmfreeze_widgets.core.stages_text import how_long, what_trains
 
@@ -13,6 +15,11 @@ def presets() -> str:
     known = recipes().values()
     stages = sum(len(recipe.stages) for recipe in known)
     return "\n".join([f"{len(known)} recipes with {stages} stages.\n", *map(_recipe, known)])
+
+
+def _rates(text: str) -> str:
+    # The hyphen of 1e-3 is no place to break a line.
+    return re.sub(r"(\de)-(\d)", "\\1\u2011\\2", cell(text))
 
 
 def _recipe(recipe: Recipe) -> str:
@@ -27,7 +34,7 @@ def _recipe(recipe: Recipe) -> str:
         instead = recipe.instead_of.get(stage.name)
         name = code(f"{recipe.name}/{stage.name}") + (f"<br>instead of {cell(instead)}" if instead else "")
         script = stage.source.removesuffix(f", {recipe.repository}")
-        rows.append((name, cell(what_trains(stage.strategy)), cell(how_long(stage)), cell(stage.data), cell(script)))
+        rows.append((name, _rates(what_trains(stage.strategy)), cell(how_long(stage)), cell(stage.data), cell(script)))
     notes = [f"- {cell(stage.name)}: {cell(note)}" for stage in recipe.stages for note in stage.notes]
     return "\n".join(
         [

@@ -54,6 +54,9 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "errors": (("VlmFreezeError",), ()),
 }
 
+# What these can do is spread over classes that they have in common.
+SHARED = {"vf.Workbench", "vf.FreezeMap", "vf.BurstMonitor", "vf.Session"}
+
 
 def reference(page: str) -> str:
     """The directives of one page; its text is made by mkdocstrings."""
@@ -68,7 +71,10 @@ def reference(page: str) -> str:
 
 
 def _directive(path: str, title: str, level: int = 2) -> str:
-    return f"::: {path}\n    options:\n      heading: {title}\n      toc_label: {title}\n      heading_level: {level}\n"
+    options = [f"heading: {title}", f"toc_label: {title}", f"heading_level: {level}"]
+    if title in SHARED:
+        options.append("inherited_members: true")
+    return "\n".join([f"::: {path}", "    options:", *(f"      {option}" for option in options), ""])
 
 
 def _errors() -> list[str]:

@@ -54,9 +54,8 @@ def trainers() -> str:
 
 def refusals(trainer: str) -> str:
     """What one trainer cannot be told, in the words of its exports."""
-    lines = [
-        f"- **{name}** ({how}): {cell(' '.join(notes))}"
-        for (name, of), (how, notes) in _told().items()
-        if of == trainer and how != "exactly"
-    ]
+    lines = []
+    for (name, of), (how, notes) in _told().items():
+        if of == trainer and how != "exactly":
+            lines += [f"- **{name}** ({how}):", *(f"    - {cell(note)}" for note in notes)]
     return "\n".join(lines) or "Of the table above, nothing."

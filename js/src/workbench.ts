@@ -1,6 +1,7 @@
 /** The workbench: header, map and controls beside each other, the burst below. Put together here, written elsewhere. */
 import { burstCard } from "./burst/burst_card";
 import { probeCard } from "./burst/probe_card";
+import { compareCard } from "./compare/compare_card";
 import { controlsCard } from "./controls/controls_card";
 import { costCard } from "./controls/cost_card";
 import { dataCard } from "./controls/data_card";
@@ -17,5 +18,5 @@ export default widget("workbench", (page) => page.display !== null, (view) => {
   if (!display) return [];
   const state = mapState(view, display);
   const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
-  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), handoverCard(view, state), dataCard(view)];
+  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), compareCard(view), handoverCard(view, state), dataCard(view)];
 });

@@ -262,3 +262,23 @@ def test_an_interrupt_leaves_the_model_as_before_and_the_board_readable():
     board = running.board()
     assert math.isfinite(board.loss("a"))
     assert board["a"].state == "stopped"
+
+
+def test_a_copy_that_is_asked_for_in_the_middle_of_a_turn_is_made_at_its_end():
+    comparison = vf.Comparison(
+        tiny_llava(), {"a": {"projector": "full"}}, batches(), steps=12, seeds=1, turn=4, eval_batches=None
+    )
+    taken = comparison._named("a").take_turn
+
+    def with_a_wish(most, on_step):
+        def saw(record):
+            on_step(record)
+            if record.step == 2:
+                comparison.clone("a", "copy", lr=1e-4)
+
+        return taken(most, saw)
+
+    comparison._named("a").take_turn = with_a_wish
+    board = comparison.run()
+    assert board["copy"].note == "cloned from a after step 4"
+    assert board["copy"].steps == 12

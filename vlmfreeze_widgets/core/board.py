@@ -74,6 +74,10 @@ class Board:
     def difference(self, first: str, second: str) -> Difference | None:
         """The loss of one contender minus that of another, at the last step at which both were looked at.
 
+        Args:
+            first: A contender.
+            second: Another.
+
         Returns:
             None where they have no seed and look in common, or one of them failed.
         """

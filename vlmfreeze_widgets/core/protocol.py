@@ -63,6 +63,15 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "stages_steps": {"name": str, "steps": int},
     "stages_run": {"all": bool},
     "stages_decide": {"keep": bool},
+    "compare_add": {"name": str},
+    "compare_corners": {},
+    "compare_remove": {"name": str},
+    "compare_clone": {"name": str, "factor": (int, float)},
+    "compare_set": {"steps": int, "seeds": int},
+    "compare_run": {},
+    "compare_pause": {"on": bool},
+    "compare_stop": {},
+    "compare_load": {"name": str},
 }
 """Wishes that are never stale."""
 

@@ -30,6 +30,9 @@ def resolve(strategy: Strategy | Mapping[str, object], tree: Any) -> Plan:  # no
         strategy: Rules, or a plain mapping of them.
         tree: From ``read_tree``, or whatever that takes: a model, a config, a folder, a Hub id.
 
+    Returns:
+        The plan; refusals are among its warnings, nothing is raised for them here.
+
     Raises:
         UnknownTarget: A rule or a rate names nothing in the tree; the message gives the nearest names.
         InvalidStrategy: A value that cannot be meant.

@@ -15,6 +15,7 @@ Phase = Literal[
     "loading",
     "idle",
     "probing",
+    "comparing",
     "preparing",
     "running",
     "paused",
@@ -23,7 +24,9 @@ Phase = Literal[
     "restoring",
     "failed",
 ]
-BUSY: frozenset[str] = frozenset({"loading", "probing", "preparing", "running", "paused", "stopping", "restoring"})
+BUSY: frozenset[str] = frozenset(
+    {"loading", "probing", "comparing", "preparing", "running", "paused", "stopping", "restoring"}
+)
 """Phases in which the worker has the model."""
 
 

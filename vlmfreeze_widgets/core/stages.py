@@ -102,7 +102,12 @@ class Stages(Sequence[Stage]):
         return tuple(note for stage in self if (note := stage.scale_note(batch)))
 
     def with_stage(self, name: str, **changes: Any) -> Stages:  # noqa: ANN401 - fields of Stage
-        """The same with one stage changed, such as ``with_stage("pretrain", steps=200)``."""
+        """The same with one stage changed, such as ``with_stage("pretrain", steps=200)``.
+
+        Args:
+            name: Of the stage.
+            changes: Fields of ``Stage``.
+        """
         wanted = self[name]
         return replace(self, stages=tuple(replace(s, **changes) if s is wanted else s for s in self.stages))
 

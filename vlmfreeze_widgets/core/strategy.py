@@ -67,7 +67,12 @@ class Strategy:
         return (Strategy.from_dict, (self.to_dict(),))
 
     def with_rule(self, target: str, tuning: object) -> Strategy:
-        """The same with one rule more, or changed in place."""
+        """The same with one rule more, or changed in place.
+
+        Args:
+            target: A component, path, slice, glob or regular expression.
+            tuning: "frozen", "full", "lora", or a tuning.
+        """
         return Strategy({**self.rules, target: tuning}, self.lr, self.weight_decay, self.name)
 
     def without_rule(self, target: str) -> Strategy:
@@ -77,7 +82,12 @@ class Strategy:
         return Strategy(rules, lr, self.weight_decay, self.name)
 
     def with_lr(self, target: str, lr: float | None) -> Strategy:
-        """The same with another learning rate for a target; None removes it."""
+        """The same with another learning rate for a target.
+
+        Args:
+            target: As of a rule; "" is everything without its own rate.
+            lr: The rate; None removes it.
+        """
         rates = {t: v for t, v in self.lr.items() if t != target}
         if lr is not None:
             rates[target] = lr

@@ -84,7 +84,13 @@ class Lora:
         return self.alpha / math.sqrt(self.rank) if self.use_rslora else self.alpha / self.rank
 
     def adapter_params(self, in_features: int, out_features: int, copies: int = 1) -> int:
-        """Parameters of one adapter: ``r·(in + out)``, and one magnitude per output with DoRA; per expert in a stack."""
+        """Parameters of one adapter: ``r·(in + out)``, and one magnitude per output with DoRA.
+
+        Args:
+            in_features: Of the layer.
+            out_features: Of the layer.
+            copies: Layers in a stack of experts; each has an adapter of its own.
+        """
         return copies * (self.rank * (in_features + out_features) + (out_features if self.use_dora else 0))
 
     def __str__(self) -> str:

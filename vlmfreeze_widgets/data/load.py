@@ -72,7 +72,7 @@ def load_batches(
         BadData: Nothing usable in the source, an unknown format, or a chat template whose answers cannot be told from its
             prompts.
 
-    Example:
+    Examples:
         >>> batches = vf.load_batches("train.json", processor, image_root="images", batch_size=2, model=model)
         >>> print(batches.report)
         >>> vf.Burst(model, strategy, batches, steps=50).run()

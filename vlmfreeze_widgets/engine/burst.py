@@ -80,7 +80,8 @@ class Burst:
         run_folder: Below it the burst writes a folder of its own as it goes, which ``vf.load_run`` reads, whatever becomes of this
             process. By default what the variable VLMFREEZE_RUNS names; without it, and with False, nothing is written.
         report_to: "trackio", "tensorboard", "wandb", several of them, or a ``Tracker`` of your own.
-        settings: Instead of the single settings; these are the fields of ``BurstSettings``.
+        settings: Instead of the single settings.
+        single_settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Attributes:
         model: Without its wrappers.
@@ -93,7 +94,7 @@ class Burst:
             From ``next()`` and ``run()``: OutOfMemory, which names a size that was seen to run; RestartNeeded, after a
             device-side assert: what was recorded is written first, and no further burst starts in this process.
 
-    Example:
+    Examples:
         >>> burst = vf.Burst(demo.model, {"projector": "full"}, demo.batches, steps=50, lr=1e-3)
         >>> for record in burst:
         ...     print(record.step, record.loss, record.grad_norm)

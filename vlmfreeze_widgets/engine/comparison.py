@@ -56,7 +56,7 @@ class Comparison:
     Raises:
         VlmFreezeError: Before anything runs: a strategy that cannot be applied, fewer than one, a busy model.
 
-    Example:
+    Examples:
         >>> running = vf.Comparison(model, {"projector": a, "both": b}, batches, eval_batches=held_out, steps=50, seeds=3)
         >>> for step in running:
         ...     if step.record.loss > 5:
@@ -159,6 +159,10 @@ class Comparison:
     def add(self, name: str, strategy: Wanted) -> None:
         """Lets somebody else join: from the start weights, on the batches of the others, in the present seed and all later ones.
 
+        Args:
+            name: Of the new contender.
+            strategy: What it trains.
+
         Raises:
             VlmFreezeError: The name is taken, the strategy cannot be applied, or the comparison is over.
         """
@@ -171,7 +175,7 @@ class Comparison:
     def clone(self, name: str, new: str, *, lr: Mapping[str, float] | float | None = None) -> None:
         """Lets a copy of a contender go on from where it is now, at other rates: weights, optimizer and place in the data alike.
 
-        In later seeds the copy is made after the same step.
+        It is made before the next turn; in later seeds after the same step.
 
         Args:
             name: Of whom.
@@ -201,7 +205,7 @@ class Comparison:
             raise _bad("lr", "rates for the same groups of tensors", f"another grouping than that of {name}")
         copy = Contender(new, plan, (name, parent.steps), keeps=self._keeps)
         self._contenders[new] = copy
-        self._heat.wish(lambda seed: self._heat.branch(copy, seed))
+        self._heat.wish(lambda seed: self._heat.branch_now(copy, seed))
 
     @property
     def results(self) -> dict[str, BurstResult]:

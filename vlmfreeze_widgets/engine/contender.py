@@ -46,11 +46,14 @@ class Contender:
 
     def __init__(self, name: str, plan: Plan, origin: tuple[str, int] | None = None, keeps: bool = False) -> None:
         self._keeps = keeps
-        self.name, self.plan, self.origin = name, plan, origin
+        self.name, self.plan = name, plan
         self.burst: Burst | None = None
         self.stopped = False
         self.failed = False
-        self.note = "" if origin is None else f"cloned from {origin[0]} after step {origin[1]}"
+        self.origin: tuple[str, int] | None = None
+        self.note = ""
+        if origin is not None:
+            self.come_from(*origin)
         self.held_bytes = 0
         self.peak_bytes: int | None = None
         self.foreseen_bytes: int | None = None
@@ -58,6 +61,10 @@ class Contender:
         self.worthwhile = 1
         self._runs: dict[int, SeedRun] = {}
         self._seed: int | None = None
+
+    def come_from(self, parent: str, step: int) -> None:
+        """It is a copy of somebody after a step, in every seed."""
+        self.origin, self.note = (parent, step), f"cloned from {parent} after step {step}"
 
     @property
     def is_out(self) -> bool:

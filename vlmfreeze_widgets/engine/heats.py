@@ -91,6 +91,14 @@ class Heats:
         self._begin(contender, seed)
         self._field.append(contender)
 
+    def branch_now(self, copy: Contender, seed: int) -> None:
+        """Lets a clone in where its parent stands between these two turns: whoever asked may have seen it in the middle of one."""
+        assert copy.origin is not None
+        parent = self._contenders[copy.origin[0]]
+        if parent.burst is not None and parent.steps:
+            copy.come_from(parent.name, parent.steps)
+        self.branch(copy, seed)
+
     def branch(self, copy: Contender, seed: int) -> None:
         """Lets a clone in, with the state of its parent, if that stands where it is to be cloned."""
         assert copy.origin is not None

@@ -37,7 +37,7 @@ def load_run(folder: str | Path) -> Run:
     Raises:
         BadState: There is no run, or another release wrote it.
 
-    Example:
+    Examples:
         >>> run = vf.load_run("runs/run-20260101-120000")
         >>> vf.BurstMonitor(run.history)
     """

@@ -27,7 +27,7 @@ class FollowedHistory(History):
     Attributes:
         run: Where the run stands; "failed", with a remedy, also when its process is gone without a word.
 
-    Example:
+    Examples:
         >>> vf.BurstMonitor(vf.follow("big-run/run"))
     """
 

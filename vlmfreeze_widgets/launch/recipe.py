@@ -143,7 +143,7 @@ def write_recipe(
         BadBatch: A micro-batch holds something else than tensors, or the folder holds micro-batches already.
         InvalidStrategy: The strategy or a setting cannot be meant.
 
-    Example:
+    Examples:
         >>> path = vf.write_recipe("big-run", "llava-hf/llava-1.5-7b-hf", strategy, batches, steps=2000, lr=1e-4)
         >>> # in a terminal: vlmfreeze launch big-run/recipe.json --processes 8
         >>> vf.BurstMonitor(vf.follow("big-run/run"))

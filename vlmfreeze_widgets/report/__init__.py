@@ -29,7 +29,7 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
         CannotSave: A file is there already, or the disk refuses.
         BadState: The source has nothing to report.
 
-    Example:
+    Examples:
         >>> vf.report(result, "projector.html")
     """
     from .content import content_of

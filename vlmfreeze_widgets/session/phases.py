@@ -97,6 +97,8 @@ class Phases(Desk):
                 if self._status.phase == "loading"
                 else say("A probe is running.")
                 if self._status.phase == "probing"
+                else say("A comparison is running.")
+                if self._status.phase == "comparing"
                 else say("A burst is running.")
             )
         return None

@@ -2,7 +2,7 @@
 
 Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
 never handed the model. Here it is put together: edits of the strategy are in ``desk``, the status in ``phases``, what is done
-in ``loading``, ``looking``, ``bursting``, ``saving`` and ``staging``, the thread in ``worker``.
+in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging`` and ``comparing``, the thread in ``worker``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from ..engine.burst import Burst
 from ..engine.read import read_tree
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
+from .comparing import Comparing
 from .costs import Costs, Source
 from .loading import Loading
 from .looking import Looking
 from .shown import Change
-from .staging import Staging
 
 
-class Session(Loading, Looking, Staging):
+class Session(Loading, Looking, Comparing):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:

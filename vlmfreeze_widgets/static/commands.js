@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 36c31efb7168c9d7645a7100d1121d0eefbe7ec91fd7bd233e71329d30ae6b20 */
+/* vlmfreeze source-hash: f9629948672c96b5678e613a72d21a9eba2a75b07f958c7b94b1b043321b4de6 */
 var t={initialize:()=>{}},e=t;export{e as default};

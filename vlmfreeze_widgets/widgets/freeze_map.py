@@ -22,7 +22,7 @@ class FreezeMap(SessionPage):
         language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto".
         tour: Whether a first visit is offered a tour; by default it is, unless VLMFREEZE_TOUR is 0.
 
-    Example:
+    Examples:
         >>> vf.FreezeMap(vf.read_tree(model))
     """
 

@@ -9,6 +9,7 @@ from ..core import edits
 from ..core.errors import BadWish, WrongPhase
 from ..core.protocol import Wish, number
 from ..session import Session
+from .compare_grants import COMPARE_GRANTS
 from .handover_grants import HANDOVER_GRANTS
 from .stages_grants import STAGES_GRANTS
 
@@ -102,6 +103,7 @@ GRANTS: Mapping[str, _Grant] = {
     "resume_from": _resume_from,
     **HANDOVER_GRANTS,
     **STAGES_GRANTS,
+    **COMPARE_GRANTS,
 }
 
 

@@ -58,7 +58,7 @@ class BurstMonitor(anywidget.AnyWidget):
         theme: "auto" follows the host; or "light", "dark".
         language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto".
 
-    Example:
+    Examples:
         >>> burst = vf.Burst(model, strategy, batches)
         >>> vf.BurstMonitor(burst.history)
     """

@@ -19,16 +19,17 @@ from ..core.probe_state import probe_state
 from ..core.proof_state import proof_state
 from ..core.saved_state import saved_state
 from ..core.stages import Stages
-from ..core.stages_state import Staged
 from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
+from .buttons import Buttons
+from .compare_grants import compare_page_state
 from .page import SessionPage
 from .page_options import page_options
 from .row_feed import RowFeed
 from .stages_grants import stages_page_state
 
 
-class Workbench(SessionPage):
+class Workbench(Buttons, SessionPage):
     """See a model, choose what trains, run a burst, in one notebook cell.
 
     Args:
@@ -54,7 +55,7 @@ class Workbench(SessionPage):
     Raises:
         VlmFreezeError: The source has no tree, the strategy does not fit it, or the page does not speak the language.
 
-    Example:
+    Examples:
         >>> demo = vf.demo()
         >>> bench = vf.Workbench(demo.model, demo.batches, eval_batches=demo.eval_batches)
         >>> bench
@@ -69,6 +70,7 @@ class Workbench(SessionPage):
     load_state = traitlets.Dict().tag(sync=True)
     cost_state = traitlets.Dict().tag(sync=True)
     stages_state = traitlets.Dict().tag(sync=True)
+    compare_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class Workbench(SessionPage):
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
         self._shown_stages = session.staged
+        self._shown_compared = session.compared
         super().__init__(
             session,
             "workbench",
@@ -110,68 +113,10 @@ class Workbench(SessionPage):
             saved_state=saved_state(session.saving),
             load_state=load_state(session.load_choices),
             stages_state=stages_page_state(session),
+            compare_state=compare_page_state(session),
         )
         if len(session.history):
             self._outbox.touch()
-
-    def run(self, steps: int | None = None) -> int:
-        """Starts a burst, as the button does; returns at once. ``wait`` waits for it."""
-        return self.session.run(steps)
-
-    def load(self, dtype: str = "auto", device: str | None = None) -> None:
-        """Starts to bring the weights, as the button does; returns at once. ``wait`` waits for them.
-
-        Args:
-            dtype: "auto" (as stored), "bfloat16", "float16", "float32", or "4bit" (QLoRA: the language model in NF4).
-            device: Such as "cuda:0"; "auto" spreads over what there is. By default the first GPU, else the CPU.
-        """
-        self.session.load(dtype, device)
-
-    def probe(self, *, open_all: bool = False) -> None:
-        """Starts a probe, as the button does; returns at once. ``wait`` waits for it, ``report`` holds it."""
-        self.session.probe(open_all=open_all)
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until nothing runs; False when the time was up first."""
-        return self.session.wait(timeout)
-
-    def stop(self) -> None:
-        """Ends the burst between two micro-batches."""
-        self.session.stop()
-
-    def keep(self) -> None:
-        """Puts the trained values on the model, as the button does."""
-        self.session.keep()
-
-    def discard(self) -> None:
-        """Lets the trained values go, as the button does."""
-        self.session.discard()
-
-    @property
-    def stages(self) -> Stages | None:
-        """The chosen stages; set ``vf.Stages``, the name of a published recipe, or None."""
-        return self.session.stages
-
-    @stages.setter
-    def stages(self, stages: Stages | str | None) -> None:
-        self.session.choose_stages(stages)
-
-    @property
-    def staged(self) -> Staged | None:
-        """How far each of the stages is."""
-        return self.session.staged
-
-    def run_stages(self, *, only_next: bool = False) -> int:
-        """Starts the stages that are not done yet, as the button does; returns at once. ``wait`` waits for them."""
-        return self.session.run_stages(only_next=only_next)
-
-    def keep_stages(self) -> None:
-        """Leaves the weights of the stages on the model, as the button does."""
-        self.session.keep_stages()
-
-    def discard_stages(self) -> None:
-        """Gives the model back as it was before the first stage, as the button does."""
-        self.session.discard_stages()
 
     @property
     def history(self) -> History:
@@ -219,9 +164,14 @@ class Workbench(SessionPage):
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
             self._words.show("saved_state", saved_state(self._shown_saving))
-        if self.session.staged is not self._shown_stages or self.stages_state["why_not"] != self.session.why_no_stage:
+        told = self._words.made("stages_state")["why_not"]
+        if self.session.staged is not self._shown_stages or told != self.session.why_no_stage:
             self._shown_stages = self.session.staged
             self._words.show("stages_state", stages_page_state(self.session))
+        told = self._words.made("compare_state")["why_not"]
+        if self.session.compared is not self._shown_compared or told != self.session.why_no_comparison:
+            self._shown_compared = self.session.compared
+            self._words.show("compare_state", compare_page_state(self.session))
         self._words.show("advice_state", advice_state(self.session.advice))
         if self.load_state and not status.can_load and status.phase != "loading":
             self._words.show("load_state", {})

@@ -10,6 +10,7 @@ export function statusLine(run: RunState): string {
   const known = (value: number | null): value is number => value !== null && Number.isFinite(value);
   if (run.phase === "loading") return [t("loading weights"), run.steps ? t("{step} / {steps} tensors", { step: run.step, steps: run.steps }) : "", known(run.eta_seconds) && run.step > 1 ? t("{time} left", { time: left(run.eta_seconds) }) : ""].filter(Boolean).join(" · ");
   if (run.phase === "probing") return t("probing");
+  if (run.phase === "comparing") return t("comparing");
   if (run.burst === 0 && run.phase !== "preparing") return "";
   const running = run.phase === "running" || run.phase === "paused";
   const parts = [SHORT[run.phase]?.() ?? "", t("step {step} / {steps}", { step: run.step, steps: run.steps })];

@@ -1,5 +1,6 @@
 /** The page's words in Chinese, by their English; one table per part of the page. */
 import { CHINESE_BURST } from "./chinese_burst";
+import { CHINESE_COMPARE } from "./chinese_compare";
 import { CHINESE_CONTROLS } from "./chinese_controls";
 import { CHINESE_COST } from "./chinese_cost";
 import { CHINESE_HANDOVER } from "./chinese_handover";
@@ -10,6 +11,7 @@ import { CHINESE_WORDS } from "./chinese_words";
 
 export const CHINESE: Readonly<Record<string, string>> = {
   ...CHINESE_BURST,
+  ...CHINESE_COMPARE,
   ...CHINESE_CONTROLS,
   ...CHINESE_COST,
   ...CHINESE_HANDOVER,

@@ -7,6 +7,7 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
 import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { readCompare, type CompareState } from "../wire/compare_state";
 import { readCost, type CostState } from "../wire/cost_state";
 import { readData, type DataState } from "../wire/data_state";
 import { readProbe, type ProbeState } from "../wire/probe_state";
@@ -23,7 +24,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "compare" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -42,6 +43,7 @@ export class Page extends Topics<Topic> {
     return readLoad(this.model.get("load_state"));
   }
   cost: CostState | null = null;
+  compare: CompareState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -67,6 +69,7 @@ export class Page extends Topics<Topic> {
     this.#readSaved();
     this.#readAdvice();
     this.#readCost();
+    this.#readCompare();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
@@ -76,6 +79,7 @@ export class Page extends Topics<Topic> {
     listen(model, "change:saved_state", () => this.#readSaved(), signal);
     listen(model, "change:advice_state", () => this.#readAdvice(), signal);
     listen(model, "change:cost_state", () => this.#readCost(), signal);
+    listen(model, "change:compare_state", () => this.#readCompare(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -180,6 +184,11 @@ export class Page extends Topics<Topic> {
   #readAdvice(): void {
     this.advice = readAdvice(this.model.get("advice_state"));
     this.emit("advice");
+  }
+
+  #readCompare(): void {
+    this.compare = readCompare(this.model.get("compare_state"));
+    this.emit("compare");
   }
 
   #readSaved(): void {

@@ -12,7 +12,8 @@ export const VERSION = 1;
 export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "import", "undo", "redo", "reset"] as const;
 export const ACTIONS = [
   "hello", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
-  "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
+  "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language", "compare_add", "compare_corners", "compare_remove", "compare_clone", "compare_set", "compare_run", "compare_pause", "compare_stop",
+  "compare_load",
 ] as const;
 export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 

@@ -3,7 +3,7 @@ import { t } from "../language/words";
 import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "./loose";
 import { readNumberOrNull } from "./numbers";
 
-export const PHASES = ["plan_only", "loading", "idle", "probing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"] as const;
+export const PHASES = ["plan_only", "loading", "idle", "probing", "comparing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** What went wrong, in the three parts that every error of this package has. */
