@@ -16,7 +16,7 @@ from tests.browser.mount import mount
 
 TRAITS = (
     "tree_state", "plan_state", "handover_state", "options", "load_state", "probe_state", "data_state", "proof_state",
-    "saved_state", "advice_state", "cost_state", "compare_state", "run_state",
+    "saved_state", "advice_state", "cost_state", "compare_state", "stages_state", "runs_state", "run_state",
 )  # fmt: skip
 
 

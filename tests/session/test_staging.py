@@ -111,7 +111,7 @@ def test_one_stage_at_a_time_and_between_them_nothing_else_runs(open_session):
     session = open_session(tiny_llava())
     session.run_stages(only_next=True)
     assert session.wait(60)
-    assert statuses(session) == ["done", "to come"]
+    assert statuses(session) == ["done", "coming"]
     assert session.phase == "idle"
     with pytest.raises(WrongPhase, match="keep or discard them first"):
         session.run(1)
@@ -138,12 +138,12 @@ def test_a_stage_that_is_stopped_is_decided_as_any_burst(open_session):
     until(session, lambda: session.status.step > 2)
     session.stop()
     assert session.wait(60)
-    assert statuses(session) == ["stopped", "to come"]
+    assert statuses(session) == ["stopped", "coming"]
     assert session.phase == "deciding"
     assert fingerprint(model) == before
     session.discard()
     assert session.wait(60)
-    assert statuses(session) == ["to come", "to come"]
+    assert statuses(session) == ["coming", "coming"]
     assert not session.staged.active
     session.set_stage_steps("align", 5000)
     session.run_stages()
@@ -152,7 +152,7 @@ def test_a_stage_that_is_stopped_is_decided_as_any_burst(open_session):
     assert session.wait(60)
     session.keep()
     assert session.wait(60)
-    assert statuses(session) == ["done", "to come"]
+    assert statuses(session) == ["done", "coming"]
     assert 2 < session.staged.stages[0].taken < 5000
     session.discard_stages()
     assert session.wait(60)
@@ -201,7 +201,7 @@ def test_what_trains_nothing_is_refused_before_anything_runs(open_session):
     with pytest.raises(PlanRefused):
         session.run_stages()
     assert fingerprint(model) == before
-    assert statuses(session) == ["to come", "to come"]
+    assert statuses(session) == ["coming", "coming"]
 
 
 def test_a_published_recipe_takes_as_many_steps_as_a_burst(open_session):
@@ -241,7 +241,7 @@ def test_after_memory_ran_out_in_a_stage_it_goes_on_with_fewer_rows(open_session
     session.set_stage_steps("align", 2)
     session.run_stages()
     assert session.wait(120)
-    assert statuses(session) == ["failed", "to come"]
+    assert statuses(session) == ["failed", "coming"]
     assert session.advice is not None
     session.run_smaller()
     assert session.wait(120)

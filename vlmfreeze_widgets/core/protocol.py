@@ -72,6 +72,12 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "compare_pause": {"on": bool},
     "compare_stop": {},
     "compare_load": {"name": str},
+    "runs_record": {"folder": str},
+    "runs_look": {},
+    "runs_open": {"name": str},
+    "runs_compare": {"name": str, "other": str},
+    "runs_take": {"name": str},
+    "runs_report": {"name": str},
 }
 """Wishes that are never stale."""
 

@@ -99,7 +99,7 @@ class RunDiff:
             lines += [f"  {label} {what}: {_said(here)} | {_said(there)}" for what, (here, there) in parts.items()]
         for part in (self.settings, self.model, self.versions):
             lines += [f"  {name}: {_said(here)} | {_said(there)}" for name, (here, there) in part.items()]
-        lines.append(f"  data: {self._data()}")
+        lines.append(f"  data: {self.data_words}")
         if self.curves:
             last = self.curves[-1]
             lines.append(f"  loss at step {last['step']}: {last['loss'][0]:.4g} | {last['loss'][1]:.4g}")
@@ -112,7 +112,9 @@ class RunDiff:
 
     __repr__ = __str__
 
-    def _data(self) -> str:
+    @property
+    def data_words(self) -> str:
+        """Whether both read the same, in words."""
         if self.data_apart_at is not None:
             return f"other words from step {self.data_apart_at} on"
         return "not known" if self.same_data is None else "the same" if self.same_data else "other"

@@ -12,7 +12,7 @@ from .curricula import Curriculum
 from .proof import Restored
 from .protocol import VERSION, number
 
-StageStatus = Literal["to come", "running", "stopped", "failed", "done"]
+StageStatus = Literal["coming", "running", "stopped", "failed", "done"]
 _SHOWN = 40  # stages; nobody runs as many
 
 
@@ -51,7 +51,7 @@ class StagedStage:
     notes: tuple[str, ...] = ()
     refusal: str = ""
     least_bytes: int | None = None
-    status: StageStatus = "to come"
+    status: StageStatus = "coming"
     burst: int = 0
     taken: int = 0
     seconds: float = 0.0

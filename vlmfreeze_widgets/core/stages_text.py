@@ -36,7 +36,8 @@ def how_long(stage: Stage) -> str:
     elif stage.per_device is not None:
         said.append(say("{n} rows per device", n=stage.per_device))
     if stage.steps is not None:
-        said.append(say("{n} steps", n=f"{stage.steps:,}"))
+        steps = f"{stage.steps:,}"
+        said.append(say("{n} step", n=steps) if stage.steps == 1 else say("{n} steps", n=steps))
     if stage.epochs is not None:
         said.append(
             say("{n} epoch", n=f"{stage.epochs:g}") if stage.epochs == 1 else say("{n} epochs", n=f"{stage.epochs:g}")

@@ -111,14 +111,18 @@ class Handover:
         if rev != self._desk.rev:
             raise stale(rev, self._desk.rev)
         home = Path.cwd().resolve()
-        place = _below(home, folder)
+        place = below(home, folder)
         paths = _write(look, place)
         del self._looks[token]
         return [path.relative_to(home).as_posix() for path in paths]
 
 
-def _below(home: Path, folder: str) -> Path:
-    """A folder below the working folder, symbolic links followed."""
+def below(home: Path, folder: str) -> Path:
+    """A folder below the working folder, symbolic links followed.
+
+    Raises:
+        CannotSave: It lies elsewhere.
+    """
     wanted = Path(folder.strip())
     try:
         place = (home / wanted).resolve()

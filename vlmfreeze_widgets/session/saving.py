@@ -46,8 +46,12 @@ class Saving(LackingMemory):
         folder = folder or os.environ.get(ENVIRONMENT)
         # Who names a folder wants the runs in it; the folder of the default is made by a press of Save only.
         self._record_below: Path | None = Path(folder).absolute() if folder else None
-        self._folder = Path(folder or DEFAULT_FOLDER).absolute()
         self._save_asked = threading.Event()
+        self._save_there(Path(folder or DEFAULT_FOLDER).absolute())
+
+    def _save_there(self, folder: Path) -> None:
+        """States and results go below a folder from now on; those of another are not at hand any more."""
+        self._folder = folder
         self.saving = Saved(str(self._folder))
 
     def save(self) -> None:

@@ -2,7 +2,7 @@
 
 Whatever touches the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed,
 never handed the model. Here it is put together: edits of the strategy are in ``desk``, the status in ``phases``, what is done
-in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging`` and ``comparing``, the thread in ``worker``.
+in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging``, ``comparing`` and ``recording``, the thread in ``worker``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from .comparing import Comparing
 from .costs import Costs, Source
 from .loading import Loading
 from .looking import Looking
+from .recording import Recording
 from .shown import Change
 
 
-class Session(Loading, Looking, Comparing):
+class Session(Loading, Looking, Comparing, Recording):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     Args:
@@ -84,6 +85,7 @@ class Session(Loading, Looking, Comparing):
             settings or BurstSettings(),
         )
         self._save_below(run_folder)
+        self._open_shelf()
         self.questions = tuple(questions)
         self._processor = processor
         self._watched = {
@@ -109,6 +111,7 @@ class Session(Loading, Looking, Comparing):
         return burst
 
     def _over(self, burst: Burst, result: BurstResult) -> None:
+        super()._over(burst, result)
         self.costs.burst_ended(self._status.burst, burst.plan, _assumed(burst.settings), result.history)
 
     def _see(self, record: StepRecord, burst: Burst) -> None:

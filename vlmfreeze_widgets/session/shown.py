@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..core.probe_report import ProbeReport
 from ..core.proof import Proof, Restored
 
-Change = Literal["tree", "plan", "run", "record", "probe", "preview", "saved", "cost", "stages", "compare"]
+Change = Literal["tree", "plan", "run", "record", "probe", "preview", "saved", "cost", "stages", "runs", "compare"]
 
 
 @dataclass(frozen=True)

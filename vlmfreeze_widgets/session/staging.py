@@ -219,7 +219,7 @@ class Staging(Saving):
         assert self.staged is not None
         fresh = (
             replace(
-                s, status="to come", burst=0, taken=0, seconds=0.0, peak_bytes=None, failures=0, message="", points=b""
+                s, status="coming", burst=0, taken=0, seconds=0.0, peak_bytes=None, failures=0, message="", points=b""
             )
             for s in self.staged.stages
         )
@@ -295,7 +295,7 @@ class Staging(Saving):
             return
         name, self._at = self._stages[self._at].name, None
         self.stage_histories.pop(name, None)
-        self._change(name, status="to come", burst=0, taken=0, seconds=0.0, failures=0, message="", points=b"")
+        self._change(name, status="coming", burst=0, taken=0, seconds=0.0, failures=0, message="", points=b"")
         if self.staged is not None and not self.staged.active:
             self._start_of_stages = None
 
@@ -347,7 +347,7 @@ class Staging(Saving):
             stage.name, status=ended, taken=history.taken, seconds=sum(r.seconds for r in history),
             peak_bytes=max((r.memory_bytes for r in history if r.memory_bytes is not None), default=None),
             failures=sum(v.status == "failure" for v in result.verdicts), points=curve_points(history),
-            message=result.stopped_early or "",
+            message=result.stopped_early if result.stopped_early not in (None, "stopped") else "",
         )  # fmt: skip
 
     def _stage_done(self, stage: Stage) -> None:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: f9629948672c96b5678e613a72d21a9eba2a75b07f958c7b94b1b043321b4de6 */
+/* vlmfreeze source-hash: 65be37a884958e8c27aa328a057ffaebd8da36ca88fba884bb9a31a15d4e1748 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from ..core.board import Board
 from ..core.stages import Stages
@@ -81,6 +82,10 @@ class Buttons:
     def discard_stages(self) -> None:
         """Gives the model back as it was before the first stage, as the button does."""
         self.session.discard_stages()
+
+    def record(self, folder: str | Path | None = "runs") -> None:
+        """Writes every burst from the next one on below a folder, as the button does; None: no more. ``vf.runs`` lists them."""
+        self.session.record(folder)
 
     def add_contender(self, name: str = "", strategy: Strategy | Mapping[str, object] | None = None) -> str:
         """Lets a strategy, by default the present one, take part in the comparison, as the button does; gives its name."""

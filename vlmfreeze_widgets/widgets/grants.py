@@ -11,6 +11,7 @@ from ..core.protocol import Wish, number
 from ..session import Session
 from .compare_grants import COMPARE_GRANTS
 from .handover_grants import HANDOVER_GRANTS
+from .runs_grants import RUNS_GRANTS
 from .stages_grants import STAGES_GRANTS
 
 _Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
@@ -104,6 +105,7 @@ GRANTS: Mapping[str, _Grant] = {
     **HANDOVER_GRANTS,
     **STAGES_GRANTS,
     **COMPARE_GRANTS,
+    **RUNS_GRANTS,
 }
 
 

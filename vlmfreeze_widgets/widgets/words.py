@@ -44,10 +44,6 @@ class Words:
         self._made[name] = state
         self._widget.set_trait(name, self.said(state))
 
-    def made(self, name: str) -> Any:  # noqa: ANN401
-        """A trait as it was made, to compare with what would be made now."""
-        return self._made[name]
-
     def ask(self, language: str) -> None:
         """The page speaks another language; any thread.
 

@@ -1,4 +1,7 @@
-"""The whole page: map, controls, burst. Everything it knows of a model is its session's."""
+"""The whole page: map, controls, burst. Everything it knows of a model is its session's.
+
+Long because the Python twin of each button stands here, beside what it shows.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
 from ..core.proof_state import proof_state
+from ..core.runs_state import runs_state
 from ..core.saved_state import saved_state
 from ..core.stages import Stages
 from ..core.strategy import Strategy
@@ -71,6 +75,7 @@ class Workbench(Buttons, SessionPage):
     cost_state = traitlets.Dict().tag(sync=True)
     stages_state = traitlets.Dict().tag(sync=True)
     compare_state = traitlets.Dict().tag(sync=True)
+    runs_state = traitlets.Dict().tag(sync=True)
 
     def __init__(
         self,
@@ -102,8 +107,9 @@ class Workbench(Buttons, SessionPage):
         self._feed = RowFeed(self.send)
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
-        self._shown_stages = session.staged
-        self._shown_compared = session.compared
+        self._shown_stages = session.staged, session.why_no_stage
+        self._shown_compared = session.compared, session.why_no_comparison
+        self._shown_shelf = session.shelf
         super().__init__(
             session,
             "workbench",
@@ -114,6 +120,7 @@ class Workbench(Buttons, SessionPage):
             load_state=load_state(session.load_choices),
             stages_state=stages_page_state(session),
             compare_state=compare_page_state(session),
+            runs_state=runs_state(session.shelf),
         )
         if len(session.history):
             self._outbox.touch()
@@ -140,6 +147,8 @@ class Workbench(Buttons, SessionPage):
 
     def _greeted(self) -> None:
         self.session.costs.start()
+        if self.session.shelf.rows is None and Path(self.session.shelf.folder).is_dir():
+            self.session.look_for_runs()
 
     def _snapshot(self, burst: int, first: int) -> None:
         with self._outbox.lock:
@@ -164,14 +173,17 @@ class Workbench(Buttons, SessionPage):
         if self.session.saving is not self._shown_saving:
             self._shown_saving = self.session.saving
             self._words.show("saved_state", saved_state(self._shown_saving))
-        told = self._words.made("stages_state")["why_not"]
-        if self.session.staged is not self._shown_stages or told != self.session.why_no_stage:
-            self._shown_stages = self.session.staged
+        stages = self.session.staged, self.session.why_no_stage
+        if stages[0] is not self._shown_stages[0] or stages[1] != self._shown_stages[1]:
+            self._shown_stages = stages
             self._words.show("stages_state", stages_page_state(self.session))
-        told = self._words.made("compare_state")["why_not"]
-        if self.session.compared is not self._shown_compared or told != self.session.why_no_comparison:
-            self._shown_compared = self.session.compared
+        compared = self.session.compared, self.session.why_no_comparison
+        if compared[0] is not self._shown_compared[0] or compared[1] != self._shown_compared[1]:
+            self._shown_compared = compared
             self._words.show("compare_state", compare_page_state(self.session))
+        if self.session.shelf is not self._shown_shelf:
+            self._shown_shelf = self.session.shelf
+            self._words.show("runs_state", runs_state(self._shown_shelf))
         self._words.show("advice_state", advice_state(self.session.advice))
         if self.load_state and not status.can_load and status.phase != "loading":
             self._words.show("load_state", {})

@@ -31,7 +31,7 @@ export function burstCard(view: View, { height, map, watching }: BurstOptions): 
   const element = h("section.vf-card.vf-burst", { "aria-label": t("Burst") }, runBar(view, watching), watching ? null : memoryAdvice(view), watching ? null : view.shelf, plots, rates, answers, proofLine(view), watching ? null : decision(view));
   // After the last step the first that comes is what can do no harm.
   const next = (): HTMLElement[] => ["pause", "resume", "stop", "save", "discard", "run", "load", "probe"].flatMap((act) => [...element.querySelectorAll<HTMLElement>(`[data-act="${act}"]`)]);
-  const settle = keepFocus(view.root, [element], next, view.signal);
+  const settle = keepFocus("burst", view.root, [element], next, view.signal);
   const draw = (): void => {
     plots.hidden = !watching && (page.run?.burst ?? 0) === 0;
     element.hidden = !page.run;

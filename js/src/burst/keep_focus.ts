@@ -3,14 +3,14 @@
  * sensible one gets it. Where a whole view is built anew (the weights were loaded), the new one goes on.
  */
 
-/** Roots of views whose keyboard waits for a button. */
-const waiting = new WeakSet<HTMLElement>();
+/** Roots of views whose keyboard waits for a button, and in which row. */
+const waiting = new WeakMap<HTMLElement, string>();
 
 /**
- * `order` gives the buttons that may follow, the most sensible first. The function that comes back is called after each change of what
+ * `row` tells rows of one view apart. `order` gives the buttons that may follow, the most sensible first. The function that comes back is called after each change of what
  * is hidden and disabled.
  */
-export function keepFocus(root: HTMLElement, parts: readonly HTMLElement[], order: () => readonly HTMLElement[], signal: AbortSignal): () => void {
+export function keepFocus(row: string, root: HTMLElement, parts: readonly HTMLElement[], order: () => readonly HTMLElement[], signal: AbortSignal): () => void {
   let held: HTMLElement | null = null;
   const holds = (target: EventTarget | null): target is HTMLElement => target instanceof HTMLElement && target.matches("button, input, select") && parts.some((part) => part.contains(target));
   root.addEventListener("focusin", ({ target }) => {
@@ -23,10 +23,10 @@ export function keepFocus(root: HTMLElement, parts: readonly HTMLElement[], orde
   }, { signal });
   return () => {
     if (elsewhere(root, held)) return;
-    if (!waiting.has(root) && (!held || usable(held))) return;
+    if (waiting.get(root) !== row && (!held || usable(held))) return;
     const next = order().find(usable);
     if (next) next.focus();
-    else waiting.add(root);
+    else waiting.set(root, row);
   };
 }
 

@@ -9,6 +9,7 @@ import { fill, h, say, set } from "../parts/dom";
 import type { View } from "../parts/view";
 import { endLabels } from "./end_labels";
 import { marks, type Mark } from "./step_marks";
+import { sectionLines, type Section } from "./sections";
 import { drawn, lonely } from "./gaps";
 import { decades, ticks } from "./log_ticks";
 
@@ -31,6 +32,8 @@ export interface PlotData {
   y: ArrayLike<number>[];
   /** Steps that are marked: there was no finite value. */
   marks?: Mark[];
+  /** Parts of the x axis, each with a line where it begins. */
+  sections?: Section[];
   /** The last step that is expected. */
   end: number;
 }
@@ -54,6 +57,7 @@ export class Plot {
   #end = 1;
   #lines: Line[] = [];
   #marks: Mark[] = [];
+  #sections: Section[] = [];
   readonly #frame;
 
   constructor(readonly view: View, readonly options: PlotOptions, readonly read: () => PlotData) {
@@ -79,6 +83,7 @@ export class Plot {
     this.#end = Math.max(1, data.end);
     this.#lines = data.lines;
     this.#marks = data.marks ?? [];
+    this.#sections = data.sections ?? [];
     const columns = [Array.from(data.x), ...data.y.map((column, i) => drawn(column, this.options.log, !data.lines[i]?.whole))] as uPlot.AlignedData;
     const shape = JSON.stringify(data.lines);
     if (this.#plot && shape === this.#shape) this.#plot.setData(columns);
@@ -120,7 +125,7 @@ export class Plot {
         { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits) => splits.map(form), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
       ],
       hooks: {
-        draw: [(u) => marks(u, this.#marks, palette), ...(labels ? [(u: uPlot) => endLabels(u, this.#lines, palette.font)] : [])],
+        draw: [(u) => sectionLines(u, this.#sections, palette), (u) => marks(u, this.#marks, palette), ...(labels ? [(u: uPlot) => endLabels(u, this.#lines, palette.font)] : [])],
         setCursor: [(u) => this.#point(u)],
       },
     };

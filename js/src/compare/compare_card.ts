@@ -48,7 +48,7 @@ export function compareCard(view: View): HTMLElement {
   const notes = h("div.vf-muted.vf-boardnotes");
   const plots = h("div.vf-compareplots", {}, h("div", {}, choice, lines.element), h("div.vf-plot", {}, h("label.vf-stepslabel", {}, t("loss over"), over), cloud.element, h("p.vf-muted", {}, t("◆ Pareto front of everything measured · line: of these two · click a mark to take it up"))));
   const element = h("section.vf-card.vf-compare", { "aria-label": t("Compare") }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("compare")), " ", status), h("div.vf-group", {}, add, sweep)), empty, knobs, why, sentence, pays, plots, table.element, notes);
-  const settle = keepFocus(view.root, [knobs], () => [pause, resume, stop, run], view.signal);
+  const settle = keepFocus("compare", view.root, [knobs], () => [pause, resume, stop, run], view.signal);
 
   function set(): void {
     const [n, k] = [Number(steps.value), Number(seeds.value)];

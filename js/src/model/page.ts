@@ -15,6 +15,8 @@ import { readProof, type ProofState } from "../wire/proof_state";
 import { readAdvice, type AdviceState } from "../wire/advice_state";
 import { readLoad, type LoadState } from "../wire/load_state";
 import { readSaved, type SavedState } from "../wire/saved_state";
+import { readRuns, type RunsState } from "../wire/runs_state";
+import { readStages, type StagesState } from "../wire/stages_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
 import { readTree } from "../wire/tree_state";
@@ -24,7 +26,7 @@ import { connect } from "./link";
 import { Rows } from "./rows";
 import { Topics } from "./topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "compare" | "connection" | "errors" | "options";
+export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "stages" | "runs" | "compare" | "connection" | "errors" | "options";
 
 export class Page extends Topics<Topic> {
   tree: ModelTree | null = null;
@@ -38,6 +40,8 @@ export class Page extends Topics<Topic> {
   proof: ProofState | null = null;
   saved: SavedState | null = null;
   advice: AdviceState | null = null;
+  stages: StagesState | null = null;
+  runs: RunsState | null = null;
   /** How weights could be loaded. */
   get loading(): LoadState {
     return readLoad(this.model.get("load_state"));
@@ -70,6 +74,8 @@ export class Page extends Topics<Topic> {
     this.#readAdvice();
     this.#readCost();
     this.#readCompare();
+    this.#readStages();
+    this.#readRuns();
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
@@ -80,6 +86,8 @@ export class Page extends Topics<Topic> {
     listen(model, "change:advice_state", () => this.#readAdvice(), signal);
     listen(model, "change:cost_state", () => this.#readCost(), signal);
     listen(model, "change:compare_state", () => this.#readCompare(), signal);
+    listen(model, "change:runs_state", () => this.#readRuns(), signal);
+    listen(model, "change:stages_state", () => this.#readStages(), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -189,6 +197,16 @@ export class Page extends Topics<Topic> {
   #readCompare(): void {
     this.compare = readCompare(this.model.get("compare_state"));
     this.emit("compare");
+  }
+
+  #readRuns(): void {
+    this.runs = readRuns(this.model.get("runs_state"));
+    this.emit("runs");
+  }
+
+  #readStages(): void {
+    this.stages = readStages(this.model.get("stages_state"));
+    this.emit("stages");
   }
 
   #readSaved(): void {

@@ -52,6 +52,8 @@ export function inlineNumber(label: string, parse: (text: string) => number | st
 
   input.addEventListener("keydown", (event) => {
     event.stopPropagation();
+    if (event.key !== "Enter" && event.key !== "Escape") return;
+    event.preventDefault(); // else the button that gets the focus is pressed by the same key
     if (event.key === "Enter") take(true);
     if (event.key === "Escape") close(true);
   });

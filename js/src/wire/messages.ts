@@ -12,8 +12,10 @@ export const VERSION = 1;
 export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "import", "undo", "redo", "reset"] as const;
 export const ACTIONS = [
   "hello", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
-  "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language", "compare_add", "compare_corners", "compare_remove", "compare_clone", "compare_set", "compare_run", "compare_pause", "compare_stop",
-  "compare_load",
+  "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
+  "stages_choose", "stages_add", "stages_steps", "stages_run", "stages_decide",
+  "runs_record", "runs_look", "runs_open", "runs_compare", "runs_take", "runs_report",
+  "compare_add", "compare_corners", "compare_remove", "compare_clone", "compare_set", "compare_run", "compare_pause", "compare_stop", "compare_load",
 ] as const;
 export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 

@@ -51,6 +51,7 @@ PARTS: Mapping[str, str] = {
     "Everything": "全部训练",
     "{n} rows": "{n} 行",
     "{n} rows per device": "每设备 {n} 行",
+    "{n} step": "{n} 步",
     "{n} steps": "{n} 步",
     "{n} epoch": "{n} 个 epoch",
     "{n} epochs": "{n} 个 epoch",

@@ -1,0 +1,179 @@
+"""A session's runs on the disk: whether its bursts are written down, and a look at what lies there.
+
+Folders are read on a thread of their own, so that a burst goes on meanwhile, and a slow disk holds nobody up. What is written is
+``engine.recording``'s, what is read ``engine.runs_shown``'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import BadState, VlmFreezeError
+from ..core.runs_state import Shelf, cut
+from ..core.strategy import Strategy
+from ..engine.burst import Burst
+from ..engine.result import BurstResult
+from ..engine.runs_shown import Seen, compared, list_rows, opened, read_run
+from .handover import below
+from .staging import Staging
+from .worker import Worker
+
+RUNS = "runs"
+"""The folder that a page proposes."""
+
+
+class Recording(Staging):
+    """A session whose runs can be looked at.
+
+    Attributes:
+        shelf: The runs of the folder, as far as they were asked for.
+    """
+
+    shelf = Shelf(RUNS, recording=False)
+
+    def _open_shelf(self) -> None:
+        self._reader = Worker(self._not_read)
+        self._seen: Seen = {}
+        self._taken: tuple[str, Strategy] | None = None
+        folder = self._record_below or self._folder
+        self.shelf = Shelf(str(folder), recording=self._record_below is not None)
+
+    def record(self, folder: str | Path | None = RUNS) -> None:
+        """Writes every burst from the next one on below a folder, or none any more.
+
+        Args:
+            folder: Is made by the first burst; None: nothing is written.
+        """
+        with self._lock:
+            self._record_below = None if folder is None else Path(folder).absolute()
+            if self._record_below is not None:
+                self._save_there(self._record_below)
+            self._look_into(self._record_below or Path(self.shelf.folder))
+
+    def record_here(self, folder: str) -> None:
+        """As ``record``, for a folder that a page names: below the working folder only.
+
+        Raises:
+            CannotSave: It lies elsewhere.
+        """
+        self.record(below(Path.cwd().resolve(), folder) if folder.strip() else None)
+
+    def look_for_runs(self) -> None:
+        """Starts to read the runs of the folder, on a thread of their own; ``shelf.rows`` lists them then."""
+        self._shelve(waiting=True, problem="")
+        self._reader.post(self._list)
+
+    def open_run(self, name: str) -> None:
+        """Starts to read one run; ``shelf.opened`` holds it then. "" closes the one that is open."""
+        if not name:
+            self._shelve(opened=None)
+            return
+        self._shelve(waiting=True, problem="")
+        self._reader.post(lambda: self._open(name))
+
+    def compare_runs(self, name: str, other: str) -> None:
+        """Starts to read two runs; ``shelf.compared`` says then what differs. "" closes it."""
+        if not name:
+            self._shelve(compared=None)
+            return
+        self._shelve(waiting=True, problem="")
+        self._reader.post(lambda: self._compare_runs(name, other))
+
+    def take_strategy(self, name: str) -> None:
+        """The strategy of the run that is open becomes that of this session, as one undoable edit.
+
+        Raises:
+            BadState: Another run is open, or none.
+            UnknownTarget: The model does not have what it names.
+        """
+        if self._taken is None or self._taken[0] != name:
+            raise BadState(
+                "The strategy of this run is not at hand.", expected="the run that is open", found=repr(name[:80]),
+                remedy="Open the run first.",
+            )  # fmt: skip
+        self.set_strategy(self._taken[1])
+
+    def report_run(self, name: str, write: Callable[[Path, Path], Path]) -> None:
+        """Starts to write a report of a run beside its folder; ``shelf.report`` says then where it lies.
+
+        Args:
+            name: Of a run of the folder.
+            write: Writes the report of a run's folder at a path, over nothing.
+        """
+        self._shelve(waiting=True, problem="", report="")
+        self._reader.post(lambda: self._report(name, write))
+
+    def wait_for_runs(self, timeout: float | None = None) -> bool:
+        """Blocks until what was asked of the runs is read; False when the time was up first."""
+        return self._reader.wait(timeout)
+
+    def _look_into(self, folder: Path) -> None:
+        if str(folder) != self.shelf.folder:
+            self._seen = {}
+            self._taken = None
+            self.shelf = Shelf(str(folder), recording=False)
+        self._shelve(recording=self._record_below is not None)
+        self.look_for_runs()
+
+    def _shelve(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
+        with self._lock:
+            self.shelf = replace(self.shelf, **changes)
+        self._tell("runs")
+
+    # What follows is done by the reader.
+
+    def _list(self) -> None:
+        folder = self.shelf.folder
+        rows, more = list_rows(Path(folder), self._seen)
+        self._read(folder, rows=rows, more=more)
+
+    def _open(self, name: str) -> None:
+        folder = self.shelf.folder
+        run = read_run(Path(folder), name)
+        shown = opened(run, self.tree)
+        with self._lock:
+            self._taken = (name, run.strategy)
+            self._read(folder, opened=shown)
+
+    def _compare_runs(self, name: str, other: str) -> None:
+        folder = self.shelf.folder
+        self._read(folder, compared=compared(read_run(Path(folder), name), read_run(Path(folder), other)))
+
+    def _report(self, name: str, write: Callable[[Path, Path], Path]) -> None:
+        folder = Path(self.shelf.folder)
+        source = read_run(folder, name).folder
+        number = 1
+        while (target := folder / (f"{name}.html" if number == 1 else f"{name}-{number}.html")).exists():
+            number += 1
+        self._read(str(folder), report=str(write(source, target)))
+
+    def _read(self, folder: str, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
+        with self._lock:
+            # Of a folder that was changed meanwhile nothing is of use.
+            if folder == self.shelf.folder:
+                self._shelve(waiting=False, **changes)
+
+    def _not_read(self, error: BaseException) -> None:
+        said = str(error) if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
+        self._shelve(waiting=False, problem=cut(said))
+
+    # What follows is done by the worker.
+
+    def _between(self, burst: Burst) -> None:
+        was = self.recorded
+        super()._between(burst)
+        if self.recorded is not None and self.recorded != was and self.shelf.rows is not None:
+            self.look_for_runs()
+
+    def _over(self, burst: Burst, result: BurstResult) -> None:
+        super()._over(burst, result)
+        if burst.recording.folder is not None and self.shelf.rows is not None:
+            self.look_for_runs()
+
+    def close(self) -> None:
+        """Stops a burst, gives the model back and ends both threads."""
+        super().close()
+        self._reader.close()
