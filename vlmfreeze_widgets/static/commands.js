@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 65be37a884958e8c27aa328a057ffaebd8da36ca88fba884bb9a31a15d4e1748 */
+/* vlmfreeze source-hash: 8a979bd24b2efb30df81e3547b112fceb218e573e2d074dc8ee65b0a4ed3c29a */
 var t={initialize:()=>{}},e=t;export{e as default};
