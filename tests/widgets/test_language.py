@@ -135,3 +135,20 @@ def test_the_environment_decides_where_nobody_says(made, monkeypatch):
     bench = bench_in(made)
     assert (bench.options["language"], bench.options["words"], bench.options["tour"]) == ("zh", "zh", False)
     assert bench_in(made, "en", tour=True).options["tour"] is True
+
+
+def test_a_page_in_chinese_is_not_told_again_what_it_knows(made, monkeypatch):
+    # Without batches there is a sentence in several traits, and Python compares what it would say with what it said.
+    bench = vf.Workbench(tiny_llava(), language="zh")
+    made(bench)
+    assert bench.stages_state["why_not"].startswith("没有数据批次")
+    told = []
+    show = bench._words.show
+    monkeypatch.setattr(bench._words, "show", lambda name, state: (told.append(name), show(name, state)))
+    for _ in range(3):
+        bench.strategy = vf.Strategy({"head": "full"})
+        wait_for(lambda: bench.plan_state["rev"] == bench.session.rev)
+        bench.strategy = vf.Strategy({"projector": "full"})
+        wait_for(lambda: bench.plan_state["rev"] == bench.session.rev)
+    assert told.count("plan_state") >= 1
+    assert not {"stages_state", "compare_state", "tree_state", "handover_state"} & set(told)

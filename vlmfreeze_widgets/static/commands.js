@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 7e3d9abc8743c755cc067c23cacb7ff910229826ba8930c35aed4bbfdd29216a */
+/* vlmfreeze source-hash: 3f2fb2e743f82c0a203bdcc87a6940938c6c5f040b57f4f942a81d92594e5021 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -8,7 +8,6 @@ export const CHINESE_TOUR: Readonly<Record<string, string>> = {
   "The bar is the memory of one step, beside what your GPU has. It follows every choice; the lines below it say what would change it.": "色条表示单步所需显存与你的 GPU 显存之比，随每次选择更新；下方说明哪些设置能改变它。",
   "A short burst of real training": "一次真实的短训",
   "Run takes real steps and draws loss and gradient norms as they come; Probe takes three and names what is not set up as meant. Afterwards you keep the result, or discard it and have every bit back.": "“运行”会真实训练若干步，并实时绘制 loss 和梯度范数；“探测”训练三步，指出哪里的设置与预期不符。结束后可保留结果，也可放弃并逐比特还原。",
-  "Does it really train?": "真的在训练吗？",
   "Each part gets a verdict here: whether a gradient arrives and its weights move. A proof follows that no frozen tensor changed.": "这里给出每个部分的判定：梯度是否到达、权重是否更新。随后还会证明冻结的张量没有改变。",
   "Hand it over": "对接正式训练",
   "Export writes the same choice for LLaMA-Factory, ms-swift, PEFT, TRL and others, and says what differs there. Import reads their settings.": "“导出”把同样的选择写成 LLaMA-Factory、ms-swift、PEFT、TRL 等框架的配置，并说明有何差异；“导入”读取它们的配置。",

@@ -32,7 +32,7 @@ function steps(): Step[] {
       places: [".vf-runbar"],
     },
     {
-      title: t("Does it really train?"),
+      title: t("Does it train?"),
       text: t("Each part gets a verdict here: whether a gradient arrives and its weights move. A proof follows that no frozen tensor changed."),
       places: [".vf-verdicts", ".vf-burst"],
     },

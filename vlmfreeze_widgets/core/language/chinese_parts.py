@@ -94,6 +94,7 @@ PARTS: Mapping[str, str] = {
     "There are no weights: this tree was read from a config.": "没有权重：此模型结构来自配置文件。",
     "The weights are being loaded.": "正在加载权重。",
     "A probe is running.": "正在探测。",
+    "A comparison is running.": "正在进行比较。",
     "A burst is running.": "短训正在进行。",
     "This page only watches.": "此页面仅供查看。",
     "Saving the result": "正在保存结果",
