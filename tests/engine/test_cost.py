@@ -17,7 +17,8 @@ from tests.engine.real_step import RealStep, real_step
 from tests.families import TINY_FAMILIES, tiny_batch
 from tests.tiny import fingerprint
 from vlmfreeze_widgets.core.cost_memory import standing
-from vlmfreeze_widgets.engine import cost_run
+from vlmfreeze_widgets.core.errors import BadBatch
+from vlmfreeze_widgets.engine import cost_choices, cost_run
 from vlmfreeze_widgets.engine.cost_ledger import Ledger
 from vlmfreeze_widgets.engine.cost_random import counted_states
 from vlmfreeze_widgets.engine.cost_shapes import Shapes
@@ -308,3 +309,38 @@ def test_the_largest_batch_fits_and_one_row_more_does_not():
     assert found.cost.fits(2 * memory)
     assert not more.fits(2 * memory)
     assert vf.largest_batch("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, 2**29, text_tokens=32).rows == 0
+
+
+def test_where_many_rows_cannot_be_traced_the_largest_batch_follows_the_line_of_those_that_can(monkeypatch):
+    model, batch = _subject("llava")
+    monkeypatch.setattr(cost_choices, "usable_bytes", lambda n: n)
+    memory = 4 * 2**20
+    whole = vf.largest_batch(model, LORA, memory, batch)
+    real = cost_choices.estimate_cost
+
+    def fails_beyond(*args, **how):
+        found = real(*args, **how)
+        return replace(found, is_bound=True, peak_bytes=1) if found.rows > 20 else found
+
+    monkeypatch.setattr(cost_choices, "estimate_cost", fails_beyond)
+    found = vf.largest_batch(model, LORA, memory, batch)
+    assert whole.rows > 40
+    assert found.rows == pytest.approx(whole.rows, rel=0.02)
+    assert found.cost.rows <= 20
+    assert not found.cost.is_bound
+
+
+def test_where_not_one_row_can_be_traced_nobody_says_how_many_fit(monkeypatch):
+    model, batch = _subject("llava")
+    real = cost_choices.estimate_cost
+    monkeypatch.setattr(cost_choices, "estimate_cost", lambda *a, **how: replace(real(*a, **how), is_bound=True))
+    with pytest.raises(BadBatch, match="how many rows") as caught:
+        vf.largest_batch(model, LORA, 2**30, batch)
+    assert "find_batch_size" in caught.value.remedy
+
+
+def test_a_small_vlm_fits_a_gpu_with_as_many_rows_as_its_line_says():
+    id_, both = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", {"projector": "full", "language_model": vf.Lora(rank=16)}
+    found = vf.largest_batch(id_, both, 24 * 2**30)
+    per_row = (found.estimates[2] - found.estimates[1]) / 1
+    assert found.rows == pytest.approx(24 * 2**30 / per_row, rel=0.2)

@@ -5,6 +5,40 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
+class Peaks:
+    """Peaks that somebody knows, and beyond those the straight line through the two largest of them.
+
+    A model may ask its pictures for values that only small batches have while they are traced (SmolVLM: which are padding).
+
+    Args:
+        ask: Rows -> bytes; None where nobody knows. One row must be known.
+
+    Attributes:
+        known: Rows -> bytes, of all that were asked for and known.
+    """
+
+    def __init__(self, ask: Callable[[int], int | None]) -> None:
+        self._ask = ask
+        self._unknown: int | None = None
+        self.known: dict[int, int] = {}
+
+    def __call__(self, rows: int) -> int:
+        """The peak of so many rows."""
+        if rows in self.known:
+            return self.known[rows]
+        if self._unknown is None or rows < self._unknown:
+            found = self._ask(rows)
+            if found is not None:
+                self.known[rows] = found
+                return found
+            self._unknown = rows
+        return self._beyond(rows)
+
+    def _beyond(self, rows: int) -> int:
+        *_, (low, small), (high, large) = [(0, 0), *sorted(self.known.items())]
+        return large + round((rows - high) * (large - small) / (high - low))
+
+
 def largest_rows(peak: Callable[[int], int], room: int, most: int = 4096) -> tuple[int, bool]:
     """The largest number of rows whose peak is within ``room``.
 

@@ -11,9 +11,9 @@ from typing import Any
 from ..core.components import LABELS
 from ..core.cost import CostEstimate
 from ..core.devices import usable_bytes
-from ..core.errors import InvalidStrategy, PlanRefused
+from ..core.errors import BadBatch, InvalidStrategy, PlanRefused
 from ..core.language.phrase import say
-from ..core.largest_rows import largest_rows
+from ..core.largest_rows import Peaks, largest_rows
 from ..core.plan import Plan
 from ..core.plan_text import component_rows
 from ..core.resolve import resolve
@@ -58,8 +58,8 @@ class LargestBatch:
 
     Attributes:
         rows: 0 where not even one does.
-        cost: Of so many rows (of one where none fit).
-        estimates: Rows -> peak bytes, of all that were tried.
+        cost: Of so many rows (of one where none fit), or of the most below that could be traced; ``cost.rows`` says which.
+        estimates: Rows -> peak bytes, of all that were traced; beyond them a straight line is followed.
         is_limit: Whether one row more was found not to fit.
     """
 
@@ -117,20 +117,35 @@ def largest_batch(
         batch: Its rows are repeated; None: typical batches.
         most: Rows at most.
         how: The other arguments of ``estimate_cost``, without ``rows``.
+
+    Raises:
+        BadBatch: Not even one row can be traced, so nobody can say.
     """
     model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_as_strategy(strategy), tree)
     room = usable_bytes(memory_bytes)
-    tried: dict[int, CostEstimate] = {}
+    traced: dict[int, CostEstimate] = {}
 
-    def peak(rows: int) -> int:
-        if rows not in tried:
-            given = {"batch": repeat_rows(batch, rows)} if batch is not None else {"rows": rows}
-            tried[rows] = estimate_cost(model, plan, **given, **how)
-        return tried[rows].peak_bytes
+    def ask(rows: int) -> int | None:
+        given = {"batch": repeat_rows(batch, rows)} if batch is not None else {"rows": rows}
+        found = estimate_cost(model, plan, **given, **how)
+        if not found.is_bound:
+            traced[rows] = found
+        elif not traced:
+            raise BadBatch(
+                "Nobody can say how many rows fit.",
+                expected="a model whose step can be traced",
+                found=" ".join(found.notes)[:300] or "a bound alone",
+                remedy="Measure it on the device with vf.find_batch_size.",
+            )
+        return None if found.is_bound else found.peak_bytes
 
+    peak = Peaks(ask)
+    peak(1)
     good, is_limit = largest_rows(peak, room, most)
-    return LargestBatch(good, tried[max(good, 1)], _peaks(tried), is_limit)
+    return LargestBatch(
+        good, traced[max(n for n in traced if n <= max(good, 1))], dict(sorted(peak.known.items())), is_limit
+    )
 
 
 @dataclass(frozen=True)
@@ -197,10 +212,6 @@ def switched(choice: Choice, now: CostEstimate, other: CostEstimate) -> Switch:
 
 def _ratio(other: CostEstimate, now: CostEstimate) -> float:
     return other.flops.total / now.flops.total if now.flops.total else 1.0
-
-
-def _peaks(tried: Mapping[int, CostEstimate]) -> dict[int, int]:
-    return {rows: cost.peak_bytes for rows, cost in sorted(tried.items())}
 
 
 def _as_strategy(given: Strategy | Mapping[str, object]) -> Strategy:

@@ -24,7 +24,7 @@ from ..core.cost_standing import standing_cost
 from ..core.cost_view import Comparison, CostView, Status, SwitchEffect, peak_on
 from ..core.devices import Device, usable_bytes
 from ..core.history import History
-from ..core.largest_rows import largest_rows
+from ..core.largest_rows import Peaks, largest_rows
 from ..core.plan import Plan
 from ..core.strategy import Strategy
 from ..engine.cost_choices import Choice, cost_choices, switched
@@ -230,9 +230,8 @@ class Costs:
         if isinstance(now, str) or now.is_bound:
             return
         if key not in self._largest and (device := settings.gpu or self._here) is not None:
-            found = largest_rows(
-                lambda rows: self._peak(plan, replace(settings, rows=rows), turn), usable_bytes(device.memory_bytes)
-            )
+            peaks = Peaks(lambda rows: self._peak(plan, replace(settings, rows=rows), turn))
+            found = largest_rows(peaks, usable_bytes(device.memory_bytes))
             self._keep(self._largest, key, found)
             self._told()
         if key not in self._switches:
@@ -262,11 +261,11 @@ class Costs:
         self._keep(self._found, key, found)
         return found
 
-    def _peak(self, plan: Plan, settings: CostSettings, turn: int) -> int:
+    def _peak(self, plan: Plan, settings: CostSettings, turn: int) -> int | None:
         found = self._ask(plan.strategy, plan, settings, turn)
         if isinstance(found, str):
             raise NoEstimate("The largest batch is not known.", expected="an estimate", found=found, remedy="")
-        return peak_on(found, settings)
+        return None if found.is_bound else peak_on(found, settings)
 
     def _effect(self, choice: Choice, now: CostEstimate, settings: CostSettings, turn: int) -> SwitchEffect | None:
         if choice.plan.refusals:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 3f2fb2e743f82c0a203bdcc87a6940938c6c5f040b57f4f942a81d92594e5021 */
+/* vlmfreeze source-hash: 4f41d77175ea9af4afbe315071e44f845f4375fdd8c5e1c2f37e6f00051a5df2 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -122,7 +122,7 @@ export class Plot {
       series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, points: { show: (u, i) => lonely(u.data[i] ?? []).length > 0, filter: (u, i) => lonely(u.data[i] ?? []) } }))],
       axes: [
         { ...axis, size: 22, space: 46, incrs: WHOLE_STEPS },
-        { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits) => splits.map(form), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
+        { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits: (number | null)[]) => splits.map((split) => (split === null ? "" : form(split))), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
       ],
       hooks: {
         draw: [(u) => sectionLines(u, this.#sections, palette), (u) => marks(u, this.#marks, palette), ...(labels ? [(u: uPlot) => endLabels(u, this.#lines, palette.font)] : [])],
