@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 3f2fb2e743f82c0a203bdcc87a6940938c6c5f040b57f4f942a81d92594e5021 */
+/* vlmfreeze source-hash: 69778658c9d19d8fa8c303ec8595cb7a3bc8138a2a87d18922c22fb1f0fc9cc1 */
 var t={initialize:()=>{}},e=t;export{e as default};
