@@ -74,7 +74,7 @@ def test_a_chinese_browser_is_told_everything_in_chinese(shown):
     played.until("document.querySelector('.vf-sentence').textContent.includes('投影层全量训练')")
     button(played, "运行").click()
     played.phase("deciding")
-    expect(played.page.locator(".vf-verdicts")).to_contain_text("权重变化")
+    expect(played.page.locator(".vf-burst .vf-verdicts")).to_contain_text("权重变化")
     button(played, "放弃（还原）").click()
     played.phase("idle")
     button(played, "探测").first.click()
@@ -99,7 +99,7 @@ def test_the_switch_changes_page_and_kernel_and_keeps_what_is_being_done(shown):
     )
     expect(played.page.get_by_label("步数", exact=True)).to_have_value("7")
     expect(played.page.locator(".vf-grid")).to_be_visible()
-    expect(played.page.locator(".vf-grid-row[aria-selected=true]")).to_contain_text("语言模型")
+    played.until("document.querySelector('.vf-grid-row[aria-selected=true]')?.textContent.includes('语言模型')")
     assert played.page.evaluate("document.activeElement.textContent") == "中文"
     button(played, "English").click()
     played.until("model.get('options').words === 'en'")

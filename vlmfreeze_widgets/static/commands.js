@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 4f41d77175ea9af4afbe315071e44f845f4375fdd8c5e1c2f37e6f00051a5df2 */
+/* vlmfreeze source-hash: 4e448b6f047d4aef49af4df7fc3e231a581bbde7ead964a2f093120b94f693fc */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -27,8 +27,6 @@ export const CHINESE_COMPARE: Readonly<Record<string, string>> = {
   "{n} contender": "{n} 个策略",
   "{n} contenders": "{n} 个策略",
   "in turns, on the same batches": "轮流训练，批次相同",
-  "stopped": "已停止",
-  "failed": "失败",
   "forgot (KL)": "遗忘（KL）",
   "behind the best": "落后于最优",
   "per step": "每步",

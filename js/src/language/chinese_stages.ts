@@ -1,7 +1,6 @@
 /** Stages: the timeline, its buttons, what became of them. */
 export const CHINESE_STAGES: Readonly<Record<string, string>> = {
   "to come": "未开始",
-  "running": "运行中",
   "stopped: keep or let go above": "已停止：请在上方保留或放弃",
   "done": "已完成",
   "steps of {name}": "{name} 的步数",

@@ -19,5 +19,8 @@ export const CHINESE_WORDS: Readonly<Record<string, string>> = {
   "{value} ms": "{value} 毫秒",
   "{value} s": "{value} 秒",
   "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
+  "running": "运行中",
+  "stopped": "已停止",
+  "failed": "失败",
   ", ": "，",
 };

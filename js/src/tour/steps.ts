@@ -34,7 +34,7 @@ function steps(): Step[] {
     {
       title: t("Does it train?"),
       text: t("Each part gets a verdict here: whether a gradient arrives and its weights move. A proof follows that no frozen tensor changed."),
-      places: [".vf-verdicts", ".vf-burst"],
+      places: [".vf-burst .vf-verdicts", ".vf-burst"],
     },
     {
       title: t("Hand it over"),
