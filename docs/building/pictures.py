@@ -136,6 +136,35 @@ def workbench(photo: Photographer) -> None:
     bench.close()
 
 
+def compared(photo: Photographer) -> None:
+    """Four strategies on the board, and a published recipe that was run."""
+    import vlmfreeze_widgets as vf
+    from tests.browser.played import Played
+
+    demo = vf.demo()
+    projector, adapters = {"projector": "full"}, {"language_model": vf.Lora(rank=8)}
+    bench = vf.Workbench(
+        demo.model, demo.batches, vf.Strategy(projector, 2e-3), eval_batches=[demo.eval_batches[0]], steps=12
+    )
+    bench.add_contender("projector")
+    bench.add_contender("projector + LoRA", vf.Strategy({**projector, **adapters}, {"projector": 2e-3, "": 2e-4}))
+    bench.add_contender("LoRA alone", vf.Strategy(adapters, 2e-4))
+    bench.add_contender("head", vf.Strategy({"head": "full"}, 1e-3))
+    with photo.page() as page:
+        played = Played(page, bench, width=1100)
+        bench.compare(steps=12, seeds=3)
+        played.until("model.get('compare_state').status === 'over'", 300)
+        photo.take(page, "compare", ".vf-compare")
+        bench.stages = "llava-1.5"
+        bench.run_stages()
+        bench.wait(300)
+        played.until("model.get('stages_state').chosen.stages.every((s) => s.status === 'done')", 300)
+        photo.take(page, "stages", ".vf-stagescard")
+        bench.discard_stages()
+        bench.wait(60)
+    bench.close()
+
+
 def plan_without_weights(photo: Photographer) -> None:
     """Controls and cost of a model of 8 billion parameters, of which only the config is here."""
     import vlmfreeze_widgets as vf
@@ -189,7 +218,7 @@ def burst_monitor(photo: Photographer) -> None:
     monitor.close()
 
 
-ALL: tuple[Callable[[Photographer], None], ...] = (workbench, plan_without_weights, freeze_map, burst_monitor)
+ALL: tuple[Callable[[Photographer], None], ...] = (workbench, plan_without_weights, freeze_map, burst_monitor, compared)
 
 
 def main() -> int:
