@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import vlmfreeze_widgets as vf
-from tests.session.test_staging import STAGES, open_session, statuses, until
+from tests.session.test_staging import open_session, statuses, until
 from tests.tiny import batches, fingerprint, tiny_llava
 
 __all__ = ["open_session"]  # the fixture
@@ -103,4 +103,27 @@ def test_stages_are_not_taken_back_under_somebody_who_has_the_model(open_session
     session.discard_stages()
     assert session.wait(60)
     assert session.staged.outcome == "discarded"
+    assert fingerprint(model) == before
+
+
+class Silent(list):
+    """Batches that break with an error that says nothing, as a bare assert does."""
+
+    def __iter__(self):
+        raise AssertionError
+
+    def __getitem__(self, index):
+        raise AssertionError
+
+
+def test_a_stage_that_fails_without_words_leaves_the_ones_before_to_be_decided(open_session):
+    model = tiny_llava()
+    before = fingerprint(model)
+    session = open_session(model, some={"align": batches(3), "tune": Silent(batches(2))})
+    session.run_stages()
+    assert session.wait(60)
+    assert (session.phase, statuses(session)) == ("failed", ["done", "failed"])
+    assert session.staged.stages[1].message == "AssertionError"
+    session.discard_stages()
+    assert session.wait(60)
     assert fingerprint(model) == before

@@ -24,6 +24,7 @@ from ..core.stages import Stages
 from ..core.stages_state import Staged, StagedStage
 from ..core.stages_text import how_long, what_trains
 from ..core.strategy import Strategy
+from ..core.wording import first_line
 from ..engine.burst import Burst
 from ..engine.ownership import check_free
 from ..engine.result import BurstResult
@@ -345,7 +346,7 @@ class Staging(Saving):
                 result.keep(merge=True)
                 self._stage_done(stage)
         except BaseException as error:
-            self._change(stage.name, status="failed", message=str(error).splitlines()[0][:300])
+            self._change(stage.name, status="failed", message=first_line(error))
             if self.result is None:
                 self._nothing_to_decide()
             raise
