@@ -16,6 +16,7 @@ from ..core.curricula import Curriculum, curricula
 from ..core.curve import curve_points
 from ..core.errors import InvalidStrategy, WrongPhase
 from ..core.history import History
+from ..core.language.phrase import say
 from ..core.plan import Plan
 from ..core.published import published
 from ..core.run_status import BUSY, Phase
@@ -35,7 +36,7 @@ from ..engine.stages_start import StagesStart
 from .bursting import not_now
 from .saving import Saving
 
-UNDECIDED = "The weights of the stages are on the model: keep or discard them first."
+UNDECIDED = say("The weights of the stages are on the model: keep or discard them first.")
 
 
 class Staging(Saving):
