@@ -56,6 +56,15 @@ describe("on the page", () => {
     vi.unstubAllGlobals();
   });
 
+  test("draws a phase that is a name of every object", async () => {
+    const rows = golden("state_runs").rows as Golden[];
+    show({ rows: ["__proto__", "constructor"].map((phase) => ({ ...rows[0], name: phase, phase })) });
+    await settle();
+    expect(text()).toContain("__proto__");
+    expect(text()).toContain("constructor");
+    expect(text()).not.toContain("[object");
+  });
+
   test("is one line while there are none, and records from now on into a folder", async () => {
     expect(page.find(".vf-runs-body").hidden).toBe(true);
     expect(text()).toContain("not recorded");

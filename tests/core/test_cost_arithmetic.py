@@ -32,6 +32,18 @@ def test_the_search_asks_few_sizes():
     assert len(asked) <= 5
 
 
+@pytest.mark.parametrize("steady", [5_000, 50_000, 100_000])
+def test_the_search_asks_few_sizes_also_where_the_optimizer_is_the_peak_of_small_batches(steady):
+    asked = []
+
+    def peak(rows):
+        asked.append(rows)
+        return max(steady, 100 + 50 * rows)
+
+    assert largest_rows(peak, 2 * steady) == ((2 * steady - 100) // 50, True)
+    assert len(asked) <= 8
+
+
 def test_the_usual_batch_sizes_stand_beside_a_limit():
     assert [neighbours(n) for n in (0, 1, 2, 5, 8, 19)] == [(0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 32)]
 

@@ -282,3 +282,58 @@ def test_a_copy_that_is_asked_for_in_the_middle_of_a_turn_is_made_at_its_end():
     board = comparison.run()
     assert board["copy"].note == "cloned from a after step 4"
     assert board["copy"].steps == 12
+
+
+def test_one_that_never_ran_is_not_said_to_have_finished():
+    running = vf.Comparison(tiny_llava(), {"a": A, "c": C}, batches(), steps=4, seeds=1, turn=1, at_once=1)
+    next(running)
+    running.stop()
+    board = running.run()
+    assert {e.name: (e.state, e.steps) for e in board.entries} == {"a": ("stopped", 1), "c": ("stopped", 0)}
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_who_asks_to_join_after_the_last_turn_still_runs_in_every_seed(monkeypatch, seeds):
+    running = vf.Comparison(tiny_llava(), {"a": A}, batches(4), steps=4, seeds=seeds, turn=1)
+    foresee = running._foresee
+
+    def while_memory_is_foreseen():
+        monkeypatch.undo()
+        running.add("late", C)
+        foresee()
+
+    monkeypatch.setattr(running, "_foresee", while_memory_is_foreseen)
+    board = running.run()
+    alone = vf.compare(tiny_llava(), {"late": C}, batches(4), steps=4, seeds=seeds)
+    assert [run.losses for run in board["late"].runs] == [run.losses for run in alone["late"].runs]
+    with pytest.raises(WrongPhase):
+        running.add("too late", C)
+
+
+@pytest.mark.parametrize("at_once", [None, 1])
+def test_who_joins_between_two_seeds_runs_each_of_them_once(at_once):
+    running = vf.Comparison(tiny_llava(), {"a": A}, batches(4), steps=2, seeds=2, turn=1, at_once=at_once)
+    begun = []
+    begin = running._heat._begin
+    running._heat._begin = lambda contender, seed: (begun.append((contender.name, seed)), begin(contender, seed))
+    expects = running._expects_somebody
+
+    def asked_just_after(*, is_last):
+        found = expects(is_last=is_last)
+        if not is_last:
+            running.add("late", C)
+        return found
+
+    running._expects_somebody = asked_just_after
+    running.run()
+    assert begun == [("a", 0), ("a", 1), ("late", 1)]
+
+
+def test_one_that_cannot_join_has_failed_and_the_others_go_on():
+    running = vf.Comparison(tiny_llava(), {"a": A}, batches(), steps=4, seeds=2, turn=1, cache_features=True)
+    next(running)
+    running.add("tower", {"vision_tower": "full"})
+    board = running.run()
+    assert board["a"].steps == 4
+    assert board["tower"].state == "failed"
+    assert "no features to cache" in board["tower"].note

@@ -15,6 +15,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.errors import BadState, CannotSave
 from vlmfreeze_widgets.core.runs_state import runs_state
+from vlmfreeze_widgets.engine.runs_shown import read_run
 from vlmfreeze_widgets.session import BurstSettings, Session
 from vlmfreeze_widgets.widgets.runs_grants import _write
 
@@ -228,3 +229,45 @@ def test_what_has_not_changed_is_not_read_again(open_session, tmp_path, monkeypa
 
     monkeypatch.setattr(runs_shown, "load_run", read)
     assert listed(session) == first
+
+
+def test_a_strategy_is_at_hand_only_while_its_run_is_open(open_session, tmp_path):
+    session = open_session(run_folder=tmp_path)
+    ran(session)
+    name = session.recorded.name
+    session.open_run(name)
+    assert session.wait_for_runs(30)
+    session.take_strategy(name)
+    session.open_run("")
+    with pytest.raises(BadState):
+        session.take_strategy(name)
+
+
+def test_a_run_that_is_read_while_the_folder_changes_is_not_at_hand(open_session, tmp_path, monkeypatch):
+    session = open_session(run_folder=tmp_path / "here")
+    ran(session)
+    name = session.recorded.name
+
+    def slowly(folder, wanted):
+        found = read_run(folder, wanted)
+        session.record(tmp_path / "there")
+        return found
+
+    monkeypatch.setattr("vlmfreeze_widgets.session.recording.read_run", slowly)
+    session.open_run(name)
+    assert session.wait_for_runs(30)
+    assert session.shelf.opened is None
+    with pytest.raises(BadState):
+        session.take_strategy(name)
+
+
+def test_a_report_is_not_written_through_a_link_that_leads_nowhere(open_session, tmp_path):
+    runs = tmp_path / "runs"
+    session = open_session(run_folder=runs)
+    ran(session)
+    name = session.recorded.name
+    (runs / f"{name}.html").symlink_to(tmp_path / "elsewhere.html")
+    session.report_run(name, _write)
+    assert session.wait_for_runs(60)
+    assert session.shelf.report == str(runs / f"{name}-2.html")
+    assert not (tmp_path / "elsewhere.html").exists()

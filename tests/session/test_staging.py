@@ -13,6 +13,7 @@ import vlmfreeze_widgets as vf
 from tests.engine.test_out_of_memory import limit_rows
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, PlanRefused, UnknownTarget, WrongPhase
+from vlmfreeze_widgets.core.language.phrase import spoken
 from vlmfreeze_widgets.session import BurstSettings, Session
 
 LORA = vf.Lora(rank=4, alpha=8)
@@ -115,6 +116,7 @@ def test_one_stage_at_a_time_and_between_them_nothing_else_runs(open_session):
     assert session.phase == "idle"
     with pytest.raises(WrongPhase, match="keep or discard them first"):
         session.run(1)
+    assert spoken(session.status.why_not, "zh") == "模型上是各阶段训练后的权重：请先保留或放弃。"
     with pytest.raises(WrongPhase):
         session.choose_stages(None)
     session.probe()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+_LINES = 8  # sizes that are found along lines; each may take a trace
+
 
 class Peaks:
     """Peaks that somebody knows, and beyond those the straight line through the two largest of them.
@@ -66,10 +68,11 @@ def largest_rows(peak: Callable[[int], int], room: int, most: int = 4096) -> tup
             good = guess
         else:
             bad = guess
-        # Memory is a straight line in the rows but for rounding and for the moment at which it is highest.
-        low, high = min(tried), max(tried)
-        slope = max(1.0, (at(high) - at(low)) / max(1, high - low))
-        guess = int(low + (room - at(low)) / slope)
+        # Memory is a straight line in the rows but for rounding and for the moment at which it is highest: flat while that is the
+        # optimizer's step. Between two sizes on either side of the room the line soon is the right one; halves bound the rest.
+        low, high = (good, bad) if bad in tried else (1, good)
+        slope = max(1.0, (at(high) - at(low)) / (high - low))
+        guess = int(low + (room - at(low)) / slope) if len(tried) < _LINES else (good + bad) // 2
     at(good)
     return good, bad <= most
 

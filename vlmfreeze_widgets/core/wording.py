@@ -64,6 +64,12 @@ def printable(line: str) -> str:
     return "".join(c if c.isprintable() or c == _JOINER else c.encode("unicode_escape").decode() for c in line)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its kind where it says nothing, as a bare assert does."""
+    said = str(error).strip()
+    return said.splitlines()[0][:300] if said else type(error).__name__
+
+
 def listed(words: list[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     if len(words) < 2:

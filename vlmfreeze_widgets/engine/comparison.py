@@ -8,6 +8,7 @@ Long because the contract of a comparison that runs, with all that can be asked 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -107,6 +108,7 @@ class Comparison:
         self._device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
         self._heat = Heats(self._contenders, self._begin, steps, turn, self._device)
         self._over = False
+        self._door = threading.Lock()
         self._steps: Generator[ComparedStep, None, None] = self._run()
 
     def __iter__(self) -> Iterator[ComparedStep]:
@@ -152,8 +154,9 @@ class Comparison:
         if name is None:
             self._heat.stop = True
             for contender in tuple(self._contenders.values()):
-                if contender.burst is not None:
-                    contender.burst.stop()
+                # Asked once: its run may end on its own thread meanwhile.
+                if (burst := contender.burst) is not None:
+                    burst.stop()
             return
         self._named(name).stopped = True
 
@@ -167,11 +170,8 @@ class Comparison:
         Raises:
             VlmFreezeError: The name is taken, the strategy cannot be applied, or the comparison is over.
         """
-        self._check_new(name)
         joined = Contender(name, self._plan(strategy), keeps=self._keeps)
-        self._contenders[name] = joined
-
-        self._heat.wish(lambda seed: self._heat.join(joined, seed))
+        self._let_in(joined, lambda seed: self._heat.join_late(joined, seed))
 
     def clone(self, name: str, new: str, *, lr: Mapping[str, float] | float | None = None) -> None:
         """Lets a copy of a contender go on from where it is now, at other rates: weights, optimizer and place in the data alike.
@@ -190,7 +190,8 @@ class Comparison:
         """
         self._check_new(new)
         parent = self._named(name)
-        if parent.burst is None or parent.steps == 0:
+        at = parent.steps
+        if at == 0:
             raise WrongPhase(
                 f"{name} cannot be cloned now.",
                 expected="a contender that has taken a step of its present run",
@@ -204,9 +205,8 @@ class Comparison:
         plan = self._plan(Strategy(before.rules, {**kept, **rates}, before.weight_decay, before.name))
         if [g.params for g in plan.optimizer_groups] != [g.params for g in parent.plan.optimizer_groups]:
             raise _bad("lr", "rates for the same groups of tensors", f"another grouping than that of {name}")
-        copy = Contender(new, plan, (name, parent.steps), keeps=self._keeps)
-        self._contenders[new] = copy
-        self._heat.wish(lambda seed: self._heat.branch_now(copy, seed))
+        copy = Contender(new, plan, (name, at), keeps=self._keeps)
+        self._let_in(copy, lambda seed: self._heat.branch_now(copy, seed))
 
     @property
     def results(self) -> dict[str, BurstResult]:
@@ -243,14 +243,34 @@ class Comparison:
                 waiting = [c for c in tuple(self._contenders.values()) if not c.is_out and c.origin is None]
                 size = self._at_once or max(1, len(waiting))
                 for start in range(0, len(waiting), size):
-                    yield from self._heat.run(waiting[start : start + size], seed)
+                    # Who asked to join may have been let in by then.
+                    group = [c for c in waiting[start : start + size] if not c.has_begun(seed)]
+                    yield from self._heat.run(group, seed)
                     if self._heat.stop:
                         return
                 self._foresee()
+                while self._expects_somebody(is_last=seed == self.seeds[-1]):
+                    yield from self._heat.run((), seed)
+                    if self._heat.stop:
+                        return
+                    self._foresee()
         finally:
             self._over = True
             for contender in tuple(self._contenders.values()):
                 contender.cut_short()
+                contender.stopped = contender.stopped or not any(map(contender.has_begun, self.seeds))
+
+    def _let_in(self, contender: Contender, wish: Callable[[int], None]) -> None:
+        with self._door:
+            self._check_new(contender.name)
+            self._contenders[contender.name] = contender
+            self._heat.wish(wish)
+
+    def _expects_somebody(self, *, is_last: bool) -> bool:
+        """Whether somebody asked to join after the last turn of a seed; if nobody did in the last seed, nobody can any more."""
+        with self._door:
+            self._over = is_last and not self._heat.is_wished
+            return self._heat.is_wished
 
     def _begin(self, contender: Contender, seed: int) -> None:
         burst = Burst(

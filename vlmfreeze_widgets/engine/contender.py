@@ -74,7 +74,12 @@ class Contender:
     @property
     def steps(self) -> int:
         """Of the present seed."""
-        return len(self.burst.history) if self.burst is not None else 0
+        burst = self.burst  # asked once: another thread may look while the run ends
+        return len(burst.history) if burst is not None else 0
+
+    def has_begun(self, seed: int) -> bool:
+        """Whether it runs in a seed, or has."""
+        return seed in self._runs or (self.burst is not None and self._seed == seed)
 
     def begin(self, seed: int, burst: Burst) -> None:
         """Starts a seed."""
@@ -99,7 +104,8 @@ class Contender:
                 if steps >= most or self.stopped:
                     break
             else:
-                self._see_problem(self.burst.problem)
+                if self.burst.problem is not None:
+                    self.fail(self.burst.problem)
                 return False
             taken = time.perf_counter()
             self.burst.set_aside()
@@ -107,7 +113,7 @@ class Contender:
         except RestartNeeded:
             raise
         except VlmFreezeError as error:
-            self._see_problem(error)
+            self.fail(error)
             return False
         # Putting back takes as long as setting aside. How long a turn is changes no number, only how soon others come.
         step = max(1e-9, (taken - began) / steps)
@@ -138,9 +144,9 @@ class Contender:
                 precision=settings.precision, accumulation=settings.accumulation,
             ).peak_bytes  # fmt: skip
 
-    def _see_problem(self, problem: VlmFreezeError | None) -> None:
-        if problem is not None:
-            self.failed, self.note = True, str(problem)
+    def fail(self, problem: VlmFreezeError) -> None:
+        """It cannot go on."""
+        self.failed, self.note = True, str(problem)
 
     def entry(self, tail: bool) -> Entry:
         """What the board shows of it now.
@@ -148,11 +154,11 @@ class Contender:
         Args:
             tail: Measure by the training loss, since nothing is held out.
         """
-        runs = dict(self._runs)
-        if self.burst is not None and self._seed is not None:
-            runs[self._seed] = _run_of(self._seed, self.burst)
+        runs, burst = dict(self._runs), self.burst
+        if burst is not None and self._seed is not None:
+            runs[self._seed] = _run_of(self._seed, burst)
         state: State = "failed" if self.failed else "stopped" if self.stopped else "finished"
-        if self.burst is not None and state == "finished":
+        if burst is not None and state == "finished":
             state = "running"
         return Entry(
             name=self.name,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..core.errors import RestartNeeded, VlmFreezeError
 from ..core.history import StepRecord
 from .contender import Contender, device_bytes
 
@@ -64,6 +65,11 @@ class Heats:
         """Has something done between two turns; it gets the seed. From any thread."""
         self._wishes.append(wish)
 
+    @property
+    def is_wished(self) -> bool:
+        """Whether a wish waits."""
+        return bool(self._wishes)
+
     def run(self, first: Sequence[Contender], seed: int) -> Generator[ComparedStep, None, None]:
         """Runs some contenders to the end of one seed.
 
@@ -90,6 +96,17 @@ class Heats:
         """Lets somebody in, from the start weights."""
         self._begin(contender, seed)
         self._field.append(contender)
+
+    def join_late(self, contender: Contender, seed: int) -> None:
+        """Lets somebody in while others run: if that one cannot, it has failed, and the others go on."""
+        if contender.has_begun(seed) or contender.is_out:
+            return
+        try:
+            self.join(contender, seed)
+        except RestartNeeded:
+            raise
+        except VlmFreezeError as error:
+            contender.fail(error)
 
     def branch_now(self, copy: Contender, seed: int) -> None:
         """Lets a clone in where its parent stands between these two turns: whoever asked may have seen it in the middle of one."""

@@ -16,6 +16,7 @@ from ..core.compare_state import CompareStatus
 from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.language.phrase import say
 from ..core.run_status import Phase
+from ..core.wording import first_line
 from ..engine.comparison import Comparison
 from ..engine.heats import ComparedStep
 from ..engine.settings import BurstSettings
@@ -62,7 +63,8 @@ class Comparing(Lineup):
             self._stop.clear()
             self._goes_on.set()
             self.comparison = None
-            self._show(status="running", board=None, done=0.0, eta_seconds=None, message="")
+            self._leaving.clear()
+            self._show(status="running", board=None, done=0.0, eta_seconds=None, message="", pays="")
             self._set(phase="comparing", error=None)
             self._worker.post(lambda: self._compare("idle" if before == "failed" else before))
 
@@ -110,32 +112,43 @@ class Comparing(Lineup):
         error: Exception | None = None
         try:
             comparison = self._make_comparison()
-            with self._lock:
-                self.comparison = comparison
-                if self._stop.is_set():
-                    comparison.stop()
-            for taken, _ in enumerate(self._steps_of(comparison), 1):
-                if time.monotonic() - looked >= _LOOK:
-                    self._look_at(comparison, taken, began)
-                    looked = time.monotonic()
+            with comparison:
+                self._hand_on(comparison)
+                for taken, _ in enumerate(self._steps_of(comparison), 1):
+                    if time.monotonic() - looked >= _LOOK:
+                        self._look_at(comparison, taken, began)
+                        looked = time.monotonic()
         except Exception as failed:
             error = failed
-        finally:
-            if comparison is not None:
-                comparison.close()
         with self._lock:
-            if comparison is not None:
-                board = comparison.board()
-                self.compared = replace(self.compared, board=board, pays=self._what_pays(board))
+            try:
+                if comparison is not None:
+                    board = comparison.board()
+                    self.compared = replace(self.compared, board=board, pays=self._what_pays(board))
+            except Exception as failed:  # whatever it is, the session must be free again
+                error = error or failed
             stopped = say("Stopped.") if self._stop.is_set() else ""
             self._show(
                 status="open" if comparison is None else "over", done=1.0, eta_seconds=None,
-                message=stopped if error is None else str(error).splitlines()[0][:300],
+                message=stopped if error is None else first_line(error),
             )  # fmt: skip
             if error is not None:
                 self._fail(error, after if isinstance(error, VlmFreezeError) and after != "idle" else "failed")
             else:
                 self._set(phase=after)
+
+    def _hand_on(self, comparison: Comparison) -> None:
+        """Those who joined, left or stopped all of it while it was being made."""
+        with self._lock:
+            self.comparison = comparison
+            known = {entry.name for entry in comparison.board().entries}
+            for candidate in self.compared.candidates:
+                if candidate.name not in known:
+                    comparison.add(candidate.name, candidate.strategy)
+            for name in self._leaving:
+                comparison.stop(name)
+            if self._stop.is_set():
+                comparison.stop()
 
     def _what_pays(self, board: Board) -> str:
         made = corners(self._corners, TUNINGS) if self._corners else {}

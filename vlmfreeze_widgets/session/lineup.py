@@ -38,6 +38,7 @@ class Lineup(Staging):
     def __init__(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - those of Staging
         super().__init__(*args, **named)
         self.compared = Compared(steps=min(30, self.settings.steps))
+        self._leaving: set[str] = set()  # who is to stop as soon as the comparison is made
 
     @property
     def watches(self) -> bool:
@@ -70,10 +71,12 @@ class Lineup(Staging):
             name = name.strip()[:60] or self._free_name(chosen.name)
             self._check_new(name)
             refusal = " ".join(w.message for w in plan.refusals)[:300]
-            if self.compared.is_busy and self.comparison is not None:
-                self.comparison.add(name, plan)
+            if self.compared.is_busy:
+                plan.check()
+                if self.comparison is not None:  # else it is being made, and takes the list as it is then
+                    self.comparison.add(name, plan)
             elif self.compared.status == "over":
-                self.compared = replace(self.compared, status="open", board=None, done=0.0, message="")
+                self.compared = replace(self.compared, status="open", board=None, done=0.0, message="", pays="")
             made = Candidate(name, chosen, what_trains(chosen), refusal)
             self._show(candidates=(*self.compared.candidates, made))
         return name
@@ -105,8 +108,11 @@ class Lineup(Staging):
         """
         with self._lock:
             self._candidate(name)
-            if self.compared.is_busy and self.comparison is not None:
-                self.comparison.stop(name)
+            if self.compared.is_busy:
+                if self.comparison is None:
+                    self._leaving.add(name)
+                else:
+                    self.comparison.stop(name)
                 return
             board = self.compared.board
             left = None if board is None else replace(board, entries=tuple(e for e in board.entries if e.name != name))

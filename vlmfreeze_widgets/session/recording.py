@@ -6,6 +6,7 @@ Folders are read on a thread of their own, so that a burst goes on meanwhile, an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +70,9 @@ class Recording(Staging):
     def open_run(self, name: str) -> None:
         """Starts to read one run; ``shelf.opened`` holds it then. "" closes the one that is open."""
         if not name:
-            self._shelve(opened=None)
+            with self._lock:
+                self._strategy_at_hand = None
+                self._shelve(opened=None)
             return
         self._shelve(waiting=True, problem="")
         self._reader.post(lambda: self._read_one(name))
@@ -135,8 +138,8 @@ class Recording(Staging):
         run = read_run(Path(folder), name)
         shown = opened(run, self.tree)
         with self._lock:
-            self._strategy_at_hand = (name, run.strategy)
-            self._put(folder, opened=shown)
+            if self._put(folder, opened=shown):
+                self._strategy_at_hand = (name, run.strategy)
 
     def _read_two(self, name: str, other: str) -> None:
         folder = self.shelf.folder
@@ -146,15 +149,18 @@ class Recording(Staging):
         folder = Path(self.shelf.folder)
         source = read_run(folder, name).folder
         number = 1
-        while (target := folder / (f"{name}.html" if number == 1 else f"{name}-{number}.html")).exists():
+        # A link that leads nowhere is there too: written through it, the report would lie where a stranger wants it.
+        while os.path.lexists(target := folder / (f"{name}.html" if number == 1 else f"{name}-{number}.html")):
             number += 1
         self._put(str(folder), report=str(write(source, target)))
 
-    def _put(self, folder: str, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
+    def _put(self, folder: str, **changes: Any) -> bool:  # noqa: ANN401 - fields of Shelf
         with self._lock:
             # Of a folder that was changed meanwhile nothing is of use.
-            if folder == self.shelf.folder:
+            is_wanted = folder == self.shelf.folder
+            if is_wanted:
                 self._shelve(waiting=False, **changes)
+            return is_wanted
 
     def _not_read(self, error: BaseException) -> None:
         said = str(error) if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"

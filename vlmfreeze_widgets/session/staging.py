@@ -16,6 +16,7 @@ from ..core.curricula import Curriculum, curricula
 from ..core.curve import curve_points
 from ..core.errors import InvalidStrategy, WrongPhase
 from ..core.history import History
+from ..core.language.phrase import say
 from ..core.plan import Plan
 from ..core.published import published
 from ..core.run_status import BUSY, Phase
@@ -24,7 +25,9 @@ from ..core.stages import Stages
 from ..core.stages_state import Staged, StagedStage
 from ..core.stages_text import how_long, what_trains
 from ..core.strategy import Strategy
+from ..core.wording import first_line
 from ..engine.burst import Burst
+from ..engine.ownership import check_free
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from ..engine.split_rows import split_rows
@@ -33,7 +36,7 @@ from ..engine.stages_start import StagesStart
 from .bursting import not_now
 from .saving import Saving
 
-UNDECIDED = "The weights of the stages are on the model: keep or discard them first."
+UNDECIDED = say("The weights of the stages are on the model: keep or discard them first.")
 
 
 class Staging(Saving):
@@ -208,6 +211,13 @@ class Staging(Saving):
             self.settings = replace(self.settings, accumulation=advice.accumulation, checkpointing=again)
             return self.run_stages(only_next=self.staged is None or not self.staged.runs_all)
 
+    def close(self) -> None:
+        """Stops what runs; weights of stages that nobody has kept are taken off the model."""
+        self.stop()
+        if self.staged is not None:
+            self._worker.post(self._let_go)
+        super().close()
+
     # What follows is asked under the lock.
 
     @property
@@ -293,11 +303,17 @@ class Staging(Saving):
         """What a stage learnt before it was stopped is let go: it is to come again."""
         if self._at is None or self._stages is None:
             return
-        name, self._at = self._stages[self._at].name, None
+        name = self._stages[self._at].name
         self.stage_histories.pop(name, None)
         self._change(name, status="coming", burst=0, taken=0, seconds=0.0, failures=0, message="", points=b"")
-        if self.staged is not None and not self.staged.active:
-            self._start_of_stages = None
+        self._nothing_to_decide()
+
+    def _nothing_to_decide(self) -> None:
+        """The model is as before the stage that was under way, and no value of it waits for a decision."""
+        with self._lock:
+            self._at = None
+            if self.staged is not None and not self.staged.active:
+                self._start_of_stages = None
 
     # What follows is done on the worker.
 
@@ -324,18 +340,24 @@ class Staging(Saving):
             result = self.result
             assert result is not None
             self._take_down(stage, result)
+            if not result.history.taken:
+                self._not_begun(result)
             if self._is_whole:
                 self._is_whole = False
                 result.keep(merge=True)
                 self._stage_done(stage)
         except BaseException as error:
-            self._change(stage.name, status="failed", message=str(error).splitlines()[0][:300])
+            self._change(stage.name, status="failed", message=first_line(error))
             if self.result is None:
-                with self._lock:
-                    self._at = None
-                    if self.staged is not None and not self.staged.active:
-                        self._start_of_stages = None
+                self._nothing_to_decide()
             raise
+
+    def _not_begun(self, result: BurstResult) -> None:
+        """It ended before its first step, so nobody is asked to decide, and the stages before it must not wait for that."""
+        if result.problem is None:
+            self._not_taken()
+        else:
+            self._nothing_to_decide()
 
     def _take_down(self, stage: Stage, result: BurstResult) -> None:
         history = result.history
@@ -376,9 +398,16 @@ class Staging(Saving):
             self.staged = None if self.staged is None else replace(self.staged, runs_all=False)
             self._stage_done(self._stages[self._at])
 
+    def _let_go(self) -> None:
+        if self.staged is not None and self.staged.active:
+            self._at = None
+            self._take_back()
+
     def _take_back(self) -> None:
         start = self._start_of_stages
         assert start is not None
+        # Between two stages the model is anybody's: what a cell applies to it would come back with its revert.
+        check_free(start.model)
         start.restore()
         seen = start.check()
         with self._lock:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 4e448b6f047d4aef49af4df7fc3e231a581bbde7ead964a2f093120b94f693fc */
+/* vlmfreeze source-hash: b01dc4b1ba42a9fa591453972ff1ffc16989816f0c370ece3ade35522f1b1480 */
 var t={initialize:()=>{}},e=t;export{e as default};

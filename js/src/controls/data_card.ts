@@ -30,7 +30,7 @@ export function dataCard(view: View): HTMLElement {
     const { data, run } = page;
     element.hidden = !data?.canPreview;
     if (!data) return;
-    const idle = page.alive && !["loading", "probing", "preparing", "running", "paused", "stopping", "restoring"].includes(run?.phase ?? "");
+    const idle = page.alive && !["loading", "probing", "comparing", "preparing", "running", "paused", "stopping", "restoring"].includes(run?.phase ?? "");
     const preview = data.preview && data.preview.number !== hidden ? data.preview : null;
     show.hidden = !!preview;
     back.hidden = next.hidden = hide.hidden = rows.hidden = report.hidden = !preview;

@@ -5,7 +5,14 @@ import { h } from "../parts/dom";
 import type { View } from "../parts/view";
 import type { RunRow } from "../wire/runs_state";
 
-const PHASES: Record<string, () => string> = { finished: () => t("finished"), stopped: () => t("stopped"), failed: () => t("failed"), running: () => t("running"), preparing: () => t("preparing"), unreadable: () => t("cannot be read") };
+// A map, not an object: the phase is text of a folder or of saved state, and an object also knows "__proto__".
+const PHASES = new Map<string, () => string>([
+  ["finished", () => t("finished")],
+  ["stopped", () => t("stopped")],
+  ["failed", () => t("failed")],
+  ["running", () => t("running")],
+  ["preparing", () => t("preparing")],
+]);
 
 export interface RunTable {
   rows: readonly RunRow[];
@@ -25,7 +32,7 @@ export function runTable(view: View, { rows, open, marked, choose, mark }: RunTa
     const steps = row.of && row.of !== row.steps ? t("{step} of {steps}", { step: whole(row.steps), steps: whole(row.of) }) : whole(row.steps);
     const cells = lost
       ? [h("td.vf-runs-what", { colspan: "4" }, `${t("cannot be read")}: ${row.sentence}`)]
-      : [h("td.vf-runs-what", {}, row.sentence), h("td", {}, steps, row.phase === "finished" ? null : h("small.vf-muted", {}, ` ${PHASES[row.phase]?.() ?? row.phase}`)), h("td", {}, row.loss === null ? "–" : measure(row.loss), row.eval_loss === null ? null : h("small.vf-muted", {}, ` ${t("eval")} ${measure(row.eval_loss)}`)), h("td", { "data-status": row.verdicts.failures ? "failure" : row.verdicts.warnings ? "warning" : "ok" }, verdict(row))];
+      : [h("td.vf-runs-what", {}, row.sentence), h("td", {}, steps, row.phase === "finished" ? null : h("small.vf-muted", {}, ` ${PHASES.get(row.phase)?.() ?? row.phase}`)), h("td", {}, row.loss === null ? "–" : measure(row.loss), row.eval_loss === null ? null : h("small.vf-muted", {}, ` ${t("eval")} ${measure(row.eval_loss)}`)), h("td", { "data-status": row.verdicts.failures ? "failure" : row.verdicts.warnings ? "warning" : "ok" }, verdict(row))];
     return h("tr", { "aria-current": open === row.name ? "true" : null }, h("th", { scope: "row" }, h("span.vf-runs-name", {}, box, name)), ...cells, h("td", {}, when(row), h("small.vf-muted", {}, row.seconds ? ` ${seconds(row.seconds)}` : "")));
   };
   return h("div.vf-scroll", { tabindex: "0", role: "region", "aria-label": t("Recorded runs") }, h("table.vf-links.vf-runs", {}, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...rows.map(line))));

@@ -9,6 +9,7 @@ TRAINING: Mapping[str, str] = {
     "Ended after {some} of {all} steps.": "在 {some} / {all} 步后结束。",
     "Ended after {some} of {all} steps: {why}.": "在 {some} / {all} 步后结束：{why}。",
     "{n} seconds were up": "已到 {n} 秒",
+    "The weights of the stages are on the model: keep or discard them first.": "模型上是各阶段训练后的权重：请先保留或放弃。",
     "interrupted": "已中断",
     "the batches ran out": "数据已用完",
     "stopped": "已停止",
