@@ -3,12 +3,16 @@
 import re
 import xml.etree.ElementTree as ET
 
+import plotly.graph_objects as go
+import plotly.io as pio
 import pytest
+from IPython.core.formatters import DisplayFormatter
 
 import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.figures.palette import COLOURWAY, INK
 from vlmfreeze_widgets.figures.scales import scale_of
 from vlmfreeze_widgets.figures.still import still
+from vlmfreeze_widgets.figures.themed import LIVE
 
 WHITE, DARK = "#ffffff", "#111111"  # JupyterLab's pages
 SVG = "{http://www.w3.org/2000/svg}"
@@ -57,26 +61,27 @@ def test_a_template_that_somebody_chose_stays():
     assert figure.layout.template.layout.font.color == "#f2f5fa"
 
 
-def test_a_still_goes_beside_the_live_figure_and_not_instead(monkeypatch):
-    import plotly.io as pio
-
-    monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype")
-    figure = vf.Figure()
-    figure.add_scatter(x=[1, 2, 3], y=[3, 2, 1], name="a")
-    assert set(figure._repr_mimebundle_()) == {"application/vnd.plotly.v1+json", "image/svg+xml"}
-    figure.add_pie(values=[1, 2])
-    assert set(figure._repr_mimebundle_()) == {"application/vnd.plotly.v1+json"}
+def shown(figure):
+    """What a notebook gets."""
+    return DisplayFormatter().format(figure)[0]
 
 
-def test_ipython_shows_both_forms(monkeypatch):
-    import plotly.io as pio
-    from IPython.core.formatters import DisplayFormatter
-
-    monkeypatch.setattr(pio.renderers, "default", "plotly_mimetype")
+def test_a_notebook_gets_the_live_figure_and_beside_it_the_still():
     figure = vf.Figure()
     figure.add_bar(x=["a"], y=[1])
-    data, _ = DisplayFormatter().format(figure)
-    assert {"application/vnd.plotly.v1+json", "image/svg+xml"} <= set(data)
+    assert set(shown(figure)) - {"text/plain"} == {LIVE, "image/svg+xml"}
+    assert shown(figure)[LIVE]["data"][0]["y"] == [1]
+    figure.add_pie(values=[1, 2])
+    assert set(shown(figure)) - {"text/plain"} == {LIVE}
+
+
+@pytest.mark.parametrize("renderer", ["notebook", "notebook_connected", "plotly_mimetype+notebook_connected"])
+def test_no_notebook_gets_a_script_whatever_plotlys_renderer_is(renderer, monkeypatch):
+    monkeypatch.setattr(pio.renderers, "default", renderer)
+    figure = vf.Figure()
+    figure.add_scatter(x=[1, 2], y=[1, 2])
+    assert "<script" not in str(shown(figure))
+    assert "<script" in str(go.Figure(figure)._repr_mimebundle_())  # plotly's own figure brings one
 
 
 def test_a_line_falls_where_its_numbers_fall_and_breaks_where_there_are_none():

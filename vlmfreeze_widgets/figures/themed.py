@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,6 +11,7 @@ import plotly.io as pio
 from .palette import COLOURWAY, GRID, INK
 from .still import still
 
+LIVE = "application/vnd.plotly.v1+json"
 _AXIS = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
 TEMPLATE = go.layout.Template(
     layout={
@@ -30,15 +32,17 @@ class Figure(go.Figure):
     """A plotly figure that can be read on light and on dark pages and that stays when nobody draws plotly.
 
     Beside plotly's own form it gives notebooks a still SVG of its lines, markers and bars. JupyterLab shows the live figure;
-    the HTML that ``jupyter nbconvert`` writes, and GitHub, show the still. A figure with other kinds of traces has no still.
+    the HTML that ``jupyter nbconvert`` writes, and GitHub, show the still.
+    Neither fetches anything. A figure with other kinds of traces has no still.
 
     Args:
         args: As for ``plotly.graph_objects.Figure``.
         kwargs: As for ``plotly.graph_objects.Figure``.
     """
 
-    # IPython asks this first, and plotly's answer would show its own form alone.
+    # IPython would ask these too, and get HTML that fetches plotly from a CDN or brings its 4.5 MB.
     _ipython_display_ = None
+    _repr_html_ = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - plotly's own
         super().__init__(*args, **kwargs)
@@ -46,7 +50,7 @@ class Figure(go.Figure):
         if pio.templates.default == "plotly" and self.layout.template == pio.templates["plotly"]:
             self.layout.template = TEMPLATE
 
-    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401 - IPython's protocol
-        bundle = dict(super()._repr_mimebundle_(*args, **kwargs))
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         drawn = still(self)
-        return bundle if drawn is None else {**bundle, "image/svg+xml": drawn}
+        live = {LIVE: json.loads(self.to_json())}
+        return live if drawn is None else {**live, "image/svg+xml": drawn}
