@@ -132,6 +132,14 @@ def test_a_colour_cannot_leave_its_attribute():
     assert "<script" not in still(figure)
 
 
+def test_a_still_is_told_to_those_who_do_not_see_it():
+    figure = vf.Figure()
+    figure.add_scatter(x=[1, 2], y=[1, 2], name='"mine" & yours')
+    figure.update_layout(xaxis_title="step", yaxis_title="loss")
+    assert ET.fromstring(still(figure)).get("aria-label") == 'loss over step: "mine" & yours'
+    assert DisplayFormatter().format(figure)[1]["image/svg+xml"]["alt"] == 'loss over step: "mine" & yours'
+
+
 def test_two_panels_stand_beside_each_other():
     figure = _two_panels()
     first, second = (float(re.match(r"M([\d.]+)", p)[1]) for p in lines(still(figure)))

@@ -72,8 +72,15 @@ def still(figure: go.Figure) -> str | None:
     whole = height + below
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {whole}" width="{_WIDTH}" height="{whole}" '
-        f'role="img" font-family="system-ui,sans-serif">{"".join(parts)}</svg>'
+        f'role="img" aria-label="{escape(told(figure))}" font-family="system-ui,sans-serif">{"".join(parts)}</svg>'
     )
+
+
+def told(figure: go.Figure) -> str:
+    """The figure in words, for those who do not see it: "loss over step: train, eval"."""
+    titles = (figure.layout.yaxis.title.text, figure.layout.xaxis.title.text)
+    names = ", ".join(dict.fromkeys(unescape(t.name) for t in figure.data if t.name))
+    return ": ".join(part for part in (" over ".join(t for t in titles if t), names) if part) or "figure"
 
 
 def _panel(figure: go.Figure, traces: list[Any], height: int) -> _Panel | None:

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from .palette import COLOURWAY, GRID, INK
-from .still import still
+from .still import still, told
 
-LIVE = "application/vnd.plotly.v1+json"
+LIVE, SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
 _AXIS = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
 TEMPLATE = go.layout.Template(
     layout={
@@ -50,7 +50,7 @@ class Figure(go.Figure):
         if pio.templates.default == "plotly" and self.layout.template == pio.templates["plotly"]:
             self.layout.template = TEMPLATE
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         drawn = still(self)
         live = {LIVE: json.loads(self.to_json())}
-        return live if drawn is None else {**live, "image/svg+xml": drawn}
+        return (live, {}) if drawn is None else ({**live, SVG: drawn}, {SVG: {"alt": told(self)}})
