@@ -9,6 +9,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import vlmfreeze_widgets as vf
+from vlmfreeze_widgets.figures import COLOURS
 from vlmfreeze_widgets.figures.palette import COLOURWAY, INK
 from vlmfreeze_widgets.figures.scales import scale_of
 from vlmfreeze_widgets.figures.still import still
@@ -42,7 +43,7 @@ def bars(drawn):
 
 @pytest.mark.parametrize("page", [WHITE, DARK])
 def test_every_colour_can_be_told_from_the_page(page):
-    assert all(contrast(colour, page) >= 3 for colour in COLOURWAY)  # WCAG 2.2, 1.4.11: graphics
+    assert all(contrast(colour, page) >= 3 for colour in (*COLOURWAY, *COLOURS.values()))  # WCAG 2.2, 1.4.11: graphics
     assert contrast(INK, page) >= 4
 
 

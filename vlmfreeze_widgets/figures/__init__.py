@@ -36,7 +36,9 @@ def history_figure(history: History) -> go.Figure:
     )
     columns = history.columns
     steps = columns["step"]
-    figure.add_scatter(x=steps, y=columns["loss"], name="train", mode="lines", line={"color": "#2f5fd0"}, row=1, col=1)
+    figure.add_scatter(
+        x=steps, y=columns["loss"], name="train", mode="lines", line={"color": COLOURWAY[0]}, row=1, col=1
+    )
     for record in history:
         if not record.taken:
             figure.add_vline(x=record.step, line={"color": "#c43d6b", "dash": "dash"}, row="all", col="all")
@@ -44,7 +46,7 @@ def history_figure(history: History) -> go.Figure:
     if evaluated:
         figure.add_scatter(
             x=[s for s, _ in evaluated], y=[v for _, v in evaluated], name="eval", mode="lines",
-            line={"color": "#2f5fd0", "dash": "dot"}, row=1, col=1,
+            line={"color": COLOURWAY[0], "dash": "dot"}, row=1, col=1,
         )  # fmt: skip
     for component in history.layout.component_names:
         figure.add_scatter(
