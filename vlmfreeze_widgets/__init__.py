@@ -23,6 +23,7 @@ _PUBLIC: dict[str, str] = {
     "CostEstimate": "core.cost",
     "FROZEN": "core.tuning",
     "FULL": "core.tuning",
+    "Figure": "figures.themed",
     "FreezeMap": "widgets.freeze_map",
     "History": "core.history",
     "Lora": "core.tuning",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from .engine.runs import list_runs, load_run, runs
     from .engine.settings import BurstSettings
     from .engine.staged_run import run_stages
+    from .figures.themed import Figure
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe
     from .report import report

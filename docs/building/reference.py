@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("export", "import_strategy"),
         ("trainers.selection.Exported", "trainers.selection.Imported"),
     ),
-    "widgets": (("Workbench", "FreezeMap", "BurstMonitor", "Session"), ()),
+    "widgets": (("Workbench", "FreezeMap", "BurstMonitor", "Figure", "Session"), ()),
     "errors": (("VlmFreezeError",), ()),
 }
 

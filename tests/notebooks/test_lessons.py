@@ -36,3 +36,9 @@ def test_a_lesson_runs_top_to_bottom(path, tmp_path, monkeypatch):
     NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute(env=dict(os.environ))
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
     assert all(cell.execution_count for cell in code)
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    # A picture for hosts that draw plotly, and beside it one for those that do not.
+    figures = [output.data for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    assert figures
+    assert all("image/svg+xml" in data and "text/html" not in data for data in figures)

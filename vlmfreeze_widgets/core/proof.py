@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .wording import size
+
 NAMES = {"sha256": "SHA-256", "fast": "two 64-bit sums over the bits"}
 """What people call an algorithm."""
 
@@ -43,8 +45,9 @@ class Proof:
         return {**asdict(self), "changed": list(self.changed), "digests": dict(self.digests), "by_component": counts}
 
     def __str__(self) -> str:
-        size, unit = (self.bytes / 2**30, "GiB") if self.bytes >= 2**30 else (self.bytes / 2**20, "MiB")
-        how = f"{NAMES.get(self.algorithm, self.algorithm)} of {size:.1f} {unit} before and after, {self.seconds:.2g} s"
+        how = (
+            f"{NAMES.get(self.algorithm, self.algorithm)} of {size(self.bytes)} before and after, {self.seconds:.2g} s"
+        )
         which = f", such as {self.changed[0]}" if self.changed else ""
         return f"{len(self.changed)} of {self.frozen} frozen tensors changed{which} ({how})"
 

@@ -56,7 +56,11 @@ def how_long(stage: Stage) -> str:
 def stages_text(stages: Stages) -> str:
     """The stages in a table, with their sources and notes below."""
     head = f"{stages.name}{f' ({stages.source})' if stages.source else ''}"
-    rows = [(stage.name, what_trains(stage.strategy), how_long(stage), stage.source) for stage in stages]
+    # The repository that the head names is not said again in each row, which would no longer fit a notebook's cell.
+    again = f", {stages.source.partition(', ')[0]}"
+    rows = [
+        (stage.name, what_trains(stage.strategy), how_long(stage), stage.source.removesuffix(again)) for stage in stages
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     lines = [
         "  ".join([f"{i + 1}", *(row[k].ljust(widths[k]) for k in range(3)), row[3]]).rstrip()

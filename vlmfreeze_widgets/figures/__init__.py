@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from .core.board import Board
-from .core.components import LABELS
-from .core.history import History
+from ..core.board import Board
+from ..core.components import LABELS
+from ..core.history import History
+from .palette import COLOURWAY
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -28,10 +29,16 @@ def history_figure(history: History) -> go.Figure:
     """Loss (train, eval) on the left, pre-clip gradient norm per component, log, on the right."""
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "gradient norm per component, before clipping"))
+    from .themed import Figure
+
+    figure = make_subplots(
+        rows=1, cols=2, figure=Figure(), subplot_titles=("loss", "gradient norm per component, before clipping")
+    )
     columns = history.columns
     steps = columns["step"]
-    figure.add_scatter(x=steps, y=columns["loss"], name="train", mode="lines", line={"color": "#2f5fd0"}, row=1, col=1)
+    figure.add_scatter(
+        x=steps, y=columns["loss"], name="train", mode="lines", line={"color": COLOURWAY[0]}, row=1, col=1
+    )
     for record in history:
         if not record.taken:
             figure.add_vline(x=record.step, line={"color": "#c43d6b", "dash": "dash"}, row="all", col="all")
@@ -39,7 +46,7 @@ def history_figure(history: History) -> go.Figure:
     if evaluated:
         figure.add_scatter(
             x=[s for s, _ in evaluated], y=[v for _, v in evaluated], name="eval", mode="lines",
-            line={"color": "#2f5fd0", "dash": "dot"}, row=1, col=1,
+            line={"color": COLOURWAY[0], "dash": "dot"}, row=1, col=1,
         )  # fmt: skip
     for component in history.layout.component_names:
         figure.add_scatter(
@@ -48,11 +55,8 @@ def history_figure(history: History) -> go.Figure:
         )  # fmt: skip
     figure.update_xaxes(title_text="step")
     figure.update_yaxes(type="log", row=1, col=2)
-    figure.update_layout(height=320, margin={"l": 50, "r": 20, "t": 40, "b": 40}, template="plotly_white")
+    figure.update_layout(height=320, margin={"l": 50, "r": 20, "t": 40, "b": 40})
     return figure
-
-
-_CONTENDERS = ("#2f6fde", "#d97a1f", "#1f9d7a", "#7a5cd6", "#c43d6b", "#8a7a1f", "#1f8fa8", "#6b7280")
 
 
 def board_figure(board: Board) -> go.Figure:
@@ -62,11 +66,15 @@ def board_figure(board: Board) -> go.Figure:
     """
     from plotly.subplots import make_subplots
 
+    from .themed import Figure
+
     has_memory = any(e.memory_bytes for e in board.entries)
     across = "peak memory, MB" if has_memory else "trainable parameters"
-    figure = make_subplots(rows=1, cols=2, subplot_titles=(board.measured, f"{board.measured} against {across}"))
+    figure = make_subplots(
+        rows=1, cols=2, figure=Figure(), subplot_titles=(board.measured, f"{board.measured} against {across}")
+    )
     for i, entry in enumerate(board.entries):
-        colour, name = _CONTENDERS[i % len(_CONTENDERS)], escape(entry.name)
+        colour, name = COLOURWAY[i % len(COLOURWAY)], escape(entry.name)
         curve = board.curve(entry.name)
         figure.add_scatter(
             x=list(curve), y=list(curve.values()), name=name, mode="lines+markers", line={"color": colour},
@@ -80,5 +88,5 @@ def board_figure(board: Board) -> go.Figure:
         )  # fmt: skip
     figure.update_xaxes(title_text="step", row=1, col=1)
     figure.update_xaxes(title_text=across, row=1, col=2)
-    figure.update_layout(height=360, margin={"l": 50, "r": 20, "t": 40, "b": 40}, template="plotly_white")
+    figure.update_layout(height=360, margin={"l": 50, "r": 20, "t": 40, "b": 40})
     return figure
