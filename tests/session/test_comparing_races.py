@@ -109,3 +109,26 @@ def test_what_pays_is_not_said_of_another_comparison(monkeypatch):
     session.add_contender("b", LLM)
     assert session.compared.pays == ""
     session.close()
+
+
+def test_a_cell_that_adds_and_compares_can_be_run_again_and_adds_all_or_none():
+    session = Session(tiny_llava(), batches(), PROJECTOR, settings=BurstSettings(steps=2))
+    with pytest.raises(VlmFreezeError, match="nonsense"):
+        session.add_contenders({"a": PROJECTOR, "b": {"nonsense": "full"}})
+    assert session.compared.candidates == ()
+    for _ in range(2):
+        session.add_contenders({"a": PROJECTOR, "b": LLM})
+        session.set_comparison(steps=1, seeds=1)
+        session.compare()
+        assert session.wait(60)
+        assert [e.name for e in session.board.entries] == ["a", "b"]
+    session.add_contenders({"a": LLM})
+    assert {c.name: c.strategy for c in session.compared.candidates} == {"a": LLM, "b": LLM}
+    session.close()
+
+
+def test_a_comparison_cannot_have_half_a_step():
+    session = Session(tiny_llava(), batches(), PROJECTOR, settings=BurstSettings(steps=2))
+    with pytest.raises(VlmFreezeError, match="whole number"):
+        session.set_comparison(steps=2.5)
+    session.close()
