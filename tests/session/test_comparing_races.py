@@ -67,21 +67,26 @@ def test_a_comparison_stopped_while_it_is_made_takes_no_step_and_leaves_the_mode
     assert fingerprint(preparing._model) == before
 
 
-class Silent(list):
+class Breaking(list):
     """Batches that break with an error that says nothing, as a bare assert does."""
 
+    def __init__(self, items, error):
+        super().__init__(items)
+        self.error = error
+
     def __getitem__(self, index):
-        raise AssertionError
+        raise self.error
 
 
-def test_an_error_without_words_leaves_the_session_free():
-    session = Session(tiny_llava(), Silent(batches()), PROJECTOR, settings=BurstSettings(steps=4))
+@pytest.mark.parametrize("error", [AssertionError, SystemExit])
+def test_an_error_without_words_leaves_the_session_free(error):
+    session = Session(tiny_llava(), Breaking(batches(), error), PROJECTOR, settings=BurstSettings(steps=4))
     session.add_contender("a")
     session.compare()
     assert session.wait(60)
     assert session.phase == "failed"
     assert not session.compared.is_busy
-    assert session.compared.message == "AssertionError"
+    assert session.compared.message == error.__name__
     session.close()
 
 
