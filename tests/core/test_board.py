@@ -8,7 +8,9 @@ import pytest
 
 from vlmfreeze_widgets.core.board import Board
 from vlmfreeze_widgets.core.board_entry import Entry, SeedRun
+from vlmfreeze_widgets.core.board_text import footnotes
 from vlmfreeze_widgets.core.errors import InvalidStrategy
+from vlmfreeze_widgets.core.language.phrase import spoken
 from vlmfreeze_widgets.core.strategy import Strategy
 
 PARTS = 8
@@ -51,6 +53,13 @@ def test_equal_numbers_are_called_equal():
     made = board(entry("a", 1.0), entry("b", 1.0))
     assert made.difference("a", "b").call == "equal"
     assert made.sentence == "a and b are equal, number for number."
+
+
+def test_one_part_is_said_as_one():
+    one = Board((entry("a", 1.0, seeds=1),), (1.0,), "training loss", 0.95, 0.01, ())
+    assert "over 1 seed and 1 part of the data;" in footnotes(one)[0]
+    assert f"over 3 seeds and {PARTS} parts of the data;" in footnotes(board(entry("a", 1.0)))[0]
+    assert "1 份数据" in spoken(footnotes(one)[0], "zh")
 
 
 def test_the_intervals_widen_with_the_number_of_pairs():

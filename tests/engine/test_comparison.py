@@ -337,3 +337,21 @@ def test_one_that_cannot_join_has_failed_and_the_others_go_on():
     assert board["a"].steps == 4
     assert board["tower"].state == "failed"
     assert "no features to cache" in board["tower"].note
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_one_that_is_stopped_in_the_middle_of_a_turn_is_not_said_to_have_finished(at):
+    comparison = vf.Comparison(tiny_llava(), {"a": A}, batches(), steps=12, seeds=1, turn=4)
+    taken = comparison._named("a").take_turn
+
+    def with_a_stop(most, on_step):
+        def saw(record):
+            on_step(record)
+            if record.step == at:
+                comparison.stop()
+
+        return taken(most, saw)
+
+    comparison._named("a").take_turn = with_a_stop
+    board = comparison.run()
+    assert (board["a"].state, board["a"].steps) == ("stopped", at)

@@ -67,21 +67,26 @@ def test_a_comparison_stopped_while_it_is_made_takes_no_step_and_leaves_the_mode
     assert fingerprint(preparing._model) == before
 
 
-class Silent(list):
+class Breaking(list):
     """Batches that break with an error that says nothing, as a bare assert does."""
 
+    def __init__(self, items, error):
+        super().__init__(items)
+        self.error = error
+
     def __getitem__(self, index):
-        raise AssertionError
+        raise self.error
 
 
-def test_an_error_without_words_leaves_the_session_free():
-    session = Session(tiny_llava(), Silent(batches()), PROJECTOR, settings=BurstSettings(steps=4))
+@pytest.mark.parametrize("error", [AssertionError, SystemExit])
+def test_an_error_without_words_leaves_the_session_free(error):
+    session = Session(tiny_llava(), Breaking(batches(), error), PROJECTOR, settings=BurstSettings(steps=4))
     session.add_contender("a")
     session.compare()
     assert session.wait(60)
     assert session.phase == "failed"
     assert not session.compared.is_busy
-    assert session.compared.message == "AssertionError"
+    assert session.compared.message == error.__name__
     session.close()
 
 
@@ -108,4 +113,27 @@ def test_what_pays_is_not_said_of_another_comparison(monkeypatch):
     assert session.compared.pays
     session.add_contender("b", LLM)
     assert session.compared.pays == ""
+    session.close()
+
+
+def test_a_cell_that_adds_and_compares_can_be_run_again_and_adds_all_or_none():
+    session = Session(tiny_llava(), batches(), PROJECTOR, settings=BurstSettings(steps=2))
+    with pytest.raises(VlmFreezeError, match="nonsense"):
+        session.add_contenders({"a": PROJECTOR, "b": {"nonsense": "full"}})
+    assert session.compared.candidates == ()
+    for _ in range(2):
+        session.add_contenders({"a": PROJECTOR, "b": LLM})
+        session.set_comparison(steps=1, seeds=1)
+        session.compare()
+        assert session.wait(60)
+        assert [e.name for e in session.board.entries] == ["a", "b"]
+    session.add_contenders({"a": LLM})
+    assert {c.name: c.strategy for c in session.compared.candidates} == {"a": LLM, "b": LLM}
+    session.close()
+
+
+def test_a_comparison_cannot_have_half_a_step():
+    session = Session(tiny_llava(), batches(), PROJECTOR, settings=BurstSettings(steps=2))
+    with pytest.raises(VlmFreezeError, match="whole number"):
+        session.set_comparison(steps=2.5)
     session.close()

@@ -110,9 +110,10 @@ def footnotes(board: Board) -> list[str]:
         else say("{sign} on the Pareto front of loss, memory, time, parameters.", sign=_FRONT)
     )
     intervals = say(
-        "Intervals: {level} for all pairs together, over {seeds} and {parts} parts of the data; differences below {margin} of the "
+        "Intervals: {level} for all pairs together, over {seeds} and {parts}; differences below {margin} of the "
         "loss are not called.",
-        level=f"{board.level:.0%}", seeds=said_several(seeds, "{n} seed", "{n} seeds"), parts=len(board.weights),
+        level=f"{board.level:.0%}", seeds=said_several(seeds, "{n} seed", "{n} seeds"),
+        parts=said_several(len(board.weights), "{n} part of the data", "{n} parts of the data"),
         margin=f"{board.margin:.1%}",
     )  # fmt: skip
     lines: list[str] = [joined([front, intervals], " ")]

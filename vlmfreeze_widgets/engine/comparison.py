@@ -319,5 +319,5 @@ def _strategy(wanted: Strategy | Mapping[str, object]) -> Strategy:
 
 def _bad(what: str, expected: str, found: str) -> InvalidStrategy:
     return InvalidStrategy(
-        f"A comparison cannot run with this {what}.", expected=expected, found=found, remedy=f"Change {what}."
+        f"A comparison cannot run so: {what}.", expected=expected, found=found, remedy=f"Change {what}."
     )

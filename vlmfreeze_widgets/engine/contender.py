@@ -106,6 +106,8 @@ class Contender:
             else:
                 if self.burst.problem is not None:
                     self.fail(self.burst.problem)
+                # Ended in the middle of a turn, it has not finished, however far it came.
+                self.stopped = self.stopped or self.burst.stopped_early == "stopped"
                 return False
             taken = time.perf_counter()
             self.burst.set_aside()

@@ -109,7 +109,7 @@ class Comparing(Lineup):
     def _compare(self, after: Phase) -> None:
         looked, began = 0.0, time.monotonic()
         comparison: Comparison | None = None
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             comparison = self._make_comparison()
             with comparison:
@@ -118,14 +118,14 @@ class Comparing(Lineup):
                     if time.monotonic() - looked >= _LOOK:
                         self._look_at(comparison, taken, began)
                         looked = time.monotonic()
-        except Exception as failed:
+        except BaseException as failed:  # SystemExit of somebody's batches too: the session must be free again
             error = failed
         with self._lock:
             try:
                 if comparison is not None:
                     board = comparison.board()
                     self.compared = replace(self.compared, board=board, pays=self._what_pays(board))
-            except Exception as failed:  # whatever it is, the session must be free again
+            except Exception as failed:
                 error = error or failed
             stopped = say("Stopped.") if self._stop.is_set() else ""
             self._show(

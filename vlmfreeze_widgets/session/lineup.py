@@ -81,6 +81,29 @@ class Lineup(Staging):
             self._show(candidates=(*self.compared.candidates, made))
         return name
 
+    def add_contenders(self, strategies: Mapping[str, Strategy | Mapping[str, Any]]) -> None:
+        """Lets several take part, all or none; who is on the list by that name gets the strategy. A cell can be run twice so.
+
+        Raises:
+            VlmFreezeError: As for ``add_contender``; nobody was added then.
+            WrongPhase: A comparison is running.
+        """
+        wanted = {n.strip()[:60]: s if isinstance(s, Strategy) else Strategy(s) for n, s in strategies.items()}
+        with self._lock:
+            if self.compared.is_busy:
+                raise not_now("the comparison is running")
+            for strategy in wanted.values():
+                resolve(strategy, self.tree)
+            listed = {c.name: c.strategy for c in self.compared.candidates}
+            if len(listed | wanted) > MOST_CONTENDERS:
+                raise self._too_many()
+            for name, strategy in wanted.items():
+                if listed.get(name) == strategy:
+                    continue
+                if name in listed:
+                    self.remove_contender(name)
+                self.add_contender(name, strategy)
+
     def add_corners(self) -> int:
         """Adds every choice of frozen, full and LoRA per main component that is not there yet.
 
@@ -162,7 +185,7 @@ class Lineup(Staging):
             if self.compared.is_busy:
                 raise not_now("the comparison is running")
             for what, given, most in (("steps", steps, 100_000), ("seeds", seeds, 100)):
-                if given is not None and not 1 <= given <= most:
+                if given is not None and not (isinstance(given, int) and 1 <= given <= most):
                     raise InvalidStrategy(
                         f"A comparison cannot run with these {what}.",
                         expected=f"a whole number from 1 to {most:,}",

@@ -101,12 +101,11 @@ class Buttons:
         """Starts to compare the contenders, as the button does; returns at once. ``wait`` waits for the end, ``board`` has it.
 
         Args:
-            strategies: More contenders by name, added first.
+            strategies: More contenders by name, added first, all or none; a name that takes part already gets the strategy.
             steps: Of every run.
             seeds: How many runs each takes.
         """
-        for name, strategy in (strategies or {}).items():
-            self.session.add_contender(name, strategy)
+        self.session.add_contenders(strategies or {})
         self.session.set_comparison(steps, seeds)
         self.session.compare()
 

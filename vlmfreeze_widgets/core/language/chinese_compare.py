@@ -19,8 +19,9 @@ COMPARE = {
     "{mean} ({low} to {high})": "{mean}（{low} 到 {high}）",
     "{sign} on the Pareto front of loss, memory, time, parameters and retention.": "{sign} 位于损失、显存、时间、参数量与记忆保持的帕累托前沿。",
     "{sign} on the Pareto front of loss, memory, time, parameters.": "{sign} 位于损失、显存、时间与参数量的帕累托前沿。",
-    "Intervals: {level} for all pairs together, over {seeds} and {parts} parts of the data; differences below {margin} of the "
-    "loss are not called.": "区间：所有两两比较合计 {level}，基于 {seeds}和 {parts} 份数据；小于损失 {margin} 的差距不作判定。",
+    "Intervals: {level} for all pairs together, over {seeds} and {parts}; differences below {margin} of the loss are not called.": "区间：所有两两比较合计 {level}，基于 {seeds}和 {parts}；小于损失 {margin} 的差距不作判定。",
+    "{n} part of the data": "{n} 份数据",
+    "{n} parts of the data": "{n} 份数据",
     "{n} seed": "{n} 个种子",
     "{n} seeds": "{n} 个种子",
     "≈ foreseen by the cost model, not measured.": "≈ 由成本模型预测，并非实测。",
