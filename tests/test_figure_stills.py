@@ -95,6 +95,13 @@ def test_a_line_falls_where_its_numbers_fall_and_breaks_where_there_are_none():
     assert path.count("M") == 2
 
 
+def test_few_points_are_marked_as_plotly_marks_them_so_that_one_alone_is_seen():
+    for count, marked in ((1, 1), (19, 19), (20, 0)):
+        figure = vf.Figure()
+        figure.add_scatter(x=list(range(count)), y=list(range(count)))
+        assert still(figure).count("<circle") == marked
+
+
 def test_a_log_axis_has_equal_steps_for_equal_ratios_and_no_place_for_zero():
     figure = vf.Figure()
     figure.add_scatter(x=[1, 2, 3, 4], y=[100, 10, 1, 0], name="a")

@@ -22,7 +22,7 @@ class Room(NamedTuple):
     libraries: frozenset[str] | set[str] = frozenset()
 
 
-# The layers from the bottom up. A module beside the folders (figures.py, pictures.py) is a layer of its own.
+# The layers from the bottom up. A module beside the folders (pictures.py) is a layer of its own.
 # safetensors goes where torch goes: it is how tensors are written to files. Adapters may ask whether torchvision works.
 LAYERS = {
     "core": Room(),

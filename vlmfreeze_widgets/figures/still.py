@@ -4,14 +4,14 @@ bars on linear, log and category axes; a figure with anything else has no still.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import dataclass
 from html import escape, unescape
 from typing import TYPE_CHECKING, Any
 
-from .palette import COLOURWAY, GRID, INK
+from .palette import COLOURWAY, INK
 from .scales import Scale, scale_of
+from .svg import letters, line, moved, path
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -20,6 +20,7 @@ _WIDTH = 760
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 28, 46
 _LETTER = 6.6  # px, about the mean width of a letter at 12 px
 _ROW = 20  # px, of the legend
+_FEW = 20  # points
 _DASHES = {"dash": "7 4", "dot": "2 4", "dashdot": "7 4 2 4", "longdash": "11 5"}
 _KINDS = {"scatter", "bar"}
 
@@ -64,11 +65,11 @@ def still(figure: go.Figure) -> str | None:
             return None
         parts += [*_frame(figure, traces, panel), *_marks(figure, traces, panel), *_rules(figure, key, panel)]
     parts += [
-        _text(_LEFT + (n.x or 0) * (_WIDTH - _LEFT - _RIGHT), 16, n.text, "middle", 13)
+        letters(_LEFT + (n.x or 0) * (_WIDTH - _LEFT - _RIGHT), 16, n.text, "middle", 13)
         for n in figure.layout.annotations
         if n.xref == "paper" and n.text
     ]
-    parts += [_moved(part, height) for part in named]
+    parts += [moved(part, height) for part in named]
     whole = height + below
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {whole}" width="{_WIDTH}" height="{whole}" '
@@ -94,7 +95,7 @@ def _panel(figure: go.Figure, traces: list[Any], height: int) -> _Panel | None:
             for name, size in zip(t.y if flat else t.x, t.x if flat else t.y, strict=False):
                 tops[name] += size
         xs, ys = (list(tops.values()), ys) if flat else (xs, list(tops.values()))
-    markers = any("markers" in (t.mode or "") for t in traces if t.type == "scatter")
+    markers = any("markers" in _mode(t) for t in traces if t.type == "scatter")
     x = scale_of(xs, log=across.type == "log", from_zero=flat, room=0.05 if markers or flat else 0.0)
     y = scale_of(ys, log=up.type == "log", from_zero=bool(bars) and not flat)
     if x is None or y is None:
@@ -122,16 +123,16 @@ def _frame(figure: go.Figure, traces: list[Any], panel: _Panel) -> list[str]:
     parts = []
     for place, text in panel.x.ticks():
         x = panel.left + place * (panel.right - panel.left)
-        parts += [_line(x, panel.top, x, panel.bottom), _text(x, panel.bottom + 16, text, "middle")]
+        parts += [line(x, panel.top, x, panel.bottom), letters(x, panel.bottom + 16, text, "middle")]
     for place, text in panel.y.ticks():
         y = panel.bottom - place * (panel.bottom - panel.top)
-        parts += [_line(panel.left, y, panel.right, y), _text(panel.left - 6, y + 4, text, "end")]
+        parts += [line(panel.left, y, panel.right, y), letters(panel.left - 6, y + 4, text, "end")]
     if across.title.text:
-        parts.append(_text((panel.left + panel.right) / 2, panel.bottom + 36, across.title.text, "middle"))
+        parts.append(letters((panel.left + panel.right) / 2, panel.bottom + 36, across.title.text, "middle"))
     if up.title.text:
         middle = (panel.top + panel.bottom) / 2
         turned = f' transform="rotate(-90 {panel.left - 44:.1f} {middle:.1f})"'
-        parts.append(_text(panel.left - 44, middle, up.title.text, "middle", more=turned))
+        parts.append(letters(panel.left - 44, middle, up.title.text, "middle", more=turned))
     return parts
 
 
@@ -142,9 +143,9 @@ def _marks(figure: go.Figure, traces: list[Any], panel: _Panel) -> list[str]:
         if trace.type != "scatter":
             continue
         colour, spots = _colour(figure, trace), [panel.spot(x, y) for x, y in zip(trace.x, trace.y, strict=False)]
-        mode = trace.mode or "lines"
+        mode = _mode(trace)
         if "lines" in mode:
-            parts.append(f'<path d="{_path(spots)}" fill="none" stroke="{colour}" stroke-width="2"{_dash(trace)}/>')
+            parts.append(f'<path d="{path(spots)}" fill="none" stroke="{colour}" stroke-width="2"{_dash(trace)}/>')
         if "markers" in mode:
             size = (trace.marker.size or 6) / 2
             fill = "none" if str(trace.marker.symbol).endswith("-open") else colour
@@ -187,7 +188,7 @@ def _rules(figure: go.Figure, key: str, panel: _Panel) -> list[str]:
         if place is not None:
             x = panel.left + place * (panel.right - panel.left)
             parts.append(
-                _line(x, panel.top, x, panel.bottom, escape(str(shape.line.color or INK)), ' stroke-dasharray="7 4"')
+                line(x, panel.top, x, panel.bottom, escape(str(shape.line.color or INK)), ' stroke-dasharray="7 4"')
             )
     return parts
 
@@ -206,8 +207,8 @@ def _legend(figure: go.Figure) -> tuple[list[str], int]:
         if trace.type == "bar":
             parts.append(f'<rect x="{x:.1f}" y="{y - 5}" width="18" height="10" fill="{_colour(figure, trace)}"/>')
         else:
-            parts.append(_line(x, y, x + 18, y, _colour(figure, trace), _dash(trace) + ' stroke-width="2"'))
-        parts.append(_text(x + 24, y + 4, trace.name, "start"))
+            parts.append(line(x, y, x + 18, y, _colour(figure, trace), _dash(trace) + ' stroke-width="2"'))
+        parts.append(letters(x + 24, y + 4, trace.name, "start"))
         x += needed
     return parts, (row + 1) * _ROW + 4
 
@@ -219,29 +220,11 @@ def _colour(figure: go.Figure, trace: Any) -> str:  # noqa: ANN401 - a plotly tr
     return escape(given or COLOURWAY[number % len(COLOURWAY)])
 
 
+def _mode(trace: Any) -> str:  # noqa: ANN401 - a plotly trace
+    # Plotly's own default: few points are marked.
+    return trace.mode or ("lines+markers" if len(trace.x) < _FEW else "lines")
+
+
 def _dash(trace: Any) -> str:  # noqa: ANN401 - a plotly trace
     dash = _DASHES.get(str(trace.line.dash))
     return f' stroke-dasharray="{dash}"' if dash else ""
-
-
-def _path(spots: list[tuple[float, float] | None]) -> str:
-    """Moves and lines; what has no place breaks the line."""
-    parts, broken = [], True
-    for spot in spots:
-        if spot is not None and all(map(math.isfinite, spot)):
-            parts.append(f"{'M' if broken else 'L'}{spot[0]:.1f} {spot[1]:.1f}")
-        broken = spot is None
-    return "".join(parts)
-
-
-def _line(x0: float, y0: float, x1: float, y1: float, colour: str = GRID, more: str = "") -> str:
-    return f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{colour}"{more}/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str, size: int = 12, more: str = "") -> str:
-    plain = escape(unescape(str(text)))
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{INK}"{more}>{plain}</text>'
-
-
-def _moved(part: str, down: float) -> str:
-    return f'<g transform="translate(0 {down:g})">{part}</g>'
