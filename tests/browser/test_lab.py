@@ -138,7 +138,7 @@ def test_a_burst_is_watched_stopped_and_run_again(page):
     assert time.monotonic() - asked < 1.5
     rows = page.py("len(bench.history)")
     wait_for(lambda: points(page) == rows, 2, "all rows in the page")
-    expect(page.page.locator(".vf-verdicts")).to_contain_text("projector")
+    expect(page.page.locator(".vf-burst .vf-verdicts")).to_contain_text("projector")
     page.page.get_by_role("button", name="Discard").click()
     wait_for(lambda: page.py("bench.session.phase") == "idle")
     steps.fill("12")
