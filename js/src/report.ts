@@ -11,6 +11,7 @@ import { mapCard } from "./map/map_card";
 import { widget } from "./parts/mount";
 import { h } from "./parts/dom";
 import type { View } from "./parts/view";
+import { onPaper } from "./report/paper";
 import { openReport, PLOT_HEIGHT } from "./report/still_model";
 
 const page = widget("report", (state) => state.display !== null, (view) => {
@@ -28,3 +29,4 @@ function curves(view: View): HTMLElement {
 }
 
 openReport(page);
+onPaper(document);

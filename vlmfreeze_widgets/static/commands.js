@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: b01dc4b1ba42a9fa591453972ff1ffc16989816f0c370ece3ade35522f1b1480 */
+/* vlmfreeze source-hash: 45ba29c85a0cfb8e6357182d058aa9898a5481fa967e06e98108c9688976524c */
 var t={initialize:()=>{}},e=t;export{e as default};
