@@ -43,7 +43,7 @@ def test_bursts_are_recorded_from_now_on_then_opened_compared_and_reported_on(sh
     played.until("model.get('runs_state').report !== ''")
     assert (tmp_path / "runs" / f"{names[0]}.html").stat().st_size > 10_000
     for name in names:
-        played.page.get_by_label(f"Compare {name}").check()
+        played.page.get_by_label(f"Compare {name}", exact=True).check()
     press(played, "Compare the two")
     played.until("model.get('runs_state').compared !== null")
     compared = played.page.get_by_role("region", name="Two runs side by side")
