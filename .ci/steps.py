@@ -105,11 +105,11 @@ def pytest(marks: str, folder: str, **more: str) -> bool | str:
 
 
 def in_two_shares() -> bool:
-    """The tests without a browser, and the notebooks, in two processes at once: the engine's take as long as all others."""
+    """The tests without a browser, and the notebooks, in two processes at once that take about as long as each other."""
     folders = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py")))
     loose = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
-    engine = "tests/engine"
-    shares = ([engine], [path for path in [*folders, *loose] if path not in {engine, "tests/browser"}])
+    first = ["tests/engine", "tests/docs"]
+    shares = (first, [path for path in [*folders, *loose] if path not in {*first, "tests/browser"}])
     marks = "not browser and not lab"
     with ExitStack() as files:
         running = []
