@@ -477,3 +477,56 @@ def test_a_history_that_ended_with_nan_can_be_saved_in_a_result(tmp_path):
     list(burst)
     folder = burst.result().save(tmp_path / "r")
     assert json.loads((folder / "verdicts.json").read_text())["problem"]["code"] == "non-finite"
+
+
+def at_step(path):
+    return json.loads((path / "manifest.json").read_text())["step"]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The machine's clock, which a test can set; returns the function that moves it by seconds."""
+    real, moved = time.time_ns, [0]
+    monkeypatch.setattr(saved_folder.time, "time_ns", lambda: real() + moved[0] * 10**9)
+
+    def move(seconds):
+        moved[0] += seconds
+
+    return move
+
+
+def test_states_that_are_saved_after_the_clock_was_set_back_stay_and_are_the_newest(tmp_path, clock):
+    burst = new_burst()
+    for record in burst:
+        if record.step == 4:
+            clock(-3600)
+        if record.step <= 5:
+            assert burst.save_state(tmp_path).is_dir()
+    assert [at_step(path) for path in vf.Burst.saved_states(tmp_path)] == [4, 5]
+    resumed = vf.Burst.resume(tmp_path, tiny_llava(dropout=0.3), loader())
+    assert next(resumed).step == 6
+    resumed.close()
+
+
+def test_the_burst_that_was_saved_last_is_the_newest_whatever_the_clock_says(tmp_path, clock):
+    stopped_at(6, tmp_path)
+    clock(-3600)
+    stopped_at(2, tmp_path)
+    assert [at_step(path) for path in vf.Burst.saved_states(tmp_path)] == [6, 2]
+
+
+def test_two_bursts_that_were_resumed_from_one_state_keep_their_own_states_and_the_one_they_come_from(tmp_path):
+    stopped_at(2, tmp_path)
+    first = vf.Burst.saved_states(tmp_path)[0]
+    kept = [first]
+    for _ in range(2):
+        branch = vf.Burst.resume(first, tiny_llava(dropout=0.3), loader())
+        for record in branch:
+            saved = branch.save_state(tmp_path)
+            if record.step == 5:
+                break
+            assert saved.is_dir()
+        branch.close()
+        kept += [path for path in vf.Burst.saved_states(tmp_path) if path not in kept]
+        assert [at_step(path) for path in kept[-2:]] == [4, 5]
+    assert sorted(vf.Burst.saved_states(tmp_path)) == sorted(kept)

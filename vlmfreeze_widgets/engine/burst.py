@@ -300,7 +300,8 @@ class Burst:
         """Writes all that is needed to go on later, bit for bit, in another process too: between two steps, or while paused.
 
         Args:
-            folder: Gets a folder per state; the last two of this burst stay. A state is there whole or not at all.
+            folder: Gets a folder per state; the last two of this burst stay, and so does what it was resumed from. A state is
+                there whole or not at all.
 
         Returns:
             The folder of this state.
@@ -403,7 +404,6 @@ class Burst:
             if value != getattr(before, name)
         ]
         burst.go_on_from(saved)
-        burst._id = str(saved.data["burst"])
         return burst
 
     def copied_state(self) -> burst_state.SavedBurst:

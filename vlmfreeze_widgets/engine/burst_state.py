@@ -21,8 +21,8 @@ from ..core.ports import port
 from .batch_position import Position
 from .micro_batches import MicroBatches
 from .randomness import State
-from .saved_folder import Writer, prune, read_manifest, write_folder
-from .state_list import KIND, saved_states
+from .saved_folder import Writer, read_manifest, write_folder
+from .state_list import KIND, next_order, prune, saved_states
 from .training_run import TrainingRun
 
 _VERSION = 1
@@ -58,7 +58,8 @@ def writer(
 
     Args:
         folder: Of all states of this burst, and of others.
-        burst_id: Ties the states of one burst together.
+        burst_id: Ties the states of one burst together. A resumed burst has one of its own: two that are resumed from one state
+            must not remove each other's.
         run: Between two steps.
         batches: Where it reads from.
         history: So far.
@@ -80,9 +81,9 @@ def writer(
             "history.json": lambda path: path.write_bytes(records.encode()),
             "state.json": lambda path: path.write_bytes(state.encode()),
         }
-        about = {"kind": KIND, "burst": burst_id, "step": step}
+        about = {"kind": KIND, "burst": burst_id, "step": step, "order": next_order(folder)}
         written = write_folder(folder, f"step-{step:06d}", files, about)
-        prune(folder, _KEPT, lambda manifest: manifest.get("burst") == burst_id)
+        prune(folder, burst_id, _KEPT, written)
         return written
 
     return write

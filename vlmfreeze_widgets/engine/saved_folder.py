@@ -103,13 +103,8 @@ def write_into(folder: Path, files: Mapping[str, Writer]) -> None:
         aside.rmdir()
 
 
-def good_folders(parent: Path) -> list[Path]:
-    """The folders below ``parent`` whose files are those of their manifest, byte for byte; the newest last."""
-    return [path for path, _ in good_manifests(parent)]
-
-
 def good_manifests(parent: Path) -> list[tuple[Path, dict[str, object]]]:
-    """The same, each with its manifest, for one reading of the files."""
+    """The folders below ``parent`` whose files are those of their manifest, byte for byte, with it; the newest by the clock last."""
     if not parent.is_dir():
         return []
     found = []
@@ -136,17 +131,15 @@ def read_manifest(folder: Path) -> dict[str, object]:
     return manifest
 
 
-def prune(parent: Path, keep: int, is_mine: Callable[[Mapping[str, object]], bool]) -> None:
-    """Removes all but the newest good folders of one burst. Others' folders stay."""
-    mine = [path for path in good_folders(parent) if is_mine(_checked(path) or {})]
-    for path in mine[:-keep]:
-        # Renamed first, so that a folder that is half removed is not seen.
-        gone = parent / f"{_ASIDE}{uuid4().hex}"
-        try:
-            path.rename(gone)
-        except OSError:
-            continue
-        shutil.rmtree(gone, ignore_errors=True)
+def remove_folder(folder: Path) -> None:
+    """Removes a folder that was written here; one that the system refuses to move stays."""
+    # Renamed first, so that a folder that is half removed is not seen.
+    gone = folder.parent / f"{_ASIDE}{uuid4().hex}"
+    try:
+        folder.rename(gone)
+    except OSError:
+        return
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _checked(folder: Path) -> dict[str, object] | None:
