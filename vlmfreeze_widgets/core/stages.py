@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from .atomic_files import replace_file
 from .errors import InvalidStrategy, UnknownTarget, nearest
 from .plan import Plan
 from .ports import port
@@ -131,12 +132,15 @@ class Stages(Sequence[Stage]):
         )
 
     def save(self, path: str | Path) -> Path:
-        """Writes them as YAML (.yaml, .yml) or JSON (any other ending) and returns the path."""
+        """Writes them as YAML (.yaml, .yml) or JSON (any other ending), in one piece, and returns the path.
+
+        Raises:
+            CannotSave: Disk full, no folder, no permission; a file that was there is as it was.
+        """
         path = Path(path)
         as_yaml = path.suffix in (".yaml", ".yml")
         text = port("yaml").dump(self.to_dict()) if as_yaml else json.dumps(self.to_dict(), indent=2) + "\n"
-        path.write_text(text, encoding="utf-8")
-        return path
+        return replace_file(path, text)
 
     @classmethod
     def load(cls, path: str | Path) -> Stages:

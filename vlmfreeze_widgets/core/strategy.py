@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from .atomic_files import replace_file
 from .errors import InvalidStrategy, nearest
 from .ports import port
 from .tuning import Tuning, as_tuning, tuning_to_dict
@@ -137,14 +138,17 @@ class Strategy:
         return cls(data.get("rules"), data.get("lr"), data.get("weight_decay"), data.get("name") or "")
 
     def save(self, path: str | Path) -> Path:
-        """Writes the strategy as YAML (.yaml, .yml) or JSON (any other ending) and returns the path."""
+        """Writes the strategy as YAML (.yaml, .yml) or JSON (any other ending), in one piece, and returns the path.
+
+        Raises:
+            CannotSave: Disk full, no folder, no permission; a file that was there is as it was.
+        """
         path = Path(path)
         if path.suffix in (".yaml", ".yml"):
             text = port("yaml").dump(self.to_dict())
         else:
             text = json.dumps(self.to_dict(), indent=2) + "\n"
-        path.write_text(text, encoding="utf-8")
-        return path
+        return replace_file(path, text)
 
     @classmethod
     def load(cls, path: str | Path) -> Strategy:

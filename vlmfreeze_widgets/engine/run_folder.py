@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic_files import replace_file
 from ..core.errors import BadState, CannotSave
 from ..core.history import History, StepRecord
 from ..core.history_lines import end_line, header_line, record_line, told_line
@@ -75,13 +76,11 @@ class RunFolder:
             CannotSave: The disk refuses.
         """
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]  # names of fields
-        target = self.path / STATUS
-        part = target.with_name(f"{STATUS}.{os.getpid()}.part")
         try:
-            part.write_text(json.dumps(self.state.to_dict()) + "\n", encoding="utf-8")
-            part.replace(target)
-        except OSError as error:
-            raise self._refused(error) from error
+            # At every step: no step waits for the disk.
+            replace_file(self.path / STATUS, json.dumps(self.state.to_dict()) + "\n", wait=False)
+        except CannotSave as error:
+            raise self._refused(error.__cause__) from error
 
     def fail(self, error: Mapping[str, str]) -> bool:
         """Says that the run failed. What another process said before stays: the first failure is the cause of the others.
@@ -136,11 +135,11 @@ class RunFolder:
         except OSError as error:
             raise self._refused(error) from error
 
-    def _refused(self, error: OSError) -> CannotSave:
+    def _refused(self, error: BaseException | None) -> CannotSave:
         return CannotSave(
             "The run folder cannot be written.",
             expected="a folder with room, on which this process may write",
-            found=f"{self.path}: {error.strerror or error}",
+            found=f"{self.path}: {getattr(error, 'strerror', None) or error}",
             remedy="Free some room, or give another folder ('output' in a recipe).",
         )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from ..core.atomic_files import ASIDE, flush, shown, write_new_files
 from ..core.errors import BadState, CannotSave, FolderNotEmpty
 
 Writer = Callable[[Path], None]
 """Writes one file at the path that it is given."""
 
 _MANIFEST = "manifest.json"
-_ASIDE = ".saving-"
 _OLD = 3600  # seconds after which a folder that a killed process left aside is swept away
 _CHUNK = 1 << 20
 
@@ -43,22 +42,22 @@ def write_folder(parent: Path, name: str, files: Mapping[str, Writer], about: Ma
     """
     with _telling(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        aside = parent / f"{_ASIDE}{uuid4().hex}"
+        aside = parent / f"{ASIDE}{uuid4().hex}"
         _sweep(parent)
         aside.mkdir()
         try:
             listed = {}
             for file, write in files.items():
                 write(aside / file)
-                _flush(aside / file)
+                flush(aside / file)
                 listed[file] = {"bytes": (aside / file).stat().st_size, "sha256": _sha256(aside / file)}
             manifest = {**about, "saved_ns": time.time_ns(), "files": listed}
             manifest["seal"] = _seal(manifest)
             (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
-            _flush(aside / _MANIFEST)
-            _flush(aside)
+            flush(aside / _MANIFEST)
+            flush(aside)
             target = _rename(aside, parent, name)
-            _flush(parent)
+            flush(parent)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
@@ -73,43 +72,23 @@ def write_into(folder: Path, files: Mapping[str, Writer]) -> None:
         FolderNotEmpty: The folder holds something.
     """
     with _telling(folder):
-        made = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
+        taken = folder.exists() and any(folder.iterdir())
+    if taken:
         raise FolderNotEmpty(
             f"{folder} is not empty.", expected="a new or empty folder", found="files in it",
             remedy="Give another folder: results are never overwritten.",
         )  # fmt: skip
     with _telling(folder):
-        aside = folder / f"{_ASIDE}{uuid4().hex}"
-        aside.mkdir()
-        moved: list[Path] = []
-        try:
-            for file, write in files.items():
-                write(aside / file)
-            written = sorted(aside.iterdir())
-            for path in written:
-                _flush(path)
-            for path in written:
-                moved.append(path.rename(folder / path.name))
-            _flush(folder)
-        except BaseException:
-            for path in moved:
-                path.unlink(missing_ok=True)
-            shutil.rmtree(aside, ignore_errors=True)
-            if made:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
-        aside.rmdir()
+        write_new_files(folder, files)
 
 
 def good_manifests(parent: Path) -> list[tuple[Path, dict[str, object]]]:
-    """The folders below ``parent`` whose files are those of their manifest, byte for byte, with it; the newest by the clock last."""
+    """The folders below ``parent`` whose files match their manifest byte for byte, with it; the newest by the clock last."""
     if not parent.is_dir():
         return []
     found = []
     for path in parent.iterdir():
-        if not path.name.startswith(_ASIDE) and (manifest := _checked(path)) is not None:
+        if not path.name.startswith(ASIDE) and (manifest := _checked(path)) is not None:
             found.append((int(str(manifest.get("saved_ns", 0))), path, manifest))
     return [(path, manifest) for _, path, manifest in sorted(found, key=lambda entry: entry[:2])]
 
@@ -125,7 +104,7 @@ def read_manifest(folder: Path) -> dict[str, object]:
         raise BadState(
             "This folder does not hold what was saved.",
             expected=f"{_MANIFEST} and the files that it lists, byte for byte",
-            found=f"{_shown(folder)}, where that is not so",
+            found=f"{shown(folder)}, where that is not so",
             remedy="Use another saved state; those that are whole are listed by vf.Burst.saved_states(folder).",
         )
     return manifest
@@ -134,7 +113,7 @@ def read_manifest(folder: Path) -> dict[str, object]:
 def remove_folder(folder: Path) -> None:
     """Removes a folder that was written here; one that the system refuses to move stays."""
     # Renamed first, so that a folder that is half removed is not seen.
-    gone = folder.parent / f"{_ASIDE}{uuid4().hex}"
+    gone = folder.parent / f"{ASIDE}{uuid4().hex}"
     try:
         folder.rename(gone)
     except OSError:
@@ -174,23 +153,12 @@ def _rename(aside: Path, parent: Path, name: str) -> Path:
 
 
 def _sweep(parent: Path) -> None:
-    for path in parent.glob(f"{_ASIDE}*"):
+    for path in parent.glob(f"{ASIDE}*"):
         try:
             if time.time() - path.stat().st_mtime > _OLD:
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:
             continue
-
-
-def _flush(path: Path) -> None:
-    """Makes the disk hold what was written, so that a rename cannot overtake it."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _sha256(path: Path) -> str:
@@ -208,14 +176,8 @@ def _telling(path: Path) -> Iterator[None]:
     except (OSError, ValueError) as error:
         # ValueError: a NUL in the path, text that cannot be encoded.
         raise CannotSave(
-            f"Nothing could be saved in {_shown(path)}.",
+            f"Nothing could be saved in {shown(path)}.",
             expected="a folder that can be written, with room enough",
             found=f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"[:200],
             remedy="Free some room or give another folder; what was saved before is intact, and this burst is still in memory.",
         ) from error
-
-
-def _shown(path: Path) -> str:
-    """A path for a message: short, and printable whatever it holds."""
-    text = repr(str(path))
-    return text if len(text) <= 160 else f"{text[:80]}…{text[-60:]}"

@@ -5,13 +5,16 @@ Every process counts the label tokens of all micro-batches of a step and reads t
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 
+from ..core.atomic_files import ASIDE, as_cannot_save, flush
 from ..core.errors import BadBatch
 
 
@@ -74,10 +77,10 @@ def read_batches(folder: str | Path) -> list[FileBatch]:
 
 
 def write_batches(folder: Path, batches: Iterable[Any], limit: int | None = None) -> int:
-    """Writes micro-batches as numbered files.
+    """Writes micro-batches as numbered files: all of them, or none.
 
     Args:
-        folder: Is made; must hold no micro-batch yet.
+        folder: Is made; must hold nothing yet.
         batches: Mappings of tensors, as a burst takes them.
         limit: At most so many, for a source without end.
 
@@ -85,18 +88,35 @@ def write_batches(folder: Path, batches: Iterable[Any], limit: int | None = None
         How many were written.
 
     Raises:
-        BadBatch: The folder holds some, a micro-batch holds something else than tensors, or there is none.
+        BadBatch: The folder holds something, a micro-batch holds something else than tensors, or there is none.
+        CannotSave: Disk full, no permission; the folder is then as it was.
     """
-    from safetensors.torch import save_file
-
-    if next(folder.glob("*.safetensors"), None) is not None:
+    if folder.is_dir() and any(folder.iterdir()):
         raise BadBatch(
-            "This folder holds micro-batches already.",
-            expected="a new folder: files of two recipes would be read as one",
+            "This folder holds files already.",
+            expected="a new folder: micro-batches of two recipes would be read as one",
             found=str(folder),
             remedy="Give another folder.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    with as_cannot_save(folder):
+        parent = folder.parent
+        parent.mkdir(parents=True, exist_ok=True)
+        aside = parent / f"{ASIDE}{uuid4().hex}"
+        try:
+            aside.mkdir()
+            count = _write_all(aside, batches, limit)
+            # A folder that is not there, or is empty, is replaced in one piece.
+            aside.rename(folder)
+        except BaseException:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise
+    return count
+
+
+def _write_all(folder: Path, batches: Iterable[Any], limit: int | None) -> int:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     count = 0
     for batch in islice(batches, limit):
         other = "the batch itself" if not isinstance(batch, Mapping) else next(
@@ -111,7 +131,12 @@ def write_batches(folder: Path, batches: Iterable[Any], limit: int | None = None
                 remedy="Leave it out of the batch, or make a tensor of it; a launched run reads tensors only.",
             )
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in batch.items()}
-        save_file(tensors, folder / f"{count:06d}.safetensors")
+        path = folder / f"{count:06d}.safetensors"
+        try:
+            save_file(tensors, path)
+        except SafetensorError as error:  # what safetensors makes of a full disk
+            raise OSError(str(error)) from error
+        flush(path)
         count += 1
     if not count:
         raise BadBatch(

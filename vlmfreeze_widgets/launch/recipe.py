@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic_files import replace_file
 from ..core.errors import BadState, nearest
 from ..core.ports import port
 from ..core.strategy import Strategy
@@ -86,10 +88,12 @@ class Recipe:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Writes the recipe as JSON and returns the path."""
-        path = Path(path)
-        path.write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-        return path
+        """Writes the recipe as JSON, in one piece, and returns the path.
+
+        Raises:
+            CannotSave: Disk full, no folder, no permission; a file that was there is as it was.
+        """
+        return replace_file(path, json.dumps(self.to_dict(), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Recipe:
@@ -142,6 +146,7 @@ def write_recipe(
     Raises:
         BadBatch: A micro-batch holds something else than tensors, or the folder holds micro-batches already.
         InvalidStrategy: The strategy or a setting cannot be meant.
+        CannotSave: Disk full, no permission; nothing of the recipe is there then.
 
     Examples:
         >>> path = vf.write_recipe("big-run", "llava-hf/llava-1.5-7b-hf", strategy, batches, steps=2000, lr=1e-4)
@@ -156,8 +161,13 @@ def write_recipe(
     if str(model_folder) == "demo":
         model_folder = port("demo").WEIGHTS
     model = str(Path(model_folder).resolve()) if Path(model_folder).is_dir() else str(model_folder)
-    write_batches(folder / "batches", batches, micro_batches)
-    return Recipe(model, wanted, "batches", "run", checked, dtype).save(folder / "recipe.json")
+    written = folder / "batches"
+    write_batches(written, batches, micro_batches)
+    try:
+        return Recipe(model, wanted, "batches", "run", checked, dtype).save(folder / "recipe.json")
+    except BaseException:
+        shutil.rmtree(written, ignore_errors=True)
+        raise
 
 
 def _bad(expected: str, found: str, remedy: str | None = None) -> BadState:

@@ -10,13 +10,12 @@ import math
 import struct
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from contextlib import suppress
 from hashlib import sha256
 from html import escape
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
+from ..core.atomic_files import as_cannot_save, replace_file
 from ..core.errors import CannotSave
 from ..core.protocol import ROW_COLUMNS, number, paint_message, row_values, rows_message
 from ..core.run_status import RunStatus
@@ -42,19 +41,10 @@ def write(content: Content, path: Path, *, overwrite: bool) -> Path:
             "There is a file of this name already.", expected="a new file", found=str(path),
             remedy="Give another name, or overwrite=True.",
         )  # fmt: skip
-    part = path.with_name(f".{path.name}.{uuid4().hex[:8]}.part")
-    try:
+    text = html(content)
+    with as_cannot_save(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(html(content), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise CannotSave(
-            "The report could not be written.", expected="a folder with room, on which this process may write",
-            found=f"{path}: {error.strerror or error}"[:200], remedy="Free some room, or give another path.",
-        ) from error  # fmt: skip
-    return path
+    return replace_file(path, text)
 
 
 def html(content: Content) -> str:

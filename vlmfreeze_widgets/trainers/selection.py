@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic_files import write_new_files
 from ..core.components import LABELS
 from ..core.errors import CannotSave
 from ..core.plan import Plan
@@ -188,33 +190,30 @@ class Exported:
     settings: Mapping[str, Any]
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Writes the files into a folder, which is made if it is not there, and returns their paths.
+        """Writes the files into a folder, all or none; it is made if it is not there. Returns their paths.
 
         Raises:
             CannotSave: One of the files is there already, or the folder cannot be written; nothing is written over.
         """
         folder = Path(folder)
-        paths = [folder / name for name in self.files]
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in paths:
-                if path.exists() or path.is_symlink():
-                    raise FileExistsError(f"{path.name} is there already")
-            for path, text in zip(paths, self.files.values(), strict=True):
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(text, encoding="utf-8")
-        except OSError as error:
+            write_new_files(folder, {name: partial(_write, text) for name, text in self.files.items()})
+        except (OSError, ValueError) as error:
             raise CannotSave(
                 f"The settings for {self.trainer} cannot be written.",
                 expected="a folder in which these files are not there yet",
                 found=str(error),
                 remedy="Choose another folder; nothing was written over.",
             ) from error
-        return paths
+        return [folder / name for name in self.files]
 
     def __str__(self) -> str:
         head = f"{self.trainer}: {'exact' if self.exact else 'not the same'}"
         return "\n".join([head, *(f"  note: {n}" for n in self.notes), *self.files.values()])
+
+
+def _write(text: str, path: Path) -> None:
+    path.write_bytes(text.encode())
 
 
 def most_common_rate(lr: Mapping[str, float]) -> float | None:
