@@ -17,8 +17,8 @@ from ..core.components import is_below
 from ..core.plan import Plan
 from ..core.tuning import Lora
 from . import safetensors_files
+from .peft_places import ADAPTER, INNER, Unnamed, check_adapted
 
-ADAPTER = "default"
 # PEFT's attribute -> our name of the tensor; Embedding adapters are bare parameters, the others small layers.
 _TENSORS = {
     "lora_A": "lora_A",
@@ -38,13 +38,21 @@ def inject(model: nn.Module, targets: Mapping[str, Lora]) -> dict[str, nn.Parame
 
     Returns:
         "<module>.lora_A" and the like -> the new parameter. In float32 even beside half-precision weights.
+
+    Raises:
+        ModelNotTrainable: PEFT adapted something else than the targets; the model carries that then, and is to be given back.
     """
     from peft import inject_adapter_in_model
 
+    outer = Unnamed(model)
     with warnings.catch_warnings():
         # PEFT warns about tied and embedding targets at every injection; the plan has said what matters.
         warnings.simplefilter("ignore")
-        inject_adapter_in_model(lora_config(model, targets), model, adapter_name=ADAPTER)
+        within = {f"{INNER}.{path}": lora for path, lora in targets.items()}
+        inject_adapter_in_model(lora_config(outer, within), outer, adapter_name=ADAPTER)
+    check_adapted(model, targets)
+    # PEFT leaves its config on what it injected into, and PEFT, transformers and trainers look for it on the model.
+    model.peft_config = {ADAPTER: lora_config(model, targets)}  # type: ignore[assignment]
     found: dict[str, nn.Parameter] = {}
     for path in targets:
         layer, _ = adapted_layer(model, path)

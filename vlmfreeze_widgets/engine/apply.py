@@ -51,11 +51,13 @@ def apply(
     plan = plan_for(model, plan_or_strategy)
     plan.check()
     check_trainable(model, plan)
-    claim(model, owner)
+    ticket = object()
     try:
+        claim(model, owner, ticket)
         return AppliedModel(model, plan)
     except BaseException:
-        release(model)
+        # Whatever went wrong, at whichever line: ``AppliedModel`` gave the model back, and the next burst may have it.
+        release(model, ticket)
         raise
 
 
@@ -95,9 +97,9 @@ def _float32_by_default() -> Iterator[None]:
     """
     with MAKING_LAYERS:
         found = torch.get_default_dtype()
-        if found != torch.float32:
-            torch.set_default_dtype(torch.float32)
         try:
+            if found != torch.float32:
+                torch.set_default_dtype(torch.float32)
             yield
         finally:
             if found != torch.float32:
@@ -128,10 +130,11 @@ class AppliedModel:
                 with _float32_by_default():
                     self._adapters = port("lora").inject(model, plan.lora_targets)
             self._set_flags()
+            self.trainables = self._list_trainables()
         except BaseException:
+            # Everything that changes the model stands above: an error in any line of it gives the model back as found.
             self._structure.restore()
             raise
-        self.trainables = self._list_trainables()
 
     def _set_flags(self) -> None:
         wanted = {id(p) for p in (*self._full.values(), *self._adapters.values())}
