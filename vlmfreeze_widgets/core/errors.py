@@ -127,6 +127,12 @@ class CannotSave(VlmFreezeError):
     code = "cannot-save"
 
 
+class CannotMerge(VlmFreezeError):
+    """LoRA cannot be merged without losing what was trained: packed weights, a sum that overflows. Nothing was changed."""
+
+    code = "cannot-merge"
+
+
 class FolderNotEmpty(VlmFreezeError, FileExistsError):
     """Results are never overwritten."""
 

@@ -12,6 +12,8 @@ from typing import Any
 
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
+    "lora_merge": "vlmfreeze_widgets.adapters.peft_merge",
+    "lora_files": "vlmfreeze_widgets.adapters.peft_files",
     "trees": "vlmfreeze_widgets.engine.read",
     "copies": "vlmfreeze_widgets.adapters.transformers_copies",
     "models": "vlmfreeze_widgets.adapters.transformers_models",

@@ -19,7 +19,7 @@ from ..core.ports import port
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.turns import MAKING_LAYERS
-from .modes import train_what_trains
+from .modes import keep_from_repacking, train_what_trains
 from .ownership import check_free, claim, release
 from .read import read_tree
 from .snapshot import StructureSnapshot, ValueSnapshot
@@ -148,6 +148,12 @@ class AppliedModel:
         """Training mode where something trains, rest elsewhere; see ``engine.modes``."""
         train_what_trains(self.model)
 
+    def set_found_modes(self) -> None:
+        """The modes in which the model was found, for adapters too: what was in evaluation mode does not drop out."""
+        if self._structure is not None:
+            self._structure.restore_modes()
+            keep_from_repacking(self.model)
+
     def _list_trainables(self) -> tuple[Trainable, ...]:
         tree = self.plan.tree
         found: list[Trainable] = []
@@ -251,6 +257,8 @@ class AppliedModel:
 
     def settle(self, keep_adapters: bool) -> None:
         """Ends the ownership with the values left on the model. Flags, modes, hooks and attributes are as found.
+
+        Adapters that stay are in the mode of the layers that they adapt, and train.
 
         Args:
             keep_adapters: Leave the adapters in the model (PEFT's layers, trainable); else the structure is as found.

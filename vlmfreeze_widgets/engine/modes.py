@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import nn
 
 from ..core.norms import with_ancestors
@@ -31,6 +33,35 @@ def rest_all(model: nn.Module) -> None:
     model.eval()
     for module in model.modules():
         module.training = _repacks_at_rest(module)
+
+
+def follow_modes(model: nn.Module, found: Mapping[int, bool]) -> None:
+    """Gives modules their modes.
+
+    Args:
+        model: The module on top, one of those found.
+        found: Id of a module -> training or not. A module that is not in it, such as an adapter's dropout, goes with the layer
+            that it wraps, or else with the module that it belongs to.
+    """
+    seen: set[int] = set()
+    waiting = [(model, model.training)]
+    while waiting:
+        module, above = waiting.pop()
+        if id(module) in seen:
+            continue
+        seen.add(id(module))
+        base = module
+        while id(base) not in found and isinstance(inner := getattr(base, "base_layer", None), nn.Module):
+            base = inner
+        module.training = found.get(id(base), above)
+        waiting += [(child, module.training) for child in module.children()]
+
+
+def keep_from_repacking(model: nn.Module) -> None:
+    """Training mode for layers that would rewrite their weight at rest; it changes nothing of what they compute."""
+    for module in model.modules():
+        if _repacks_at_rest(module):
+            module.training = True
 
 
 def _repacks_at_rest(module: nn.Module) -> bool:

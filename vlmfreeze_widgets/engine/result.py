@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,18 @@ from torch import nn
 from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.history_html import history_html
+from ..core.merge_rounding import MergeRounding
 from ..core.plan import Plan
 from ..core.ports import port
 from ..core.proof import Proof, Restored
 from ..core.verdict import Verdict
 from .apply import AppliedModel, apply
 from .evidence import restored
+from .mergeable import check_mergeable
 from .randomness import RandomStream
+from .result_text import judgement, write_text
 from .saved_folder import Writer, write_into
+from .uninterrupted import SteadyHand
 
 
 class BurstResult:
@@ -35,6 +37,8 @@ class BurstResult:
         problem: The error that ended it, such as NonFiniteLoss; the trained values are then those of the step before.
         proof: Which frozen tensors changed (none, it is to be hoped), and how that was found; None of a burst that never began.
         outcome: "discarded" (the default) or "kept".
+        is_merged: Whether it was kept with its adapters added to the weights.
+        merge_rounding: What ``keep(merge=True)`` rounded away; None where nothing was merged into half-precision weights.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class BurstResult:
         self.proof = proof
         self._before = dict(before or {})
         self.outcome = "discarded"
+        self.merge_rounding: MergeRounding | None = None
+        self.is_merged = False
         self._model = model
         self._trained = dict(trained)
 
@@ -64,36 +70,50 @@ class BurstResult:
         """Puts what was trained on the model, for good.
 
         Args:
-            merge: Add LoRA to the base weights, so that the model has no adapters and can be planned again. By default the
-                adapters stay beside the weights, exactly as they trained.
+            merge: Add LoRA to the base weights, so that the model has no adapters, can be planned again, and is saved by its own
+                ``save_pretrained`` like any other. Half-precision weights round the sum: ``merge_rounding`` says how much.
+                By default the adapters stay beside the weights, exactly as they trained.
 
         Returns:
             The model.
 
         Raises:
-            WrongPhase: The result was let go with ``discard``.
+            CannotMerge: The weights are packed (4-bit, 8-bit, torchao, GPTQ, FP8, ...), or the sum overflows. The model is as
+                before, and the result can still be kept with its adapters, saved or looked at.
+            WrongPhase: The result was let go with ``discard``, or kept already.
             ModelBusy: The model is in use.
         """
-        if not self._trained:
+        if not self._trained or self.outcome == "kept":
             raise WrongPhase(
                 "There is nothing to keep.",
                 expected="a result with trained values",
                 found="one that was discarded, or kept already, or of a burst without a step",
                 remedy="Run the burst again.",
             )
+        targets = tuple(self.plan.lora_targets) if merge else ()
+        check_mergeable(self._model, targets)
+        hand = SteadyHand(_device(self._model))
+        try:
+            # Interrupted between two layers, some weights would hold the update and others not.
+            interrupt = hand.do(lambda: self._keep(targets, not merge))
+        finally:
+            hand.close()
+        if interrupt is not None:
+            raise interrupt
+        return self._model
+
+    def _keep(self, merged: tuple[str, ...], keep_adapters: bool) -> None:
         applied = self._applied("a result being kept")
         try:
             self._put(applied)
-            targets = tuple(self.plan.lora_targets)
-            if merge and targets:
-                port("lora").merge(self._model, targets)
+            rounding = port("lora_merge").merge(self._model, merged) if merged else None
         except BaseException:
             applied.revert()
             raise
-        applied.settle(keep_adapters=not merge)
+        applied.settle(keep_adapters=keep_adapters)
+        self.merge_rounding = rounding
+        self.is_merged = bool(merged)
         self.outcome = "kept"
-        self._trained = {}
-        return self._model
 
     @property
     def digests_before(self) -> dict[str, str]:
@@ -101,7 +121,7 @@ class BurstResult:
         return dict(self._before)
 
     def discard(self) -> None:
-        """Lets the trained values go. The model is as before the burst already; ``check_restored`` proves it."""
+        """Lets the trained values go, which frees their memory; a result that was kept stays on the model."""
         self._trained = {}
 
     def check_restored(self) -> Restored:
@@ -122,17 +142,23 @@ class BurstResult:
     def applied(self) -> AppliedModel:
         """A context in which the model has the trained values, to look at answers before deciding.
 
+        The model is in the mode in which it was found, training or evaluation; adapters go with the layers that they adapt.
+
         Raises:
             ModelBusy: The model is in use.
         """
         applied = self._applied("a result being looked at")
-        self._put(applied)
+        try:
+            self._put(applied)
+            applied.set_found_modes()
+        except BaseException:
+            applied.revert()
+            raise
         return applied
 
     def _applied(self, owner: str) -> AppliedModel:
         # Making LoRA layers draws start values that are overwritten at once; nobody's random numbers may move for that.
-        device = next((p.device for p in self._model.parameters()), torch.device("cpu"))
-        with RandomStream(0, device).led():
+        with RandomStream(0, _device(self._model)).led():
             return apply(self._model, self.plan, owner=owner)
 
     def save(self, folder: str | Path) -> Path:
@@ -151,38 +177,18 @@ class BurstResult:
         beside: list[str] = []
         files: dict[str, Writer] = {
             "strategy.yaml": self.plan.strategy.save,
-            "history.json": lambda path: _write(path, self.history.to_json()),
+            "history.json": lambda path: write_text(path, self.history.to_json()),
         }
         if self._trained and self.plan.lora_targets:
             # PEFT writes two files or three, by names of its own, into the folder where they belong.
             files["adapter_config.json"] = lambda path: beside.extend(
-                port("lora").save(path.parent, self._model, self.plan, self._trained)
+                port("lora_files").save(path.parent, self._model, self.plan, self._trained)
             )
         elif self._trained:
             files["trained.safetensors"] = lambda path: port("tensor_files").save(path, self._trained)
-        files["verdicts.json"] = lambda path: _write(path, json.dumps(self._about(beside), indent=2) + "\n")
+        files["verdicts.json"] = lambda path: write_text(path, judgement(self, beside))
         write_into(folder, files)
         return folder
-
-    def _about(self, beside: list[str]) -> dict[str, Any]:
-        return {
-            "verdicts": [
-                {
-                    "component": v.component,
-                    "status": v.status,
-                    "text": v.text,
-                    "selected": v.selected,
-                    "dead": list(v.dead),
-                }
-                for v in self.verdicts
-            ],
-            "stopped_early": self.stopped_early,
-            "problem": None if self.problem is None else self.problem.to_dict(),
-            "proof": None if self.proof is None else self.proof.to_dict(),
-            "tainted": self.history.tainted,
-            "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "beside_the_adapter": beside,
-        }
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
@@ -208,7 +214,8 @@ class BurstResult:
             lines.append(f"  ✗ {self.problem}")
         if self.proof is not None and self.proof.frozen:
             lines.append(f"  {'✓' if self.proof.holds else '✗'} {self.proof}")
-        lines += [f"  ! {text}" for text in (*self.history.tainted, *self.history.notes)]
+        rounding = () if self.merge_rounding is None else (self.merge_rounding.sentence,)
+        lines += [f"  ! {text}" for text in (*rounding, *self.history.tainted, *self.history.notes)]
         return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
 
     def _repr_html_(self) -> str:
@@ -216,5 +223,5 @@ class BurstResult:
         return history_html(self.history, head, [line.strip() for line in lines])
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+def _device(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .modes import follow_modes
+
 
 class StructureSnapshot:
     """Attributes of every module, flags and gradients of every parameter, values of every buffer.
@@ -37,11 +39,16 @@ class StructureSnapshot:
 
     def restore_flags(self) -> None:
         """Gives back flags, gradients and modes only; modules that were added since stay."""
-        for module, (attributes, _) in self._modules:
-            module.training = attributes["training"]
+        self.restore_modes()
         for parameter, requires_grad, grad in self._flags:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad
+
+    def restore_modes(self) -> None:
+        """Gives back training and evaluation mode; adapters put in since take the mode of the layer that they adapt."""
+        found = {id(module): bool(attributes["training"]) for module, (attributes, _) in self._modules}
+        if self._modules:
+            follow_modes(self._modules[0][0], found)
 
     def restore(self, buffers: bool = True) -> None:
         """Gives back modules, attributes, hooks, modes, flags, gradients, and (unless told otherwise) buffers."""

@@ -16,6 +16,7 @@ from ..core.history import History, StepRecord
 from ..core.stage import Stage
 from ..core.stages import Stages
 from .burst import Burst
+from .keeping import check_stages_mergeable, keep_plain_if_exact
 from .ownership import check_free
 from .read import read_tree
 from .result import BurstResult
@@ -86,6 +87,8 @@ def run_stages(
 ) -> StagesResult:
     """Runs stages in order; the weights carry over, adapters being added to the weights at the end of their stage.
 
+    The adapters of the last stage stay beside weights that cannot take them without loss (4-bit, 8-bit, ...); a note says so.
+
     Args:
         model: A real model, without adapters.
         stages: From ``vf.published(name, tree)``, or one's own.
@@ -102,6 +105,7 @@ def run_stages(
     Raises:
         InvalidStrategy: It cannot be known how many steps a stage has, or batches are missing.
         PlanRefused: A stage trains nothing here. Nothing has run then.
+        CannotMerge: The adapters of a stage that is not the last cannot be merged into packed weights. Nothing has run then.
         VlmFreezeError: A stage failed; the model is as before the first one.
     """
     model = unwrap(model)
@@ -110,6 +114,7 @@ def run_stages(
     wanted = {stage.name: steps_of_stage(stage, _batches(stage, batches), steps, accumulation) for stage in stages}
     for plan in plans.values():
         plan.check()
+    check_stages_mergeable(model, [(stage, plans[stage.name]) for stage in stages])
     start = StagesStart(model, plans.values())
     notes = [
         f"{stage.name}: {wanted[stage.name]} steps; the recipe has {stage.steps:,}."
@@ -127,14 +132,21 @@ def run_stages(
                 _batches(stage, batches),
                 **{**of_stage, "accumulation": accumulation, **settings},
             )
-            told = None if on_record is None else (lambda record, stage=stage: on_record(stage, record))
-            result = burst.run(told)
-            result.keep(merge=True)
+            result = burst.run(None if on_record is None else (lambda record, stage=stage: on_record(stage, record)))
             results[stage.name] = result
+            if (told := _kept(result, is_last=stage.name == stages[-1].name)) is not None:
+                notes.append(f"{stage.name}: {told}")
     except BaseException:
         start.restore()
         raise
     return StagesResult(stages, results, tuple(notes), start)
+
+
+def _kept(result: BurstResult, *, is_last: bool) -> str | None:
+    if is_last:
+        return keep_plain_if_exact(result)
+    result.keep(merge=True)
+    return None if result.merge_rounding is None else result.merge_rounding.sentence
 
 
 def settings_of_stage(stage: Stage, steps: int) -> dict[str, Any]:

@@ -68,3 +68,20 @@ def check_trainable(model: nn.Module, plan: Plan) -> None:
             found=f"{by_name[packed[0]].dtype} in {packed[0]}",
             remedy="Use LoRA there, or load the model unquantized.",
         )
+    lost = [
+        path
+        for path, lora in plan.lora_targets.items()
+        if lora.use_dora and _is_eight_bit_on_cpu(by_name.get(f"{path}.weight"))
+    ]
+    if lost:
+        raise ModelNotTrainable(
+            f"DoRA cannot train on {len(lost)} 8-bit weights on a CPU.",
+            expected="DoRA on weights of another kind, or on a GPU",
+            found=f"8-bit weights of bitsandbytes, such as {lost[0]}",
+            remedy="Use LoRA without DoRA there, or load the model in 4 bits or unquantized.",
+        )
+
+
+def _is_eight_bit_on_cpu(weight: nn.Parameter | None) -> bool:
+    """Whether PEFT's DoRA (0.21) would lose the scales of a weight of bitsandbytes: it moves a copy to the CPU in its place."""
+    return weight is not None and hasattr(weight, "SCB") and weight.device.type == "cpu"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
 from ..core.history import Answers, History, StepRecord
-from ..core.language.phrase import say
+from ..core.language.phrase import Phrase, say
 from ..core.norms import NormLayout
 from ..core.plan import Plan
 from ..core.protocol import error_to_dict
@@ -21,11 +21,16 @@ from ..core.run_status import Phase, RunStatus
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from ..engine.burst import Burst
+from ..engine.keeping import keep_plain_if_exact
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from .phases import Phases
 from .shown import Proved
 
+_ADAPTERS_KEPT = say(
+    "The kept adapters are on the model, beside weights that cannot take them: it can be used and saved as it is. To train "
+    "otherwise, load it again."
+)
 _RECENT = 10  # steps that speed and ETA are taken from
 _LOOK = 0.1  # seconds between looks at what is wanted of a paused burst
 
@@ -52,6 +57,7 @@ class Bursting(Phases):
         self._burst: Burst | None = None
         self.result: BurstResult | None = None
         self.proved: Proved | None = None
+        self._carries_adapters = False
         self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
@@ -136,6 +142,8 @@ class Bursting(Phases):
 
     def keep(self) -> None:
         """Puts the trained values on the model, LoRA merged, so that the next burst starts from there.
+
+        Where the weights cannot take adapters without loss (4-bit, 8-bit, ...) these stay beside them, and the status says so.
 
         Raises:
             WrongPhase: There is no undecided result.
@@ -233,13 +241,24 @@ class Bursting(Phases):
             self._worker.post(lambda: self._settle(result, outcome))
 
     def _settle(self, result: BurstResult, outcome: str) -> None:
+        told = None
         if outcome == "kept":
-            result.keep(merge=True)
+            told = self._keep_plain(result)
         else:
             result.discard()
             if self.proved is not None:
                 self.proved = replace(self.proved, restored=result.check_restored())
-        self._set(phase="idle", outcome=outcome)
+        self._set(phase="idle", outcome=outcome, message=told or self._status.message)
+
+    def _keep_plain(self, result: BurstResult) -> Phrase | None:
+        """Merged where that loses nothing; what has to be known of it."""
+        told = keep_plain_if_exact(result)
+        with self._lock:
+            self._carries_adapters = bool(result.plan.lora_targets) and not result.is_merged
+        return told
+
+    def _why_not(self) -> str | None:
+        return _ADAPTERS_KEPT if self._carries_adapters else super()._why_not()
 
 
 def ended_early(taken: int, steps: int, why: str | None, problem: BaseException | None) -> str | None:

@@ -27,6 +27,7 @@ from ..core.stages_text import how_long, what_trains
 from ..core.strategy import Strategy
 from ..core.wording import first_line
 from ..engine.burst import Burst
+from ..engine.keeping import check_stages_mergeable
 from ..engine.ownership import check_free
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
@@ -155,6 +156,7 @@ class Staging(Saving):
         Raises:
             WrongPhase: No stages are chosen, all are done, or the model is busy.
             PlanRefused: A stage trains nothing here. Nothing has run then.
+            CannotMerge: The adapters of a stage before the last cannot be merged into packed weights. Nothing has run then.
         """
         with self._lock:
             why = self._why_idle()
@@ -168,8 +170,10 @@ class Staging(Saving):
             place = self.staged.next
             if place is None:
                 raise not_now("all stages are done: keep or discard them")
-            for stage in self.staged.stages[place:]:
-                self._plan_of(stage.name).check()
+            plans = [(self._stages[i], self._plan_of(self._stages[i].name)) for i in range(place, len(self._stages))]
+            for _, plan in plans:
+                plan.check()
+            check_stages_mergeable(self._model, plans)
             self.staged = replace(self.staged, runs_all=not only_next)
             return self._run_stage(place)
 
@@ -344,7 +348,9 @@ class Staging(Saving):
                 self._not_begun(result)
             if self._is_whole:
                 self._is_whole = False
-                result.keep(merge=True)
+                told = self._keep_plain(result)
+                if told is not None:
+                    self._change(stage.name, message=told)
                 self._stage_done(stage)
         except BaseException as error:
             self._change(stage.name, status="failed", message=first_line(error))
@@ -412,6 +418,7 @@ class Staging(Saving):
         seen = start.check()
         with self._lock:
             self._start_of_stages = None
+            self._carries_adapters = False
             self.proved = None
             self._settled("discarded", restored=seen)
             if self._first is not None and self._stages is not None:

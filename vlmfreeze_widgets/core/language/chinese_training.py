@@ -8,6 +8,9 @@ from collections.abc import Mapping
 TRAINING: Mapping[str, str] = {
     "Ended after {some} of {all} steps.": "在 {some} / {all} 步后结束。",
     "Ended after {some} of {all} steps: {why}.": "在 {some} / {all} 步后结束：{why}。",
+    "Merging rounded to {dtype}: the error is {share} of the update (at most {worst}, in {module}); adapters kept beside the weights, or saved, have none.": "合并时舍入到 {dtype}：误差为更新量的 {share}（最大 {worst}，在 {module}）；适配器留在权重旁或另存则没有误差。",
+    "The adapters stay beside the weights, since merging would lose what was trained ({found}).": "适配器留在权重旁，因为合并会丢失训练结果（{found}）。",
+    "The kept adapters are on the model, beside weights that cannot take them: it can be used and saved as it is. To train otherwise, load it again.": "保留的适配器在模型上，留在无法合并的权重旁：模型可以直接使用和保存。要另行训练，请重新加载。",
     "{n} seconds were up": "已到 {n} 秒",
     "The weights of the stages are on the model: keep or discard them first.": "模型上是各阶段训练后的权重：请先保留或放弃。",
     "interrupted": "已中断",
