@@ -7,10 +7,12 @@ import os
 import runpy
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
@@ -70,6 +72,46 @@ def test_the_script_trains_to_the_weights_of_a_burst(name, folders, figure):
     figure(worst)
     assert worst < 1e-5
     assert all(not torch.equal(theirs[trained], start[trained]) for trained in plan.trainable - tree.dead_ends)
+
+
+def tower_outputs(folders, monkeypatch, **replaced):
+    """Whether the frozen tower's output carried a graph, at each time that the script's run computed it with recomputation."""
+    space = runpy.run_path(str(folders / "export" / "train.py"))
+    space["main"].__globals__.update(replaced)
+    arguments = [
+        "--model",
+        str(folders / "model"),
+        "--batches",
+        str(folders / "batches"),
+        "--output",
+        str(folders / "out"),
+    ]
+    monkeypatch.setattr("sys.argv", ["train.py", *arguments, "--steps", "2", "--checkpointing"])
+    seen = []
+
+    def look(module, given, out):
+        if type(module).__name__ == "CLIPVisionModel":
+            seen.append(out.last_hidden_state.requires_grad)
+
+    handle = torch.nn.modules.module.register_module_forward_hook(look)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            space["main"]()
+    finally:
+        handle.remove()
+    return seen
+
+
+def test_recomputation_in_the_script_leaves_a_frozen_tower_without_a_graph(folders, monkeypatch):
+    strategy, tree = STRATEGIES["LoRA beside full parts"], vf.read_tree(tiny_llava())
+    vf.export(strategy, tree, "trainer", folder=folders / "export", use_cpu=True, disable_tqdm=True)
+    assert tower_outputs(folders, monkeypatch) == [False, False]
+    found = json.loads((folders / "out" / "history.json").read_text())
+    wanted = vf.Burst(tiny_llava(), strategy, batches(2), steps=2, checkpointing=True).run().history
+    assert [entry["loss"] for entry in found] == pytest.approx([r.loss for r in wanted], abs=2e-4)
+    control = tower_outputs(folders, monkeypatch, CloseFrozenInputs=TrainerCallback)
+    assert control == [True, True], "this transformers opens nothing: the script's callback has nothing to do"
 
 
 @pytest.mark.check("B17")

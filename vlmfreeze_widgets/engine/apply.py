@@ -19,6 +19,7 @@ from ..core.ports import port
 from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.turns import MAKING_LAYERS
+from .checkpointing import close_frozen_inputs
 from .modes import keep_from_repacking, train_what_trains
 from .ownership import check_free, claim, release
 from .read import read_tree
@@ -142,6 +143,7 @@ class AppliedModel:
             parameter.requires_grad_(id(parameter) in wanted)
             # A stale gradient moves a frozen weight at the next step (measured: 0.118).
             parameter.grad = None
+        close_frozen_inputs(self.model)
         self.set_training_mode()
 
     def set_training_mode(self) -> None:

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from ..core.plan import Plan
 from ..core.ports import port
-from .checkpointing import enable_checkpointing
+from .checkpointing import close_frozen_inputs, enable_checkpointing
 from .modes import train_what_trains
 
 
@@ -70,6 +70,7 @@ def put_plan(
     wanted = {id(p) for p in trained.values()}
     for parameter in model.parameters():
         parameter.requires_grad_(id(parameter) in wanted)
+    close_frozen_inputs(model)
     train_what_trains(model)
     if checkpointing:
         enable_checkpointing(model, checkpointing)

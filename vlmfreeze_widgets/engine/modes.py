@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from torch import nn
 
 from ..core.norms import with_ancestors
+from .checkpointing import recomputes
 
 
 def train_what_trains(model: nn.Module) -> None:
     """Training mode where something trains; whatever is frozen rests: its dropout is off, its statistics do not drift.
 
-    A frozen layer that recomputes its activations stays in training mode, since transformers recomputes only there.
+    A frozen layer that recomputes its activations stays in training mode, since transformers recomputes only there; it rests
+    while its own forward runs (``engine.checkpointing``).
     """
     model.train()
     trained = {""}
@@ -25,7 +27,7 @@ def train_what_trains(model: nn.Module) -> None:
         # A module without tensors (dropout, an activation) goes with the module that it belongs to.
         if path not in trained and (own or path.rpartition(".")[0] in resting):
             resting.add(path)
-            module.training = bool(getattr(module, "gradient_checkpointing", False)) or _repacks_at_rest(module)
+            module.training = recomputes(module) or _repacks_at_rest(module)
 
 
 def rest_all(model: nn.Module) -> None:

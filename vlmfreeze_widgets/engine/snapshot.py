@@ -38,8 +38,12 @@ class StructureSnapshot:
                 parameter.data = data
 
     def restore_flags(self) -> None:
-        """Gives back flags, gradients and modes only; modules that were added since stay."""
+        """Gives back flags, gradients, modes and hooks only; modules that were added since stay."""
         self.restore_modes()
+        for module, (_, containers) in self._modules:
+            for key, saved in containers.items():
+                if key.endswith("_hooks"):
+                    module.__dict__[key].update(saved)
         for parameter, requires_grad, grad in self._flags:
             parameter.requires_grad_(requires_grad)
             parameter.grad = grad
