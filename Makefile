@@ -8,7 +8,7 @@ DOCS ?= build
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test docs checks conformance fuzz gpu lint build lock clean
+.PHONY: help lab test docs checks conformance versions newest fuzz gpu lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
@@ -34,6 +34,12 @@ checks: ## every promise of the engine with what was measured of it, in report.j
 conformance: ## our exports, and random settings, read by LLaMA-Factory, ms-swift and PEFT themselves
 	@$(PYTHON) .ci/conformance.py
 
+versions: ## the core path on the oldest and newest supported transformers, peft and torch (CELLS="'oldest peft'" runs one)
+	@$(PYTHON) .ci/versions.py $(CELLS)
+
+newest: ## the core path on the newest releases that pip finds, whatever the lock says
+	@$(PYTHON) .ci/versions.py newest-found
+
 fuzz:   ## 10,000 strange settings, strategies and names through every export, and back
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py fuzz
@@ -54,4 +60,4 @@ lock:   ## write requirements-dev.lock anew from what pyproject.toml asks for
 	@$(VENV)/python .ci/lock.py
 
 clean:  ## remove the environment, node_modules and everything generated but not committed
-	rm -rf .venv .venv-conformance js/node_modules build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf .venv .venv-conformance .venv-versions js/node_modules build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results

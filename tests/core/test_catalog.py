@@ -95,3 +95,19 @@ def test_the_active_parameters_of_a_mixture_are_those_that_a_token_passes(name, 
     tree = vf.read_tree(name)
     assert tree.active_params / 1e9 == pytest.approx(active_billions, abs=0.06)
     assert sum(tree.component_active(c) for c in tree.components) == tree.active_params
+
+
+@pytest.mark.parametrize("entry", [e for e in ENTRIES if e.config is None], ids=lambda e: e.name)
+def test_every_checkpoint_is_read_or_says_that_only_its_own_code_can_build_it(entry):
+    with pytest.raises(BadSource) as caught:
+        vf.read_tree(entry.id)
+    assert "remote code only" in caught.value.found
+    assert "trust_remote_code" in caught.value.remedy
+
+
+def test_the_counts_of_gemma_4_add_up_to_the_published_ones():
+    # What the files hold and the model does not: keys and values of layers that share those of another, and layer scalars.
+    e2b, e4b = vf.catalog()["google/gemma-4-E2B-it"], vf.catalog()["google/gemma-4-E4B-it"]
+    assert e2b.total_params + 16 * 786_688 + 4 * 1_573_376 + 35 == e2b.published_params
+    assert e4b.total_params + 15 * 2_621_696 + 3 * 5_243_392 + 42 == e4b.published_params
+    assert {"vision_tower", "audio_tower"} <= set(vf.read_tree(e2b).components)

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..core.errors import BadSource, InvalidStrategy
 from ..core.turns import MAKING_LAYERS
+from .loading_report import check_loading_report
 from .transformers_configs import FoundConfig, find_config
 from .transformers_models import auto_class, build_on_meta, check_torchvision
 
@@ -44,7 +45,7 @@ def load(
         The model in evaluation mode, as ``from_pretrained`` gives it.
 
     Raises:
-        BadSource: There is nothing to load, something is missing in it, or it does not fit.
+        BadSource: There is nothing to load, names and tensors do not match exactly, or it does not fit.
         InvalidStrategy: The dtype is none of these.
     """
     if dtype not in DTYPES:
@@ -76,13 +77,7 @@ def load(
             found=f"{type(error).__name__}: {str(error)[:300]}",
             remedy="Save the model with save_pretrained, or give only the config to look at it.",
         ) from error
-    if missing := sorted(info["missing_keys"]):
-        raise BadSource(
-            f"{len(missing)} tensors of the model are not in the files of {source}; they would hold random numbers.",
-            expected="a value for every tensor",
-            found=f"none for {', '.join(missing[:3])}{' and others' if len(missing) > 3 else ''}",
-            remedy="Take the files that belong to this config.json.",
-        )
+    check_loading_report(info, source, getattr(found.config, "transformers_version", None))
     loaded: nn.Module = model
     return loaded
 

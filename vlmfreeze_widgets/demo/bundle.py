@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from ..adapters.loading_report import check_loading_report
 from ..adapters.transformers_models import check_torchvision
 from ..core.turns import MAKING_LAYERS
 from ..data.placeholders import image_token_id
@@ -162,7 +163,12 @@ class Demo:
 
 
 def load_demo(folder: Path = WEIGHTS) -> Demo:
-    """Reads the shipped weights; the processor is made in code, equal to the one saved beside them."""
+    """Reads the shipped weights; the processor is made in code, equal to the one saved beside them.
+
+    Raises:
+        BadSource: The weights do not match the model name for name, as with a release of transformers that names modules
+            differently.
+    """
     check_torchvision()
     from transformers import LlavaForConditionalGeneration
     from transformers.utils import logging
@@ -172,10 +178,13 @@ def load_demo(folder: Path = WEIGHTS) -> Demo:
     try:
         with MAKING_LAYERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            model, report = LlavaForConditionalGeneration.from_pretrained(
+                folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+            )
     finally:
         if shown:
             logging.enable_progress_bar()
+    check_loading_report(report, folder)
     model.config._name_or_path = "tiny-llava"
     processor = make_processor()
     return Demo(

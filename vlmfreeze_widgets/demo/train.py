@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..adapters import safetensors_files
 from ..engine.burst import Burst
 from .bundle import WEIGHTS, Demo, load_demo
 from .lessons import LESSON_LR, LESSON_STEPS, LESSONS
@@ -139,11 +140,25 @@ def prove(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def write(model: Any, processor: Any, folder: Path) -> None:  # noqa: ANN401 - transformers classes
-    """Saves a folder that ``from_pretrained`` and ``AutoProcessor`` read."""
+    """Saves a folder that ``from_pretrained`` and ``AutoProcessor`` of every supported release read."""
     folder.mkdir(parents=True, exist_ok=True)
     model.config._name_or_path = ""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    file = folder / "model.safetensors"
+    safetensors_files.save(
+        file, {published_name(name): tensor for name, tensor in safetensors_files.load(file).items()}
+    )
+
+
+def published_name(name: str) -> str:
+    """The name of a tensor as in the published LLaVA checkpoints, which every release of transformers reads.
+
+    From 5.6.0 on transformers saves ``vision_tower.embeddings...``, which releases before it take for a missing tower;
+    ``vision_tower.vision_model.embeddings...`` is understood by all.
+    """
+    tower, inner = "vision_tower.", "vision_tower.vision_model."
+    return inner + name.removeprefix(tower) if name.startswith(tower) and not name.startswith(inner) else name
 
 
 def _report(table: dict[str, dict[str, float]]) -> bool:
