@@ -95,17 +95,21 @@ def shared():
     return model
 
 
-def test_a_module_of_two_names_is_adapted_once_and_it_is_said():
+def test_lora_on_a_module_of_two_names_or_a_tied_tensor_is_refused_as_tied():
     tree = vf.read_tree(shared())
     assert [(node.path, node.same_as, node.adaptable) for node in tree.nodes[1:]] == [
         ("one", "", "linear"), ("two", "one", ""), ("tied", "", "linear")
     ]  # fmt: skip
-    plan = vf.resolve({"one": "lora", "tied": "lora"}, tree)
-    assert set(plan.lora_targets) == {"one", "tied"}
-    [warning] = [w for w in plan.warnings if w.code == "lora-shared-module"]
-    assert warning.paths == ("two",)
-    with vf.apply(shared(), {"one": "lora", "tied": "lora"}) as applied:
-        assert {t.name for t in applied.trainables} == {f"{m}.lora_{x}" for m in ("one", "tied") for x in "AB"}
+    for rules in ({"one": "lora"}, {"tied": "lora"}, {"one": "lora", "tied": "lora"}):
+        plan = vf.resolve(rules, tree)
+        [refusal] = plan.refusals
+        assert refusal.code == "lora-tied"
+        assert refusal.paths == ("one.weight", "two.weight", "tied.weight")
+        model = shared()
+        before = fingerprint(model)
+        with pytest.raises(vf.VlmFreezeError, match="tied"):
+            vf.apply(model, rules)
+        assert fingerprint(model) == before
 
 
 def test_lora_on_the_further_name_alone_is_refused_with_the_first_one():

@@ -51,8 +51,13 @@ def adapters_in(model: nn.Module) -> dict[str, tuple[int, float]]:
     for path, layer in model.named_modules():
         if not isinstance(layer, LoraLayer) or ADAPTER not in layer.r:
             continue
-        place = ".".join(part for part in path.split(".") if part != "base_layer")
-        parameter = getattr(layer, "parameter_name", None)
+        place, parameter = path, getattr(layer, "parameter_name", None)
+        # Several adapted parameters of one module are wrappers in wrappers. A module may be called base_layer by itself.
+        while parameter and place.endswith(".base_layer"):
+            around = model.get_submodule(place.removesuffix(".base_layer"))
+            if not isinstance(around, LoraLayer) or not getattr(around, "parameter_name", None):
+                break
+            place = place.removesuffix(".base_layer")
         found[f"{place}.{parameter}" if parameter else place] = (layer.r[ADAPTER], float(layer.scaling[ADAPTER]))
     return found
 

@@ -33,6 +33,7 @@ def check_plan(
         *_packed_in_full(tree, trainable),
         *lora_checks.of_two_kinds(lora_targets),
         *lora_checks.experts_with_dropout(tree, lora_targets),
+        *lora_checks.tied(tree, trainable, lora_targets),
         *_torn_ties(strategy, tree, trainable, lora_targets, decided),
         *lora_checks.leaking_suffixes(strategy, tree, lora_targets),
         *_dead_ends(tree, trainable, lora_targets),
@@ -40,7 +41,6 @@ def check_plan(
         *lora_checks.too_high_rank(tree, lora_targets),
         *lora_checks.experts_copied(tree, lora_targets),
         *lora_checks.experts_without_lora(tree, trainable, lora_targets),
-        *lora_checks.adapted_at_one_name(tree, lora_targets),
     ]
     return tuple(sorted(found, key=lambda w: w.severity != "refusal"))
 

@@ -12,9 +12,11 @@ from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
 from .flags import Flag, read_flags
+from .names import pattern_of
 from .selection import Selection
 
 NAME = "PEFT"
+_EMBEDDINGS = ("embed_tokens", "lm_head")
 FLAGS: Mapping[str, Flag] = {
     "r": Flag("int", 8),
     "lora_alpha": Flag("float", 8),
@@ -79,4 +81,32 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         target_parameters=flags["target_parameters"],
         bias=flags["bias"] or "none",
     )
+    if flags["ensure_weight_tying"] and not flags["modules_to_save"] and _names_embeddings(targets):
+        found = _adapted_at_every_use(found, tree)
     return replace(found.at_rate(flags["learning_rate"]), tied_copies=bool(flags["ensure_weight_tying"]))
+
+
+def _names_embeddings(targets: Any) -> bool:  # noqa: ANN401 - as LoraConfig takes them
+    """Whether PEFT takes the targets to mean tied embeddings: it asks for these two last names alone."""
+    if isinstance(targets, str):
+        return any(pattern_of(targets, NAME).fullmatch(name) for name in _EMBEDDINGS)
+    return any(str(target).rpartition(".")[2] in _EMBEDDINGS for target in targets or ())
+
+
+def _adapted_at_every_use(found: Selection, tree: ModuleTree) -> Selection:
+    """With ``ensure_weight_tying`` one adapter lies on every use of the embeddings' tensor (from PEFT 0.19 on)."""
+    shared: dict[str, Lora] = {}
+    notes = []
+    for names in tree.aliases.values():
+        uses = [
+            path for name in names if (path := name.removesuffix(".weight")) != name and tree.by_path[path].adaptable
+        ]
+        if any(path.rpartition(".")[2] in _EMBEDDINGS for path in uses) and (
+            held := [p for p in uses if p in found.lora]
+        ):
+            shared |= dict.fromkeys(uses, found.lora[held[0]])
+            notes.append(
+                f"ensure_weight_tying: one adapter serves {' and '.join(uses)}, which are tied. A burst refuses LoRA "
+                "on tied weights: train them in full there."
+            )
+    return replace(found, lora={**found.lora, **shared}).noting(*notes)
