@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoConfig
+from transformers import CONFIG_MAPPING, AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as ARCHITECTURES
 
 LARGEST = {
@@ -21,6 +21,7 @@ LARGEST = {
     "moe_num_shared_experts": 1, "n_shared_experts": 1,
 }  # fmt: skip
 ONE_PER_LAYER = ("layer_types", "mlp_layer_types")
+PER_LAYER = "per_layer_config"  # for layers that a tiny model does not have
 OF_A_CHECKPOINT = ("_name_or_path", "transformers_version", "architectures", "dtype", "model_type")
 LAST_TOKEN = 250
 # A convolutional tower of tens of millions of parameters, a decoder that is none of a VLM, or a config with no defaults.
@@ -34,11 +35,16 @@ MODEL_TYPES = tuple(name for name in ARCHITECTURES if name not in LEFT_OUT)
 def tiny_config(model_type: str) -> dict[str, Any]:
     """The architecture's default config with every size at most as large as in ``LARGEST``."""
     given = AutoConfig.for_model(model_type).to_dict()
+    for part in ("vision", "audio"):
+        # Gemma 4 has towers only where its config says so; what is no config of its own stays absent.
+        if given.get(f"{part}_config", "") is None and f"{model_type}_{part}" in CONFIG_MAPPING:
+            given[f"{part}_config"] = AutoConfig.for_model(f"{model_type}_{part}").to_dict()
     _cut(given)
     return {"model_type": model_type, **{k: v for k, v in given.items() if k not in OF_A_CHECKPOINT}}
 
 
 def _cut(given: dict[str, Any]) -> None:
+    given.pop(PER_LAYER, None)
     for name, value in list(given.items()):
         if isinstance(value, dict):
             _cut(value)

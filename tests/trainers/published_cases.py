@@ -28,6 +28,21 @@ def cases(trainer: str) -> tuple[dict[str, Any], ...]:
 
 
 @cache
+def layer_choices() -> tuple[dict[str, Any], ...]:
+    """Which layers unsloth_zoo's own function chose on families beyond the kept runs: model, config, cases."""
+    with gzip.open(FOLDER / "unsloth_layers.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return tuple(json.loads(line) for line in lines)
+
+
+@cache
+def gemma4() -> dict[str, Any]:
+    """What ms-swift and LLaMA-Factory did with drawn flags on a tiny Gemma 4 with towers for pictures and sound."""
+    found = json.loads(gzip.decompress((FOLDER / "gemma4.json.gz").read_bytes()))
+    assert isinstance(found, dict)
+    return found
+
+
+@cache
 def configs() -> dict[str, Any]:
     """Name -> config of a tiny model."""
     found = json.loads((FOLDER / "configs.json").read_text(encoding="utf-8"))

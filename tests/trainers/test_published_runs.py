@@ -8,7 +8,16 @@ import pytest
 
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.trainers import llamafactory, llava, ms_swift, peft_config, peft_rule, unsloth, zero_nlp
+from vlmfreeze_widgets.trainers import (
+    llamafactory,
+    llava,
+    ms_swift,
+    peft_config,
+    peft_rule,
+    unsloth,
+    unsloth_layers,
+    zero_nlp,
+)
 
 SIMULATED = {
     "llamafactory": llamafactory.simulate,
@@ -67,7 +76,7 @@ BROKEN = {
         "chosen",
         lambda every, wanted: frozenset(n for n in every if wanted(n) and "bias" not in n),
     ),
-    "unsloth": (unsloth, "_KINDS", dict.fromkeys(unsloth._KINDS, ("attn",))),
+    "unsloth": (unsloth_layers, "_KINDS", dict.fromkeys(unsloth_layers._KINDS, ("attn",))),
     "peft": (
         peft_rule,
         "_ends_in_one",

@@ -57,6 +57,8 @@ RELEASE = "4.6.0"
 _EMBEDDING_LR = 1e-6  # LoRA+ on embeddings; no flag of ms-swift changes it
 _PASSED_OVER = "NonDynamicallyQuantizableLinear"  # in nn.MultiheadAttention, which never calls it; PEFT alone adapts it
 _NEVER_ADAPTED = ("lm_head", "score", "v_head", "classifier")
+# Classes that call themselves linear and only hold a linear layer, which is adapted in their place.
+_WRAPPERS = ("glulinear", "gemma4clippablelinear")
 
 
 def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE) -> Selection:
@@ -187,7 +189,8 @@ def _layers_below(key: str, nested: Iterable[str], tree: ModuleTree, embeddings:
 
 
 def _is_target(node: Node) -> bool:
-    return is_linear_by_class(node) and node.name not in _NEVER_ADAPTED
+    wraps = any(word in node.class_name.lower() for word in _WRAPPERS)
+    return is_linear_by_class(node) and not wraps and node.name not in _NEVER_ADAPTED
 
 
 def _expanded(named: Iterable[str], tree: ModuleTree) -> list[str]:

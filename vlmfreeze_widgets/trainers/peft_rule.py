@@ -35,6 +35,7 @@ def select(
     alpha_pattern: Mapping[str, float] | None = None,
     target_parameters: Iterable[str] = (),
     bias: str = "none",
+    adapted_inside: Mapping[str, str] | None = None,
 ) -> Selection:
     """What PEFT would adapt and train; all arguments as in ``peft.LoraConfig``. Rates are left open.
 
@@ -50,6 +51,7 @@ def select(
         alpha_pattern: Pattern -> alpha.
         target_parameters: Stacks of experts, by suffix.
         bias: "none", "all", or "lora_only".
+        adapted_inside: Class of a wrapper -> the child that a trainer's own patch of PEFT adapts in its place.
 
     Raises:
         TrainerRefuses: PEFT itself stops: nothing matches, or a match is no layer that it can adapt.
@@ -64,6 +66,9 @@ def select(
             remedy="Name target modules, or leave a part with linear layers unfrozen.",
         )
     found = [] if targets is None else _matches(tree, targets, saved, exclude, layers, layers_pattern)
+    if adapted_inside:
+        inner = (tree.by_path.get(f"{n.path}.{adapted_inside.get(n.class_name)}", n) for n in found)
+        found = list({node.path: node for node in inner}.values())
     for node in found:
         if node.adaptable not in ADAPTED_KINDS and node.class_name != _UNCALLED_LINEAR:
             raise TrainerRefuses(
@@ -140,7 +145,7 @@ def _matches(
         for node in modules(tree):
             if node.path in exact or (
                 _ends_in_one(node.path, exact)
-                and (indices is None or _block_index(node.path, layers_pattern) in indices)
+                and (indices is None or block_index(node.path, layers_pattern) in indices)
             ):
                 found.append(node)
     kept = [pattern_of(rf"(^|.*\.){m}($|\..*)", "PEFT") for m in saved]
@@ -164,7 +169,7 @@ def _excluded(path: str, exclude: str | Iterable[str] | None) -> bool:
     return has_suffix(path, exclude)
 
 
-def _block_index(path: str, pattern: str | Iterable[str] | None) -> int | None:
+def block_index(path: str, pattern: str | Iterable[str] | None) -> int | None:
     """The index of the block that a path lies in: the first number, or the one after the list's name."""
     if not pattern:
         match = re.match(r".*?\.[^.]*\.(\d+)\.", path)
