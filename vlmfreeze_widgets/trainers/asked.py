@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from ..core.plan import Plan, adapter_size
+from ..core.plan import Group, Plan, adapter_size
 from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
 from .names import modules, shortest_suffixes
 from .peft_rule import NO_FORWARD
+from .releases import ANY, Names, Takes, other_names
 from .selection import Selection, selection_of
 
 
@@ -25,15 +26,27 @@ class Asked:
     Attributes:
         plan: The plan.
         selection: Its names, adapters and rates.
+        others: The same model under the names of other releases of transformers that the trainer takes.
     """
 
     plan: Plan
     selection: Selection
+    others: tuple[Names, ...] = ()
 
     @property
     def tree(self) -> ModuleTree:
         """The plan's tree."""
         return self.plan.tree
+
+    @cached_property
+    def elsewhere(self) -> tuple[tuple[Names, Selection], ...]:
+        """What the plan trains, under each of the other names."""
+        return tuple((names, selection_of(_renamed(self.plan, names))) for names in self.others)
+
+    def every_name(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Paths, each followed by what it is called in the other releases."""
+        found = dict.fromkeys(name for path in paths for name in (path, *(n.there(path) for n in self.others)))
+        return tuple(found)
 
     @property
     def lora(self) -> Lora | None:
@@ -90,9 +103,10 @@ class Asked:
 
     @cached_property
     def whole_suffixes(self) -> list[str]:
-        """The shortest names of the whole modules that no other module ends in."""
-        others = [n.path for n in modules(self.tree) if n.path not in set(self.whole_modules)]
-        return shortest_suffixes(self.whole_modules, others)
+        """The shortest names of the whole modules that no other module ends in, in no release."""
+        wanted = self.every_name(self.whole_modules)
+        trees = (self.tree, *(names.tree for names in self.others))
+        return shortest_suffixes(wanted, [n.path for tree in trees for n in modules(tree) if n.path not in set(wanted)])
 
     def _size(self, name: str) -> int:
         if name in self.tree.by_name:
@@ -112,9 +126,35 @@ class Asked:
             yield from self._whole(child)
 
 
-def asked(plan: Plan) -> Asked:
-    """A plan in trainers' words."""
-    return Asked(plan, selection_of(plan))
+def asked(plan: Plan, takes: Takes = ANY) -> Asked:
+    """A plan in trainers' words.
+
+    Args:
+        plan: The plan.
+        takes: The trainer's releases of transformers. Where none of them has the tree's names, the plan is told in theirs.
+    """
+    others, own = other_names(plan.tree, takes)
+    if not own and others:
+        plan = _renamed(plan, others[0])
+        others, _ = other_names(plan.tree, takes)
+    return Asked(plan, selection_of(plan), others)
+
+
+def _renamed(plan: Plan, names: Names) -> Plan:
+    """A plan on the same model under other names."""
+
+    def there(name: str) -> str:
+        return names.there(name)
+
+    groups = (Group(g.component, g.lr, g.weight_decay, tuple(map(there, g.params))) for g in plan.optimizer_groups)
+    return replace(
+        plan,
+        tree=names.tree,
+        trainable=frozenset(map(there, plan.trainable)),
+        lora_targets={there(path): lora for path, lora in plan.lora_targets.items()},
+        optimizer_groups=tuple(groups),
+        decided_by={there(name): rule for name, rule in plan.decided_by.items()},
+    )
 
 
 def switches(*names: str, defaults: Mapping[str, bool]) -> Iterator[dict[str, bool]]:

@@ -22,7 +22,8 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     lora = wanted.lora
     if lora is None:
         yield rates
-        places = [f"^{path}." for path in wanted.whole_modules] + [f"^{name}$" for name in wanted.loose_parameters]
+        places = [f"^{path}." for path in wanted.every_name(wanted.whole_modules)]
+        places += [f"^{name}$" for name in wanted.every_name(wanted.loose_parameters)]
         yield {"unfrozen_parameters": places, **rates}
         return
     values: dict[str, Any] = {"adapter": "lora", "lora_r": lora.rank, "lora_alpha": round(lora.alpha)}
@@ -31,10 +32,16 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     saved = {"lora_modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
     yield {**values, "lora_target_linear": True, **saved, **rates}
     yield {**values, "lora_target_modules": list(wanted.leaf_names), **saved, **rates}
-    exact: dict[str, Any] = {"lora_target_modules": anchored(wanted.adapted_layers)} if wanted.adapted_layers else {}
-    exact |= {"lora_target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
+    layers = wanted.every_name(wanted.adapted_layers)
+    exact: dict[str, Any] = {"lora_target_modules": anchored(layers)} if layers else {}
+    exact |= {"lora_target_parameters": list(wanted.every_name(wanted.adapted_stacks))} if wanted.adapted_stacks else {}
     yield {**values, **exact, **saved, **rates}
-    yield {**values, **exact, **({"lora_modules_to_save": list(wanted.whole_modules)} if saved else {}), **rates}
+    yield {
+        **values,
+        **exact,
+        **({"lora_modules_to_save": list(wanted.every_name(wanted.whole_modules))} if saved else {}),
+        **rates,
+    }
 
 
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:

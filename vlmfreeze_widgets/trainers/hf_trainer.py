@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.components import owner_of
+from ..core.components import is_below, owner_of
 from ..core.errors import BadConfig
 from ..core.plan import Group
 from ..core.tree import ModuleTree
@@ -35,6 +35,7 @@ FLAGS: Mapping[str, Flag] = {
     "rates": Flag("mapping", {}),
     "learning_rate": Flag("float", 5e-5),
     "weight_decay": Flag("float", 0.0),
+    "renamed": Flag("mapping", {}),
 }
 
 
@@ -43,7 +44,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
 
     Args:
         given: "full": places trained in full; "lora": fields of a LoraConfig; "rates": place -> [learning rate, weight decay],
-            of which the nearest above a name counts.
+            of which the nearest above a name counts; "renamed": path -> what it is called in another release of transformers.
         tree: The model.
 
     Raises:
@@ -51,13 +52,15 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         TrainerRefuses: PEFT stops at the LoraConfig.
     """
     flags = read_flags(given, FLAGS, NAME)
-    places = dict.fromkeys(flags["full"], "full")
+    renamed = {str(here): str(there) for here, there in flags["renamed"].items()}
+    places = dict.fromkeys((_as_called(place, renamed, tree) for place in flags["full"]), "full")
     full = frozenset(p.owner for p in tree.parameters if owner_of(p.name, places) == "full")
     adapters: Mapping[str, Lora] = {}
     if flags["lora"]:
         adapters = peft_config.simulate({**flags["lora"], "learning_rate": 0.0}, tree).lora
     found = Selection(full, adapters)
-    keys = {place: str(place) for place in flags["rates"]}
+    rates = {_as_called(place, renamed, tree): rate for place, rate in flags["rates"].items()}
+    keys = {place: place for place in rates}
     lr = {}
     for name in found.names:
         path = name.rpartition(".")[0] if name.endswith((".lora_A", ".lora_B")) else name
@@ -69,8 +72,18 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
                 found=", ".join(list(keys)[:4]) or "no rates",
                 remedy='Add the place, or "" for everything.',
             )
-        lr[name] = _rate(flags["rates"][place])
+        lr[name] = _rate(rates[place])
     return Selection(full, adapters, lr)
+
+
+def _as_called(place: str, renamed: Mapping[str, str], tree: ModuleTree) -> str:
+    """A place under the name that this tree has for it."""
+    if not place or place in tree.by_path or place in tree.by_name:
+        return place
+    for here, there in (*renamed.items(), *((there, here) for here, there in renamed.items())):
+        if is_below(place, here):
+            return there + place[len(here) :]
+    return place
 
 
 def _rate(held: Any) -> float:  # noqa: ANN401
@@ -92,18 +105,21 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
         adapters = wanted.selection.lora
         config = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": float(lora.dropout), "bias": "none"}
         config |= {"use_dora": lora.use_dora, "use_rslora": lora.use_rslora}
-        config |= {"target_modules": anchored(wanted.adapted_layers)} if wanted.adapted_layers else {}
-        config |= {"target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
-        ranks = {anchored((p,)): a.rank for p, a in adapters.items() if a.rank != lora.rank}
-        alphas = {anchored((p,)): a.alpha for p, a in adapters.items() if a.alpha != lora.alpha}
-        config |= {"rank_pattern": {f"^{p}": v for p, v in ranks.items()}} if ranks else {}
-        config |= {"alpha_pattern": {f"^{p}": v for p, v in alphas.items()}} if alphas else {}
+        config |= (
+            {"target_modules": anchored(wanted.every_name(wanted.adapted_layers))} if wanted.adapted_layers else {}
+        )
+        config |= {"target_parameters": list(wanted.every_name(wanted.adapted_stacks))} if wanted.adapted_stacks else {}
+        ranks = {anchored(wanted.every_name([p])): a.rank for p, a in adapters.items() if a.rank != lora.rank}
+        alphas = {anchored(wanted.every_name([p])): a.alpha for p, a in adapters.items() if a.alpha != lora.alpha}
+        config |= {"rank_pattern": {f"^({p})": v for p, v in ranks.items()}} if ranks else {}
+        config |= {"alpha_pattern": {f"^({p})": v for p, v in alphas.items()}} if alphas else {}
     yield {
         "full": [*wanted.whole_modules, *wanted.loose_parameters],
         "lora": config,
         "rates": _rates(wanted),
         "learning_rate": wanted.lr,
         "weight_decay": wanted.weight_decay,
+        "renamed": {here: there for names in wanted.others for here, there in names.moves},
     }
 
 
@@ -142,7 +158,7 @@ def files_for_trl(settings: Mapping[str, Any], wanted: Asked, others: Mapping[st
 
 def _files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any], trainer: str) -> dict[str, str]:
     folder = wanted.tree.loads_as
-    decisive = {name: settings[name] for name in ("full", "lora", "rates")}
+    decisive = {name: settings[name] for name in ("full", "lora", "rates", "renamed") if name in settings}
     run = {name: others[name] for name in RUN if others.get(name) is not None}
     rest = {name: value for name, value in others.items() if name not in RUN}
     plan = {"trainer": trainer, "model": folder, **decisive, "run": run, "arguments": rest}

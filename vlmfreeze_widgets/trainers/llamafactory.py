@@ -18,10 +18,13 @@ from ..core.tuning import Lora
 from . import peft_rule
 from .flags import Flag, read_flags
 from .names import chosen, contains_any, is_linear_by_class, modules, parameter_names
+from .releases import Takes
 from .selection import Selection
 from .tables import load_table
 
 NAME = "LLaMA-Factory"
+TAKES = Takes((4, 55, 0), (5, 6, 0))
+"""What 0.9.5 asks for of transformers: ``!=4.52.0,!=4.57.0,<=5.6.0,>=4.55.0``."""
 FLAGS: Mapping[str, Flag] = {
     "finetuning_type": Flag("text", "lora"),
     "freeze_vision_tower": Flag("bool", True),

@@ -36,7 +36,8 @@ def _with_lora(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, 
     values |= {"lora_dropout": float(lora.dropout)} if lora.dropout else {}
     values |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
     saved = wanted.whole_suffixes
-    places = [["all"], list(wanted.leaf_names), list(wanted.adapted_layers)]
+    layers = list(wanted.every_name(wanted.adapted_layers))
+    places = [["all"], list(wanted.leaf_names), layers]
     for targets in places:
         for setting in switches(*_SWITCHES, defaults=_DEFAULTS):
             found = {**values, "lora_target": ",".join(targets), **setting}
@@ -44,8 +45,8 @@ def _with_lora(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, 
             if targets is places[-1]:
                 break
     # Whole paths need every switch off: what a switch forbids, no target brings back.
-    found = {**values, "lora_target": ",".join(wanted.adapted_layers), **dict.fromkeys(_SWITCHES, False)}
-    for names in (saved, list(wanted.whole_modules)):
+    found = {**values, "lora_target": ",".join(layers), **dict.fromkeys(_SWITCHES, False)}
+    for names in (saved, list(wanted.every_name(wanted.whole_modules))):
         yield {**found, **({"additional_target": ",".join(names)} if names else {}), **rates}
 
 

@@ -10,6 +10,7 @@ from ..core.plan import Plan
 from ..core.plan_text import sentence
 from ..core.resolve import resolve
 from ..core.training_diff import planned_choice, training_diff
+from .asked import asked
 from .registry import TRAINERS, export, import_strategy
 from .selection import differences, selection_of
 from .sources import read_text
@@ -58,6 +59,8 @@ def look_at_export(plan: Plan, to: str) -> ExportLook:
     """
     done = export(plan, to=to)
     key = next(key for key, known in TRAINERS.items() if known.name == done.trainer)
+    # Under the names of a release that this trainer takes.
+    plan = asked(plan, TRAINERS[key].takes).plan
     found = TRAINERS[key].simulate(done.settings, plan.tree)
     apart = training_diff(planned_choice(plan), found, plan.tree)
     # What the differences say place by place need not be said again.

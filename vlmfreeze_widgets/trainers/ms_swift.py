@@ -22,9 +22,12 @@ from . import peft_rule
 from .flags import Flag, read_flags
 from .ms_swift_archs import ALIASES, Arch, arch_of
 from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
+from .releases import Takes
 from .selection import Selection
 
 NAME = "ms-swift"
+TAKES = Takes((4, 33, 0), (5, 19, 0))
+"""What 4.6.0 asks for of transformers: ``<5.20.0,>=4.33``; 5.19.0 is the last below."""
 ALL_LINEAR, ALL_EMBEDDING, ALL_NORM = "all-linear", "all-embedding", "all-norm"
 FLAGS: Mapping[str, Flag] = {
     "tuner_type": Flag("text", "lora"),

@@ -27,8 +27,8 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     if wanted.lora is None:
         for setting in switches(*_SWITCHES, defaults=_DEFAULTS):
             yield {"tuner_type": "full", **setting, **rates}
-        places = [*(f"{re.escape(path)}\\." for path in wanted.whole_modules)]
-        places += [f"{re.escape(name)}$" for name in wanted.loose_parameters]
+        places = [*(f"{re.escape(path)}\\." for path in wanted.every_name(wanted.whole_modules))]
+        places += [f"{re.escape(name)}$" for name in wanted.every_name(wanted.loose_parameters)]
         yield {
             "tuner_type": "full",
             # The aligner's switch would open it again after everything is frozen.
@@ -42,15 +42,15 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     rank = {"lora_rank": lora.rank, "lora_alpha": lora.alpha}
     values: dict[str, Any] = {"tuner_type": "lora", **rank, "lora_dropout": float(lora.dropout)}
     values |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
-    values |= {"target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
+    values |= {"target_parameters": list(wanted.every_name(wanted.adapted_stacks))} if wanted.adapted_stacks else {}
     saved = {"modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
     for setting in switches(*_SWITCHES, defaults=_DEFAULTS):
         yield {**values, "target_modules": ["all-linear"], **setting, **saved, **rates}
     yield {"tuner_type": "lora_llm", **rank, **rates}
-    pattern = "|".join(re.escape(path) for path in wanted.adapted_layers)
+    pattern = "|".join(re.escape(path) for path in wanted.every_name(wanted.adapted_layers))
     exact = {**values, "target_regex": f"^({pattern})$"}
     yield {**exact, **saved, **rates}
-    yield {**exact, **({"modules_to_save": list(wanted.whole_modules)} if saved else {}), **rates}
+    yield {**exact, **({"modules_to_save": list(wanted.every_name(wanted.whole_modules))} if saved else {}), **rates}
 
 
 def _rates(wanted: Asked, arch: Arch) -> dict[str, float]:

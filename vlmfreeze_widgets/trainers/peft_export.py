@@ -42,18 +42,24 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     for name, of in (("rank_pattern", "rank"), ("alpha_pattern", "alpha")):
         others = {p: getattr(a, of) for p, a in adapters.items() if getattr(a, of) != getattr(lora, of)}
         if others:
-            patterns[name] = {f"^{re.escape(path)}": value for path, value in others.items()}
-    layers = wanted.adapted_layers
+            patterns[name] = {f"^{re.escape(n)}": v for path, v in others.items() for n in wanted.every_name([path])}
+    layers = wanted.every_name(wanted.adapted_layers)
     config: dict[str, Any] = {"r": lora.rank, "lora_alpha": lora.alpha, "lora_dropout": float(lora.dropout)}
     config |= {"target_modules": anchored(layers)} if layers else {}
-    config |= {"target_parameters": list(wanted.adapted_stacks)} if wanted.adapted_stacks else {}
+    config |= {"target_parameters": list(wanted.every_name(wanted.adapted_stacks))} if wanted.adapted_stacks else {}
     config |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
     tied = _without_aliases(wanted)
     if tied != list(wanted.whole_modules):
         # PEFT adds the modules that share these tensors itself, and stops when they are named as well (0.18.1).
-        yield {**config, **patterns, "modules_to_save": tied, "ensure_weight_tying": True, **rates}
-    for saved in (wanted.whole_suffixes, list(wanted.whole_modules)):
+        yield {
+            **config,
+            **patterns,
+            "modules_to_save": list(wanted.every_name(tied)),
+            "ensure_weight_tying": True,
+            **rates,
+        }
+    for saved in (wanted.whole_suffixes, list(wanted.every_name(wanted.whole_modules))):
         yield {**config, **patterns, **({"modules_to_save": saved} if saved else {}), **rates}
 
 

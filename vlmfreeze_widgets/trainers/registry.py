@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,8 @@ from . import (
 from .asked import Asked, asked
 from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
+from .names_in_files import notes_on_names
+from .releases import ANY
 from .selection import Exported, Imported, differences, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
@@ -43,7 +44,10 @@ from .trainer import Trainer, nearest_settings
 
 
 def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
-    return Trainer(rule.NAME, rule.FLAGS, rule.simulate, written.candidates, written.files, written.quirks, marks)
+    takes = getattr(rule, "TAKES", ANY)
+    return Trainer(
+        rule.NAME, rule.FLAGS, rule.simulate, written.candidates, written.files, written.quirks, marks, takes
+    )
 
 
 TRAINERS: Mapping[str, Trainer] = {
@@ -142,7 +146,7 @@ def export(
     check_plain(others)
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
     plan.check()
-    wanted = asked(plan)
+    wanted = asked(plan, chosen.takes)
     settings, found, wrong = nearest_settings(chosen, wanted, others)
     if wrong and strict:
         raise NotExpressible(
@@ -154,8 +158,8 @@ def export(
     notes = (
         *wrong,
         *_notes_on_decay(wanted),
-        *_notes_on_names(settings, wanted),
-        *chosen.quirks(settings, plan.tree, found),
+        *notes_on_names(settings, wanted),
+        *chosen.quirks(settings, wanted.tree, found),
         *found.notes,
     )
     written = chosen.files(settings, wanted, {k: v for k, v in others.items() if k not in settings or settings[k] != v})
@@ -173,17 +177,6 @@ def _notes_on_decay(wanted: Asked) -> list[str]:
     if decays - {0.0}:
         notes.append("Weight decay spares biases and norms there; in a burst it does not.")
     return notes
-
-
-def _notes_on_names(settings: Mapping[str, Any], wanted: Asked) -> list[str]:
-    """Whole paths in a file hold for one version of transformers: CLIP's and SigLIP's lost ``vision_model.`` on the way to 5.23."""
-    deep = [path for path in (*wanted.adapted_layers, *wanted.whole_modules) if path.count(".") > 1]
-    text = str(settings)
-    if not any(path in text or path.replace(".", "\\\\.") in text for path in deep):
-        return []
-    return [
-        f"Module names as in transformers {version('transformers')}; export under the version that will train, some differ."
-    ]
 
 
 def _key(name: str) -> str:

@@ -12,6 +12,7 @@ from ..core.errors import NotExpressible, TrainerRefuses
 from ..core.tree import ModuleTree
 from .asked import Asked
 from .flags import Flag
+from .releases import ANY, Takes
 from .selection import Selection, differences
 
 
@@ -27,6 +28,7 @@ class Trainer:
         files: Settings, the plan, the person's own settings -> name and text.
         quirks: What of some settings is other than it looks.
         marks: Flags that only this trainer has; one of them tells whose settings they are.
+        takes: The releases of transformers with which it runs: its settings have to fit the names of each.
     """
 
     name: str
@@ -36,12 +38,15 @@ class Trainer:
     files: Callable[[Mapping[str, Any], Asked, Mapping[str, Any]], dict[str, str]]
     quirks: Callable[[Mapping[str, Any], ModuleTree, Selection], list[str]]
     marks: tuple[str, ...]
+    takes: Takes = ANY
 
 
 def nearest_settings(
     chosen: Trainer, wanted: Asked, others: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Selection, list[str]]:
     """The first of a trainer's candidates that is exact, else the one that differs in the fewest names.
+
+    Exact is what trains the plan under every release of transformers that the trainer takes: names differ between them.
 
     Args:
         chosen: The trainer.
@@ -54,7 +59,7 @@ def nearest_settings(
     Raises:
         NotExpressible: The trainer stops at each of them, or nothing trains.
     """
-    best: tuple[int, dict[str, Any], Selection] | None = None
+    best: tuple[int, dict[str, Any], Selection, list[str]] | None = None
     refusal: TrainerRefuses | None = None
     decisive = {name: value for name, value in others.items() if name in chosen.flags}
     seen: list[dict[str, Any]] = []
@@ -75,11 +80,13 @@ def nearest_settings(
         except TrainerRefuses as error:
             refusal = refusal or error
             continue
-        if not differences(wanted.selection, found, wanted.tree):
+        wrong = differences(wanted.selection, found, wanted.tree)
+        elsewhere, apart = _elsewhere(chosen, wanted, settings)
+        if not wrong and not elsewhere:
             return settings, found, []
-        distance = _distance(wanted.selection, found)
+        distance = _distance(wanted.selection, found) + apart
         if found.names and (best is None or distance < best[0]):
-            best = (distance, settings, found)
+            best = (distance, settings, found, wrong or elsewhere)
     if best is None:
         raise NotExpressible(
             f"{chosen.name} cannot say this strategy.",
@@ -87,7 +94,24 @@ def nearest_settings(
             found=f"{refusal.problem} {refusal.found}" if refusal else "none",
             remedy="Choose another trainer, or change the strategy.",
         ) from refusal
-    return best[1], best[2], differences(wanted.selection, best[2], wanted.tree)
+    return best[1:]
+
+
+def _elsewhere(chosen: Trainer, wanted: Asked, settings: Mapping[str, Any]) -> tuple[list[str], int]:
+    """What settings train otherwise where a release of transformers has other names, in sentences; and how far that is."""
+    said: list[str] = []
+    distance = 0
+    for names, selection in wanted.elsewhere:
+        try:
+            found = chosen.simulate(settings, names.tree)
+        except TrainerRefuses as error:
+            said.append(f"Under transformers {names.releases}: {error.problem}")
+            distance += 1000 * len(selection.names)
+            continue
+        if lines := differences(selection, found, names.tree):
+            said += [f"Under transformers {names.releases}, whose names differ: {line}" for line in lines]
+            distance += _distance(selection, found)
+    return said, distance
 
 
 def _distance(wanted: Selection, found: Selection) -> int:

@@ -46,7 +46,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
         yield {**values, **setting, **saved, **rates}
     yield {**values, "target_modules": list(wanted.leaf_names), **saved, **rates}
     # Whole paths as names reach nothing else; an anchored pattern would be searched for words like any text.
-    yield {**values, "target_modules": list(wanted.adapted_layers), **saved, **rates}
+    yield {**values, "target_modules": list(wanted.every_name(wanted.adapted_layers)), **saved, **rates}
 
 
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
