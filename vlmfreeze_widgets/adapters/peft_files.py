@@ -5,36 +5,36 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from ..core.components import is_below
 from ..core.plan import Plan
 from . import safetensors_files
+from .peft_layout import PREFIX, FullParts, full_parts
 from .peft_lora import TENSORS, lora_config
 
 
 def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch.Tensor]) -> list[str]:
     """Writes adapter_config.json and adapter_model.safetensors as PEFT itself would.
 
-    Parameters trained in full travel as ``modules_to_save``, whole modules at a time; values that did not train are taken
-    from the (reverted) model.
+    Parameters trained in full travel as ``modules_to_save``, whole modules at a time and under every name of a shared tensor;
+    values that did not train are taken from the (reverted) model. What no module can carry lies in the same file under its own
+    name, which ``PeftModel.from_pretrained`` loads too, and in trained.safetensors for loaders that do not.
 
     Args:
         folder: Exists.
-        model: The base model, without adapters.
+        model: The base model, with or without adapters.
         plan: What was applied; has LoRA targets.
         trained: "<module>.lora_A" and base parameter names -> values.
 
     Returns:
-        Names of trained parameters that PEFT's form cannot carry: bare parameters on a module that holds adapters, such as
-        BLIP-2's query tokens. They are written to trained.safetensors beside it.
+        Names of trained parameters that no module can carry: bare parameters on a module that holds adapters, such as BLIP-2's
+        query tokens, or a shared tensor of which one use is adapted.
     """
-    saved_modules = _modules_with_full_parameters(plan)
-    config = lora_config(model, plan.lora_targets, saved_modules)
-    config.base_model_name_or_path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "") or None
-    config.inference_mode = True
+    parts = full_parts(model, plan.trainable, plan.lora_targets)
+    config = saved_config(model, plan, parts)
     config.save_pretrained(str(folder))
     tensors: dict[str, torch.Tensor] = {}
     for path in plan.lora_targets:
@@ -47,14 +47,12 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
             ):
                 # PEFT drops the adapter's name on saving; only layers, not bare embedding adapters, have a ".weight".
                 suffix = "" if embedding or name == "lora_magnitude_vector" else ".weight"
-                tensors[f"base_model.model.{saved_as}.{attribute}{suffix}"] = (
-                    trained[f"{path}.{name}"].contiguous().clone()
-                )
-    names = {id(p): n for n, p in model.named_parameters()}
-    for path in saved_modules:
-        for name, value in model.get_submodule(path).state_dict(prefix=f"{path}.", keep_vars=True).items():
-            now = trained.get(names.get(id(value), name), value)
-            tensors[f"base_model.model.{name}"] = now.detach().cpu().contiguous().clone()
+                tensors[f"{PREFIX}{saved_as}.{attribute}{suffix}"] = trained[f"{path}.{name}"].contiguous().clone()
+    canonical = {id(p): name.replace(".base_layer", "") for name, p in model.named_parameters()}
+    for key, tensor in carried_tensors(model, parts).items():
+        now = trained.get(canonical.get(id(tensor), key), tensor)
+        tensors[PREFIX + key] = now.detach().cpu().contiguous().clone()
+    tensors |= {PREFIX + there: trained[name].contiguous().clone() for name, there in parts.loose.items()}
     safetensors_files.save(folder / "adapter_model.safetensors", tensors)
     # PEFT writes sets; sorted lists make the file the same every time.
     config_file = folder / "adapter_config.json"
@@ -62,10 +60,27 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     if isinstance(written.get("target_modules"), list):
         written["target_modules"] = sorted(written["target_modules"])
     config_file.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    rest = [n for n in sorted(plan.trainable) if not any(is_below(n, path) for path in saved_modules)]
-    if rest:
-        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in rest})
-    return rest
+    if parts.loose:
+        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in parts.loose})
+    return list(parts.loose)
+
+
+def saved_config(model: nn.Module, plan: Plan, parts: FullParts) -> Any:  # noqa: ANN401 - a peft.LoraConfig
+    """The config of a folder: what is adapted, what is carried whole, and which base it belongs to."""
+    config = lora_config(model, plan.lora_targets, parts.modules)
+    config.base_model_name_or_path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "") or None
+    config.inference_mode = True
+    # PEFT copies each module that it carries; so asked, the copies of a shared tensor stay one.
+    config.ensure_weight_tying = parts.tied
+    return config
+
+
+def carried_tensors(model: nn.Module, parts: FullParts) -> dict[str, torch.Tensor]:
+    """Key -> tensor in the model, of every module that PEFT carries whole. A shared tensor stands under each of its names."""
+    found: dict[str, torch.Tensor] = {}
+    for path in parts.matched:
+        found |= model.get_submodule(path).state_dict(prefix=f"{path}.", keep_vars=True)
+    return found
 
 
 def _nested_path(plan: Plan, path: str) -> str:
@@ -73,14 +88,3 @@ def _nested_path(plan: Plan, path: str) -> str:
     holder = path.rpartition(".")[0]
     siblings = [p.name for p in plan.tree[holder].parameters if p.name in plan.lora_targets]
     return holder + ".base_layer" * (len(siblings) - 1 - siblings.index(path))
-
-
-def _modules_with_full_parameters(plan: Plan) -> list[str]:
-    """Modules that can travel whole as ``modules_to_save``: PEFT wraps neither the root nor anything with an adapter in it."""
-    holders = sorted({name.rpartition(".")[0] for name in plan.trainable}, key=lambda path: path.count("."))
-    kept: list[str] = []
-    for path in holders:
-        around_adapter = any(is_below(target, path) for target in plan.lora_targets)
-        if path and not around_adapter and not any(is_below(path, k) for k in kept):
-            kept.append(path)
-    return kept

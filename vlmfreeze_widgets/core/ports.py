@@ -13,6 +13,7 @@ from typing import Any
 _PLAYERS: dict[str, str] = {
     "lora": "vlmfreeze_widgets.adapters.peft_lora",
     "lora_merge": "vlmfreeze_widgets.adapters.peft_merge",
+    "lora_kept": "vlmfreeze_widgets.adapters.transformers_adapters",
     "lora_files": "vlmfreeze_widgets.adapters.peft_files",
     "trees": "vlmfreeze_widgets.engine.read",
     "copies": "vlmfreeze_widgets.adapters.transformers_copies",

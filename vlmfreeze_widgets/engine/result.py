@@ -72,7 +72,9 @@ class BurstResult:
         Args:
             merge: Add LoRA to the base weights, so that the model has no adapters, can be planned again, and is saved by its own
                 ``save_pretrained`` like any other. Half-precision weights round the sum: ``merge_rounding`` says how much.
-                By default the adapters stay beside the weights, exactly as they trained.
+                By default the adapters stay beside the weights, exactly as they trained; a transformers model then knows of
+                them, and its ``save_pretrained`` writes an adapter folder with the parts that trained in full, which
+                ``from_pretrained`` and ``PeftModel.from_pretrained`` load onto the base model.
 
         Returns:
             The model.
@@ -111,6 +113,8 @@ class BurstResult:
             applied.revert()
             raise
         applied.settle(keep_adapters=keep_adapters)
+        if keep_adapters and self.plan.lora_targets:
+            port("lora_kept").register(self._model, self.plan)
         self.merge_rounding = rounding
         self.is_merged = bool(merged)
         self.outcome = "kept"
@@ -166,8 +170,9 @@ class BurstResult:
 
         Returns:
             The folder: strategy.yaml, history.json, verdicts.json; with LoRA adapter_config.json and
-            adapter_model.safetensors, which plain ``PeftModel.from_pretrained`` loads; trained.safetensors holds what has no
-            place there (everything, without LoRA): load it into the base model first.
+            adapter_model.safetensors, which plain ``PeftModel.from_pretrained`` loads with all that trained in full.
+            trained.safetensors holds everything where there is no LoRA (load it into the base model), and beside an adapter
+            what other loaders than PEFT would not find there (load it into the base model before the adapter).
 
         Raises:
             FolderNotEmpty: The folder holds something already; nothing is overwritten.

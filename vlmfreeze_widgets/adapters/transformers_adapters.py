@@ -1,0 +1,73 @@
+"""A model that keeps its adapters, made known to transformers, so that its ``save_pretrained`` writes them as an adapter folder.
+
+Without that it would write a checkpoint whose names (``base_layer``) no model has: what loads it makes the weights up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..core.errors import CannotSave
+from ..core.plan import Plan
+from .peft_files import carried_tensors, saved_config
+from .peft_layout import FullParts, full_parts
+from .peft_lora import ADAPTER
+
+
+def register(model: nn.Module, plan: Plan) -> None:
+    """Tells transformers of the adapters on a model; nothing is done to a model that is none of its.
+
+    Args:
+        model: With the plan's adapters on it.
+        plan: What was applied.
+    """
+    if not hasattr(model, "_hf_peft_config_loaded") or not hasattr(model, "get_adapter_state_dict"):
+        return
+    parts = full_parts(model, plan.trainable, plan.lora_targets)
+    model.peft_config = {ADAPTER: saved_config(model, plan, parts)}  # type: ignore[assignment]
+    model._hf_peft_config_loaded = True  # type: ignore[assignment]
+    if plan.trainable:
+        model.get_adapter_state_dict = AdapterTensors(model, parts)  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class AdapterTensors:
+    """What ``save_pretrained`` writes for a model whose adapters stand beside parts that trained in full.
+
+    transformers asks the model's ``get_adapter_state_dict``, which knows of adapters alone.
+
+    Attributes:
+        model: With adapters.
+        parts: What trained in full.
+    """
+
+    model: nn.Module = field(repr=False)
+    parts: FullParts
+
+    def __call__(
+        self, adapter_name: str | None = None, state_dict: Mapping[str, torch.Tensor] | None = None
+    ) -> dict[str, Any]:
+        """Adapters and fully trained modules by their keys, without PEFT's prefix.
+
+        Raises:
+            CannotSave: A part that trained in full has no place in an adapter folder.
+        """
+        if self.parts.loose:
+            name = next(iter(self.parts.loose))
+            raise CannotSave(
+                "transformers cannot save all that trained beside these adapters.",
+                expected="fully trained parts that are modules of their own",
+                found=f"{len(self.parts.loose)} tensors that are not, such as {name}",
+                remedy="Use result.save(folder), which PeftModel.from_pretrained loads, or result.keep(merge=True) and then "
+                "save_pretrained.",
+            )
+        found = dict(type(self.model).get_adapter_state_dict(self.model, adapter_name, state_dict))
+        held = carried_tensors(self.model, self.parts)
+        given = held if state_dict is None else state_dict
+        # Copies, since a file of safetensors takes no tensor twice.
+        return found | {key: given.get(key, tensor).detach().clone() for key, tensor in held.items()}
