@@ -133,7 +133,9 @@ def test_a_state_is_said_without_touching_it():
     chinese = spoken_state(state, "zh")
     assert chinese == {"label": "输出头", "rows": [{"text": "全量训练"}, "head", 3, b"bytes"], "none": None}
     assert state == before
-    assert spoken_state(state, "en") is state
+    english = spoken_state(state, "en")
+    assert english == before
+    assert type(english["label"]) is str
 
 
 def test_the_language_is_the_argument_then_the_variable_then_the_hosts(monkeypatch):

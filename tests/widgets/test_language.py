@@ -66,9 +66,9 @@ def test_what_comes_later_is_chinese_too_until_the_page_speaks_english_again(mad
     assert bench.plan_state["warnings"][0]["message"] == "所有参数都已冻结：没有任何部分训练。"
     assert bench.plan_state["warnings"][0]["remedy"] == "请将某个组件设为全量训练或 LoRA，例如 {'projector': 'full'}。"
     ask(bench, "en")
-    wait_for(lambda: bench.options["words"] == "en")
+    wait_for(lambda: "language model" in labels(bench.tree_state))  # it comes last
+    assert bench.options["words"] == "en"
     assert bench.plan_state["warnings"][0]["message"] == "Every parameter is frozen: nothing trains."
-    assert "language model" in labels(bench.tree_state)
 
 
 def test_verdicts_and_findings_are_told_in_chinese(made):

@@ -58,7 +58,11 @@ def runs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             remedy="pip install pandas, or use vf.list_runs(folder), which gives the runs themselves.",
         ) from error  # fmt: skip
 
-    columns = list(rows[0]) if rows else ["name", "began", "phase", "strategy", "steps", "loss", "eval_loss", "folder"]
+    columns = (
+        list(max(rows, key=len))
+        if rows
+        else ["name", "began", "phase", "strategy", "steps", "loss", "eval_loss", "folder"]
+    )
     frame = pd.DataFrame(list(rows), columns=columns).set_index("name")
     frame["began"] = pd.to_datetime(frame["began"].astype(float), unit="s", utc=True)
     return frame

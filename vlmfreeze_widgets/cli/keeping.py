@@ -25,9 +25,11 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs below a folder, the newest last."""
-    from ..engine.runs import list_runs
+    from ..engine.runs import rows_below
 
-    rows = [run.row() for run in list_runs(folder)]
+    rows, spoilt = rows_below(folder)
+    for row in spoilt:
+        err.print(f"{row['name']} cannot be read: {row['problem']}", markup=False, soft_wrap=True)
     if as_json:
         print(json.dumps(rows))
         return

@@ -5,6 +5,7 @@ data, answers and verdicts. Its file is kept in ``engine.run_folder``.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -153,6 +154,16 @@ def _record(data: Mapping[str, Any], layout: NormLayout) -> StepRecord:
     norms = tuple(read_number(n) for n in data["norms"])
     if len(norms) != len(layout.names):
         raise ValueError(f"{len(norms)} norms of {len(layout.names)} tensors")
+    for name in _COUNTS:
+        value = data[name]
+        if (value is None and name != "memory_bytes") or (value is not None and not _is_count(value)):
+            raise ValueError(f"{name} {value!r:.40}")
+    if not isinstance(data["problem"], str | None):
+        raise TypeError(f"problem is a {type(data['problem']).__name__}")
+    if any(numbers[name] is None for name in _NUMBERS if name != "eval_loss"):
+        raise ValueError("a number is missing")
+    if math.isnan(numbers["seconds"] or 0.0) or math.isinf(numbers["seconds"] or 0.0):
+        raise ValueError("seconds without a number")
     moved, sizes = (tuple(read_number(n) for n in part) for part in data.get("updates", ((), ())))
     return StepRecord(
         **{name: data[name] for name in _COUNTS},
@@ -163,6 +174,10 @@ def _record(data: Mapping[str, Any], layout: NormLayout) -> StepRecord:
         retention=_read_look(data.get("retention")),
         updates=UpdateNorms(moved, sizes) if "updates" in data else None,  # type: ignore[arg-type]  # none of them is None
     )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _look(look: RetentionLook | None) -> dict[str, Any] | None:

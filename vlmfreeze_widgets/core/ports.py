@@ -34,6 +34,7 @@ _PLAYERS: dict[str, str] = {
     "tracker:trackio": "vlmfreeze_widgets.adapters.trackio_runs",
     "tracker:tensorboard": "vlmfreeze_widgets.adapters.tensorboard_runs",
     "tracker:wandb": "vlmfreeze_widgets.adapters.wandb_runs",
+    "marimo": "vlmfreeze_widgets.adapters.marimo_host",
     "pictures": "vlmfreeze_widgets.pictures",
 }
 

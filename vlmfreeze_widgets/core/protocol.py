@@ -37,6 +37,7 @@ EDITS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
 
 ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "hello": {"attempt": int},
+    "views": {"page": str, "count": int},
     "snapshot": {"burst": int, "from": int},
     "run": {"steps": int},
     "pause": {},

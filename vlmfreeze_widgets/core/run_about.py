@@ -15,6 +15,9 @@ VERSION = 1
 KIND = "vlmfreeze run"
 """What the manifest of a run folder says that it is."""
 
+_LAST_SECOND = 253_402_300_800  # the year 10,000, where calendars end
+_MOST_PARAMS = 10**18
+
 
 @dataclass(frozen=True)
 class RunAbout:
@@ -56,6 +59,22 @@ class RunAbout:
             "model": dict(self.model), "versions": dict(self.versions), "foretold_peak_bytes": cost.get("peak_bytes"),
         }  # fmt: skip
 
+    def _check(self) -> None:
+        if not isinstance(self.began, int | float) or not 0 <= self.began < _LAST_SECOND:
+            raise ValueError(f"began {self.began!r:.40}")
+        if not isinstance(self.name, str) or not isinstance(self.sentence, str):
+            raise TypeError("a name or a sentence that is no text")
+        for name in ("strategy", "settings", "model", "versions", "process"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise TypeError(f"{name} is a {type(getattr(self, name)).__name__}")
+        if not isinstance(self.cost, Mapping | None):
+            raise TypeError(f"cost is a {type(self.cost).__name__}")
+        if not isinstance(self.model.get("title"), str):
+            raise TypeError("a model without a title")
+        for name in ("total_params", "trainable_params"):
+            if not isinstance(count := self.model.get(name), int) or not 0 <= count < _MOST_PARAMS:
+                raise ValueError(f"{name} {count!r:.40}")
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunAbout:
         """What ``to_dict`` wrote.
@@ -67,7 +86,9 @@ class RunAbout:
         try:
             if data["version"] != VERSION:
                 raise ValueError(f"version {data['version']}")
-            return cls(**{name: value for name, value in data.items() if name in known})
+            made = cls(**{name: value for name, value in data.items() if name in known})
+            made._check()
+            return made
         except (KeyError, TypeError, ValueError) as error:
             raise BadState(
                 "This run cannot be read.",

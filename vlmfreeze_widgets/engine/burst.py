@@ -9,6 +9,7 @@ Long because the public contract stands here: saving, going on, setting aside.
 from __future__ import annotations
 
 import atexit
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
@@ -51,14 +52,26 @@ from .watch import Watched, decoder
 from .wrappers import unwrap
 
 _open: WeakSet[Burst] = WeakSet()
+_STEP_SECONDS = 60.0  # how long the last step may take to end when Python does
 
 
 @atexit.register
 def _close_all() -> None:
     """A burst that is still open when Python ends would be taken apart in any order, and torch abort the process."""
-    for burst in list(_open):
-        if not burst._generator.gi_running:
+    known = list(_open)
+    for burst in known:
+        burst.stop()  # also one that another thread is in the middle of
+    end = time.monotonic() + _STEP_SECONDS
+    for burst in known:
+        while burst._generator.gi_running and time.monotonic() < end:
+            time.sleep(0.01)
+        with suppress(ValueError):  # its thread has begun the next step just now: it stops there
             burst.close()
+
+
+if hasattr(os, "register_at_fork"):
+    # A forked child has the same bursts; they are the parent's to end. ``BurstLoop`` does nothing more of them there.
+    os.register_at_fork(after_in_child=_open.clear)
 
 
 class Burst:

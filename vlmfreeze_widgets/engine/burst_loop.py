@@ -1,8 +1,12 @@
 """The loop of a burst with all its ends: steps, the looks between them, the judgement while the trained weights are still in the
-model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst``."""
+model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst``.
+
+Long because every way in which a burst can end is read in one place.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import replace
@@ -87,6 +91,12 @@ class BurstLoop:
         self.is_asked_to_stop = False
         self.saved: burst_state.SavedBurst | None = None
         self.began = 0.0
+        self._pid = os.getpid()
+
+    @property
+    def _is_mine(self) -> bool:
+        """False in a process that was forked while the burst ran."""
+        return self._pid == os.getpid()
 
     def records(self) -> Generator[StepRecord, None, None]:
         """The burst: the model is changed from the first ``next()`` to the generator's end, however that comes."""
@@ -127,11 +137,15 @@ class BurstLoop:
             raise
         finally:
             self.run = None
-            if run is not None:
-                self._leave(run)
-            self.history.skipped = self.batches.skipped
-            self.batches.end()
-            self.recording.end(broken=broken)
+            if self._is_mine:  # in a forked child model, threads and run folder are the parent's
+                self._end(run, broken)
+
+    def _end(self, run: TrainingRun | None, broken: bool) -> None:
+        if run is not None:
+            self._leave(run)
+        self.history.skipped = self.batches.skipped
+        self.batches.end()
+        self.recording.end(broken=broken)
 
     def _leave(self, run: TrainingRun) -> None:
         try:
@@ -207,7 +221,7 @@ class BurstLoop:
                     return
         finally:
             # Judged while the trained weights are still in the model.
-            interrupt = run.hand.do(lambda: self._judge(run, rates))
+            interrupt = run.hand.do(lambda: self._judge(run, rates)) if self._is_mine else None
             if interrupt is not None:
                 raise interrupt
 

@@ -63,7 +63,7 @@ class BurstResult:
         self.outcome = "discarded"
         self.merge_rounding: MergeRounding | None = None
         self.is_merged = False
-        self._model = model
+        self._model: Any = model  # None in one that can only be read
         self._trained = dict(trained)
 
     def keep(self, merge: bool = False) -> nn.Module:
@@ -102,7 +102,8 @@ class BurstResult:
             hand.close()
         if interrupt is not None:
             raise interrupt
-        return self._model
+        kept: nn.Module = self._model
+        return kept
 
     def _keep(self, merged: tuple[str, ...], keep_adapters: bool) -> None:
         applied = self._applied("a result being kept")
@@ -118,6 +119,12 @@ class BurstResult:
         self.merge_rounding = rounding
         self.is_merged = bool(merged)
         self.outcome = "kept"
+
+    def without_values(self) -> BurstResult:
+        """The same result to be read, without the model and the trained values: nothing can be kept of it."""
+        made = BurstResult.__new__(BurstResult)
+        made.__dict__ |= {**self.__dict__, "_trained": {}, "_before": {}, "_model": None}
+        return made
 
     @property
     def digests_before(self) -> dict[str, str]:
@@ -151,6 +158,11 @@ class BurstResult:
         Raises:
             ModelBusy: The model is in use.
         """
+        if self._model is None:
+            raise WrongPhase(
+                "There is no model to look at.", expected="a result whose session is open", found="one that was closed",
+                remedy="Look before closing.",
+            )  # fmt: skip
         applied = self._applied("a result being looked at")
         try:
             self._put(applied)

@@ -67,7 +67,7 @@ class Run:
         """The states of tree and plan, as a page draws them (bytes as base64); None where they were not written."""
         try:
             return dict(json.loads((self.folder / MAP).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
     @property
@@ -75,7 +75,7 @@ class Run:
         """Name -> digest of every tensor that must not change, before the first step; empty where it was not written."""
         try:
             return dict(json.loads((self.folder / FROZEN).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return {}
 
     def diff(self, other: Run) -> RunDiff:

@@ -7,12 +7,13 @@ results that were saved (``BurstResult.save``). Of a run that was killed everyth
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BadState
+from ..core.errors import BadState, VlmFreezeError
 from ..core.history import History
 from ..core.history_lines import HistoryLines
 from ..core.norms import NormLayout
@@ -42,7 +43,11 @@ def load_run(folder: str | Path) -> Run:
         >>> vf.BurstMonitor(run.history)
     """
     folder = Path(folder)
-    if (folder / ABOUT).is_file():
+    return _guarded(folder, lambda: _load(folder))
+
+
+def _load(folder: Path) -> Run:
+    if (folder / ABOUT).exists():
         read_manifest(folder)
         return _read(folder, _about_of(folder))
     if (folder / HISTORY).is_file():
@@ -57,28 +62,79 @@ def load_run(folder: str | Path) -> Run:
     )
 
 
+def _guarded(folder: Path, read: Callable[[], Run]) -> Run:
+    """A run whose table row and strategy can be told: what lies in a folder may have been changed by anybody.
+
+    Raises:
+        BadState: Of whatever kind the damage is.
+    """
+    try:
+        run = read()
+        run.row()
+        _ = run.strategy, str(run)
+    except VlmFreezeError as error:
+        if isinstance(error, BadState):
+            raise
+        raise _spoilt(folder, error) from error
+    except (Exception, RecursionError) as error:
+        raise _spoilt(folder, error) from error
+    return run
+
+
+def _spoilt(folder: Path, error: BaseException) -> BadState:
+    return BadState(
+        "This run cannot be read.", expected="the files of a run folder as they were written",
+        found=f"{folder.name}: {type(error).__name__}: {error}"[:200],
+        remedy="Read another run, or take the folder from a copy.",
+    )  # fmt: skip
+
+
 def list_runs(folder: str | Path = _RUNS) -> list[Run]:
     """The runs below a folder that load, the oldest first; what a killed process left half written is not among them."""
-    parent = Path(folder)
+    return [found for found in _all_below(Path(folder)) if isinstance(found, Run)]
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    folder: Path
+    error: BadState
+
+    def row(self) -> dict[str, Any]:
+        return {
+            "name": self.folder.name,
+            "phase": "unreadable",
+            "folder": str(self.folder),
+            "problem": self.error.found,
+        }
+
+
+def _all_below(parent: Path) -> list[Run | _Unreadable]:
+    """All that looks like a run, the oldest first: what does not load is there with its reason, the others in spite of it."""
     if not parent.is_dir():
         return []
     whole = {path for path, manifest in good_manifests(parent) if manifest.get("kind") == KIND}
-    found = []
+    found: list[Run | _Unreadable] = []
     for path in sorted(parent.iterdir()):
-        if path.name.startswith(".") or not path.is_dir():
-            continue
         try:
-            if path in whole:
-                found.append(_read(path, _about_of(path)))
-            elif not (path / ABOUT).exists() and any((path / name).is_file() for name in (HISTORY, _RESULT)):
-                found.append(load_run(path))
-        except BadState:
-            continue
+            if path.name.startswith(".") or not path.is_dir() or not _looks_like_run(path):
+                continue
+            # The manifest of those was read above already.
+            found.append(_guarded(path, lambda: _read(path, _about_of(path))) if path in whole else load_run(path))  # noqa: B023
+        except BadState as error:
+            found.append(_Unreadable(path, error))
+        except OSError as error:
+            found.append(_Unreadable(path, _spoilt(path, error)))
     return sorted(found, key=_began)
+
+
+def _looks_like_run(path: Path) -> bool:
+    return any((path / name).exists() for name in (ABOUT, HISTORY, _RESULT))
 
 
 def runs(folder: str | Path = _RUNS) -> Any:  # noqa: ANN401 - pandas.DataFrame
     """The runs below a folder as a pandas DataFrame, one row each, the newest last.
+
+    A folder that cannot be read is a row too, whose "phase" is "unreadable"; the column "problem" says why.
 
     Args:
         folder: What was given as ``run_folder``; "vlmfreeze-runs" by default.
@@ -86,7 +142,18 @@ def runs(folder: str | Path = _RUNS) -> Any:  # noqa: ANN401 - pandas.DataFrame
     Raises:
         MissingLibrary: pandas is not installed; ``list_runs`` does without.
     """
-    return port("frames").runs_frame([run.row() for run in list_runs(folder)])
+    return port("frames").runs_frame(
+        [
+            found.row() if isinstance(found, _Unreadable) else {**found.row(), "problem": ""}
+            for found in _all_below(Path(folder))
+        ]
+    )
+
+
+def rows_below(folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows of the runs below a folder that load, the newest last, and those of the folders that do not, with the "problem"."""
+    found = _all_below(folder)
+    return [run.row() for run in found if isinstance(run, Run)], [f.row() for f in found if isinstance(f, _Unreadable)]
 
 
 def _read(folder: Path, about: tuple[RunAbout, RunState] | None) -> Run:
@@ -155,11 +222,14 @@ def _about_of(folder: Path) -> tuple[RunAbout, RunState]:
     return about, replace(RunState.from_dict(about.process), phase="preparing")
 
 
-def _began(run: Run) -> float:
-    if run.about is not None:
+def _began(run: Run | _Unreadable) -> float:
+    if isinstance(run, Run) and run.about is not None:
         return run.about.began
-    source = run.folder / (HISTORY if (run.folder / HISTORY).is_file() else _RESULT)
-    return source.stat().st_mtime
+    names = (HISTORY, _RESULT, "") if isinstance(run, Run) else ("",)
+    for name in names:
+        with suppress(OSError):
+            return (run.folder / name).stat().st_mtime
+    return 0.0
 
 
 def _without_kind(line: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ..core.errors import BadState, VlmFreezeError
+
 
 def report(source: Any, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:  # noqa: ANN401
     """Writes a report.
@@ -27,7 +29,7 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
 
     Raises:
         CannotSave: A file is there already, or the disk refuses.
-        BadState: The source has nothing to report.
+        BadState: The source has nothing to report, or a run's folder holds what nobody wrote there.
 
     Examples:
         >>> vf.report(result, "projector.html")
@@ -35,7 +37,16 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
     from .content import content_of
     from .html_file import write
 
-    return write(content_of(source, title), Path(path), overwrite=overwrite)
+    try:
+        return write(content_of(source, title), Path(path), overwrite=overwrite)
+    except VlmFreezeError:
+        raise
+    except (Exception, RecursionError) as error:  # the files of a run may be a stranger's
+        raise BadState(
+            "There is no report of this.", expected="a source that is as it was written",
+            found=f"{type(error).__name__}: {error}"[:200],
+            remedy="Load the run with vf.load_run(folder) and look at it, or report another one.",
+        ) from error  # fmt: skip
 
 
 class _CallableModule(ModuleType):

@@ -58,7 +58,6 @@ class Bursting(Phases):
         self.result: BurstResult | None = None
         self.proved: Proved | None = None
         self._carries_adapters = False
-        self._stop = threading.Event()
         self._resumed = threading.Event()
         self._resumed.set()
 
@@ -158,10 +157,18 @@ class Bursting(Phases):
         """
         self._decide("discarded")
 
-    def close(self) -> None:
-        """Stops a burst, gives the model back and ends the worker."""
-        self.stop()
-        self._worker.close()
+    def let_go(self, why: str | None = None) -> None:
+        """As of any session; a burst that runs is stopped first."""
+        if self._is_here:
+            self.stop()
+        super().let_go(why)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._watched = {}
+            if self.result is not None:
+                self.result = self.result.without_values()
+        super()._leave()
 
     def _work(self, make: Callable[[], Burst]) -> None:
         burst = make()

@@ -95,6 +95,10 @@ class Comparing(Lineup):
                 return
         super().stop()
 
+    def _leave(self) -> None:
+        self.comparison = None
+        super()._leave()
+
     # What follows is asked under the lock.
 
     def _hold(self, now: CompareStatus, then: CompareStatus, do: Callable[[], None]) -> None:

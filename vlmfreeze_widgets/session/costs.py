@@ -6,7 +6,6 @@ Long because one thread takes turns at estimate, largest batch, switches and com
 
 from __future__ import annotations
 
-import atexit
 import copy
 import statistics
 import threading
@@ -63,6 +62,10 @@ _Key = tuple[Any, ...]
 
 class _Superseded(Exception):  # noqa: N818 - nothing went wrong
     """Somebody wants something else by now."""
+
+
+class Gone(_Superseded):
+    """The session whose costs these are is gone."""
 
 
 class Costs:
@@ -131,7 +134,6 @@ class Costs:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="vlmfreeze-cost", daemon=True)
                 self._thread.start()
-                atexit.register(self.close)
             self._wake.notify_all()
         self._told()
 
@@ -152,17 +154,20 @@ class Costs:
             self._bursts.append((number, plan, settings, history))
             self.changed()
 
-    def close(self) -> None:
-        """Ends thread and process; where there is no process, waits for the trace that is being made."""
+    def let_go(self) -> None:
+        """Ends the process, also one that is starting; the thread ends soon after. Returns at once."""
         with self._wake:
             self._closed = True
-            self._drop()
             self._wake.notify_all()
-            thread = self._thread
+        self._drop()
+
+    def close(self) -> None:
+        """Ends thread and process; where there is no process, waits for the trace that is being made."""
+        self.let_go()
+        thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             # An interpreter that ends while torch traces on a thread aborts.
             thread.join(_LAST_SECONDS)
-        atexit.unregister(self.close)
 
     def view(self) -> CostView:
         """What is known now; never waits."""
@@ -210,6 +215,8 @@ class Costs:
                 done = self._asked
             try:
                 self._estimate(done)
+            except Gone:
+                self.let_go()
             except _Superseded:
                 continue
             except Exception as error:  # the thread must outlive any failure, and the person must see it
@@ -311,6 +318,8 @@ class Costs:
 
         def copied() -> None:
             try:
+                if self._closed:
+                    return
                 made.append(
                     (skeleton(source.model) if source.model is not None else source.source, _first(source.batches))
                 )
@@ -328,16 +337,25 @@ class Costs:
                 raise _Superseded
         if failed:
             raise failed[0]
+        if not made:
+            raise _Superseded
         given, batch = made[0]
         self._has_batch = batch is not None
         is_model = isinstance(given, nn.Module)
-        self._process = CostProcess(Subject(given, is_model, plan.tree, batch), self._own_process)
-        return self._process
+        with self._wake:
+            if self._closed:
+                raise _Superseded
+            # Known before it starts, which takes seconds: whoever closes meanwhile ends it.
+            self._process = process = CostProcess(
+                Subject(given, is_model, plan.tree, batch), self._own_process, start=False
+            )
+        process.start()
+        return process
 
     def _drop(self) -> None:
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
 
     # --- what is asked ---------------------------------------------------------------------------------------------
 

@@ -27,6 +27,10 @@ class Looking(Phases):
         """Whether rows of the data can be shown as text."""
         return hasattr(self._batches, "preview") or (self._batches is not None and self._processor is not None)
 
+    def _leave(self) -> None:
+        self._processor = None
+        super()._leave()
+
     def look_at_data(self, first: int = 0, count: int = 4) -> None:
         """Starts to prepare a few rows of the data as the model gets them, on the worker thread; ``preview`` holds them.
 

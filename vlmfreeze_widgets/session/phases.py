@@ -1,10 +1,13 @@
-"""In which phase a session is, and what everything that touches its model shares: the status, the worker, failing with a way back.
+"""In which phase a session is, and what everything that touches its model shares: the status, the worker, failing with a way back,
+and the end, after which nothing of the model is held.
 
 What is done in the phases is in ``loading``, ``looking`` and ``bursting``; the strategy is in ``desk``.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import traceback
 from collections.abc import Iterable
 from dataclasses import replace
@@ -54,6 +57,9 @@ class Phases(Desk):
         self.history = History(NormLayout((), (), ()))
         self._status = RunStatus(phase=self._rest, default_steps=settings.steps)
         self._worker = Worker(self._fail)
+        self._ended: str | None = None
+        self._pid = os.getpid()
+        self._stop = threading.Event()
 
     @property
     def status(self) -> RunStatus:
@@ -81,6 +87,8 @@ class Phases(Desk):
         return self._why_idle() or next((joined([w.message, w.remedy], " ") for w in self.plan.refusals), None)
 
     def _why_idle(self) -> str | None:
+        if self._ended is not None:
+            return self._ended
         if self._model is not None and (lost := why_lost(self._model)) is not None:
             return say("The device was lost ({why}): restart the kernel.", why=lost)
         if self._model is None:
@@ -110,6 +118,59 @@ class Phases(Desk):
             False when the time was up first.
         """
         return self._worker.wait(timeout)
+
+    @property
+    def model(self) -> Any:  # noqa: ANN401 - nn.Module
+        """The model that is here; None where there is none, or after the end."""
+        return self._model
+
+    @property
+    def trains(self) -> Any:  # noqa: ANN401 - nn.Module
+        """The model that it may change; None where it can only be planned."""
+        return self._model if self._batches is not None else None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session has ended: it holds no model, and nothing can start."""
+        return self._ended is not None
+
+    def let_go(self, why: str | None = None) -> None:
+        """Ends the session without waiting: what runs stops between two micro-batches, the model is given back as it was before,
+        and nothing of it is held any more. For whoever cannot wait; ``close`` waits.
+
+        Args:
+            why: What is said to those who ask for something afterwards.
+        """
+        if not self._is_here:
+            return
+        with self._lock:
+            if self._ended is not None:
+                return
+            self._ended = why or say("This session was closed.")
+        self._worker.end(self._leave)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Stops what runs, gives the model back, lets go of it and ends the threads. What was recorded can still be read.
+
+        Args:
+            timeout: Seconds to wait for the step that is being taken.
+
+        Returns:
+            False when the time was up first; the step ends, and the model is given back, when it can be.
+        """
+        self.let_go()
+        return not self._is_here or self._worker.close(timeout)
+
+    @property
+    def _is_here(self) -> bool:
+        """False in a process that was forked: the threads stayed in the parent."""
+        return self._pid == os.getpid()
+
+    def _leave(self) -> None:
+        """The last that the worker does: lets go of the model and of all that leads to it."""
+        with self._lock:
+            self._model = self._source = self._batches = None
+        self._set(phase="plan_only", eta_seconds=None)
 
     def _set(self, **changes: Any) -> None:  # noqa: ANN401 - fields of RunStatus
         with self._lock:

@@ -179,7 +179,12 @@ class Recording(Staging):
         if burst.recording.folder is not None and self.shelf.rows is not None:
             self.look_for_runs()
 
-    def close(self) -> None:
-        """Stops a burst, gives the model back and ends both threads."""
-        super().close()
-        self._reader.close()
+    def let_go(self, why: str | None = None) -> None:
+        """As of any session; what was asked of the runs is still read."""
+        self._reader.end()
+        super().let_go(why)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """As of any session; ends the thread that reads runs, too."""
+        ended = super().close(timeout)
+        return self._reader.close(timeout) and ended

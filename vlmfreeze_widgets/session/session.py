@@ -7,6 +7,8 @@ in ``loading``, ``looking``, ``bursting``, ``saving``, ``staging``, ``comparing`
 
 from __future__ import annotations
 
+import logging
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from ..core import edits
 from ..core.cost_settings import CostSettings
 from ..core.history import StepRecord
 from ..core.plan import Plan
+from ..core.resolve import resolve
 from ..core.stages import Stages
 from ..core.strategy import Strategy
 from ..engine.answers import Question
@@ -24,15 +27,21 @@ from ..engine.read import read_tree
 from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from .comparing import Comparing
-from .costs import Costs, Source
+from .costs import Costs, Gone, Source
 from .loading import Loading
 from .looking import Looking
+from .open_sessions import holder_of, note, take_over
 from .recording import Recording
 from .shown import Change
+
+log = logging.getLogger("vlmfreeze_widgets")
 
 
 class Session(Loading, Looking, Comparing, Recording):
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
+
+    One session holds a model: where an older one holds it with batches, and this one is given some, that one is ended and its model
+    given back first; ``took_over`` and the status say so.
 
     Args:
         source: A model to train, or anything that ``read_tree`` reads (then it can only be planned).
@@ -49,7 +58,11 @@ class Session(Loading, Looking, Comparing, Recording):
         report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
 
     Raises:
-        VlmFreezeError: The source has no tree, or the strategy does not fit it.
+        VlmFreezeError: The source has no tree, or the strategy does not fit it; an older session goes on then.
+        ModelBusy: The step of an older session does not end.
+
+    Attributes:
+        took_over: What became of the older session that held the model; None where there was none.
     """
 
     def __init__(
@@ -66,7 +79,9 @@ class Session(Loading, Looking, Comparing, Recording):
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
     ) -> None:
-        tree = read_tree(source)
+        older = holder_of(source) if batches is not None and hasattr(source, "named_parameters") else None
+        # While something runs there the model has adapters, perhaps; its own tree is that of the model given back.
+        tree = read_tree(source) if older is None else older.tree
         stages, by_stage = (strategy, batches) if isinstance(strategy, Stages) else (None, None)
         if isinstance(by_stage, Mapping):
             batches = next(iter(by_stage.values()), None)
@@ -74,10 +89,17 @@ class Session(Loading, Looking, Comparing, Recording):
             strategy = strategy[0].strategy
         if isinstance(strategy, Mapping):
             strategy = Strategy(strategy)
+        strategy = strategy or edits.default_strategy(tree)
+        self.took_over: str | None = None
+        is_lost = False
+        if older is not None:
+            resolve(strategy, tree)  # what does not fit must not end the other
+            self.took_over, is_lost = take_over(older)
+            tree = read_tree(source)
         model = source if hasattr(source, "named_parameters") and tree.device != "meta" else None
         super().__init__(
             tree,
-            strategy or edits.default_strategy(tree),
+            strategy,
             model,
             # A config alone has no weights to load; a folder or an id may have.
             source if model is None and _may_have_weights(source) else None,
@@ -94,15 +116,34 @@ class Session(Loading, Looking, Comparing, Recording):
         }  # fmt: skip
         if stages is not None:
             self.choose_stages(stages, by_stage if isinstance(by_stage, Mapping) else None)
+        # A thread that estimates must not keep alive what nobody else refers to.
+        this, planned = weakref.ref(self), None if model is not None else source
         self.costs = Costs(
-            lambda: Source(self._model, source, self._batches, self._worker.post), lambda: (self.rev, self.plan),
-            _assumed(self.settings), lambda: self._tell("cost"),
+            lambda: _source_of(this(), planned), lambda: _plan_of(this()), _assumed(self.settings),
+            lambda: _told(this()),
         )  # fmt: skip
+        if self.took_over is not None:
+            self._set(message=self.took_over)
+            log.log(logging.WARNING if is_lost else logging.INFO, "%s", self.took_over)
+        note(self)
 
-    def close(self) -> None:
-        """Stops a burst, gives the model back and ends the worker."""
+    def let_go(self, why: str | None = None) -> None:
+        """As of any session; what estimates costs is ended, too."""
+        self.costs.let_go()
+        super().let_go(why)
+
+    def close(self, timeout: float = 30.0) -> bool:
+        """Stops what runs, gives the model back and lets go of it; no thread, process or file of the session outlives this.
+
+        Args:
+            timeout: Seconds to wait for the step that is being taken.
+
+        Returns:
+            False when the time was up first; the step ends, and the model is given back, when it can be.
+        """
+        self.let_go()
         self.costs.close()
-        super().close()
+        return super().close(timeout)
 
     def _make(self, plan: Plan, settings: BurstSettings) -> Burst:
         burst = super()._make(plan, settings)
@@ -127,6 +168,23 @@ class Session(Loading, Looking, Comparing, Recording):
             self.costs.changed()
         elif change == "tree":
             self.costs.reread()
+
+
+def _source_of(session: Session | None, planned: Any) -> Source:  # noqa: ANN401 - whatever read_tree reads
+    if session is None or session.is_closed:
+        raise Gone
+    return Source(session.model, planned if session.model is None else None, session._batches, session._worker.post)
+
+
+def _plan_of(session: Session | None) -> tuple[int, Plan]:
+    if session is None:
+        raise Gone
+    return session.rev, session.plan
+
+
+def _told(session: Session | None) -> None:
+    if session is not None:
+        session._tell("cost")
 
 
 def _assumed(settings: BurstSettings) -> CostSettings:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from ..core.cost_standing import standing_cost
 from ..core.curricula import Curriculum, curricula
 from ..core.curve import curve_points
-from ..core.errors import InvalidStrategy, WrongPhase
+from ..core.errors import InvalidStrategy, VlmFreezeError, WrongPhase
 from ..core.history import History
 from ..core.language.phrase import say
 from ..core.plan import Plan
@@ -215,13 +215,6 @@ class Staging(Saving):
             self.settings = replace(self.settings, accumulation=advice.accumulation, checkpointing=again)
             return self.run_stages(only_next=self.staged is None or not self.staged.runs_all)
 
-    def close(self) -> None:
-        """Stops what runs; weights of stages that nobody has kept are taken off the model."""
-        self.stop()
-        if self.staged is not None:
-            self._worker.post(self._let_go)
-        super().close()
-
     # What follows is asked under the lock.
 
     @property
@@ -404,10 +397,17 @@ class Staging(Saving):
             self.staged = None if self.staged is None else replace(self.staged, runs_all=False)
             self._stage_done(self._stages[self._at])
 
-    def _let_go(self) -> None:
-        if self.staged is not None and self.staged.active:
-            self._at = None
-            self._take_back()
+    def _leave(self) -> None:
+        try:
+            if self.staged is not None and self.staged.active:  # weights that nobody has kept are taken off the model
+                self._at = None
+                self._take_back()
+        except VlmFreezeError as error:
+            self._fail(error)
+        finally:
+            self._start_of_stages = None
+            self._stage_batches = {}
+            super()._leave()
 
     def _take_back(self) -> None:
         start = self._start_of_stages

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 45ba29c85a0cfb8e6357182d058aa9898a5481fa967e06e98108c9688976524c */
+/* vlmfreeze source-hash: 8e00c2945925ec5e8761f646e10227dd5335ab7fb10013dc325021aca573cb08 */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -11,8 +11,12 @@ from typing import Any
 import anywidget
 import traitlets
 
+from ..core.plain import plain
 from ..core.protocol import Wish, error_reply, ok_reply, read_wish, stale
 from .assets import asset
+from .lifetime import unregister
+from .state_trait import to_json
+from .weakly import weakly
 
 Grant = Callable[[Wish], Mapping[str, Any] | None]
 
@@ -26,6 +30,7 @@ class CommandChannel(anywidget.AnyWidget):
         greeted: Called when a page says hello: somebody looks.
     """
 
+    _trait_to_json = staticmethod(to_json)
     _esm = traitlets.Unicode().tag(sync=True)
     _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)
 
@@ -34,7 +39,8 @@ class CommandChannel(anywidget.AnyWidget):
         self._rev = rev
         self._greeted = greeted
         super().__init__(_esm=asset("commands.js").read_text(encoding="utf-8"))
-        self.on_msg(self._receive)
+        self.on_msg(weakly(self._receive))
+        unregister(self)
 
     def close(self) -> None:
         """Takes the channel off every page, with the layout that every widget has and that does not go by itself."""
@@ -45,7 +51,11 @@ class CommandChannel(anywidget.AnyWidget):
         self.send(self.answer(content))
 
     def answer(self, content: Any) -> dict[str, Any]:  # noqa: ANN401 - from the page, not trusted
-        """The one reply to a message."""
+        """The one reply to a message, in plain JSON types."""
+        reply: dict[str, Any] = plain(self._answer(content))
+        return reply
+
+    def _answer(self, content: Any) -> dict[str, Any]:  # noqa: ANN401
         wish_id = str(content.get("id", ""))[:64] if isinstance(content, Mapping) else ""
         try:
             wish = read_wish(content)

@@ -40,3 +40,9 @@ class FreezeMap(SessionPage):
             strategy = Strategy(strategy)
         options = page_options(height, theme, language, tour)
         super().__init__(Session(source, None, strategy), "freezemap", options)
+
+    def close(self) -> None:
+        """Takes the widget off every page and lets go of the model."""
+        if (session := getattr(self, "session", None)) is not None:
+            session.let_go()
+        super().close()

@@ -12,14 +12,18 @@ import traitlets
 from ..core.errors import BadWish
 from ..core.history import History, StepRecord
 from ..core.language.phrase import say
-from ..core.protocol import Wish
+from ..core.ports import port
+from ..core.protocol import VERSION, Wish
 from ..core.run_status import Phase, RunStatus
 from ..core.verdict import Verdict
 from .assets import asset
 from .channel import CommandChannel
+from .lifetime import Lifetime
 from .outbox import Outbox
 from .page_options import page_options
 from .row_feed import RowFeed
+from .state_trait import State, to_json
+from .weakly import weakly
 from .words import Words
 
 _PHASES: dict[str, Phase] = {  # of a run in another process -> what the page calls it
@@ -66,8 +70,9 @@ class BurstMonitor(anywidget.AnyWidget):
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
     commands = anywidget.WidgetTrait().tag(sync=True)
-    run_state = traitlets.Dict().tag(sync=True)
-    options = traitlets.Dict().tag(sync=True)
+    _trait_to_json = staticmethod(to_json)
+    run_state = State()
+    options = State()
 
     def __init__(
         self,
@@ -81,27 +86,45 @@ class BurstMonitor(anywidget.AnyWidget):
         self._judged = None if isinstance(history, History) else history
         self.history = history = history if isinstance(history, History) else history.history
         self._asked = steps
-        self._feed = RowFeed(self.send)
+        self._feed = RowFeed(weakly(self.send))
         options = page_options(height, theme, language, tour=False)
         self._words = Words(self, options)
         super().__init__(
             _esm=asset("monitor.js").read_text(encoding="utf-8"),
             _css=asset("monitor.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(self._grant, lambda: 1),
+            commands=CommandChannel(weakly(self._grant), lambda: 1, weakly(self._greeted)),
             **self._words.of({"options": options, "run_state": self._status().to_dict()}),
         )
-        self._outbox = Outbox(self._flush, lambda error: log.error("The page could not be updated", exc_info=error))
+        self._outbox = Outbox(
+            weakly(self._flush), lambda error: log.error("The page could not be updated", exc_info=error)
+        )
+        self._lifetime = Lifetime(self, weakly(self._call_the_roll))
         self._unsubscribe = history.subscribe(self._outbox.touch)
         self._outbox.touch()
 
     def close(self) -> None:
         """Takes the plots off every page."""
-        if getattr(self, "_unsubscribe", None) is not None:
+        if getattr(self, "_lifetime", None) is not None:
+            self._lifetime.end()
             self._unsubscribe()
             self._outbox.close()
             self.commands.close()
             self.layout.close()
         super().close()
+
+    def _greeted(self) -> None:
+        self._lifetime.greeted()
+
+    def _call_the_roll(self) -> None:
+        self.send({"v": VERSION, "kind": "views"})
+
+    def _display_(self) -> Any:  # noqa: ANN401 - marimo's own protocol
+        """What marimo shows."""
+        return port("marimo").element(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
+        self._lifetime.displayed()
+        return super()._repr_mimebundle_(**kwargs)
 
     def _status(self) -> RunStatus:
         history = self.history
@@ -138,6 +161,9 @@ class BurstMonitor(anywidget.AnyWidget):
         self._feed.feed(1, self.history, status.lr_columns, status.norm_columns)
 
     def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
+        if wish.name == "views":
+            self._lifetime.views(wish.args["page"], wish.args["count"])
+            return None
         if wish.name == "snapshot":
             with self._outbox.lock:
                 self._feed.rewind(wish.args["burst"], wish.args["from"])

@@ -14,7 +14,7 @@ from IPython.display import display
 from ..core.page_state import plan_state, tree_state
 from ..core.plan import Plan
 from ..core.ports import port
-from ..core.protocol import Wish
+from ..core.protocol import VERSION, Wish
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from ..session import Change, Session
@@ -22,7 +22,10 @@ from .assets import asset
 from .channel import CommandChannel
 from .grants import grant
 from .handover_grants import state_of
+from .lifetime import Lifetime
 from .outbox import Outbox
+from .state_trait import State, to_json
+from .weakly import weakly
 from .words import Words
 
 log = logging.getLogger("vlmfreeze_widgets")
@@ -40,10 +43,11 @@ class SessionPage(anywidget.AnyWidget):
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
     commands = anywidget.WidgetTrait().tag(sync=True)
-    tree_state = traitlets.Dict().tag(sync=True)
-    plan_state = traitlets.Dict().tag(sync=True)
-    handover_state = traitlets.Dict().tag(sync=True)
-    options = traitlets.Dict().tag(sync=True)
+    _trait_to_json = staticmethod(to_json)
+    tree_state = State()
+    plan_state = State()
+    handover_state = State()
+    options = State()
 
     def __init__(self, session: Session, bundle: str, options: Mapping[str, Any], **state: Any) -> None:  # noqa: ANN401
         self.session = session
@@ -54,7 +58,7 @@ class SessionPage(anywidget.AnyWidget):
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(self._grant, lambda: session.rev, self._greeted),
+            commands=CommandChannel(weakly(self._grant), lambda: session.rev, weakly(self._greeted)),
             **self._words.of(
                 {
                     "options": {**options, "picture": self._picture},
@@ -65,8 +69,11 @@ class SessionPage(anywidget.AnyWidget):
                 }
             ),
         )
-        self._outbox = Outbox(self._flush, lambda error: log.error("The page could not be updated", exc_info=error))
-        self._unsubscribe = session.subscribe(self._changed)
+        self._outbox = Outbox(
+            weakly(self._flush), lambda error: log.error("The page could not be updated", exc_info=error)
+        )
+        self._unsubscribe = session.subscribe(weakly(self._changed))
+        self._lifetime = Lifetime(self, weakly(self._call_the_roll))
 
     @property
     def tree(self) -> ModuleTree:
@@ -88,8 +95,9 @@ class SessionPage(anywidget.AnyWidget):
         return self.session.plan
 
     def close(self) -> None:
-        """Takes the widget off every page and lets go of the session's model. Widgets stay alive until closed."""
-        if getattr(self, "_unsubscribe", None) is not None:
+        """Takes the widget off every page and lets go of the session's model."""
+        if getattr(self, "_lifetime", None) is not None:
+            self._lifetime.end()
             self._unsubscribe()
             self._outbox.close()
             if self.commands is not None:
@@ -99,11 +107,18 @@ class SessionPage(anywidget.AnyWidget):
 
     def _greeted(self) -> None:
         """A page is there."""
+        self._lifetime.greeted()
+
+    def _call_the_roll(self) -> None:
+        self.send({"v": VERSION, "kind": "views"})
 
     def _changed(self, _: Change) -> None:
         self._outbox.touch()
 
     def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
+        if wish.name == "views":
+            self._lifetime.views(wish.args["page"], wish.args["count"])
+            return None
         if wish.name == "snapshot":
             self._snapshot(wish.args["burst"], wish.args["from"])
             self._outbox.touch()
@@ -138,6 +153,7 @@ class SessionPage(anywidget.AnyWidget):
         One output with both would not do: whoever opens a saved notebook takes the live view where the notebook holds widget
         state (nbconvert) or wherever widgets are known (JupyterLab), and shows nothing when it cannot be brought to life.
         """
+        self._lifetime.displayed()
         view = super()._repr_mimebundle_()
         title = f"{type(self).__name__}: {self.tree.title}"
         if view is not None:
@@ -146,7 +162,12 @@ class SessionPage(anywidget.AnyWidget):
         html = f'<div class="vf-static-{self._picture}">{picture}</div>'
         display({"text/plain": str(self.tree), "text/html": html}, raw=True)
 
+    def _display_(self) -> Any:  # noqa: ANN401 - marimo's own protocol
+        """What marimo shows."""
+        return port("marimo").element(self)
+
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
+        self._lifetime.displayed()
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:
             return None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.history import History
+from ..core.plain import plain
 from ..core.protocol import ROW_COLUMNS, paint_message, row_values, rows_message
 from ..core.tree import ModuleTree
 
@@ -22,7 +23,7 @@ class RowFeed:
     """
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self._send: Send = lambda message, buffers: send(plain(message), buffers)
         self._burst = 0
         self._sent = 0
         self._painted = self._ratios = 0

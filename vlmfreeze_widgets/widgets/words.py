@@ -4,6 +4,7 @@ the traits follow on the outbox's thread. What the words are is in ``core.langua
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -25,10 +26,14 @@ class Words:
     """
 
     def __init__(self, widget: _HasTraits, options: Mapping[str, Any]) -> None:
-        self._widget = widget
+        self._held = weakref.ref(widget)
         self._language: Language = options["words"]
         self._asked: Language = self._language
         self._made: dict[str, Any] = {}
+
+    @property
+    def _widget(self) -> Any:  # noqa: ANN401 - it has this object, so it is there
+        return self._held()
 
     def of(self, states: Mapping[str, Any]) -> dict[str, Any]:
         """Traits as they are shown, and from now on known here."""
@@ -65,10 +70,9 @@ class Words:
         if self._asked == self._language:
             return
         self._language = self._asked
-        made = {**self._made, "options": {**self._made["options"], "words": self._language}}
-        for name, state in made.items():
-            # The tree comes last: with it the page is drawn anew, and reads what is told only once.
-            if name != "tree_state" and (name == "options" or self.said(state) != getattr(self._widget, name)):
-                self.show(name, state)
-        if "tree_state" in made:
-            self.show("tree_state", made["tree_state"])
+        self._made["options"] = {**self._made["options"], "words": self._language}
+        said = {name: self.said(state) for name, state in self._made.items()}
+        # The tree comes last: with it the page is drawn anew, and reads what is told only once.
+        for name in sorted(said, key=lambda name: name == "tree_state"):
+            if name in ("options", "tree_state") or said[name] != getattr(self._widget, name):
+                self._widget.set_trait(name, said[name])

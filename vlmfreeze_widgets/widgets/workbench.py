@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import traitlets
-
 from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
+from ..core.language.phrase import say
 from ..core.load_state import load_state
 from ..core.memory_advice import advice_state
 from ..core.ports import port
@@ -27,10 +26,13 @@ from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .buttons import Buttons
 from .compare_grants import compare_page_state
+from .lifetime import kept
 from .page import SessionPage
 from .page_options import page_options
 from .row_feed import RowFeed
 from .stages_grants import stages_page_state
+from .state_trait import State
+from .weakly import weakly
 
 
 class Workbench(Buttons, SessionPage):
@@ -54,6 +56,8 @@ class Workbench(Buttons, SessionPage):
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
             saved goes to "vlmfreeze-runs" here.
         report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
+        keep_running: Whether it goes on, and holds its model, when no page shows it and no name refers to it any more, until
+            ``close``; ``Workbench.kept()`` lists such. By default a burst that nobody can see or stop is stopped.
         **settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Raises:
@@ -65,17 +69,17 @@ class Workbench(Buttons, SessionPage):
         >>> bench
     """
 
-    run_state = traitlets.Dict().tag(sync=True)
-    probe_state = traitlets.Dict().tag(sync=True)
-    data_state = traitlets.Dict().tag(sync=True)
-    proof_state = traitlets.Dict().tag(sync=True)
-    saved_state = traitlets.Dict().tag(sync=True)
-    advice_state = traitlets.Dict().tag(sync=True)
-    load_state = traitlets.Dict().tag(sync=True)
-    cost_state = traitlets.Dict().tag(sync=True)
-    stages_state = traitlets.Dict().tag(sync=True)
-    compare_state = traitlets.Dict().tag(sync=True)
-    runs_state = traitlets.Dict().tag(sync=True)
+    run_state = State()
+    probe_state = State()
+    data_state = State()
+    proof_state = State()
+    saved_state = State()
+    advice_state = State()
+    load_state = State()
+    cost_state = State()
+    stages_state = State()
+    compare_state = State()
+    runs_state = State()
 
     def __init__(
         self,
@@ -94,8 +98,10 @@ class Workbench(Buttons, SessionPage):
         session: Session | None = None,
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
+        keep_running: bool = False,
         **settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
+        self._owns_session = session is None
         if session is None:
             if strategy is not None and not isinstance(strategy, Strategy | Stages):
                 strategy = Strategy(strategy)
@@ -104,7 +110,7 @@ class Workbench(Buttons, SessionPage):
                 retention_batches=retention_batches, questions=questions, processor=processor, run_folder=run_folder,
                 report_to=report_to,
             )  # fmt: skip
-        self._feed = RowFeed(self.send)
+        self._feed = RowFeed(weakly(self.send))
         self._shown_proof: Proved | None = None
         self._shown_saving = session.saving
         self._shown_stages = session.staged, session.why_no_stage
@@ -124,6 +130,8 @@ class Workbench(Buttons, SessionPage):
         )
         if len(session.history):
             self._outbox.touch()
+        if keep_running:
+            self._lifetime.keep()
 
     @property
     def history(self) -> History:
@@ -140,12 +148,29 @@ class Workbench(Buttons, SessionPage):
         """The last burst's result, once it is over."""
         return self.session.result
 
+    @staticmethod
+    def kept() -> list[Workbench]:
+        """The Workbenches of this process that go on by ``keep_running``: show one again, or ``close`` it."""
+        return [widget for widget in kept() if isinstance(widget, Workbench)]
+
     def close(self) -> None:
-        """Stops a burst and takes the widget off every page."""
-        self.session.close()
+        """Stops what runs, gives the model back as it was, lets go of it, and takes the widget off every page.
+
+        What was recorded, such as ``history`` and ``result.verdicts``, can still be read.
+        """
+        if (session := getattr(self, "session", None)) is not None:
+            session.close()
+        super().close()
+
+    def __del__(self) -> None:
+        """Nobody refers to it and no page shows it: what runs stops after its micro-batch, and the model is given back."""
+        session = getattr(self, "session", None)
+        if session is not None and self._owns_session:
+            session.let_go(say("Nobody sees this Workbench any more, and no name refers to it."))  # never waits
         super().close()
 
     def _greeted(self) -> None:
+        super()._greeted()
         self.session.costs.start()
         if self.session.shelf.rows is None and Path(self.session.shelf.folder).is_dir():
             self.session.look_for_runs()

@@ -6,7 +6,7 @@ import { listen, readOptions, type Host, type Model, type Options } from "../hos
 import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../wire/loose";
-import { isEdit, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { isEdit, isRollCall, readEvent, type PaintEvent, type WishName } from "../wire/messages";
 import { readCompare, type CompareState } from "../wire/compare_state";
 import { readCost, type CostState } from "../wire/cost_state";
 import { readData, type DataState } from "../wire/data_state";
@@ -57,6 +57,8 @@ export class Page extends Topics<Topic> {
   /** Whether views fold repeated layers. */
   folding = true;
   #asked = false;
+  #views = 0;
+  #wasLeft = false;
   #late: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
@@ -109,6 +111,23 @@ export class Page extends Topics<Topic> {
   /** Opens the command channel for a view. */
   connect(host: Host | undefined, signal?: AbortSignal): void {
     connect(this, host, signal);
+  }
+
+  /** A view is there until the function returned takes it away. Python is told when that was the last: what nobody sees may end. */
+  show(): () => void {
+    this.#views += 1;
+    if (this.#wasLeft) this.#tellViews();
+    this.#wasLeft = false;
+    return () => {
+      this.#views -= 1;
+      if (this.#views > 0) return;
+      this.#wasLeft = true;
+      this.#tellViews();
+    };
+  }
+
+  #tellViews(): void {
+    if (this.alive) void this.client.ask("views", { page: this.client.prefix, count: this.#views }, 0);
   }
 
   /** Edits go through the queue and are shown at once; everything else is asked and a refusal goes on the shelf. */
@@ -237,6 +256,7 @@ export class Page extends Topics<Topic> {
   }
 
   #event(message: unknown, buffers: unknown[] | undefined): void {
+    if (isRollCall(message) && this.#views) this.#tellViews();
     const event = readEvent(message, buffers);
     if (event?.kind === "rows") {
       const taken = this.rows.take(event);

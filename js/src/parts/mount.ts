@@ -57,6 +57,8 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
   page.on(["options"], () => settle(page.options, root.ownerDocument), ending.signal);
   page.on(["connection"], tell, ending.signal);
   page.on(["tree"], draw, ending.signal);
+  const leave = page.show();
+  ending.signal.addEventListener("abort", leave, { once: true }); // before the channel goes, which comes later
   page.connect(host, ending.signal);
   ending.signal.addEventListener("abort", () => {
     inner?.abort();

@@ -11,7 +11,7 @@ export const VERSION = 1;
 /** Names of wishes that edit the strategy: they carry the revision that the page drew and may be refused as stale. */
 export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "import", "undo", "redo", "reset"] as const;
 export const ACTIONS = [
-  "hello", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
+  "hello", "views", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
   "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
   "stages_choose", "stages_add", "stages_steps", "stages_run", "stages_decide",
   "runs_record", "runs_look", "runs_open", "runs_compare", "runs_take", "runs_report",
@@ -61,6 +61,12 @@ export function readReply(message: unknown): Reply | null {
   if (m.kind !== "reply" || m.v !== VERSION || typeof m.id !== "string") return null;
   const head = { id: m.id, rev: finite(m.rev) };
   return m.ok === true ? { ...head, ok: true, result: record(m.result) } : { ...head, ok: false, error: readError(m.error) };
+}
+
+/** Whether Python asks all pages how many views they have. */
+export function isRollCall(message: unknown): boolean {
+  const m = record(message);
+  return m.v === VERSION && m.kind === "views";
 }
 
 /** An event, or null when the message is something else or its buffer does not fit what it says. */

@@ -97,6 +97,12 @@ PARTS: Mapping[str, str] = {
     "A comparison is running.": "正在进行比较。",
     "A burst is running.": "短训正在进行。",
     "This page only watches.": "此页面仅供查看。",
+    "This session was closed.": "此会话已关闭。",
+    "A newer Workbench took this model over.": "一个更新的 Workbench 已接管此模型。",
+    "This model was taken over from an older Workbench.": "此模型已从先前的 Workbench 接管。",
+    "This model was taken over from an older Workbench; what ran there was stopped.": "此模型已从先前的 Workbench 接管；其中正在运行的任务已停止。",
+    "This model was taken over from an older Workbench; its undecided result was let go.": "此模型已从先前的 Workbench 接管；其中未决定的结果已放弃。",
+    "Nobody sees this Workbench any more, and no name refers to it.": "此 Workbench 已无人查看，也没有变量引用它。",
     "Saving the result": "正在保存结果",
     "spread over all devices": "分布到所有设备",
 }

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from ..plain import plain
 from .chinese import CHINESE
 
 Language = Literal["en", "zh"]
@@ -69,21 +70,15 @@ def joined(parts: Iterable[str], separator: str) -> Phrase:
 def spoken(text: str, language: Language) -> str:
     """A text in a language, as a plain ``str``; English where no table has its template, or it is no phrase."""
     if not isinstance(text, Phrase) or language == "en":
-        return str(text)
+        return str.__str__(text)
     values = {name: spoken(value, language) for name, value in text.values.items()}
     template = CHINESE.get(text.template)
     return _filled(text.template, values) if template is None else _filled_chinese(template, values)
 
 
 def spoken_state(state: Any, language: Language) -> Any:  # noqa: ANN401 - whatever a trait holds
-    """A trait with all its phrases said, in a new object; in English a phrase is its own text, and the state is given back."""
-    if language == "en":
-        return state
-    if isinstance(state, str):
-        return spoken(state, language)
-    if isinstance(state, Mapping):
-        return {key: spoken_state(value, language) for key, value in state.items()}
-    return [spoken_state(value, language) for value in state] if isinstance(state, list | tuple) else state
+    """A trait with all its phrases said, in a new object of plain JSON types alone (``core.plain``)."""
+    return plain(state, lambda text: spoken(text, language))
 
 
 def _filled_chinese(template: str, values: Mapping[str, str]) -> str:
