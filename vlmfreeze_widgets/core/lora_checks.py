@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from .components import LABELS
 from .language.phrase import say
+from .node import Node
 from .plan import PlanWarning
 from .selectors import Target
 from .strategy import Strategy
@@ -42,6 +43,46 @@ def without_target(
             else say("Name modules that exist in targets, set it to full, or freeze it."),
             places,
         )
+
+
+def unfit(strategy: Strategy, tree: ModuleTree, targets: Mapping[str, Target]) -> Iterator[PlanWarning]:
+    """Layers by class alone, named by a rule: "all-linear" leaves them out, a rule that means them is refused."""
+    passed_over = [node for node in tree.nodes if node.peft_kind and not node.adaptable]
+    for text, tuning in strategy.rules.items():
+        if not isinstance(tuning, Lora) or not passed_over:
+            continue
+        places = set(targets[text].places)
+        if tuning.targets == "all-linear":
+            meant = [node for node in passed_over if node.path in places]
+            meant = meant if len(meant) == len(places) else []
+        else:
+            meant = [
+                node
+                for name in tuning.targets
+                if not any(node.adaptable and _ends_in(node, name) and _lies_in(node, places) for node in tree.nodes)
+                for node in passed_over
+                if _ends_in(node, name) and _lies_in(node, places)
+            ]
+        if meant:
+            yield PlanWarning(
+                "lora-unfit",
+                "refusal",
+                say(
+                    "LoRA cannot adapt {names} ({kind}): what it computes is not its weight times its input.",
+                    names=listed([node.path for node in meant]),
+                    kind=meant[0].class_name,
+                ),
+                say("Leave it out of the rule, train it in full, or freeze it."),
+                tuple(node.path for node in meant),
+            )
+
+
+def _ends_in(node: Node, name: str) -> bool:
+    return node.path == name or node.path.endswith(f".{name}")
+
+
+def _lies_in(node: Node, places: set[str]) -> bool:
+    return any(above in places for above in _upwards(node.path))
 
 
 def of_two_kinds(lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:

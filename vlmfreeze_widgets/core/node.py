@@ -59,6 +59,8 @@ class Node:
         children: Nodes below, in the model's order.
         adaptable: How LoRA can adapt it: "linear", "embedding", "conv", "experts" (a stacked three-dimensional parameter,
             through PEFT's ``target_parameters``), or "" when it cannot.
+        peft_kind: What PEFT takes the module for by its class alone: "linear", "embedding", "conv" or "". Differs from
+            ``adaptable`` where the forward is another one (Llama 4's router) or is never called.
         lora_shape: (in_features, out_features) of an adapter, of one expert's for experts; None when not adaptable.
         is_list: Whether the children are repeated blocks (a ModuleList or Sequential of one class).
         active_params: Elements of the subtree that one token passes: of a mixture's routed experts only as many as its
@@ -92,6 +94,7 @@ class Node:
     own_buffer_bytes: int = 0
     is_cross_attention: bool = False
     same_as: str = ""
+    peft_kind: str = ""
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ def check_plan(
     """All warnings of one plan, refusals first."""
     found = [
         # The more telling refusal first: "no module called q_proj" explains why nothing trains.
+        *lora_checks.unfit(strategy, tree, targets),
         *lora_checks.without_target(strategy, tree, lora_targets, targets),
         *_nothing_trains(strategy, tree, trainable, lora_targets),
         *_packed_in_full(tree, trainable),

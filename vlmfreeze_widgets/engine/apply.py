@@ -20,6 +20,7 @@ from ..core.resolve import resolve
 from ..core.strategy import Strategy
 from ..core.turns import MAKING_LAYERS
 from .checkpointing import close_frozen_inputs
+from .fast_paths import close_fast_paths
 from .modes import keep_from_repacking, train_what_trains
 from .ownership import check_free, claim, release
 from .read import read_tree
@@ -130,6 +131,7 @@ class AppliedModel:
             if plan.lora_targets:
                 with _float32_by_default():
                     self._adapters = port("lora").inject(model, plan.lora_targets)
+                close_fast_paths(model, plan.lora_targets)
             self._set_flags()
             self.trainables = self._list_trainables()
         except BaseException:

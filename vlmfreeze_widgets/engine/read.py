@@ -16,6 +16,7 @@ from ..core.components import owner_of
 from ..core.ports import port
 from ..core.source import Checkpoint
 from ..core.tree import ModuleTree, Node, Parameter
+from .adaptable import can_carry_lora, peft_kind
 from .components import find_split
 from .dead_ends import dead_parameters
 from .experts import ExpertShare, find_experts
@@ -69,6 +70,7 @@ class _Reader:
         self.first_name: dict[int, str] = {}
         self.first_path: dict[int, str] = {}
         self.parameters: list[Parameter] = []
+        self.carries: dict[tuple[object, ...], bool] = {}
 
     def read(self, title: str, checkpoint: Checkpoint | None, note: str) -> ModuleTree:
         root = self._node(self.model, "", None)
@@ -138,7 +140,8 @@ class _Reader:
         counted = [] if children else [p for p in own if not p.is_alias]
         own_params, own_bytes = sum(p.params for p in counted), sum(p.nbytes for p in counted)
         active = sum(p.params // share.count * share.active if share else p.params for p in counted)
-        adaptable, shape = _adaptable(module) if first == path else ("", None)
+        kind, shape = peft_kind(module) if first == path else ("", None)
+        adaptable = kind if kind and self._can_carry(module) else ""
         kinds = {type(child) for child in module._modules.values()}
         buffers = [b for name, b in module._buffers.items() if b is not None and not is_packed_name(module, name)]
         return Node(
@@ -153,7 +156,8 @@ class _Reader:
             total_bytes=own_bytes + sum(child.total_bytes for child in children),
             children=tuple(children),
             adaptable=adaptable,
-            lora_shape=shape,
+            lora_shape=shape if adaptable else None,
+            peft_kind=kind,
             is_list=isinstance(module, nn.ModuleList | nn.Sequential) and len(kinds) == 1 and len(module._modules) > 1,
             active_params=active + sum(child.active_params for child in children),
             experts=here.count if here else 0,
@@ -164,6 +168,17 @@ class _Reader:
             and path.rpartition(".")[2].isdigit(),
             same_as=first if first != path else "",
         )
+
+    def _can_carry(self, module: nn.Module) -> bool:
+        """Layers that are alike in class, sizes and plain attributes compute alike: one of them is tried."""
+        plain = [
+            (k, v) for k, v in vars(module).items() if isinstance(v, int | float | str | tuple) and k != "training"
+        ]
+        sizes = [(k, tuple(p.shape), p.dtype) for k, p in module._parameters.items() if p is not None]
+        alike = (type(module), repr(plain), tuple(sizes))
+        if alike not in self.carries:
+            self.carries[alike] = can_carry_lora(module)
+        return self.carries[alike]
 
     def _bare(self, parameter: Parameter, share: ExpertShare | None, is_first: bool) -> Node:
         counted = 0 if parameter.is_alias else parameter.params
@@ -207,24 +222,6 @@ class _Reader:
         if not names:
             return owner_of(path, self.owned)
         return names.pop() if len(names) == 1 else owner_of(path, self.owned) if path else None
-
-
-def _adaptable(module: nn.Module) -> tuple[str, tuple[int, int] | None]:
-    """How PEFT's LoRA can adapt a module, and the (in, out) of the adapter."""
-    name = type(module).__name__
-    if name == "NonDynamicallyQuantizableLinear":  # nn.MultiheadAttention.out_proj: its forward is never called
-        return "", None
-    if isinstance(module, nn.Linear):
-        return "linear", (module.in_features, module.out_features)
-    if (packed := packed_weight(module)) is not None:
-        return "linear", (packed.shape[1], packed.shape[0])
-    if name == "Conv1D" and hasattr(module, "weight"):  # GPT-2's: weight is (in, out)
-        return "linear", (module.weight.shape[0], module.weight.shape[1])
-    if isinstance(module, nn.Embedding):
-        return "embedding", (module.num_embeddings, module.embedding_dim)
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d) and module.groups == 1:
-        return "conv", (module.in_channels * torch.Size(module.kernel_size).numel(), module.out_channels)
-    return "", None
 
 
 def _title_of(model: nn.Module) -> str:

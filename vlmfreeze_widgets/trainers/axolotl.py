@@ -66,7 +66,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         raise _not_followed("unfrozen_parameters beside an adapter", "both", "lora_modules_to_save")
     targets = flags["lora_target_modules"] or []
     if flags["lora_target_linear"]:
-        linear = {n.name for n in modules(tree) if n.adaptable == "linear" and n.path not in tree.head_paths}
+        linear = {n.name for n in modules(tree) if n.peft_kind == "linear" and n.path not in tree.head_paths}
         targets = sorted({*(targets if isinstance(targets, list) else [targets]), *(linear - {"lm_head"})})
     lora = Lora(
         flags["lora_r"],

@@ -226,7 +226,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
         return found
     lr = dict(found.lr)
     for name in lr:
-        embedding = name.endswith(".lora_B") and tree.by_path[name.removesuffix(".lora_B")].adaptable == "embedding"
+        embedding = name.endswith(".lora_B") and tree.by_path[name.removesuffix(".lora_B")].peft_kind == "embedding"
         flat = name in tree.by_name and len(tree.by_name[name].shape) == 1
         if embedding:
             lr[name] = flags["loraplus_lr_embedding"]

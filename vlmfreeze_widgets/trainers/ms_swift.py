@@ -187,7 +187,7 @@ def _layers_below(key: str, nested: Iterable[str], tree: ModuleTree, embeddings:
         if (at or node.path != key)
         and is_below(node.path, key)
         and not any(is_below(node.path, other) for other in nested)
-        and (_is_target(node) or (embeddings and node.adaptable == "embedding"))
+        and (_is_target(node) or (embeddings and node.peft_kind == "embedding"))
     ]
 
 
@@ -201,7 +201,7 @@ def _expanded(named: Iterable[str], tree: ModuleTree) -> list[str]:
     found: list[str] = []
     for name in named:
         if name == ALL_EMBEDDING:
-            found += [n.path for n in modules(tree) if n.adaptable == "embedding"]
+            found += [n.path for n in modules(tree) if n.peft_kind == "embedding"]
         elif name == ALL_NORM:
             found += [n.path for n in modules(tree) if "norm" in n.class_name.lower()]
         else:

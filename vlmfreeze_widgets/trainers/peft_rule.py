@@ -16,9 +16,6 @@ from .selection import Selection
 
 ADAPTED_KINDS = ("linear", "embedding", "conv")
 NO_FORWARD = {"ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
-_UNCALLED_LINEAR = (
-    "NonDynamicallyQuantizableLinear"  # in nn.MultiheadAttention: PEFT wraps it, and nothing ever calls it
-)
 ALL_LINEAR = "all-linear"
 
 
@@ -70,7 +67,7 @@ def select(
         inner = (tree.by_path.get(f"{n.path}.{adapted_inside.get(n.class_name)}", n) for n in found)
         found = list({node.path: node for node in inner}.values())
     for node in found:
-        if node.adaptable not in ADAPTED_KINDS and node.class_name != _UNCALLED_LINEAR:
+        if node.peft_kind not in ADAPTED_KINDS:
             raise TrainerRefuses(
                 f"PEFT stops: a target is a {node.class_name}, which it cannot adapt.",
                 expected="linear, embedding or convolution layers",
@@ -120,7 +117,18 @@ def select(
     elif bias == "lora_only":
         held = (f"{path}.bias" for path in adapters)
         trainable |= {tree.by_name[name].owner for name in held if name in tree.by_name}
-    return Selection(frozenset(trainable), adapters, {}, copied)
+    return Selection(frozenset(trainable), adapters, {}, copied).noting(*_unfit(found))
+
+
+def _unfit(found: list[Node]) -> list[str]:
+    """What PEFT wraps by its class although the adapter does nothing there, or an error."""
+    wrapped = [node for node in found if not node.adaptable]
+    if not wrapped:
+        return []
+    return [
+        f"PEFT adapts {len(wrapped)} modules by their class whose own forward is another one or is never called, such as "
+        f"{wrapped[0].path} ({wrapped[0].class_name}): training stops there, or the adapter does nothing."
+    ]
 
 
 def _matches(
@@ -153,7 +161,7 @@ def _matches(
 
 
 def _is_linear(node: Node) -> bool:
-    return node.adaptable == "linear" or node.class_name == _UNCALLED_LINEAR
+    return node.peft_kind == "linear"
 
 
 def _ends_in_one(path: str, names: set[str]) -> bool:

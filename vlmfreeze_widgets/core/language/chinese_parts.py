@@ -72,6 +72,8 @@ PARTS: Mapping[str, str] = {
     "Remove it, or the rules below it.": "请删除该规则，或删除其下的规则。",
     "LoRA on {rule} finds no module called {names}.": "{rule} 上的 LoRA 找不到名为 {names} 的模块。",
     "LoRA on {rule} finds no linear layer.": "{rule} 上的 LoRA 找不到线性层。",
+    "LoRA cannot adapt {names} ({kind}): what it computes is not its weight times its input.": "LoRA 无法适配 {names}（{kind}）：它计算的不是权重乘以输入。",
+    "Leave it out of the rule, train it in full, or freeze it.": "请将它移出该规则，或全量训练它，或将其冻结。",
     "It is another name of {name}, where it can be adapted.": "它是 {name} 的别名，请在那里添加 LoRA。",
     "Name modules that exist in targets, set it to full, or freeze it.": "请在 targets 中写存在的模块，或改为全量训练，或冻结。",
     "The LoRA rules differ in dropout, DoRA or rslora.": "各条 LoRA 规则的 dropout、DoRA 或 rslora 不一致。",
