@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from .components import LABELS
 from .language.phrase import say
-from .node import Node
+from .lora_places import upwards
 from .plan import PlanWarning
 from .selectors import Target
 from .strategy import Strategy
@@ -21,13 +21,13 @@ def without_target(
     strategy: Strategy, tree: ModuleTree, lora_targets: Mapping[str, Lora], targets: Mapping[str, Target]
 ) -> Iterator[PlanWarning]:
     """A rule that no module carries."""
-    around = {above for path in lora_targets for above in _upwards(path)}
+    around = {above for path in lora_targets for above in upwards(path)}
     for text, tuning in strategy.rules.items():
         if not isinstance(tuning, Lora):
             continue
         places = targets[text].places
         # A rule that finer rules cover completely is "shadowed", not without target.
-        if any(place in around or any(above in lora_targets for above in _upwards(place)) for place in places):
+        if any(place in around or any(above in lora_targets for above in upwards(place)) for place in places):
             continue
         first = next((node.same_as for place in places if (node := tree.by_path.get(place)) and node.same_as), "")
         rule = repr(text)
@@ -43,46 +43,6 @@ def without_target(
             else say("Name modules that exist in targets, set it to full, or freeze it."),
             places,
         )
-
-
-def unfit(strategy: Strategy, tree: ModuleTree, targets: Mapping[str, Target]) -> Iterator[PlanWarning]:
-    """Layers by class alone, named by a rule: "all-linear" leaves them out, a rule that means them is refused."""
-    passed_over = [node for node in tree.nodes if node.peft_kind and not node.adaptable]
-    for text, tuning in strategy.rules.items():
-        if not isinstance(tuning, Lora) or not passed_over:
-            continue
-        places = set(targets[text].places)
-        if tuning.targets == "all-linear":
-            meant = [node for node in passed_over if node.path in places]
-            meant = meant if len(meant) == len(places) else []
-        else:
-            meant = [
-                node
-                for name in tuning.targets
-                if not any(node.adaptable and _ends_in(node, name) and _lies_in(node, places) for node in tree.nodes)
-                for node in passed_over
-                if _ends_in(node, name) and _lies_in(node, places)
-            ]
-        if meant:
-            yield PlanWarning(
-                "lora-unfit",
-                "refusal",
-                say(
-                    "LoRA cannot adapt {names} ({kind}): what it computes is not its weight times its input.",
-                    names=listed([node.path for node in meant]),
-                    kind=meant[0].class_name,
-                ),
-                say("Leave it out of the rule, train it in full, or freeze it."),
-                tuple(node.path for node in meant),
-            )
-
-
-def _ends_in(node: Node, name: str) -> bool:
-    return node.path == name or node.path.endswith(f".{name}")
-
-
-def _lies_in(node: Node, places: set[str]) -> bool:
-    return any(above in places for above in _upwards(node.path))
 
 
 def of_two_kinds(lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
@@ -220,36 +180,3 @@ def experts_without_lora(
         say("That is the usual choice. To adapt them too, add a rule such as {'*.{name}': LoRA}.", name=min(holders)),
         tuple(n.path for n in missed),
     )
-
-
-def tied(tree: ModuleTree, trainable: frozenset[str], lora_targets: Mapping[str, Lora]) -> Iterator[PlanWarning]:
-    """LoRA on a tensor that has several uses: a head and the embeddings, a module with two names.
-
-    PEFT adapts one use. Merged, the update lies in the tensor and so in every use, with two adapters twice: the model then
-    computes something that was never trained (measured on a LLaVA: loss 4.3 trained, 31.1 merged). Refused before anything
-    runs, since stages, ``keep(merge=True)`` and the exported scripts merge.
-    """
-    for owner, names in tree.aliases.items():
-        adapted = [n for n in names if n in lora_targets or n.removesuffix(".weight") in lora_targets]
-        if adapted and owner not in trainable:  # else the plan is refused for training it in full as well
-            yield PlanWarning(
-                "lora-tied",
-                "refusal",
-                say(
-                    "{names} are tied, one tensor of several uses: LoRA would train one use and, once merged, change them all.",
-                    names=listed(list(names)),
-                ),
-                say(
-                    "Train it in full, which changes all uses together, freeze it, or untie the weights before "
-                    "(tie_word_embeddings=False)."
-                ),
-                names,
-            )
-
-
-def _upwards(path: str) -> Iterator[str]:
-    """A path and all above it; the root last."""
-    yield path
-    while path:
-        path = path.rpartition(".")[0]
-        yield path

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from . import lora_checks
+from . import lora_checks, lora_places
 from .components import LABELS
 from .language.phrase import say
 from .plan import PlanWarning
@@ -28,13 +28,13 @@ def check_plan(
     """All warnings of one plan, refusals first."""
     found = [
         # The more telling refusal first: "no module called q_proj" explains why nothing trains.
-        *lora_checks.unfit(strategy, tree, targets),
+        *lora_places.unfit(strategy, tree, targets),
         *lora_checks.without_target(strategy, tree, lora_targets, targets),
         *_nothing_trains(strategy, tree, trainable, lora_targets),
         *_packed_in_full(tree, trainable),
         *lora_checks.of_two_kinds(lora_targets),
         *lora_checks.experts_with_dropout(tree, lora_targets),
-        *lora_checks.tied(tree, trainable, lora_targets),
+        *lora_places.tied(tree, trainable, lora_targets),
         *_torn_ties(strategy, tree, trainable, lora_targets, decided),
         *lora_checks.leaking_suffixes(strategy, tree, lora_targets),
         *_dead_ends(tree, trainable, lora_targets),
