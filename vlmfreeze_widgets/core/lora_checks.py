@@ -1,4 +1,6 @@
-"""What a person should know about the LoRA of a plan before it runs. Checks of whole plans are in ``core.plan_checks``."""
+"""What a person should know about the LoRA of a plan before it runs. Places that cannot carry it are in ``core.lora_places``,
+checks of whole plans in ``core.plan_checks``.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Places that cannot carry LoRA although they look like layers: what computes something else, and tensors of several uses. Other checks
-of LoRA are in ``core.lora_checks``.
+"""Places that cannot carry LoRA although they look like layers: what computes something else, and tensors of several uses. Other
+checks of LoRA are in ``core.lora_checks``.
 """
 
 from __future__ import annotations
