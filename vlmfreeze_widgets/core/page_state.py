@@ -5,10 +5,13 @@ fixes them. Plain data and bytes; who sends it is in ``widgets``.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .components import COMPONENTS, LABELS
+from .cost_settings import OPTIMIZERS
+from .cost_standing import standing_cost
+from .cost_state import PART_LABELS
 from .folding import tree_folds
 from .language.phrase import say
 from .plan import Plan
@@ -25,6 +28,8 @@ _FROZEN, _LORA, _FULL, _MIXED, _ADAPTABLE = 1, 2, 4, 8, 16
 _BIT_OF = (_FROZEN, _LORA, _FULL, _MIXED, 0)
 _CODE_OF = {bit: code for code, bit in enumerate(_BIT_OF)}
 _PATHS_SHOWN = 8  # of one warning
+# What an estimate assumes where nobody chose anything.
+_PLANNED = {"precision": "auto", "optimizer": "adamw", "accumulation": 1, "checkpointing": False, "device": "cuda"}
 
 
 def tree_state(tree: ModuleTree) -> dict[str, Any]:
@@ -75,8 +80,19 @@ def tree_state(tree: ModuleTree) -> dict[str, Any]:
     }
 
 
-def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[str, Any]:
-    """The trait ``plan_state``."""
+def plan_state(
+    plan: Plan, rev: int, *, can_undo: bool, can_redo: bool, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The trait ``plan_state``.
+
+    Args:
+        plan: What is shown.
+        rev: Its revision.
+        can_undo: Whether an edit can be undone.
+        can_redo: Whether one can be redone.
+        settings: In force, as an estimate keeps them ("optimizer", "precision", "device"); what is absent is as for a model
+            that is only planned: AdamW on a GPU.
+    """
     rows = component_rows(plan)
     return {
         "v": VERSION,
@@ -106,7 +122,7 @@ def plan_state(plan: Plan, rev: int, *, can_undo: bool, can_redo: bool) -> dict[
             }
             for w in plan.warnings
         ],
-        "cost": _cost(plan),
+        "cost": _cost(plan, settings or {}),
         "rules": [
             {"target": target, "tuning": tuning.kind, "text": str(tuning)}
             for target, tuning in plan.strategy.rules.items()
@@ -171,26 +187,22 @@ def _row(row: ComponentRow) -> dict[str, Any]:
     }
 
 
-def _cost(plan: Plan) -> dict[str, Any]:
-    """Memory that is known from the plan alone; activations are measured or estimated elsewhere."""
-    tree = plan.tree
-    full = sum(tree.by_name[n].params for n in plan.trainable)
-    # Adapters, gradients of what trains and AdamW's two moments are float32; so are masters of half-precision weights.
-    masters = sum(4 * p.params for n in plan.trainable if (p := tree.by_name[n]).dtype in ("bfloat16", "float16"))
-    trained = full + plan.adapter_params
-    parts = [
-        ("weights", say("weights"), tree.total_bytes),
-        ("adapters", say("adapters"), 4 * plan.adapter_params),
-        ("gradients", say("gradients"), 4 * trained),
-        ("optimizer", say("optimizer"), 8 * trained + masters),
-    ]
+def _cost(plan: Plan, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Memory that is known from the plan and the settings alone; activations are measured or estimated elsewhere."""
+    known = standing_cost(plan, {**_PLANNED, "dtype": plan.tree.dtype, **settings}, None, 1, ())
+    optimizer = str(known.settings["optimizer"])
     return {
         "title": say("Memory before activations"),
-        "parts": [{"name": name, "label": label, "bytes": size} for name, label, size in parts],
-        "total_bytes": sum(size for _, _, size in parts),
+        "parts": [
+            {"name": name, "label": PART_LABELS[name], "bytes": size} for name, size in known.parts.items() if size
+        ],
+        "total_bytes": known.peak_bytes,
         "limit_bytes": None,
-        "note": say("AdamW on {count} parameters in float32; activations come on top", count=count(trained)),
-    }
+        "note": say(
+            "{optimizer} on {count} parameters; activations come on top",
+            optimizer=OPTIMIZERS.get(optimizer, optimizer), count=count(known.trainable_params),
+        ),
+    }  # fmt: skip
 
 
 def _tied(tree: ModuleTree, index: dict[str, int]) -> list[list[int]]:

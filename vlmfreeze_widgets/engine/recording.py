@@ -198,12 +198,7 @@ class Recording:
 
     def _about(self, run: TrainingRun) -> RunAbout:
         burst, plan = self._burst, self._burst.plan
-        settings = burst.settings
-        how = {
-            "precision": settings.precision, "optimizer": settings.optimizer, "checkpointing": bool(settings.checkpointing),
-            "accumulation": settings.accumulation, "device": run.device.type, "dtype": plan.tree.dtype,
-        }  # fmt: skip
-        cost = (self.cost or standing_cost(plan, how, None, 1, ())).to_dict()
+        cost = (self.cost or standing_cost(plan, _how(burst), None, 1, ())).to_dict()
         cost.pop("by_module")
         identity = hashlib.sha256(json.dumps(sorted(run.witness.start_digests().items())).encode()).hexdigest()
         return RunAbout(
@@ -223,10 +218,20 @@ class Recording:
         )  # fmt: skip
 
 
+def _how(burst: Burst) -> dict[str, Any]:
+    """The settings on which a burst's cost rests, as an estimate keeps them."""
+    settings = burst.settings
+    return {
+        "precision": settings.precision, "optimizer": settings.optimizer, "checkpointing": bool(settings.checkpointing),
+        "accumulation": settings.accumulation, "device": next(burst.model.parameters()).device.type,
+        "dtype": burst.plan.tree.dtype,
+    }  # fmt: skip
+
+
 def _map_of(burst: Burst) -> dict[str, Any]:
     """What a page draws of tree and plan; bytes as base64."""
     states = {"tree_state": tree_state(burst.plan.tree)}
-    states["plan_state"] = plan_state(burst.plan, 1, can_undo=False, can_redo=False)
+    states["plan_state"] = plan_state(burst.plan, 1, can_undo=False, can_redo=False, settings=_how(burst))
     return {name: _plain(state) for name, state in states.items()}
 
 

@@ -99,7 +99,11 @@ def _of_plan(plan: Plan, history: History, **more: Any) -> Content:  # noqa: ANN
         "title": tree.title, "dtype": tree.dtype, "device": tree.device, "total_params": plan.total_params,
         "trainable_params": plan.trainable_params, "adapter_params": plan.adapter_params,
     }  # fmt: skip
-    states = {"tree_state": tree_state(tree), "plan_state": plan_state(plan, 1, can_undo=False, can_redo=False)}
+    # A burst's own settings, where there was one; a tree names the device that its model was on.
+    device = {"device": tree.device.partition(":")[0]} if tree.device not in ("", "meta") else {}
+    how = {name: value for name, value in history.settings.items() if name in ("optimizer", "precision")}
+    state = plan_state(plan, 1, can_undo=False, can_redo=False, settings={**device, **how} if how else None)
+    states = {"tree_state": tree_state(tree), "plan_state": state}
     return Content(
         **{"title": tree.title, "sentence": sentence(plan), "history": history, "model": model, **states, **more}
     )

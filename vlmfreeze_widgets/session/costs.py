@@ -195,6 +195,12 @@ class Costs:
             of_run=self._of_run if self._has_model else None,
         )
 
+    def assumptions(self) -> dict[str, Any]:
+        """The present settings as an estimate keeps them, with the kind of device; at once, on any thread."""
+        if not self.started:
+            self._look()
+        return _how(self.settings, self._here)
+
     def known_peak(self, plan: Plan, settings: CostSettings) -> int | None:
         """Bytes at the worst moment of a burst of these settings, where that was estimated already; at once, on any thread."""
         found = self._found.get(self._key(plan, settings))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.strategy import Strategy
-from ..session import Session
+from ..session import BurstSettings, Session
 from .page import SessionPage
 from .page_options import page_options
 
@@ -21,6 +21,7 @@ class FreezeMap(SessionPage):
         theme: "auto" follows the host; or "light", "dark".
         language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto".
         tour: Whether a first visit is offered a tour; by default it is, unless VLMFREEZE_TOUR is 0.
+        **settings: Fields of ``BurstSettings`` that the memory shown rests on, such as ``optimizer="sgd"``.
 
     Examples:
         >>> vf.FreezeMap(vf.read_tree(model))
@@ -35,11 +36,12 @@ class FreezeMap(SessionPage):
         theme: str = "auto",
         language: str | None = None,
         tour: bool | None = None,
+        **settings: Any,  # noqa: ANN401 - fields of BurstSettings
     ) -> None:
         if strategy is not None and not isinstance(strategy, Strategy):
             strategy = Strategy(strategy)
         options = page_options(height, theme, language, tour)
-        super().__init__(Session(source, None, strategy), "freezemap", options)
+        super().__init__(Session(source, None, strategy, settings=BurstSettings(**settings)), "freezemap", options)
 
     def close(self) -> None:
         """Takes the widget off every page and lets go of the model."""

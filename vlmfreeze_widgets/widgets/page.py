@@ -135,7 +135,9 @@ class SessionPage(anywidget.AnyWidget):
 
     def _plan_state(self) -> dict[str, Any]:
         s = self.session
-        return plan_state(s.plan, s.rev, can_undo=s.can_undo, can_redo=s.can_redo)
+        assumed = s.costs.assumptions()
+        self._shown_assumptions = s.costs.settings
+        return plan_state(s.plan, s.rev, can_undo=s.can_undo, can_redo=s.can_redo, settings=assumed)
 
     def _flush(self) -> None:
         """Publishes what changed; on the outbox's thread, under its lock."""
@@ -143,7 +145,7 @@ class SessionPage(anywidget.AnyWidget):
         if self.session.tree is not self._shown_tree:
             self._shown_tree = self.session.tree
             self._words.show("tree_state", tree_state(self.session.tree))
-        if self.session.rev != self._shown_rev:
+        if self.session.rev != self._shown_rev or self.session.costs.settings != self._shown_assumptions:
             self._shown_rev = self.session.rev
             self._words.show("plan_state", self._plan_state())
 

@@ -16,7 +16,7 @@ COST: Mapping[str, str] = {
     "temporary": "临时张量",
     "batch": "batch",
     "Memory before activations": "显存（不含激活值）",
-    "AdamW on {count} parameters in float32; activations come on top": "AdamW 以 float32 训练 {count} 参数；激活值另计",
+    "{optimizer} on {count} parameters; activations come on top": "{optimizer} 训练 {count} 参数；激活值另计",
     "in the forward pass": "前向传播中",
     "after the forward pass": "前向传播之后",
     "in the backward pass": "反向传播中",
