@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from ..core.roofline import Work
 from .cost_ledger import Ledger
@@ -124,7 +124,9 @@ class TraceMode(TorchDispatchMode):
         packet = func._overloadpacket
         count = flop_registry.get(_LIKE.get(packet, packet))
         flops = 0
-        if count is not None:
+        if packet is _aten.convolution_backward:
+            flops = _convolution_backward(args)
+        elif count is not None:
             flops = int(count(*args, **kwargs, out_val=output))
         elif packet is _aten._scaled_dot_product_flash_attention_for_cpu_backward:
             flops = _attention_backward(args[1], args[2], args[3])
@@ -155,6 +157,16 @@ class TraceMode(TorchDispatchMode):
 
 class UnknownValues(RuntimeError):
     """The model's code asks for a value that only real weights and pictures have."""
+
+
+def _convolution_backward(args: Sequence[Any]) -> int:
+    """Each of the two gradients takes the products of the forward pass, whatever the groups, strides and dilation.
+
+    torch 2.13's own formula forgets the groups in the weight's gradient: ``groups`` times too many (pytorch#183405).
+    """
+    gradient, given, weight, transposed, wanted = args[0], args[1], args[2], args[7], args[10]
+    once = conv_flop_count(list(given.shape), list(weight.shape), list(gradient.shape), transposed=transposed)
+    return int(once) * (bool(wanted[0]) + bool(wanted[1]))
 
 
 def _attention_backward(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> int:
