@@ -52,6 +52,7 @@ _PUBLIC: dict[str, str] = {
     "largest_batch": "engine.cost_choices",
     "list_runs": "engine.runs",
     "load_batches": "data.load",
+    "load_processor": "adapters.transformers_processors",
     "load_run": "engine.runs",
     "preset": "core.presets",
     "presets": "core.presets",
@@ -81,6 +82,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from .adapters.transformers_processors import load_processor
     from .core.ablation import Ablation
     from .core.board import Board
     from .core.catalog import catalog

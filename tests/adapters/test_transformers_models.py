@@ -9,7 +9,7 @@ import torch
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, fingerprint, tiny_llava
-from vlmfreeze_widgets.adapters import transformers_models, transformers_weights
+from vlmfreeze_widgets.adapters import transformers_models, transformers_processors, transformers_weights
 from vlmfreeze_widgets.core.errors import BadSource, InvalidStrategy, PlanRefused
 from vlmfreeze_widgets.demo.bundle import load_demo
 
@@ -33,7 +33,7 @@ def test_a_broken_torchvision_is_named_before_transformers_trips_over_it(use):
 
 
 def test_without_torchvision_nothing_is_said():
-    transformers_models.check_torchvision()
+    transformers_processors.check_torchvision()
 
 
 def test_a_folder_is_loaded_with_its_weights(tmp_path):

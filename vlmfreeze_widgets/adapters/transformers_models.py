@@ -1,13 +1,10 @@
-"""Models without weights from configs, folders and Hub ids, and the processors beside them, through transformers. Weights are
-loaded by ``transformers_weights``.
+"""Models without weights from configs, folders and Hub ids, through transformers. Weights are loaded by ``transformers_weights``,
+processors by ``transformers_processors``.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +15,7 @@ from ..core.source import Checkpoint
 from ..core.turns import MAKING_LAYERS
 from .timm_towers import skeletons_for_timm
 from .transformers_configs import find_config
+from .transformers_processors import check_torchvision
 
 
 @dataclass(frozen=True)
@@ -72,45 +70,6 @@ def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path
         ) from error
     note = found.entry.agreement if found.entry is not None and found.entry.agreement != "as published" else ""
     return Built(model, found.title or type(model).__name__, found.checkpoint, note)
-
-
-def load_processor(folder: str | Path) -> Any:  # noqa: ANN401 - a transformers processor
-    """The processor beside a model.
-
-    Raises:
-        BadSource: There is none.
-    """
-    check_torchvision()
-    from transformers import AutoProcessor
-
-    try:
-        return AutoProcessor.from_pretrained(str(folder), trust_remote_code=False)
-    except Exception as error:
-        raise BadSource(
-            f"No processor can be loaded from {folder}.",
-            expected="preprocessor_config.json and tokenizer files",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
-            remedy="Save the processor beside the model.",
-        ) from error
-
-
-def check_torchvision() -> None:
-    """Raises when torchvision is installed but broken, before transformers fails on it somewhere deep inside.
-
-    Raises:
-        BadSource: With the way out.
-    """
-    if importlib.util.find_spec("torchvision") is None:
-        return
-    try:
-        importlib.import_module("torchvision")
-    except Exception as error:
-        raise BadSource(
-            "torchvision is installed but cannot be imported beside this torch.",
-            expected="no torchvision, or one built for the same torch",
-            found=f"torch {torch.__version__} and {type(error).__name__}: {str(error)[:120]}",
-            remedy="pip uninstall torchvision (nothing here needs it); transformers breaks while it is there.",
-        ) from error
 
 
 def auto_class(config: Any) -> Any:  # noqa: ANN401 - one of transformers' auto classes

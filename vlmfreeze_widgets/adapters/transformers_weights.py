@@ -17,7 +17,8 @@ from ..core.errors import BadSource, InvalidStrategy
 from ..core.turns import MAKING_LAYERS
 from .loading_report import check_loading_report
 from .transformers_configs import FoundConfig, find_config
-from .transformers_models import auto_class, build_on_meta, check_torchvision
+from .transformers_models import auto_class, build_on_meta
+from .transformers_processors import check_torchvision
 
 DTYPES = ("auto", "bfloat16", "float16", "float32", "4bit")
 """What ``load`` can be asked for; "4bit" is NF4 of bitsandbytes on the language model, the rest in bfloat16 (QLoRA)."""

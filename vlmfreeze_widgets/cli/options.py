@@ -52,7 +52,7 @@ def tree_of(source: str) -> ModuleTree:
 
 def trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
     """The model, its micro-batches and its held-out ones."""
-    from ..adapters.transformers_models import load_processor
+    from ..adapters.transformers_processors import load_processor
     from ..adapters.transformers_weights import load
 
     if source == "demo":

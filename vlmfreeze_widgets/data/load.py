@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..adapters.transformers_models import check_torchvision
+from ..adapters.transformers_processors import check_torchvision, load_processor
 from ..core.errors import BadData
 from .batches import Batches, RowBatches
 from .formats import CAPTION_PROMPT, check_format
@@ -49,7 +49,7 @@ def load_batches(
         source: A .json or .jsonl file (LLaVA's ``conversations``; ``messages`` as in chats, LLaMA-Factory and ms-swift;
             ``query``/``response``), a folder of pictures with captions, a ``datasets.Dataset``, a list of rows, or anything
             that yields ready batches (dicts of tensors with ``labels``).
-        processor: The model's own; not needed for ready batches.
+        processor: The model's own, or the folder or Hub id that it is loaded from; not needed for ready batches.
         image_root: Folder that pictures must lie in; by default that of the file.
         batch_size: Rows of a micro-batch.
         max_length: Most tokens of a row. A longer answer is cut at its end; a row whose picture would be cut is left out.
@@ -73,6 +73,7 @@ def load_batches(
             prompts.
 
     Examples:
+        >>> processor = vf.load_processor("path/to/model")
         >>> batches = vf.load_batches("train.json", processor, image_root="images", batch_size=2, model=model)
         >>> print(batches.report)
         >>> vf.Burst(model, strategy, batches, steps=50).run()
@@ -88,12 +89,14 @@ def load_batches(
         if is_ready(first):
             return ReadyBatches(source, limit, getattr(processor, "tokenizer", None))
     rows, root = rows_of(source)
+    if isinstance(processor, (str, Path)):
+        processor = load_processor(processor)
     if getattr(processor, "tokenizer", None) is None:
         raise _bad(
             "Rows need the model's processor.",
             "a processor with a tokenizer",
             "none" if processor is None else type(processor).__name__,
-            "Give AutoProcessor.from_pretrained(...) of the model that is to be trained.",
+            "Give vf.load_processor(folder) of the model that is to be trained.",
         )
     check_torchvision()
     preparer = Preparer(

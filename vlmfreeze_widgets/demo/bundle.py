@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from ..adapters.loading_report import check_loading_report
-from ..adapters.transformers_models import check_torchvision
+from ..adapters.transformers_processors import check_torchvision
 from ..core.turns import MAKING_LAYERS
 from ..data.placeholders import image_token_id
 from ..data.preview import RowPreview, token_spans

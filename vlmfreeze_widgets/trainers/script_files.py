@@ -19,8 +19,14 @@ _MODULES = (
     "message_rows", "numbered", "open_rows", "picture_folders", "pictures", "placeholders", "prepare", "prompts",
     "query_rows", "row_spans", "rows", "strict_json", "tables", "tokens", "turns",
 )  # fmt: skip
-_ELSEWHERE = {"errors": "core/errors.py", "chat_templates": "adapters/chat_templates.py"}
-_INTO_FOLDER = re.compile(r"^from \.\.(?:core|adapters)\.(errors|chat_templates) import", re.MULTILINE)
+_ELSEWHERE = {
+    "errors": "core/errors.py",
+    "chat_templates": "adapters/chat_templates.py",
+    "transformers_processors": "adapters/transformers_processors.py",
+}
+_INTO_FOLDER = re.compile(
+    r"^from \.\.(?:core|adapters)\.(errors|chat_templates|transformers_processors) import", re.MULTILINE
+)
 _IGNORED = re.compile(r"^IGNORED = (-?\d+)$", re.MULTILINE)
 _INTRODUCTION = '''"""Rows of training data as tensors with labels.
 
