@@ -142,7 +142,10 @@ def test_a_tied_head_is_saved_beside_the_adapter_so_that_the_tie_holds(tmp_path)
     with torch.no_grad():
         wanted = model.eval()(**batches(1)[0]).logits
         found = PeftModel.from_pretrained(base, tmp_path / "out").eval()(**batches(1)[0]).logits
+        plain = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
+        alone = PeftModel.from_pretrained(plain, tmp_path / "out").eval()(**batches(1)[0]).logits
     assert float((wanted - found).abs().max()) < 1e-4
+    assert float((wanted - alone).abs().max()) < 1e-4, "plain PEFT has all of it"
 
 
 @pytest.mark.launch

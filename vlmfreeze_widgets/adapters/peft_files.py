@@ -21,7 +21,8 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
 
     Parameters trained in full travel as ``modules_to_save``, whole modules at a time and under every name of a shared tensor;
     values that did not train are taken from the (reverted) model. What no module can carry lies in the same file under its own
-    name, which ``PeftModel.from_pretrained`` loads too, and in trained.safetensors for loaders that do not.
+    name, which ``PeftModel.from_pretrained`` loads too. trained.safetensors has these and the shared tensors, for loaders that
+    do not, and for whoever wants a shared tensor in the base once.
 
     Args:
         folder: Exists.
@@ -30,8 +31,7 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
         trained: "<module>.lora_A" and base parameter names -> values.
 
     Returns:
-        Names of trained parameters that no module can carry: bare parameters on a module that holds adapters, such as BLIP-2's
-        query tokens, or a shared tensor of which one use is adapted.
+        What lies in trained.safetensors: parameters that no module can carry, such as BLIP-2's query tokens, and shared ones.
     """
     parts = full_parts(model, plan.trainable, plan.lora_targets)
     config = saved_config(model, plan, parts)
@@ -60,9 +60,10 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     if isinstance(written.get("target_modules"), list):
         written["target_modules"] = sorted(written["target_modules"])
     config_file.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    if parts.loose:
-        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in parts.loose})
-    return list(parts.loose)
+    beside = sorted((*parts.loose, *parts.shared))
+    if beside:
+        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in beside})
+    return beside
 
 
 def saved_config(model: nn.Module, plan: Plan, parts: FullParts) -> Any:  # noqa: ANN401 - a peft.LoraConfig

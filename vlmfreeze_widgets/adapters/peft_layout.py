@@ -26,12 +26,14 @@ class FullParts:
         matched: These, and modules that PEFT takes for one of them because their path ends alike. All must have their tensors.
         tied: Whether what they share is the one tensor of input embeddings and head, which PEFT can keep as one. With more
             uses (an encoder-decoder) it puts one module in the place of another (peft 0.21.2), so there each gets a copy.
+        shared: Names of carried parameters that have several uses.
         loose: Trained parameters that no such module can carry -> their name in a model with adapters.
     """
 
     modules: tuple[str, ...]
     matched: tuple[str, ...]
     tied: bool
+    shared: tuple[str, ...]
     loose: Mapping[str, str]
 
 
@@ -76,9 +78,9 @@ def full_parts(model: nn.Module, trainable: Iterable[str], adapted: Iterable[str
         for name in sorted(names)
         if not any(is_below(_holder(name), path) for path in modules)
     }
-    shared = [{_holder(alias) for alias in held} for name, held in names.items() if name not in loose and len(held) > 1]
-    tied = bool(shared) and all(group == _ends(model) for group in shared)
-    return FullParts(tuple(sorted(modules)), tuple(sorted(every)), tied, loose)
+    shared = [name for name, held in sorted(names.items()) if name not in loose and len(held) > 1]
+    tied = bool(shared) and all({_holder(alias) for alias in names[name]} == _ends(model) for name in shared)
+    return FullParts(tuple(sorted(modules)), tuple(sorted(every)), tied, tuple(shared), loose)
 
 
 def _ends(model: nn.Module) -> set[str]:
