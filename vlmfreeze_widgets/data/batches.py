@@ -93,6 +93,11 @@ class RowBatches(Batches):
         self._stocked = 0
         self._look(look_at)
 
+    @property
+    def batch_size(self) -> int:
+        """Rows of a batch."""
+        return self._size
+
     def __iter__(self) -> Iterator[Tensors]:
         """Dicts of tensors with ``labels``."""
         waiting: list[Prepared] = []

@@ -5,8 +5,9 @@ What was not looked at just before is not written: each look gives a token, and 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadConfig, CannotSave, WrongPhase
 from ..core.handover_state import ExportLook, ImportLook
@@ -14,6 +15,7 @@ from ..core.ports import port
 from ..core.protocol import stale
 
 if TYPE_CHECKING:
+    from ..engine.settings import BurstSettings
     from .desk import Desk
 
 FOLDER = "handover"
@@ -70,8 +72,15 @@ class Handover:
         """
         return self._desk.set_strategy(self.look_at_import(text, trainer).strategy)
 
-    def look_at_export(self, to: str) -> tuple[str, ExportLook]:
+    def look_at_export(
+        self, to: str, settings: BurstSettings | None = None, rows: int | None = None
+    ) -> tuple[str, ExportLook]:
         """The files for a trainer.
+
+        Args:
+            to: For whom.
+            settings: Of the session's bursts; the files tell them as far as the trainer has words.
+            rows: Of a micro-batch, where that is known.
 
         Returns:
             A token with which exactly these files can be saved once, and the look.
@@ -80,7 +89,7 @@ class Handover:
             VlmFreezeError: The trainer cannot say the strategy, or the plan is refused.
         """
         rev = self._desk.rev
-        look: ExportLook = port("handover").look_at_export(self._desk.plan, to)
+        look: ExportLook = port("handover").look_at_export(self._desk.plan, to, settings, rows)
         token = secrets.token_urlsafe(12)
         self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
         return token, look
@@ -115,6 +124,17 @@ class Handover:
         paths = _write(look, place)
         del self._looks[token]
         return [path.relative_to(home).as_posix() for path in paths]
+
+
+def rows_of(batches: Any) -> int | None:  # noqa: ANN401 - whatever a burst takes
+    """Rows of a micro-batch, as its loader says or the first of a list has; None where neither tells."""
+    said = getattr(batches, "batch_size", None)
+    if isinstance(said, int) and not isinstance(said, bool):
+        return said
+    first = batches[0] if isinstance(batches, list | tuple) and batches else None
+    labels = first.get("labels") if isinstance(first, Mapping) else None
+    shape = getattr(labels, "shape", ())
+    return int(shape[0]) if len(shape) > 1 else None
 
 
 def below(home: Path, folder: str) -> Path:

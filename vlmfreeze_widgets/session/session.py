@@ -28,6 +28,7 @@ from ..engine.result import BurstResult
 from ..engine.settings import BurstSettings
 from .comparing import Comparing
 from .costs import Costs, Gone, Source
+from .handover import rows_of
 from .loading import Loading
 from .looking import Looking
 from .open_sessions import holder_of, note, take_over
@@ -126,6 +127,11 @@ class Session(Loading, Looking, Comparing, Recording):
             self._set(message=self.took_over)
             log.log(logging.WARNING if is_lost else logging.INFO, "%s", self.took_over)
         note(self)
+
+    @property
+    def micro_batch_rows(self) -> int | None:
+        """Rows of a micro-batch, where the batches tell it without being read."""
+        return rows_of(self._batches)
 
     def let_go(self, why: str | None = None) -> None:
         """As of any session; what estimates costs is ended, too."""

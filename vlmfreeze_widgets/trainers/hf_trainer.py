@@ -26,7 +26,7 @@ TRL = "TRL"
 SCRIPT = "hf_trainer_script.txt"
 RUN = (
     "data", "image_root", "format", "max_length", "rows", "accumulation", "steps", "epochs", "scheduler", "warmup",
-    "max_grad_norm", "seed",
+    "max_grad_norm", "seed", "betas", "eps", "optimizer", "momentum", "bf16", "fp16", "float32", "checkpointing", "processes",
 )  # fmt: skip
 """Settings of a run that the script has arguments for; their values here are the defaults of those."""
 FLAGS: Mapping[str, Flag] = {

@@ -4,6 +4,8 @@ place by place. Nothing is applied and nothing is written here.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..core.handover_state import ExportLook, ImportLook
 from ..core.issue_links import linked
 from ..core.plan import Plan
@@ -49,15 +51,26 @@ def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportLook:
     )
 
 
-def look_at_export(plan: Plan, to: str) -> ExportLook:
+def look_at_export(
+    plan: Plan,
+    to: str,
+    settings: Any = None,  # noqa: ANN401 - BurstSettings
+    rows: int | None = None,
+) -> ExportLook:
     """The files for a trainer, and where it trains something else than the plan.
+
+    Args:
+        plan: As it is now.
+        to: For whom.
+        settings: Of a burst, which the files tell as far as the trainer has words for them.
+        rows: Of a micro-batch.
 
     Raises:
         NotExpressible: The trainer has no settings at all for this plan.
         PlanRefused: The plan cannot be applied anywhere.
         BadConfig: No such trainer.
     """
-    done = export(plan, to=to)
+    done = export(plan, to=to, settings=settings, rows=rows)
     key = next(key for key, known in TRAINERS.items() if known.name == done.trainer)
     # Under the names of a release that this trainer takes.
     plan = asked(plan, TRAINERS[key].takes).plan

@@ -37,6 +37,7 @@ from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
 from .names_in_files import notes_on_names
 from .releases import ANY
+from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
 from .selection import Exported, Imported, differences, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
@@ -67,6 +68,17 @@ TRAINERS: Mapping[str, Trainer] = {
     "trl": replace(_trainer(hf_trainer, hf_trainer), name=hf_trainer.TRL, files=hf_trainer.files_for_trl),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
 }
+_RUN = {
+    "llamafactory": LLAMAFACTORY,
+    "ms-swift": MS_SWIFT,
+    "llava": LLAVA,
+    "unsloth": NO_WORDS,
+    "axolotl": AXOLOTL,
+    "trainer": SCRIPT,
+    "trl": SCRIPT,
+    "peft": NO_WORDS,
+}
+TRAINERS = {key: replace(trainer, run=_RUN.get(key, HF)) for key, trainer in TRAINERS.items()}
 _ALSO = {
     "swift": "ms-swift",
     "lf": "llamafactory",
@@ -120,6 +132,8 @@ def export(
     trainer: str | None = None,
     folder: str | Path | None = None,
     strict: bool = False,
+    settings: Any = None,  # noqa: ANN401 - BurstSettings, or a mapping of their fields
+    rows: int | None = None,
     **others: Any,  # noqa: ANN401 - the trainer's own settings
 ) -> Exported:
     """Writes a strategy as a trainer's settings, and says whether they do exactly that.
@@ -132,6 +146,10 @@ def export(
         trainer: The same.
         folder: Where the files go; without it they are only returned.
         strict: Refuse what is not exact instead of writing the nearest.
+        settings: Of a burst, such as ``burst.settings``: optimizer, schedule, steps, accumulation, clipping, precision and seed
+            are written where the target has words for them, and a note names the rest. Without them a note says what the target
+            does by itself.
+        rows: Of a micro-batch, written with ``settings``.
         others: More settings for the file, such as ``output_dir="runs/1"``; they win over ours and are checked with them.
 
     Returns:
@@ -144,10 +162,18 @@ def export(
     """
     chosen = TRAINERS[_key(to or trainer or "")]
     check_plain(others)
+    if rows is not None and settings is None:
+        others = {"rows": rows, **others}
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
     plan.check()
     wanted = asked(plan, chosen.takes)
-    settings, found, wrong = nearest_settings(chosen, wanted, others)
+    if settings is None:
+        run, run_notes = {}, defaults_note(chosen.run, others, chosen.name)
+    else:
+        run, run_notes = run_flags(settings, chosen.run, plan.tree.dtype, rows, chosen.name)
+        if any(word in others for word in EPOCHS):
+            run.pop(chosen.run.flags.get("steps", ""), None)
+    decided, found, wrong = nearest_settings(chosen, wanted, others)
     if wrong and strict:
         raise NotExpressible(
             f"{chosen.name} cannot say this strategy.",
@@ -158,12 +184,14 @@ def export(
     notes = (
         *wrong,
         *_notes_on_decay(wanted),
-        *notes_on_names(settings, wanted),
-        *chosen.quirks(settings, wanted.tree, found),
+        *notes_on_names(decided, wanted),
+        *chosen.quirks(decided, wanted.tree, found),
+        *run_notes,
         *found.notes,
     )
-    written = chosen.files(settings, wanted, {k: v for k, v in others.items() if k not in settings or settings[k] != v})
-    done = Exported(written, not wrong, notes, chosen.name, settings)
+    own = {k: v for k, v in {**run, **others}.items() if k not in decided or decided[k] != v}
+    written = chosen.files(decided, wanted, own)
+    done = Exported(written, not wrong, notes, chosen.name, decided)
     if folder is not None:
         done.save(folder)
     return done

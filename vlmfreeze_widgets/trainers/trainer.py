@@ -13,6 +13,7 @@ from ..core.tree import ModuleTree
 from .asked import Asked
 from .flags import Flag
 from .releases import ANY, Takes
+from .run_words import HF, RunWords
 from .selection import Selection, differences
 
 
@@ -29,6 +30,7 @@ class Trainer:
         quirks: What of some settings is other than it looks.
         marks: Flags that only this trainer has; one of them tells whose settings they are.
         takes: The releases of transformers with which it runs: its settings have to fit the names of each.
+        run: Its words for optimizer, schedule and batch.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Trainer:
     quirks: Callable[[Mapping[str, Any], ModuleTree, Selection], list[str]]
     marks: tuple[str, ...]
     takes: Takes = ANY
+    run: RunWords = HF
 
 
 def nearest_settings(
