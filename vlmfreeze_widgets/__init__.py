@@ -69,10 +69,29 @@ _PUBLIC: dict[str, str] = {
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
 
 
+# Library -> what to install for it.
+_NEEDED = {
+    "torch": "torch", "transformers": "transformers", "peft": "peft", "safetensors": "safetensors", "PIL": "pillow",
+    "numpy": "numpy", "anywidget": "anywidget", "ipywidgets": "ipywidgets", "traitlets": "traitlets", "IPython": "ipython",
+}  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    try:
+        module = import_module(f"{__name__}.{_PUBLIC[name]}")
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _NEEDED:
+            raise
+        from .core.errors import MissingLibrary
+
+        raise MissingLibrary(
+            f"vf.{name} needs {missing}.", expected=f"the package {missing}", found="no such package in this environment",
+            remedy=f"pip install {_NEEDED[missing]}. Without it vf.catalog, vf.presets and the strategies can be used.",
+        ) from error  # fmt: skip
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

@@ -5,7 +5,9 @@ export interface Model {
   send(content: unknown): void;
   on(event: string, callback: (...args: unknown[]) => void): void;
   off(event: string, callback: (...args: unknown[]) => void): void;
-  widget_manager?: { get_model?: (id: string) => Promise<unknown> };
+  set?(key: string, value: unknown): void;
+  save_changes?(): void;
+  widget_manager?: { get_model?: (id: string) => Promise<unknown>; kernel?: unknown };
 }
 
 export interface Host {
@@ -49,6 +51,14 @@ export function readOptions(value: unknown, height: number): Options {
   const language = o.language === "en" || o.language === "zh" ? o.language : "auto";
   const words = o.words === "en" || o.words === "zh" ? o.words : null;
   return { language, words, tour: o.tour === true, height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme, picture };
+}
+
+/** Whether an element is shown by marimo, whose cells run again when the page itself changes a trait. */
+export function isInMarimo(el: Node): boolean {
+  for (let node: Node | null = el; node; node = node.parentNode ?? (node as Partial<ShadowRoot>).host ?? null) {
+    if (node.nodeName.startsWith("MARIMO-")) return true;
+  }
+  return false;
 }
 
 /** Adds a listener that goes with the signal. */

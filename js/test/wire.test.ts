@@ -20,7 +20,7 @@ describe("golden messages", () => {
   });
 
   test("each wish is sent exactly so", () => {
-    for (const name of ["hello", "run", "set_tuning", "snapshot"] as const) {
+    for (const name of ["hello", "views", "run", "set_tuning", "snapshot"] as const) {
       const wanted = golden(`wish_${name}`);
       expect(wish(String(wanted.id), Number(wanted.rev), name, wanted.args as never)).toEqual(wanted);
       expect(JSON.stringify(wish(String(wanted.id), Number(wanted.rev), name, wanted.args as never))).toBe(JSON.stringify(wanted));

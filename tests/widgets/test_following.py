@@ -69,3 +69,22 @@ def test_a_run_that_lies_on_the_disk_is_opened_with_its_verdicts(tmp_path):
         assert [v["text"] for v in state["verdicts"]] == [v.text for v in result.verdicts]
     finally:
         monitor.close()
+
+
+def test_a_monitor_of_a_page_that_has_not_run_yet_shows_its_burst():
+    import vlmfreeze_widgets as vf
+    from tests.tiny import batches, tiny_llava
+
+    bench = vf.Workbench(tiny_llava(), batches(), steps=3)
+    by_history, by_page = vf.BurstMonitor(bench.history), vf.BurstMonitor(bench)
+    try:
+        until(lambda: by_history.run_state["rows"] == 0)
+        bench.run()
+        assert bench.wait(60)
+        until(lambda: (by_history.run_state["rows"], by_page.run_state["rows"]) == (3, 3), 20)
+        assert by_history.history is bench.history
+        assert by_history.run_state["steps"] == 3
+    finally:
+        bench.close()
+        by_history.close()
+        by_page.close()

@@ -153,3 +153,25 @@ def test_a_probe_is_asked_for_and_its_state_carries_what_frozen_parts_would_rece
     assert len(bench.probe_state["open"]) == 4 * len(bench.tree.nodes)
     assert bench.report.ok
     assert bench.run_state["phase"] == "idle"
+
+
+@pytest.mark.check("L3")
+def test_a_burst_reaches_the_page_in_one_message_per_flush(monkeypatch):
+    bench = vf.Workbench(tiny_llava(), batches(), steps=30, eval_batches=batches(1))
+    sent = []
+    monkeypatch.setattr(type(bench), "_send", lambda self, message, buffers=None: sent.append(message))
+    try:
+        wait_for(lambda: bench._outbox.flushes >= 0)
+        before = bench._outbox.flushes
+        bench.run()
+        assert bench.wait(60)
+        wait_for(lambda: bench.run_state["phase"] == "deciding" and bench.run_state["rows"] == 30)
+        flushes = bench._outbox.flushes - before + 1
+        running = [m for m in sent if m["method"] == "custom"]
+        assert running[-1]["content"]["run"]["rows"] >= 1
+        assert [m["content"]["kind"] for m in running] == ["rows"] * len(running)  # the paint goes with them
+        # Beyond one per flush only where a trait changes besides: the phase at the begin, and proof and verdicts at the end.
+        assert len(sent) <= flushes + 4, [m["method"] for m in sent]
+        assert sum(m["content"]["count"] for m in running) == 30
+    finally:
+        bench.close()

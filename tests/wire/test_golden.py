@@ -30,7 +30,18 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-WISHES = ("hello", "set_tuning", "set_folded", "run", "probe", "snapshot", "resume_from", "import", "export_save")
+WISHES = (
+    "hello",
+    "views",
+    "set_tuning",
+    "set_folded",
+    "run",
+    "probe",
+    "snapshot",
+    "resume_from",
+    "import",
+    "export_save",
+)
 
 
 @pytest.mark.parametrize("name", [f"wish_{name}" for name in WISHES])

@@ -1,4 +1,7 @@
-"""What a burst leaves behind: one record per optimizer step, kept append-only. How steps are taken is in ``engine.burst``."""
+"""What a burst leaves behind: one record per optimizer step, kept append-only. How steps are taken is in ``engine.burst``.
+
+Long because the JSON of a history is written and read beside what it is made of.
+"""
 
 from __future__ import annotations
 
@@ -94,10 +97,12 @@ class History(Sequence[StepRecord]):
         answers: What the model said to them, from before the first step on.
         retention_start: The text-only probes before the first step.
         tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
+        successor: What took its place while it was empty, as in a session before its first burst.
         run: Where the process stands that writes this history, when it is another one (``vf.follow``); else None.
     """
 
     run: RunState | None = None
+    successor: History | None = None
 
     def __init__(
         self,

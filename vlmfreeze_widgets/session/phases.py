@@ -54,12 +54,24 @@ class Phases(Desk):
         self._source = source
         self._batches = batches
         self.settings = settings
-        self.history = History(NormLayout((), (), ()))
+        self._history = History(NormLayout((), (), ()))
         self._status = RunStatus(phase=self._rest, default_steps=settings.steps)
         self._worker = Worker(self._fail)
         self._ended: str | None = None
         self._pid = os.getpid()
         self._stop = threading.Event()
+
+    @property
+    def history(self) -> History:
+        """The records of the present burst."""
+        return self._history
+
+    @history.setter
+    def history(self, history: History) -> None:
+        before, self._history = self._history, history
+        if before is not history and not len(before):
+            before.successor = history  # who watched the empty one watches this one
+            before.tell()
 
     @property
     def status(self) -> RunStatus:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 8e00c2945925ec5e8761f646e10227dd5335ab7fb10013dc325021aca573cb08 */
+/* vlmfreeze source-hash: a88b9b780332063222586383056c0d92cfbb9400d7020c6fa8a94799d07affae */
 var t={initialize:()=>{}},e=t;export{e as default};

@@ -55,8 +55,8 @@ class BurstMonitor(anywidget.AnyWidget):
 
     Args:
         history: Of a burst (``burst.history``, ``result.history``), one that your own loop appends to, or that of a run in
-            another process (``vf.follow(folder)``). Or whatever has one: a burst, a result, a run (``vf.load_run(folder)``),
-            whose verdicts are shown too.
+            another process (``vf.follow(folder)``). That of a ``Workbench`` may still be empty: its next burst is shown then.
+            Or whatever has one: a burst, a result, a run (``vf.load_run(folder)``), whose verdicts are shown too; a Workbench.
         steps: How many are expected; by default those of the history's settings.
         height: Of the plots, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
@@ -96,10 +96,10 @@ class BurstMonitor(anywidget.AnyWidget):
             **self._words.of({"options": options, "run_state": self._status().to_dict()}),
         )
         self._outbox = Outbox(
-            weakly(self._flush), lambda error: log.error("The page could not be updated", exc_info=error)
+            weakly(self._flush_together), lambda error: log.error("The page could not be updated", exc_info=error)
         )
         self._lifetime = Lifetime(self, weakly(self._call_the_roll))
-        self._unsubscribe = history.subscribe(self._outbox.touch)
+        self._unsubscribe = self.history.subscribe(self._outbox.touch)
         self._outbox.touch()
 
     def close(self) -> None:
@@ -111,6 +111,9 @@ class BurstMonitor(anywidget.AnyWidget):
             self.commands.close()
             self.layout.close()
         super().close()
+
+    def _should_send_property(self, key: str, value: object) -> bool:
+        return not self._words.is_quiet(key) and bool(super()._should_send_property(key, value))
 
     def _greeted(self) -> None:
         self._lifetime.greeted()
@@ -134,7 +137,7 @@ class BurstMonitor(anywidget.AnyWidget):
         steps = self._asked or int(history.settings.get("steps", 0)) or len(history)
         done = last is not None and last.step >= steps
         run = history.run
-        verdicts = self._judged.verdicts if self._judged is not None else ()
+        verdicts = getattr(self._judged, "verdicts", ())
         return RunStatus(
             phase=("idle" if done or last is None else "running") if run is None else _PHASES[run.phase],
             burst=1,
@@ -154,11 +157,26 @@ class BurstMonitor(anywidget.AnyWidget):
             why_not=say("This page only watches."),
         )
 
+    def _follow(self) -> None:
+        """Of a page the history before its first burst is empty, and another takes its place when one runs."""
+        while (after := self.history.successor) is not None:
+            self._unsubscribe()
+            self.history = after
+            self._unsubscribe = after.subscribe(self._outbox.touch)
+
+    def _flush_together(self) -> None:
+        with self.hold_sync():  # all traits that change are one message
+            self._flush()
+
     def _flush(self) -> None:
+        self._follow()
         status = self._status()
         self._words.turn()
-        self._words.show("run_state", status.to_dict())
-        self._feed.feed(1, self.history, status.lr_columns, status.norm_columns)
+        state = status.to_dict()
+        told = self._feed.feed(
+            status.burst, self.history, status.lr_columns, status.norm_columns, self._words.said(state)
+        )
+        self._words.show("run_state", state, quietly=told)
 
     def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
         if wish.name == "views":

@@ -47,6 +47,7 @@ class SessionPage(anywidget.AnyWidget):
     tree_state = State()
     plan_state = State()
     handover_state = State()
+    noted = State()
     options = State()
 
     def __init__(self, session: Session, bundle: str, options: Mapping[str, Any], **state: Any) -> None:  # noqa: ANN401
@@ -70,7 +71,7 @@ class SessionPage(anywidget.AnyWidget):
             ),
         )
         self._outbox = Outbox(
-            weakly(self._flush), lambda error: log.error("The page could not be updated", exc_info=error)
+            weakly(self._flush_together), lambda error: log.error("The page could not be updated", exc_info=error)
         )
         self._unsubscribe = session.subscribe(weakly(self._changed))
         self._lifetime = Lifetime(self, weakly(self._call_the_roll))
@@ -105,6 +106,9 @@ class SessionPage(anywidget.AnyWidget):
             self.layout.close()
         super().close()
 
+    def _should_send_property(self, key: str, value: object) -> bool:
+        return not self._words.is_quiet(key) and bool(super()._should_send_property(key, value))
+
     def _greeted(self) -> None:
         """A page is there."""
         self._lifetime.greeted()
@@ -138,6 +142,10 @@ class SessionPage(anywidget.AnyWidget):
         assumed = s.costs.assumptions()
         self._shown_assumptions = s.costs.settings
         return plan_state(s.plan, s.rev, can_undo=s.can_undo, can_redo=s.can_redo, settings=assumed)
+
+    def _flush_together(self) -> None:
+        with self.hold_sync():  # all traits that change are one message
+            self._flush()
 
     def _flush(self) -> None:
         """Publishes what changed; on the outbox's thread, under its lock."""

@@ -30,6 +30,7 @@ class Words:
         self._language: Language = options["words"]
         self._asked: Language = self._language
         self._made: dict[str, Any] = {}
+        self._quiet = ""
 
     @property
     def _widget(self) -> Any:  # noqa: ANN401 - it has this object, so it is there
@@ -44,10 +45,24 @@ class Words:
         """With all phrases in the page's language."""
         return spoken_state(state, self._language)
 
-    def show(self, name: str, state: Any) -> None:  # noqa: ANN401
-        """Sets a trait."""
+    def show(self, name: str, state: Any, *, quietly: bool = False) -> None:  # noqa: ANN401
+        """Sets a trait.
+
+        Args:
+            name: Its name.
+            state: What it shall be.
+            quietly: Whether pages know it already, by an event: the trait is set for those that open later, and not sent.
+        """
         self._made[name] = state
-        self._widget.set_trait(name, self.said(state))
+        self._quiet = name if quietly else ""
+        try:
+            self._widget.set_trait(name, self.said(state))
+        finally:
+            self._quiet = ""
+
+    def is_quiet(self, name: str) -> bool:
+        """Whether a trait is being set without being sent."""
+        return name == self._quiet
 
     def ask(self, language: str) -> None:
         """The page speaks another language; any thread.

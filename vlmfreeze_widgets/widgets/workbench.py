@@ -26,6 +26,7 @@ from ..core.strategy import Strategy
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .buttons import Buttons
 from .compare_grants import compare_page_state
+from .interrupts import watch_interrupts
 from .lifetime import kept
 from .page import SessionPage
 from .page_options import page_options
@@ -130,6 +131,7 @@ class Workbench(Buttons, SessionPage):
         )
         if len(session.history):
             self._outbox.touch()
+        watch_interrupts()
         if keep_running:
             self._lifetime.keep()
 
@@ -216,13 +218,11 @@ class Workbench(Buttons, SessionPage):
         if costs.started and costs.number != self.cost_state.get("number"):
             number = costs.number
             self._words.show("cost_state", cost_state(costs.view(), self.session.plan, number))
-        # The columns come before the rows that need them, the count of rows after them.
         state = status.to_dict()
-        if state["burst"] != self.run_state.get("burst"):
-            self._words.show("run_state", state)
-        self._feed.feed(status.burst, history, status.lr_columns, status.norm_columns)
-        self._feed.paint(status.burst, history, self.tree)
-        self._words.show("run_state", state)
+        told = self._feed.feed(
+            status.burst, history, status.lr_columns, status.norm_columns, self._words.said(state), self.tree
+        )
+        self._words.show("run_state", state, quietly=told)
 
 
 def _data_state(session: Session) -> dict[str, Any]:

@@ -20,12 +20,35 @@ export function connect(page: Page, host: Host | undefined, signal?: AbortSignal
         listen(model, "comm_live_update", check, signal);
         listen(model, "comm:close", () => page.client.lose("gone"), signal);
       }
+      followRestarts(channel, () => page.client.lose("gone"), signal);
       page.emit("connection");
       if ((await isLive(channel, String(ref))) === false) page.client.lose(page.client.connection === "live" ? "gone" : "absent");
       else if (first) await greet(page, signal);
     },
     () => page.client.lose("absent"),
   );
+}
+
+interface Message {
+  header?: { session?: string };
+}
+interface Signal {
+  connect?(slot: (sender: unknown, message: Message) => void): unknown;
+  disconnect?(slot: (sender: unknown, message: Message) => void): unknown;
+}
+
+/** A kernel that another tab restarts tells this one nothing, but all it says from then on carries another session. */
+function followRestarts(channel: Model, restarted: () => void, signal?: AbortSignal): void {
+  const said = (channel.widget_manager?.kernel as { iopubMessage?: Signal } | null | undefined)?.iopubMessage;
+  if (!said?.connect || signal?.aborted) return;
+  let known: string | undefined;
+  const slot = (_: unknown, { header }: Message): void => {
+    if (!header?.session) return;
+    if (known !== undefined && known !== header.session) restarted();
+    known = header.session;
+  };
+  said.connect(slot);
+  signal?.addEventListener("abort", () => said.disconnect?.(slot), { once: true });
 }
 
 async function greet(page: Page, signal?: AbortSignal): Promise<void> {

@@ -178,8 +178,7 @@ export class Page extends Topics<Topic> {
     if (state) this.edits.base(readPlan(state));
   }
 
-  #readRun(): void {
-    const state = this.model.get("run_state");
+  #readRun(state = this.model.get("run_state")): void {
     if (!state) return;
     const before = this.run;
     this.run = readRun(state);
@@ -259,13 +258,18 @@ export class Page extends Topics<Topic> {
     if (isRollCall(message) && this.#views) this.#tellViews();
     const event = readEvent(message, buffers);
     if (event?.kind === "rows") {
+      if (event.run) this.#readRun(event.run); // its columns are those of the rows
       const taken = this.rows.take(event);
       if (taken === "gap") void this.fill(true);
       if (taken === "new") this.emit("rows");
-    } else if (event?.kind === "paint" && event.burst >= this.rows.burst && event.values.length === this.tree?.size) {
-      if (event.metric === "update_ratio") this.updates = event;
-      else this.paint = event;
-      this.emit("paint");
-    }
+      for (const paint of event.paints ?? []) this.#takePaint(paint);
+    } else if (event?.kind === "paint") this.#takePaint(event);
+  }
+
+  #takePaint(event: PaintEvent): void {
+    if (event.burst < this.rows.burst || event.values.length !== this.tree?.size) return;
+    if (event.metric === "update_ratio") this.updates = event;
+    else this.paint = event;
+    this.emit("paint");
   }
 }

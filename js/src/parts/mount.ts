@@ -2,7 +2,7 @@
 import { spoken, t } from "../language/words";
 import type { Page } from "../model/page";
 import { openPage, pageOf } from "../model/pages";
-import type { RenderProps, Widget } from "../host";
+import { isInMarimo, type RenderProps, type Widget } from "../host";
 import { languages, settle } from "../language/choice";
 import { banner } from "./banner";
 import { append, h, type Child } from "./dom";
@@ -57,6 +57,7 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
   page.on(["options"], () => settle(page.options, root.ownerDocument), ending.signal);
   page.on(["connection"], tell, ending.signal);
   page.on(["tree"], draw, ending.signal);
+  if (isInMarimo(el)) note(page, ending.signal);
   const leave = page.show();
   ending.signal.addEventListener("abort", leave, { once: true }); // before the channel goes, which comes later
   page.connect(host, ending.signal);
@@ -66,6 +67,21 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
     hides?.remove();
   });
   return () => ending.abort();
+}
+
+/** Tells marimo that the strategy or the phase is another now, so that cells which read `mo.ui.anywidget(w).value` run again. */
+function note(page: Page, signal: AbortSignal): void {
+  const now = (): string => {
+    const { rev } = (page.model.get("plan_state") ?? {}) as { rev?: number };
+    return JSON.stringify({ rev: rev ?? 0, burst: page.run?.burst ?? 0, phase: page.run?.phase ?? "" });
+  };
+  let noted = now();
+  page.on(["plan", "run"], () => {
+    if (now() === noted || !page.model.set || !page.model.save_changes) return;
+    noted = now();
+    page.model.set("noted", JSON.parse(noted));
+    page.model.save_changes();
+  }, signal);
 }
 
 /** Hides the static picture that Python put beside this view, as long as the view lives; without a kernel it is what remains. */

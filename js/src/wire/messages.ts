@@ -3,7 +3,7 @@
  * sent, sent again or given up is `model/client.ts`.
  */
 import { column } from "./buffers";
-import { finite, record, text, type Loose } from "./loose";
+import { finite, list, record, text, type Loose } from "./loose";
 import { readError, type ErrorParts } from "./run_state";
 
 export const VERSION = 1;
@@ -37,6 +37,9 @@ export interface RowsEvent {
   count: number;
   width: number;
   values: Float64Array;
+  /** The state of the run with these rows, as the trait `run_state` has it; null where the trait itself was sent. */
+  run?: Loose | null;
+  paints?: PaintEvent[];
 }
 
 export interface PaintEvent {
@@ -78,10 +81,13 @@ export function readEvent(message: unknown, buffers: readonly unknown[] | undefi
     const [count, width] = [finite(m.count), finite(m.width)];
     const values = column(Float64Array, buffer);
     if (width < 1 || count < 0 || values.length !== count * width) return null;
-    return { kind: "rows", burst: finite(m.burst), first: finite(m.first), count, width, values };
+    const run = typeof m.run === "object" && m.run !== null ? record(m.run) : null;
+    const paints = list(m.paints).map((paint, i) => readPaint(record(paint), buffers?.[i + 1]));
+    return { kind: "rows", burst: finite(m.burst), first: finite(m.first), count, width, values, run, paints };
   }
-  if (m.kind === "paint") {
-    return { kind: "paint", burst: finite(m.burst), step: finite(m.step), metric: text(m.metric), values: column(Float32Array, buffer) };
-  }
-  return null;
+  return m.kind === "paint" ? readPaint(m, buffer) : null;
+}
+
+function readPaint(m: Loose, buffer: unknown): PaintEvent {
+  return { kind: "paint", burst: finite(m.burst), step: finite(m.step), metric: text(m.metric), values: column(Float32Array, buffer) };
 }
