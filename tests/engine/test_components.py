@@ -21,8 +21,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+import vlmfreeze_widgets as vf
 from tests.engine.component_split import found, linear, module, split
-from tests.families import TEXT, TINY_FAMILIES, tiny
+from tests.families import SIGLIP, TEXT, TINY_FAMILIES, tiny
 
 LLAVA = split(
     "model.vision_tower", "model.multi_modal_projector", "model.language_model", "model.language_model.embed_tokens"
@@ -218,3 +219,19 @@ def test_transformers_and_peft_need_not_be_installed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip() == "{'vision_tower': ('vision',)}"
+
+
+def test_an_action_expert_is_no_language_model():
+    """pi0's ``dit`` is a gemma that reads noise and states; its own embedding table embeds no token of the prompt."""
+    text = {"model_type": "gemma", **TEXT}
+    vlm = {
+        "model_type": "paligemma",
+        "vision_config": SIGLIP,
+        "text_config": text,
+        "projection_dim": 32,
+        "hidden_size": 32,
+    }
+    tree = vf.read_tree(AutoConfig.for_model("pi0", vlm_config=vlm, dit_config={**text, "hidden_size": 16}))
+    assert tree.components["language_model"] == ("model.vlm.language_model",)
+    assert tree.components["embeddings"] == ("model.vlm.language_model.embed_tokens",)
+    assert "model.dit" in tree.components["other"]

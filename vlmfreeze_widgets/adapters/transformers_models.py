@@ -13,6 +13,7 @@ from torch import nn
 from ..core.errors import BadSource
 from ..core.source import Checkpoint
 from ..core.turns import MAKING_LAYERS
+from .stored_ties import untie_as_stored
 from .timm_towers import skeletons_for_timm
 from .transformers_configs import find_config
 from .transformers_processors import check_torchvision
@@ -68,6 +69,8 @@ def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path
             found=f"{type(error).__name__}: {str(error)[:300]}",
             remedy="Give the config of a real checkpoint: default configs are often not complete.",
         ) from error
+    if found.checkpoint is not None:
+        untie_as_stored(model, found.checkpoint)
     note = found.entry.agreement if found.entry is not None and found.entry.agreement != "as published" else ""
     return Built(model, found.title or type(model).__name__, found.checkpoint, note)
 

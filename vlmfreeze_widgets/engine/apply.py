@@ -23,7 +23,7 @@ from .checkpointing import close_frozen_inputs
 from .fast_paths import close_fast_paths
 from .modes import keep_from_repacking, train_what_trains
 from .ownership import check_free, claim, release
-from .read import read_tree
+from .read import check_initialized, read_tree
 from .snapshot import StructureSnapshot, ValueSnapshot
 from .trainable import Trainable, check_trainable
 from .wrappers import unwrap
@@ -47,9 +47,11 @@ def apply(
         ModelNotTrainable: Weights on meta or offloaded, adapters present, packed weights asked to train in full.
         ModelBusy: Something is applied to the model already.
         UnknownTarget: The strategy names what the model does not have.
+        BadSource: Lazy modules have no shapes yet.
     """
     model = unwrap(model)
     check_free(model)
+    check_initialized(model)
     plan = plan_for(model, plan_or_strategy)
     plan.check()
     check_trainable(model, plan)

@@ -19,6 +19,8 @@ _ROLE_OF_KEY = (
     ("text", re.compile(r"text|llm|language")),
 )
 _ROLES = ("vision", "vq", "audio", "projector", "text", "other")
+# Heads that act (pi0's "dit", a gemma whose inputs are noise and states): no token is embedded there, none predicted.
+_ACTION = re.compile(r"(^|_)(dit|action|expert|diffusion|policy)(_|$)")
 # Branches that speak or draw after the language model has answered (the omni models): no input passes through them.
 _OUTPUT_BRANCH = re.compile(r"(^|\.)(talker|token2wav|code2wav)(\.|$)")
 
@@ -50,7 +52,9 @@ def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[st
         inner = _declared(sub)
         role = next((r for r, pattern in _ROLE_OF_KEY if pattern.search(key)), None)
         composite = {r for k in inner for r, pattern in _ROLE_OF_KEY if pattern.search(k)}
-        if depth < 3 and ({"vision", "text"} <= composite or (role is None and composite)):
+        if role is None and not composite and _ACTION.search(key):
+            pairs.append(("other", sub))
+        elif depth < 3 and ({"vision", "text"} <= composite or (role is None and composite)):
             pairs += _sub_configs(sub, model, depth + 1)
         elif role is not None:
             pairs.append((role, sub))

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from ..core.components import owner_of
+from ..core.errors import BadSource
 from ..core.ports import port
 from ..core.source import Checkpoint
 from ..core.tree import ModuleTree, Node, Parameter
@@ -46,7 +48,7 @@ def read_tree(
         The tree; a tensor with several names counts once, by identity.
 
     Raises:
-        BadSource: No model can be made of the source.
+        BadSource: No model can be made of the source, or its lazy modules have no shapes yet.
         RemoteCode: The checkpoint needs Python files of its own.
         UnknownTarget: ``components`` names a component or a path that does not exist.
     """
@@ -58,7 +60,26 @@ def read_tree(
         source, checkpoint, note = built.model, built.checkpoint, built.note
         title = title or built.title
     model = unwrap(source)
+    check_initialized(model)
     return _Reader(model, components).read(title or _title_of(model), checkpoint, note)
+
+
+def check_initialized(model: nn.Module) -> None:
+    """Raises where a lazy module (``nn.LazyLinear``, ``nn.LazyConv2d``, ``nn.LazyBatchNorm1d`` ...) has no shape yet.
+
+    Raises:
+        BadSource: Names the first of its tensors.
+    """
+    named = [*model.named_parameters(), *model.named_buffers()]
+    lazy = [name for name, tensor in named if is_lazy(tensor)]
+    if lazy:
+        owner = model.get_submodule(lazy[0].rpartition(".")[0])
+        raise BadSource(
+            f"{len(lazy)} tensors of the model have no shape yet.",
+            expected="a model whose lazy modules have seen a batch",
+            found=f"{type(owner).__name__} with the uninitialized {lazy[0]}",
+            remedy="Run the model on one batch first (under torch.no_grad()), or build it with nn.Linear and its like.",
+        )
 
 
 class _Reader:
