@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from . import lora_checks, lora_places
-from .components import LABELS
+from .components import LABELS, is_below
 from .language.phrase import say
 from .plan import PlanWarning
-from .selectors import Target
+from .selectors import Target, find_target
 from .strategy import Strategy
 from .tree import ModuleTree
 from .tuning import Full, Lora
-from .wording import listed
+from .wording import listed, rate
 
 
 def check_plan(
@@ -39,6 +39,7 @@ def check_plan(
         *lora_checks.leaking_suffixes(strategy, tree, lora_targets),
         *_dead_ends(tree, trainable, lora_targets),
         *_shadowed(strategy, decided, targets),
+        *_unused_rates(strategy, tree, trainable, lora_targets),
         *lora_checks.too_high_rank(tree, lora_targets),
         *lora_checks.experts_copied(tree, lora_targets),
         *lora_checks.experts_without_lora(tree, trainable, lora_targets),
@@ -142,3 +143,29 @@ def _shadowed(strategy: Strategy, decided: Mapping[str, str], targets: Mapping[s
                 say("Remove it, or the rules below it."),
                 targets[text].places,
             )
+
+
+def _unused_rates(
+    strategy: Strategy, tree: ModuleTree, trainable: frozenset[str], lora_targets: Mapping[str, Lora]
+) -> Iterator[PlanWarning]:
+    """A rate for a part that does not train: what trains instead learns at another rate, its default where none is given."""
+    trains = (*trainable, *lora_targets)
+    for text, lr in strategy.lr.items():
+        places = find_target(text, tree).places if text and trains else ()
+        if places and not any(is_below(path, place) for place in places for path in trains):
+            yield PlanWarning(
+                "unused-rate",
+                "warning",
+                say(
+                    "The learning rate {lr} for {target} is used by nothing: nothing there trains.",
+                    lr=rate(lr),
+                    target=repr(text),
+                ),
+                say("Let it train, or give the rate to what does: {names}.", names=listed(_training(tree, trains))),
+                places,
+            )
+
+
+def _training(tree: ModuleTree, trains: Iterable[str]) -> list[str]:
+    found = {tree.component_of(path) for path in trains}
+    return [name for name in tree.components if name in found] or sorted(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,11 @@ class Checkpoint:
     def dtype(self) -> str | None:
         """The dtype that most bytes have; None without files."""
         return next(iter(self.dtypes), None)
+
+
+def is_model_folder(name: str) -> bool:
+    """Whether a model's name is a folder of this machine with a config in it, and no Hub id or title."""
+    try:
+        return (Path(name) / "config.json").is_file()
+    except (OSError, ValueError):  # a title may be longer than a path can be, or hold a NUL
+        return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from .components import is_below, owner_of
 from .errors import UnknownTarget, nearest
 from .node import Node, Parameter
 from .ports import port
-from .source import Checkpoint
+from .source import Checkpoint, is_model_folder
 
 __all__ = ["Basis", "ModuleTree", "Node", "Parameter"]
 
@@ -59,8 +60,12 @@ class ModuleTree:
 
     @property
     def loads_as(self) -> str:
-        """What a trainer's settings name the model by: where its weights lie, what it was loaded by, else what it is called."""
-        return self.checkpoint.folder if self.checkpoint and not self.source else self.source or self.title
+        """What a trainer's settings name the model by: where its weights lie, what it was loaded by, else what it is called.
+
+        A folder is named by its whole path: the settings are read in another folder than this process runs in.
+        """
+        name = self.checkpoint.folder if self.checkpoint and not self.source else self.source or self.title
+        return str(Path(name).resolve()) if is_model_folder(name) else name
 
     @property
     def is_guess(self) -> bool:

@@ -96,7 +96,7 @@ def anchored(paths: tuple[str, ...]) -> str:
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
     """``adapter_config.json``, as ``LoraConfig.from_pretrained`` reads it."""
     config = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT}
-    folder = wanted.tree.checkpoint.folder if wanted.tree.checkpoint else None
+    folder = wanted.tree.loads_as if wanted.tree.checkpoint else None
     head = {"peft_type": "LORA", "base_model_name_or_path": folder, "bias": "none"}
     return {"adapter_config.json": json.dumps({**head, **config, **others}, indent=2, sort_keys=True) + "\n"}
 

@@ -35,6 +35,7 @@ from . import (
 from .asked import Asked, asked
 from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
+from .local_paths import with_whole_paths
 from .names_in_files import notes_on_names
 from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
@@ -162,6 +163,7 @@ def export(
     """
     chosen = TRAINERS[_key(to or trainer or "")]
     check_plain(others)
+    others = with_whole_paths(others)
     if rows is not None and settings is None:
         others = {"rows": rows, **others}
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))

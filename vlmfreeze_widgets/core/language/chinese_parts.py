@@ -69,6 +69,8 @@ PARTS: Mapping[str, str] = {
     "{n} tensors of the {part} are set to train but no gradient reaches them: the layers after the one whose features are read.": "{part}有 {n} 个张量设为训练，但梯度到不了：它们位于读取特征的那一层之后。",
     "Freeze them; they would only cost memory.": "请冻结它们；否则只会白占显存。",
     "The rule {rule} decides nothing: more specific rules cover all of it.": "规则 {rule} 不起作用：更具体的规则已覆盖其全部范围。",
+    "The learning rate {lr} for {target} is used by nothing: nothing there trains.": "为 {target} 设置的学习率 {lr} 没有用处：那里没有任何部分训练。",
+    "Let it train, or give the rate to what does: {names}.": "请让它训练，或把该学习率给予真正训练的部分：{names}。",
     "Remove it, or the rules below it.": "请删除该规则，或删除其下的规则。",
     "LoRA on {rule} finds no module called {names}.": "{rule} 上的 LoRA 找不到名为 {names} 的模块。",
     "LoRA on {rule} finds no linear layer.": "{rule} 上的 LoRA 找不到线性层。",
