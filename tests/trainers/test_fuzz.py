@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
-from tests.trainers.test_exports import plans, read_back
+from tests.trainers.test_exports import drawn_for, read_back
 from vlmfreeze_widgets.core.errors import BadConfig, NotExpressible, VlmFreezeError
 from vlmfreeze_widgets.trainers.argument_lines import argument_lines
 from vlmfreeze_widgets.trainers.registry import TRAINERS
@@ -180,7 +180,7 @@ def imported(done: Any, to: str, tree: Any) -> Any:
 @pytest.mark.parametrize("to", TRAINERS)
 def test_what_is_exported_exactly_comes_back_as_the_same_plan(to, figure):
     exact = []
-    drawn = plans(("llava",) if to in ("llava", "zero-nlp") else ARCHITECTURES)
+    drawn = drawn_for(to, ARCHITECTURES)
     if to == "zero-nlp":  # which has three settings in all
         three = ["zero-nlp/none", "zero-nlp/freeze-vision", "zero-nlp/use-lora"]
         drawn = st.sampled_from([vf.resolve(vf.preset(name, TREE), TREE) for name in three])

@@ -33,7 +33,10 @@ Data = Annotated[
 TrainerName = Annotated[
     str | None,
     typer.Option(
-        "--trainer", "--to", help="llamafactory, ms-swift, llava, zero-nlp, unsloth, axolotl, peft, trainer or trl."
+        "--trainer",
+        "--to",
+        help="llamafactory, ms-swift, llava, llava-next, qwen-vl-finetune, qwen-vl-series-finetune, internvl, zero-nlp, unsloth, "
+        "axolotl, peft, trl-sft, trainer or trl.",
     ),
 ]
 PresetName = Annotated[str | None, typer.Option("--preset", help="A published stage, such as llava-1.5/pretrain.")]

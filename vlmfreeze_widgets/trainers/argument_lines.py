@@ -11,11 +11,20 @@ from ..core.errors import BadConfig
 from .asked import Asked
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_ONLY_READ = {"unfreeze_mm_vision_tower", "transformers_version"}  # surroundings of a run, which no argument sets
+_ONLY_READ = {
+    "unfreeze_mm_vision_tower",
+    "transformers_version",
+    "base_checkpoint",
+}  # surroundings of a run, which no argument sets
 
 
 def argument_lines(
-    name: str, program: str, settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]
+    name: str,
+    program: str,
+    settings: Mapping[str, Any],
+    wanted: Asked,
+    others: Mapping[str, Any],
+    model_flag: str = "model_name_or_path",
 ) -> dict[str, str]:
     """A file of arguments.
 
@@ -25,9 +34,10 @@ def argument_lines(
         settings: What decides.
         wanted: The plan.
         others: Settings of the person's own; they come last.
+        model_flag: The argument for the model's folder or Hub id.
     """
     folder = wanted.tree.loads_as
-    given = {"model_name_or_path": folder, **settings, **others}
+    given = {model_flag: folder, **settings, **others}
     strange = [key for key in given if not _ARGUMENT.fullmatch(key)]
     if strange:
         raise BadConfig(

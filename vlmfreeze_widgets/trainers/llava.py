@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
 from .flags import Flag, read_flags
 from .names import chosen, is_linear_by_class, modules, parameter_names
+from .part_names import check_model_type
 from .selection import Selection
 
 NAME = "LLaVA"
+MODEL_TYPES = ("llava", "llava_next", "llava_llama", "llava_mistral")
 FLAGS: Mapping[str, Flag] = {
     "freeze_backbone": Flag("bool", False),
     "tune_mm_mlp_adapter": Flag("bool", False),
@@ -48,13 +49,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     """
     flags = read_flags(given, FLAGS, NAME)
     parts = {name: _names(tree, name) for name in ("vision_tower", "projector", "language_model", "embeddings", "head")}
-    if tree.model_type not in ("llava", "llava_next", "llava_llama", "llava_mistral", ""):
-        raise TrainerRefuses(
-            f"LLaVA's trainer does not load a model of type {tree.model_type!r}.",
-            expected="a LLaVA of CLIP and LLaMA",
-            found=tree.root.class_name,
-            remedy="Hand this model to another trainer.",
-        )
+    check_model_type(tree, MODEL_TYPES, NAME, "a LLaVA of CLIP and LLaMA")
     outside = chosen(parameter_names(tree), lambda name: not any(name in names for names in parts.values()))
     backbone = parts["language_model"] | parts["embeddings"]
     adapters: Mapping[str, Lora] = {}

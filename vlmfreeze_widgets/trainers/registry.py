@@ -1,5 +1,7 @@
 """The trainers by name, and the two ways between them and a strategy: ``import_strategy`` and ``export``. Every export is
 simulated by the trainer's own rule and compared with the plan; no rule of a trainer lives here.
+
+Long because the table of all trainers stands beside the two ways.
 """
 
 from __future__ import annotations
@@ -19,14 +21,24 @@ from . import (
     axolotl,
     axolotl_export,
     hf_trainer,
+    internvl,
+    internvl_export,
     llamafactory,
     llamafactory_export,
     llava,
     llava_export,
+    llava_next,
+    llava_next_export,
     ms_swift,
     ms_swift_export,
     peft_config,
     peft_export,
+    qwen_finetune,
+    qwen_finetune_export,
+    qwen_series,
+    qwen_series_export,
+    trl_export,
+    trl_flags,
     unsloth,
     unsloth_export,
     zero_nlp,
@@ -37,6 +49,7 @@ from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
 from .local_paths import with_whole_paths
 from .names_in_files import notes_on_names
+from .recognise import check_known, recognised
 from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
 from .selection import Exported, Imported, differences, selection_of
@@ -46,12 +59,20 @@ from .trainer import Trainer, nearest_settings
 
 
 def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
-    takes = getattr(rule, "TAKES", ANY)
     return Trainer(
-        rule.NAME, rule.FLAGS, rule.simulate, written.candidates, written.files, written.quirks, marks, takes
+        rule.NAME,
+        rule.FLAGS,
+        rule.simulate,
+        written.candidates,
+        written.files,
+        written.quirks,
+        marks,
+        getattr(rule, "TAKES", ANY),
+        loads=getattr(rule, "MODEL_TYPES", ()),
     )
 
 
+_OF_LLAVA = ("tune_mm_mlp_adapter", "freeze_mm_mlp_adapter", "lora_enable", "mm_projector_type")
 TRAINERS: Mapping[str, Trainer] = {
     "llamafactory": _trainer(
         llamafactory, llamafactory_export, "finetuning_type", "freeze_multi_modal_projector", "lora_target"
@@ -59,14 +80,53 @@ TRAINERS: Mapping[str, Trainer] = {
     "ms-swift": _trainer(
         ms_swift, ms_swift_export, "tuner_type", "train_type", "sft_type", "freeze_vit", "freeze_aligner"
     ),
-    "llava": _trainer(
-        llava, llava_export, "tune_mm_mlp_adapter", "freeze_mm_mlp_adapter", "lora_enable", "mm_projector_type"
+    "llava": _trainer(llava, llava_export, *_OF_LLAVA),
+    "llava-next": _trainer(llava_next, llava_next_export, "mm_tunable_parts", "mm_vision_tower_lr", *_OF_LLAVA[2:]),
+    "qwen-vl-finetune": _trainer(
+        qwen_finetune,
+        qwen_finetune_export,
+        "tune_mm_vision",
+        "tune_mm_mlp",
+        "tune_mm_llm",
+        "vision_tower_lr",
+        "dataset_use",
+    ),
+    "qwen-vl-series-finetune": _trainer(
+        qwen_series,
+        qwen_series_export,
+        "freeze_merger",
+        "merger_lr",
+        "vision_lora",
+        "lora_namespan_exclude",
+        "freeze_llm",
+        "freeze_vision_tower",
+        "num_lora_modules",
+        "model_id",
+    ),
+    "internvl": _trainer(
+        internvl,
+        internvl_export,
+        "freeze_backbone",
+        "freeze_mlp",
+        "use_llm_lora",
+        "use_backbone_lora",
+        "freeze_llm",
+        "conv_style",
     ),
     "zero-nlp": _trainer(zero_nlp, zero_nlp_export, "train_type", "freeze_vision_model"),
     "unsloth": _trainer(unsloth, unsloth_export, "finetune_vision_layers", "finetune_language_layers"),
     "axolotl": _trainer(axolotl, axolotl_export, "adapter", "lora_target_linear", "unfrozen_parameters", "base_model"),
     "trainer": _trainer(hf_trainer, hf_trainer, "full", "rates"),
-    "trl": replace(_trainer(hf_trainer, hf_trainer), name=hf_trainer.TRL, files=hf_trainer.files_for_trl),
+    "trl": Trainer(
+        hf_trainer.TRL,
+        trl_flags.SCRIPT_FLAGS,
+        trl_flags.simulate_either,
+        hf_trainer.candidates,
+        hf_trainer.files_for_trl,
+        trl_export.quirks_of_either,
+        ("use_peft", "lora_target_modules", "lora_modules_to_save"),
+    ),
+    "trl-sft": _trainer(trl_flags, trl_export),
     "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
 }
 _RUN = {
@@ -86,8 +146,13 @@ _ALSO = {
     "lora": "peft",
     "hftrainer": "trainer",
     "transformers": "trainer",
+    "llavaonevision": "llava-next",
+    "onevision": "llava-next",
+    "qwenlm": "qwen-vl-finetune",
+    "qwen3vl": "qwen-vl-finetune",
+    "2u1": "qwen-vl-series-finetune",
+    "internvlchat": "internvl",
 }
-_ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
 
 
 def import_strategy(
@@ -111,13 +176,15 @@ def import_strategy(
         TrainerRefuses: The trainer itself would stop, and why.
     """
     given = read_settings(source)
-    key = _key(trainer) if trainer else _recognised(given)
-    chosen = TRAINERS[key]
     live = is_peft_model(source)
     tree = _tree(source.config if live and (tree is None or tree is source) else tree)
+    chosen = TRAINERS[_key(trainer) if trainer else recognised(given, tree, TRAINERS)]
+    check_known(given, chosen, TRAINERS)
     found = chosen.simulate(given, tree)
     found = as_it_is(source, found) if live else found
-    decay = read_flags(_known(given, chosen), chosen.flags, chosen.name)["weight_decay"]
+    decay = read_flags({k: v for k, v in given.items() if k == "weight_decay"}, chosen.flags, chosen.name)[
+        "weight_decay"
+    ]
     strategy = strategy_of(found, tree, name=f"{chosen.name} settings", weight_decay=decay)
     wrong = differences(selection_of(resolve(strategy, tree)), found, tree) if found.names else ["Nothing trains."]
     others = other_settings(given, chosen.flags)
@@ -142,7 +209,8 @@ def export(
     Args:
         strategy: Rules, or a plan.
         tree: The model's tree, or whatever ``read_tree`` takes; a plan has its own.
-        to: Whose settings: "llamafactory", "ms-swift", "llava", "zero-nlp", "unsloth", "axolotl", "peft", or
+        to: Whose settings: "llamafactory", "ms-swift", "llava", "llava-next", "qwen-vl-finetune" (QwenLM's),
+            "qwen-vl-series-finetune" (2U1's), "internvl", "zero-nlp", "unsloth", "axolotl", "trl-sft" (TRL's flags), "peft", or
             "trainer" ("hf-trainer") or "trl": a script for any strategy. ``trainer`` means the same.
         trainer: The same.
         folder: Where the files go; without it they are only returned.
@@ -222,25 +290,6 @@ def _key(name: str) -> str:
             remedy=f"Did you mean {plain[close[0]]!r}?" if close else "Name one of these.",
         )
     return plain[asked_for]
-
-
-def _recognised(given: Mapping[str, Any]) -> str:
-    if str(given.get("train_type", "")).lower() in _ZERO_NLP_WORDS:
-        return "zero-nlp"
-    marks = {key: sum(mark in given for mark in trainer.marks) for key, trainer in TRAINERS.items()}
-    best = max(marks, key=lambda key: marks[key])
-    if not marks[best] or list(marks.values()).count(marks[best]) > 1:
-        raise BadConfig(
-            "It is not plain whose settings these are.",
-            expected=", ".join(f"{key} ({', '.join(t.marks[:2])})" for key, t in TRAINERS.items()),
-            found=", ".join(list(given)[:8]) or "nothing",
-            remedy="Say it: import_strategy(..., trainer='llamafactory').",
-        )
-    return best
-
-
-def _known(given: Mapping[str, Any], chosen: Trainer) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if name in chosen.flags}
 
 
 def _tree(tree: Any) -> ModuleTree:  # noqa: ANN401

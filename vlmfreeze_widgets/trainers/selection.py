@@ -34,6 +34,7 @@ class Selection:
         copied: Modules that train as a full copy beside the frozen original (PEFT's ``modules_to_save``).
         tied_copies: Whether copies of modules that share a tensor share one copy of it (PEFT's ``ensure_weight_tying``).
         notes: Quirks of the trainer that these settings meet.
+        inexact: What the trainer trains otherwise than any selection on this tree can say, in sentences.
     """
 
     trainable: frozenset[str] = frozenset()
@@ -42,6 +43,7 @@ class Selection:
     copied: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     tied_copies: bool = False
+    inexact: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,7 +92,7 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
     for (ours, theirs), names in rates.items():
         what = "is in no optimizer" if theirs is None else f"learns at {rate(theirs)}"
         said += _grouped(f"{what} instead of {rate(ours)}", names, tree)
-    return said + ([] if wanted.copied else _torn(found, tree))
+    return said + ([] if wanted.copied else _torn(found, tree)) + list(found.inexact)
 
 
 def _torn(found: Selection, tree: ModuleTree) -> list[str]:

@@ -28,9 +28,11 @@ class Trainer:
         candidates: A plan -> settings that might do it, the plainest first.
         files: Settings, the plan, the person's own settings -> name and text.
         quirks: What of some settings is other than it looks.
-        marks: Flags that only this trainer has; one of them tells whose settings they are.
+        marks: Flags that few others have; they tell whose settings these are.
         takes: The releases of transformers with which it runs: its settings have to fit the names of each.
         run: Its words for optimizer, schedule and batch.
+        loads: Types of models that it loads; none where it loads any.
+        harmless: Flags of its own whose names look as if they said what trains, and do not.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Trainer:
     marks: tuple[str, ...]
     takes: Takes = ANY
     run: RunWords = HF
+    loads: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
 
 
 def nearest_settings(

@@ -18,6 +18,7 @@ from .names import chosen, parameter_names
 from .selection import Selection
 
 NAME = "zero_nlp"
+MODEL_TYPES = ("llava",)
 FLAGS: Mapping[str, Flag] = {
     "train_type": Flag("text", "none"),
     "freeze_vision_model": Flag("bool", False),
