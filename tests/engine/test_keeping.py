@@ -146,6 +146,18 @@ def test_a_merge_into_plain_weights_computes_what_was_trained_and_says_what_it_r
     assert ("Merging rounded to bfloat16" in str(result)) is (dtype == torch.bfloat16)
 
 
+@pytest.mark.parametrize("use_dora", [False, True])
+@pytest.mark.parametrize("place", ["model.vision_tower.embeddings.patch_embedding", "embeddings", "head"])
+def test_a_merge_into_convolutions_embeddings_and_heads_computes_what_was_trained(place, use_dora):
+    model = tiny_llava().eval()
+    untrained = logits(model)
+    result = vf.Burst(model, vf.Strategy({place: vf.Lora(rank=4, use_dora=use_dora)}, 1e-2), batches(2), steps=3).run()
+    with result.applied():
+        trained = logits(model)
+    result.keep(merge=True)
+    assert lost(logits(model), trained, untrained) < 1e-5
+
+
 def test_the_rounding_of_a_merge_is_the_one_that_is_measured_by_hand():
     model = tiny_llava().bfloat16()
     data = [{k: v.to(torch.bfloat16) if v.is_floating_point() else v for k, v in b.items()} for b in batches(2)]
