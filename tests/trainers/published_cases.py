@@ -116,6 +116,15 @@ def disagreement(found: Selection, case: dict[str, Any]) -> list[str]:
         if rates.keys() != found.lr.keys():
             wrong = sorted(rates.keys() ^ found.lr.keys())
             said.append(f"optimizer: {len(wrong)} names in only one of both: {wrong[:4]}")
+        decays = {
+            owners.get(plain, plain): group["weight_decay"]
+            for group in case["optimizer_groups"]
+            for name in group["params"]
+            for plain in [name.replace(".modules_to_save.", ".")]
+        }
+        said += [f"decay of {n}: {d}, not {found.decay.get(n)}" for n, d in decays.items() if d != found.decay.get(n)][
+            :2
+        ]
         said += [
             f"rate of {n}: {lr}, not {found.lr[n]}" for n, lr in rates.items() if abs(lr - found.lr.get(n, lr)) > 1e-12
         ][:2]

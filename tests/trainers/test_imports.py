@@ -13,7 +13,7 @@ from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import BadConfig, NotExpressible, TrainerRefuses, VlmFreezeError
 from vlmfreeze_widgets.trainers.registry import TRAINERS
-from vlmfreeze_widgets.trainers.selection import differences, selection_of
+from vlmfreeze_widgets.trainers.selection import decay_differences, differences, selection_of
 
 KEYS = {
     "llamafactory": "llamafactory",
@@ -277,7 +277,8 @@ def test_a_preset_goes_out_and_comes_back(preset, to):
     plan = vf.resolve(vf.preset(preset), LLAVA)
     done = vf.export(plan, to=to)
     back = vf.import_strategy(next(iter(done.files.values())), LLAVA, to)
-    wrong = differences(selection_of(plan), selection_of(vf.resolve(back.strategy, LLAVA)), LLAVA)
+    ours, theirs = selection_of(plan), selection_of(vf.resolve(back.strategy, LLAVA))
+    wrong = differences(ours, theirs, LLAVA) + decay_differences(ours, theirs, LLAVA)
     assert done.exact == (not wrong)
     assert set(wrong) <= set(done.notes)
     assert done.trainer == TRAINERS[to].name

@@ -61,10 +61,10 @@ class Asked:
 
     @property
     def weight_decay(self) -> float:
-        """The decay that most names have."""
+        """The decay that most of what trains has, by parameters: the many small biases and norms are spared by trainers anyway."""
         held: Counter[float] = Counter()
         for group in self.plan.optimizer_groups:
-            held[group.weight_decay] += len(group.params)
+            held[group.weight_decay] += sum(map(self._size, group.params))
         return held.most_common(1)[0][0] if held else 0.0
 
     def rate_of(self, names: Iterable[str]) -> float | None:

@@ -14,6 +14,7 @@ from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import chosen, modules, parameter_names, pattern_of
 from .selection import Selection
@@ -60,7 +61,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         names = parameter_names(tree)
         opened = [_pattern(text) for text in flags["unfrozen_parameters"]]
         full = chosen(names, lambda name: not opened or any(pattern.match(name) for pattern in opened))
-        return Selection(full).at_rate(flags["learning_rate"])
+        return with_decay(Selection(full).at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
     if flags["unfrozen_parameters"]:
         # It is applied to the model with its adapters, whose names begin otherwise, and switches the adapters off.
         raise _not_followed("unfrozen_parameters beside an adapter", "both", "lora_modules_to_save")
@@ -83,7 +84,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         layers=flags["peft_layers_to_transform"],
         target_parameters=flags["lora_target_parameters"],
     )
-    return found.at_rate(flags["learning_rate"])
+    return with_decay(found.at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -61,7 +61,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     found = Selection(full, adapters)
     rates = {_as_called(place, renamed, tree): rate for place, rate in flags["rates"].items()}
     keys = {place: place for place in rates}
-    lr = {}
+    lr, decay = {}, {}
     for name in found.names:
         path = name.rpartition(".")[0] if name.endswith((".lora_A", ".lora_B")) else name
         place = owner_of(path, keys)
@@ -72,8 +72,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
                 found=", ".join(list(keys)[:4]) or "no rates",
                 remedy='Add the place, or "" for everything.',
             )
-        lr[name] = _rate(rates[place])
-    return Selection(full, adapters, lr)
+        lr[name], decay[name] = _rate(rates[place])
+    return Selection(full, adapters, lr, decay=decay)
 
 
 def _as_called(place: str, renamed: Mapping[str, str], tree: ModuleTree) -> str:
@@ -86,9 +86,9 @@ def _as_called(place: str, renamed: Mapping[str, str], tree: ModuleTree) -> str:
     return place
 
 
-def _rate(held: Any) -> float:  # noqa: ANN401
+def _rate(held: Any) -> tuple[float, float]:  # noqa: ANN401
     if isinstance(held, list | tuple) and len(held) == 2 and all(isinstance(v, int | float) for v in held):
-        return float(held[0])
+        return float(held[0]), float(held[1])
     raise BadConfig(
         "plan.json has a rate that cannot be read.",
         expected="[learning rate, weight decay]",

@@ -16,6 +16,7 @@ from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
 from .names import chosen, contains_any, is_linear_by_class, modules, parameter_names
 from .releases import Takes
@@ -115,7 +116,15 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         found = _freeze(flags, tree, keys)
     else:
         found = _lora(flags, tree, keys)
-    return _with_rates(found, flags, tree)
+    found = _with_rates(found, flags, tree)
+    if flags["loraplus_lr_ratio"] is None:
+        return with_decay(found, tree, flags["weight_decay"])
+    return with_decay(found, tree, flags["weight_decay"], lambda name, on: _is_flat(name, on) and by_classes(name, on))
+
+
+def _is_flat(name: str, tree: ModuleTree) -> bool:
+    """LoRA+ looks for what to spare among its lora_B and one-dimensional tensors alone."""
+    return name.endswith(".lora_B") or (name in tree.by_name and len(tree.by_name[name].shape) == 1)
 
 
 def _full(flags: Mapping[str, Any], tree: ModuleTree, keys: Keys | None) -> Selection:
@@ -227,9 +236,8 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
     lr = dict(found.lr)
     for name in lr:
         embedding = name.endswith(".lora_B") and tree.by_path[name.removesuffix(".lora_B")].peft_kind == "embedding"
-        flat = name in tree.by_name and len(tree.by_name[name].shape) == 1
         if embedding:
             lr[name] = flags["loraplus_lr_embedding"]
-        elif name.endswith(".lora_B") or flat:
+        elif _is_flat(name, tree):
             lr[name] = flags["learning_rate"] * ratio
     return Selection(found.trainable, found.lora, lr, found.copied, found.notes)

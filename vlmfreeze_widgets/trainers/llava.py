@@ -11,6 +11,7 @@ from typing import Any
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import by_older_classes, with_decay
 from .flags import Flag, read_flags
 from .names import chosen, is_linear_by_class, modules, parameter_names
 from .part_names import check_model_type
@@ -65,6 +66,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     if flags["freeze_mm_mlp_adapter"]:
         full -= parts["projector"]
     found = Selection(frozenset(full), adapters).at_rate(flags["learning_rate"])
+    found = with_decay(found, tree, flags["weight_decay"], by_older_classes)
     if flags["mm_projector_lr"] is None:
         return found
     inside = tree.components.get("projector", ())

@@ -19,6 +19,7 @@ from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import by_names_and_classes, with_decay
 from .flags import Flag, read_flags
 from .ms_swift_archs import ALIASES, Arch, arch_of
 from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
@@ -96,7 +97,13 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE)
     if version == RELEASE:
         left = {path: lora for path, lora in found.lora.items() if tree.by_path[path].class_name != _PASSED_OVER}
         found = replace(found, lora=left)
-    return _with_rates(found, flags, arch, tree, version == RELEASE)
+    found = _with_rates(found, flags, arch, tree, version == RELEASE)
+    if kind == "lora" and flags["lorap_lr_ratio"] is not None:
+        # LoRA+ looks for what to spare among its lora_B and one-dimensional tensors alone, embeddings excepted.
+        return with_decay(
+            found, tree, flags["weight_decay"], lambda n, t: _is_sped_up(n, t) and by_names_and_classes(n, t)
+        )
+    return with_decay(found, tree, flags["weight_decay"])
 
 
 def _full(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch) -> frozenset[str]:
@@ -265,14 +272,21 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, tree: Mo
     return replace(found, lr=lr)
 
 
+def _is_sped_up(name: str, tree: ModuleTree) -> bool:
+    path, _, side = name.rpartition(".")
+    if side == "lora_B":
+        return tree.by_path[path].peft_kind != "embedding"
+    return name in tree.by_name and len(tree.by_name[name].shape) == 1
+
+
 def _loraplus(found: Selection, usual: float, ratio: float, tree: ModuleTree) -> Selection:
     """LoRA+: another rate for every lora_B and every one-dimensional tensor, and a small one for embeddings' adapters."""
     lr = {}
     for name in found.names:
-        path, _, side = name.rpartition(".")
-        if path in found.lora and tree.by_path[path].adaptable == "embedding":
+        path = name.rpartition(".")[0]
+        if path in found.lora and tree.by_path[path].peft_kind == "embedding":
             lr[name] = _EMBEDDING_LR
-        elif side == "lora_B" or (name in tree.by_name and len(tree.by_name[name].shape) == 1):
+        elif _is_sped_up(name, tree):
             lr[name] = usual * ratio
         else:
             lr[name] = usual

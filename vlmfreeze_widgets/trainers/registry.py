@@ -44,7 +44,7 @@ from . import (
     zero_nlp,
     zero_nlp_export,
 )
-from .asked import Asked, asked
+from .asked import asked
 from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
 from .local_paths import with_whole_paths
@@ -52,7 +52,7 @@ from .names_in_files import notes_on_names
 from .recognise import check_known, recognised
 from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
-from .selection import Exported, Imported, differences, selection_of
+from .selection import Exported, Imported, Selection, decay_differences, differences, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
 from .trainer import Trainer, nearest_settings
@@ -186,7 +186,10 @@ def import_strategy(
         "weight_decay"
     ]
     strategy = strategy_of(found, tree, name=f"{chosen.name} settings", weight_decay=decay)
-    wrong = differences(selection_of(resolve(strategy, tree)), found, tree) if found.names else ["Nothing trains."]
+    kept = selection_of(resolve(strategy, tree))
+    wrong = (
+        differences(kept, found, tree) + decay_differences(kept, found, tree) if found.names else ["Nothing trains."]
+    )
     others = other_settings(given, chosen.flags)
     notes = [*found.notes, *chosen.quirks(given, tree, found), *(f"Not kept: {line}." for line in wrong)]
     return Imported(strategy, tuple(notes), others, chosen.name)
@@ -253,7 +256,7 @@ def export(
         )
     notes = (
         *wrong,
-        *_notes_on_decay(wanted),
+        *_notes_on_decay(wrong, found),
         *notes_on_names(decided, wanted),
         *chosen.quirks(decided, wanted.tree, found),
         *run_notes,
@@ -267,14 +270,10 @@ def export(
     return done
 
 
-def _notes_on_decay(wanted: Asked) -> list[str]:
-    decays = {group.weight_decay for group in wanted.plan.optimizer_groups}
-    notes = []
-    if len(decays) > 1:
-        notes.append(f"One weight decay for all, {wanted.weight_decay:g}; the plan has {len(decays)} of them.")
-    if decays - {0.0}:
-        notes.append("Weight decay spares biases and norms there; in a burst it does not.")
-    return notes
+def _notes_on_decay(wrong: list[str], found: Selection) -> list[str]:
+    if not any("has weight decay" in line for line in wrong) or 0.0 not in found.decay.values():
+        return []
+    return ["That trainer spares biases and norms by its own rule and has one weight decay for the rest."]
 
 
 def _key(name: str) -> str:

@@ -35,6 +35,7 @@ class Selection:
         tied_copies: Whether copies of modules that share a tensor share one copy of it (PEFT's ``ensure_weight_tying``).
         notes: Quirks of the trainer that these settings meet.
         inexact: What the trainer trains otherwise than any selection on this tree can say, in sentences.
+        decay: Names as in ``lr`` -> weight decay; empty where the trainer's rule is not known, or it has none.
     """
 
     trainable: frozenset[str] = frozenset()
@@ -44,6 +45,7 @@ class Selection:
     notes: tuple[str, ...] = ()
     tied_copies: bool = False
     inexact: tuple[str, ...] = ()
+    decay: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -62,7 +64,8 @@ class Selection:
 def selection_of(plan: Plan) -> Selection:
     """A plan in the form in which it is compared with a trainer's choice."""
     lr = {name: group.lr for group in plan.optimizer_groups for name in group.params}
-    return Selection(plan.trainable, dict(plan.lora_targets), lr)
+    decay = {name: group.weight_decay for group in plan.optimizer_groups for name in group.params}
+    return Selection(plan.trainable, dict(plan.lora_targets), lr, decay=decay)
 
 
 def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[str]:
@@ -93,6 +96,25 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
         what = "is in no optimizer" if theirs is None else f"learns at {rate(theirs)}"
         said += _grouped(f"{what} instead of {rate(ours)}", names, tree)
     return said + ([] if wanted.copied else _torn(found, tree)) + list(found.inexact)
+
+
+def decay_differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[str]:
+    """Where a trainer's weight decay is another than wanted, in sentences; none where one of both says nothing of decay.
+
+    Args:
+        wanted: From ``selection_of(plan)``.
+        found: From a trainer's ``simulate``.
+        tree: Both were made on it.
+    """
+    apart: dict[tuple[float, float], list[str]] = {}
+    for name in wanted.decay.keys() & found.decay.keys():
+        pair = (wanted.decay[name], found.decay[name])
+        if not _same(*pair):
+            apart.setdefault(pair, []).append(name)
+    lines = []
+    for (ours, theirs), names in sorted(apart.items()):
+        lines += _grouped(f"has weight decay {theirs:g} instead of {ours:g}", names, tree)
+    return lines
 
 
 def _torn(found: Selection, tree: ModuleTree) -> list[str]:

@@ -13,6 +13,7 @@ from ..core.slices import blocks_of, index_text
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree, Node
 from ..core.tuning import FROZEN, FULL, Lora, Tuning
+from .decays import decay_rules
 from .selection import Selection, differences, most_common_rate, selection_of
 
 _LEAST_BLOCKS = 2
@@ -26,7 +27,7 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
             without a rate gets the most common one.
         tree: It was found on.
         name: For people.
-        weight_decay: For everything, where known.
+        weight_decay: For everything whose decay the selection does not tell.
 
     Returns:
         Rules by component where they say it exactly, else by path; parameters, adapters and rates are those of the selection.
@@ -34,7 +35,7 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
     rules: dict[str, Tuning] = {}
     for component in _components(tree):
         rules.update(_component_rules(component, selection, tree))
-    decay = None if weight_decay is None else {"": weight_decay}
+    decay = decay_rules(selection, tree, weight_decay)
     made = Strategy(rules, _rates(selection, tree), decay, name)
     if _selects_the_same(made, selection, tree):
         return made

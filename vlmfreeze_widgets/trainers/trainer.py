@@ -14,7 +14,7 @@ from .asked import Asked
 from .flags import Flag
 from .releases import ANY, Takes
 from .run_words import HF, RunWords
-from .selection import Selection, differences
+from .selection import Selection, decay_differences, differences
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def nearest_settings(
         wrong = differences(wanted.selection, found, wanted.tree)
         elsewhere, apart = _elsewhere(chosen, wanted, settings)
         if not wrong and not elsewhere:
-            return settings, found, []
+            return settings, found, decay_differences(wanted.selection, found, wanted.tree)
         distance = _distance(wanted.selection, found) + apart
         if found.names and (best is None or distance < best[0]):
             best = (distance, settings, found, wrong or elsewhere)
@@ -101,7 +101,8 @@ def nearest_settings(
             found=f"{refusal.problem} {refusal.found}" if refusal else "none",
             remedy="Choose another trainer, or change the strategy.",
         ) from refusal
-    return best[1:]
+    _, settings, found, apart = best
+    return settings, found, apart + decay_differences(wanted.selection, found, wanted.tree)
 
 
 def _elsewhere(chosen: Trainer, wanted: Asked, settings: Mapping[str, Any]) -> tuple[list[str], int]:

@@ -14,6 +14,7 @@ from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import modules
 from .selection import Selection
@@ -100,7 +101,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         bias=flags["bias"] or "none",
         adapted_inside=CLIPPABLE,
     )
-    return _with_rates(replace(found, tied_copies=tied), flags, tree)
+    return with_decay(_with_rates(replace(found, tied_copies=tied), flags, tree), tree, flags["weight_decay"])
 
 
 def _targets(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> Any:  # noqa: ANN401
@@ -159,7 +160,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
     if ratio is not None:
         if not ratio > 0:
             raise _stops("loraplus_lr_ratio has to be above 0 (ValueError)", f"{ratio:g}")
-        if not any(tree.by_path[path].adaptable != "embedding" for path in found.lora):
+        if not any(tree.by_path[path].peft_kind != "embedding" for path in found.lora):
             raise _stops("loraplus_lr_ratio is set and there is no lora_B to speed up (ValueError)", "no adapters")
     lr = {}
     for name in found.names:
@@ -167,7 +168,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
         lr[name] = usual
         if name in copies and own is not None:
             lr[name] = own
-        elif ratio is not None and side == "lora_B" and tree.by_path[path].adaptable != "embedding":
+        elif ratio is not None and side == "lora_B" and tree.by_path[path].peft_kind != "embedding":
             lr[name] = usual * ratio
     return replace(found, lr=lr)
 

@@ -59,7 +59,7 @@ def chosen_layers(flags: Mapping[str, Any], named: list[str] | None, tree: Modul
     if not kinds:
         raise _nothing("modules", "both off", "Switch on attention or mlp.")
     every = modules(tree)
-    linear = [n.path for n in every if n.adaptable == "linear"]
+    linear = [n.path for n in every if _is_linear(n)]
     linear += [f"{n.path}.{inner}" for n in every if (inner := CLIPPABLE.get(n.class_name))]
     leaves = _leaves(linear, tree) if named is None else named
     patterns = _word_patterns(parts, kinds, leaves, bool(flags["finetune_language_layers"]))
@@ -135,7 +135,7 @@ def _left_out(named: list[str] | None, tree: ModuleTree) -> set[str]:
         if parent is None:
             continue
         beside = {child.name for child in parent.children}
-        if node.name == "gate" and node.adaptable == "linear":
+        if node.name == "gate" and node.peft_kind == "linear":
             if "experts" in beside or "router" in parent.class_name.lower():
                 found.add(node.path)
         elif node.name in _READ_BY_MAMBA and parent.name in ("mixer", "mamba") and parent.class_name.startswith(_MAMBA):
@@ -176,7 +176,7 @@ def _words_of_choice(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> 
     """The words in the pattern that it makes itself, whichever part of the model that pattern is for."""
     if named != "all-linear" and not flags["finetune_mlp_modules"]:
         return set()
-    linear = [n.path for n in modules(tree) if n.adaptable == "linear"]
+    linear = [n.path for n in modules(tree) if _is_linear(n)]
     leaves = named if isinstance(named, list) else _leaves(linear, tree)
     return {word for word in _EXPERT_WORDS if any(word in leaf for leaf in leaves)} or set(_EXPERT_WORDS)
 
@@ -192,6 +192,11 @@ def _words_of_pattern(targets: str) -> set[str]:
     words = {word for word in _EXPERT_WORDS if word in targets}
     generic = re.search(r"(?<![qkvo]_)(?<!out_)(?<!in_)proj", targets)
     return words or (set(_EXPERT_WORDS) if generic else set())
+
+
+def _is_linear(node: Node) -> bool:
+    """A linear layer whose forward returns a tensor; routers that return more than one are passed over."""
+    return node.peft_kind == "linear" and (bool(node.adaptable) or "router" not in node.class_name.lower())
 
 
 def _is_empty(node: Node) -> bool:

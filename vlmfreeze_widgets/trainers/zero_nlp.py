@@ -13,6 +13,7 @@ from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import by_names_and_classes, by_older_classes, with_decay
 from .flags import Flag, read_flags
 from .names import chosen, parameter_names
 from .selection import Selection
@@ -52,10 +53,12 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
             remedy="Hand this model to another trainer.",
         )
     kind = flags["train_type"] or "none"
+    older = (flags["transformers_version"] or "4").startswith("4")
+    spares = by_older_classes if older else by_names_and_classes
     if kind == "use_lora":
         found = peft_rule.select(tree, FIXED_LORA.targets, _without_targets(FIXED_LORA), modules_to_save=[PROJECTOR])
-        return found.at_rate(flags["learning_rate"])
-    if kind == "freeze_vision" and not (flags["transformers_version"] or "4").startswith("4"):
+        return with_decay(found.at_rate(flags["learning_rate"]), tree, flags["weight_decay"], spares)
+    if kind == "freeze_vision" and not older:
         raise TrainerRefuses(
             "zero_nlp stops (AttributeError): its code asks the model for vision_tower, which transformers 5 no longer has there.",
             expected="transformers 4",
@@ -66,9 +69,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     frozen = ["vision_tower"] if kind == "freeze_vision" or flags["freeze_vision_model"] else []
     frozen += ["language_model", "embeddings", "head"] if flags["freeze_language_model"] else []
     inside = tuple(f"{path}." for name in frozen for path in tree.components.get(name, ()))
-    return Selection(chosen(parameter_names(tree), lambda name: not name.startswith(inside))).at_rate(
-        flags["learning_rate"]
-    )
+    found = Selection(chosen(parameter_names(tree), lambda name: not name.startswith(inside)))
+    return with_decay(found.at_rate(flags["learning_rate"]), tree, flags["weight_decay"], spares)
 
 
 def _without_targets(lora: Lora) -> Lora:
