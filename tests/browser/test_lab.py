@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -309,3 +310,31 @@ bench.session._batches = spoilt
     assert page.py("bench.history.taken") == 3
     page.page.get_by_role("button", name="Keep", exact=True).click()
     wait_for(lambda: page.py("bench.session.status.outcome") == "kept", what="keeping what was learnt before")
+
+
+RERUN = (
+    SETUP.replace("steps=40", "steps=100_000")
+    + """
+import weakref
+held = [*globals().get("held", []), (weakref.ref(bench), weakref.ref(demo.model), bench.session)]
+bench"""
+)
+
+
+def test_a_cell_that_runs_again_stops_the_burst_of_the_old_page_and_an_interrupt_that_of_the_new_one(page, lab):
+    notebook(lab.folder / "rerun.ipynb", RERUN)
+    page.open("rerun.ipynb")
+    page.run_all()
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: page.py("len(bench.history)") > 2, 60, "a burst")
+    page.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    wait_for(lambda: page.py("len(held)") == 2, 60, "the second run")
+    gone = "[__import__('gc').collect() and 0] and [held[0][0]() is None, held[0][1]() is None, held[0][2].phase]"
+    wait_for(lambda: page.py(gone) == [True, True, "plan_only"], 60, "the end of the first page's burst")
+    assert page.py("[held[1][0]() is bench, bench.session.phase]") == [True, "idle"]
+    page.page.get_by_role("button", name="Run", exact=True).click()
+    wait_for(lambda: page.py("len(bench.history)") > 2, 60, "a burst")
+    (kernel,) = lab.kernels()
+    urllib.request.urlopen(f"{lab.url}/api/kernels/{kernel['id']}/interrupt", data=b"").read()
+    wait_for(lambda: page.py("bench.session.phase") == "deciding", 30, "the interrupt")
+    assert page.errors == []

@@ -44,7 +44,8 @@ def looked_at(bench, page="p1"):
 def shell(monkeypatch):
     """IPython's names and results, as far as they are looked at."""
     names = {"_oh": {}}
-    made = SimpleNamespace(user_ns=names, displayhook=SimpleNamespace(_="", __="", ___=""), last_execution_result=None)
+    hook = SimpleNamespace(_="", __="", ___="")
+    made = SimpleNamespace(user_ns=names, user_ns_hidden={}, displayhook=hook, last_execution_result=None)
     monkeypatch.setattr(lifetime, "get_ipython", lambda: made)
     return made
 
@@ -99,6 +100,7 @@ def test_ipythons_memory_of_results_is_no_name(shell, monkeypatch):
     monkeypatch.setattr(lifetime, "ROLL_CALL_SECONDS", 0.05)
     bench = vf.Workbench(tiny_llava(), batches())
     shell.user_ns |= {"_": bench, "_3": bench, "_12": "other", "bench": bench}
+    shell.user_ns_hidden |= {"_3": bench}
     shell.user_ns["_oh"] |= {3: bench, 12: "other"}
     shell.displayhook._ = bench
     shell.last_execution_result = SimpleNamespace(result=bench)

@@ -129,9 +129,11 @@ def forget_result(widget: Any) -> None:  # noqa: ANN401
     """Takes a widget out of IPython's memory of results: ``_``, ``__``, ``_7``, ``Out[7]``."""
     shell = get_ipython()
     names: dict[str, Any] = getattr(shell, "user_ns", None) or {}
-    for name, value in list(names.items()):
-        if value is widget and _HISTORY.fullmatch(name):
-            names[name] = ""
+    # IPython keeps what it put there itself once more, to leave it out of %who.
+    for there in (names, getattr(shell, "user_ns_hidden", None) or {}):
+        for name, value in list(there.items()):
+            if value is widget and _HISTORY.fullmatch(name):
+                there[name] = ""
     results = names.get("_oh")
     for number, value in list(results.items()) if isinstance(results, dict) else ():
         if value is widget:
