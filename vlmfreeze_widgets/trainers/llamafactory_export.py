@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.tree import ModuleTree
 from .asked import Asked, switches
+from .dataset_files import for_llamafactory
 from .flags import read_flags
 from .llamafactory import FLAGS, NAME, keys_of
 from .names import contains_any, modules
@@ -84,13 +85,15 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
     Args:
         settings: One of the candidates.
         wanted: The plan.
-        others: Settings of the person's own, such as dataset and output_dir; they come last.
+        others: Settings of the person's own, such as output_dir; they come last. ``data`` and ``image_root`` become
+            ``dataset_info.json``.
     """
     folder = wanted.tree.loads_as
+    others, beside = for_llamafactory(others)
     head = {"model_name_or_path": folder, "stage": "sft", "do_train": True}
     missing = [name for name in ("dataset", "template", "output_dir") if name not in others]
     comments = [f"llamafactory-cli train {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]
-    return {FILE: yaml_lines({**head, **settings, **others}, comments)}
+    return {FILE: yaml_lines({**head, **settings, **others}, comments), **beside}
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from .asked import Asked, switches
+from .dataset_files import for_ms_swift
 from .flags import read_flags
 from .ms_swift import FLAGS, NAME, OLD_NAMES
 from .ms_swift_archs import Arch, arch_of
@@ -74,9 +75,10 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
         others: Settings of the person's own, such as dataset and output_dir; they come last.
     """
     folder = wanted.tree.loads_as
+    others, environment = for_ms_swift(others)
     missing = [name for name in ("dataset", "output_dir") if name not in others]
     comments = [f"swift sft {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]
-    return {FILE: yaml_lines({"model": folder, **settings, **others}, comments)}
+    return {FILE: yaml_lines({"model": folder, **settings, **others}, comments) + environment}
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
