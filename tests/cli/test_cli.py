@@ -249,3 +249,15 @@ def test_lab_opens_on_copies_of_the_lessons_and_leaves_those_that_are_there(tmp_
     assert len(list(tmp_path.glob("*.ipynb"))) >= 8
     assert mine.read_text() == "mine"
     assert str(tmp_path / "01_quickstart.ipynb") in asked[0]
+
+
+def test_a_cost_takes_rates_4_bits_and_several_gpus_and_tells_a_ceiling_from_a_limit(folder):
+    given = ["--set", "language_model=lora:4", "--lr", "1e-3", "--dtype", "nf4", "--gpu", "80", "--gpus", "2"]
+    shown = run("cost", folder, *given)
+    assert shown.exit_code == 0, shown.output
+    assert "the largest micro-batch has at least 4096 rows" in shown.output
+    assert re.search(r"fsdp2 +on 2 GPUs: .* each, fits", shown.output)
+    read = json.loads(run("cost", folder, *given, "--json").output)
+    assert read["settings"]["dtype"] == "nf4"
+    assert (read["largest_batch"], read["largest_batch_is_limit"]) == (4096, False)
+    assert read["gpus_fit"]["zero3"] is True

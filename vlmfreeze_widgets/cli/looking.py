@@ -137,6 +137,7 @@ def presets(
 def cost(
     source: Source = "demo",
     rules: Rules = None,
+    lr: Rates = None,
     strategy: File = None,
     preset: PresetName = None,
     gpu: Annotated[
@@ -146,7 +147,7 @@ def cost(
     batch: Annotated[int, typer.Option(min=1, help="Rows of a micro-batch.")] = 1,
     tokens: Annotated[int | None, typer.Option(min=1, help="Text tokens per row.")] = None,
     picture: Annotated[int | None, typer.Option(min=1, help="Side of a picture in pixels.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="Of the weights, such as bfloat16.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of the weights, such as bfloat16, or nf4 (QLoRA).")] = None,
     optimizer: Annotated[str, typer.Option(help="adamw, adamw8bit, sgd or adafactor.")] = "adamw",
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Recompute activations.")] = False,
     precision: Annotated[str, typer.Option(help="As of a burst.")] = "auto",
@@ -164,7 +165,7 @@ def cost(
     memory = None if gpu is None else memory_of(gpu)
     loaded = trainable(source, None)[0] if source == "demo" else source
     model, found = model_and_tree(loaded, None)
-    resolved = resolve(strategy_of(found, rules, None, strategy, preset), found)
+    resolved = resolve(strategy_of(found, rules, lr, strategy, preset), found)
     how: dict[str, Any] = {
         "picture_size": picture, "text_tokens": tokens, "dtype": dtype, "optimizer": optimizer,
         "checkpointing": checkpointing, "precision": precision, "accumulation": accumulation,
@@ -179,12 +180,16 @@ def cost(
         read = {**estimated.to_dict(), "gpus": {s.scheme: s.peak_bytes for s in shards}}
         if memory is not None:
             read |= {"fits": estimated.fits(memory), "largest_batch": largest.rows if largest else None}
+            read["largest_batch_is_limit"] = largest.is_limit if largest else None
+            read["gpus_fit"] = {s.scheme: s.fits(memory) for s in shards}
         print(json.dumps({**read, "switches": {s.name: s.saved_bytes for s in other}}))
         return
     print(estimated)
     if memory is not None:
-        print(fit_text(estimated, memory, largest.rows if largest else None))
+        is_limit = largest is None or largest.is_limit
+        print(fit_text(estimated, memory, largest.rows if largest else None, is_limit))
     for shard in shards:
-        print(f"  {shard.scheme:<6} on {gpus} GPUs: {size(shard.peak_bytes)} each")
+        told = "" if memory is None else ", fits" if shard.fits(memory) else ", does not fit"
+        print(f"  {shard.scheme:<6} on {gpus} GPUs: {size(shard.peak_bytes)} each{told}")
     for switch in other:
         print(f"  {switch}")

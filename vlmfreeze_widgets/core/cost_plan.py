@@ -28,6 +28,19 @@ def weight_bytes(tree: ModuleTree, dtype: str | None, buffers: bool = True) -> d
     return dict(found)
 
 
+def nf4_bytes(params: int) -> int:
+    """What bitsandbytes keeps of one weight in NF4 with double quantization (QLoRA, arXiv:2305.14314, section 3).
+
+    Two weights a byte; a scale of one byte for every 64 weights, one of float32 for every 256 such scales and a float32 offset; and
+    two float32 tables, of 16 and of 256 values.
+
+    Args:
+        params: Elements of the weight.
+    """
+    scales = -(-params // 64)
+    return -(-params // 2) + scales + 4 * -(-scales // 256) + 4 + 4 * (16 + 256)
+
+
 def gathered_bytes(tree: ModuleTree, dtype: str | None) -> int:
     """Bytes of the largest group of weights that sharding puts together: a block, the embeddings or the head."""
     scale = 1.0 if dtype is None or tree.dtype not in BYTES else BYTES[dtype] / BYTES[tree.dtype]

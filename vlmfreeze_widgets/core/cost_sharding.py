@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .devices import usable_bytes
+
 SCHEMES = ("ddp", "zero1", "zero2", "zero3", "fsdp2")
 
 
@@ -28,6 +30,14 @@ class Shard:
     def peak_bytes(self) -> int:
         """At the worst moment."""
         return sum(self.parts.values())
+
+    def fits(self, memory_bytes: int) -> bool:
+        """Whether each GPU can take its share, with room for the context and the allocator's losses.
+
+        Args:
+            memory_bytes: Of one GPU as sold.
+        """
+        return self.peak_bytes <= usable_bytes(memory_bytes)
 
 
 def shard(parts: dict[str, int], gradients: int, gathered: int, scheme: str, gpus: int) -> Shard:

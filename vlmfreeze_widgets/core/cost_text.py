@@ -46,19 +46,21 @@ def cost_text(cost: CostEstimate) -> str:
     return "\n".join(lines)
 
 
-def fit_text(cost: CostEstimate, memory_bytes: int, largest: int | None) -> str:
+def fit_text(cost: CostEstimate, memory_bytes: int, largest: int | None, is_limit: bool = True) -> str:
     """Whether the step fits a GPU, with what is left or lacking, and the largest micro-batch.
 
     Args:
         cost: Estimated.
         memory_bytes: Of the GPU as sold.
         largest: Rows; None where it is not known.
+        is_limit: Whether one row more was found not to fit; else more rows were not asked for.
     """
     room = usable_bytes(memory_bytes)
     answer = {True: "fits", False: "does not fit", None: "may or may not fit"}[cost.fits(memory_bytes)]
     off = abs(room - cost.peak_bytes)
     rest = f"{size(off)} {'are left' if cost.peak_bytes <= room else 'are lacking'} of {size(room)} for tensors"
-    rows = "" if largest is None else f"; the largest micro-batch has {largest} {'row' if largest == 1 else 'rows'}"
+    has = "has" if is_limit else "has at least"
+    rows = "" if largest is None else f"; the largest micro-batch {has} {largest} {'row' if largest == 1 else 'rows'}"
     return f"  {answer} a GPU of {memory_bytes / 2**30:g} GB: {rest}{rows}"
 
 

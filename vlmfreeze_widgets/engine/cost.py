@@ -30,6 +30,7 @@ from .cost_ledger import Alive
 from .cost_run import Conditions, Traced, made_batch, traced
 from .cost_trace import Trace
 from .masters import computed_precision
+from .planned_four_bits import FOUR_BITS, plan_in_four_bits
 from .read import read_tree
 from .settings import BurstSettings
 from .skeleton import on_cpu
@@ -64,7 +65,8 @@ def estimate_cost(
         rows: Of the typical batch.
         picture_size: Of the typical batch: (height, width) or a side, in pixels.
         text_tokens: Of the typical batch, per row; None: 256.
-        dtype: Of the weights, such as "bfloat16"; None: as they are, or as the checkpoint is published.
+        dtype: Of the weights, such as "bfloat16", or "nf4" (also "4bit"): the language model in 4 bits and the rest in bfloat16,
+            as the loader's "4bit"; None: as they are, or as the checkpoint is published.
         optimizer: "adamw", "adamw8bit", "sgd" or "adafactor".
         checkpointing: As of a burst.
         precision: As of a burst.
@@ -84,6 +86,9 @@ def estimate_cost(
     model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_strategy(strategy), tree)
     plan.check()
+    in_four_bits, unpacked = dtype in FOUR_BITS, 0
+    if in_four_bits:
+        (plan, unpacked), dtype = plan_in_four_bits(plan, model), "bfloat16"
     wanted = _dtype(dtype)
     on_gpu = _on_gpu(model, device)
     computed = _precision(model, precision, plan, wanted)
@@ -91,7 +96,7 @@ def estimate_cost(
     attention = _attention(model, attention, notes)
     conditions = Conditions(wanted, checkpointing, computed, min(accumulation, 2), attention, on_gpu)
     settings = {
-        "dtype": str(wanted or tree.dtype).removeprefix("torch."),
+        "dtype": "nf4" if in_four_bits else str(wanted or tree.dtype).removeprefix("torch."),
         "precision": computed,
         "optimizer": optimizer,
         "checkpointing": checkpointing,
@@ -125,7 +130,7 @@ def estimate_cost(
             (rows, TEXT_TOKENS if text_tokens is None else text_tokens),
             f"Its code cannot be traced ({why}).",
         )
-    return _estimate(plan, found, settings, named, used, notes)
+    return _estimate(plan, found, settings, named, used, notes, unpacked)
 
 
 def _estimate(
@@ -135,6 +140,7 @@ def _estimate(
     dtype: str | None,
     batch: Mapping[str, Any],
     notes: list[str],
+    unpacked: int = 0,
 ) -> CostEstimate:
     trace, tree = found.trace, plan.tree
     held = standing(weight_bytes(tree, dtype), found.tensors, settings["optimizer"], settings["precision"])
@@ -154,7 +160,7 @@ def _estimate(
         rows=int(shape[0]),
         tokens=int(torch.Size(shape).numel()),
         settings=dict(settings),
-        timeline=_timeline(held, trace, found.tensors, settings),
+        timeline=_timeline(held, trace, found.tensors, settings, unpacked),
         standing=held,
         activations=dict(by_component),
         by_module=dict(trace.saved),
@@ -170,11 +176,12 @@ def _estimate(
 
 
 def _timeline(
-    held: Standing, trace: Trace, tensors: tuple[TrainedTensor, ...], settings: Mapping[str, Any]
+    held: Standing, trace: Trace, tensors: tuple[TrainedTensor, ...], settings: Mapping[str, Any], unpacked: int
 ) -> tuple[Moment, ...]:
     always = {name: held.of(name) for name in ("weights", "adapters", "masters", "optimizer")}
 
-    def moment(name: str, alive: Alive) -> Moment:
+    def moment(name: str, alive: Alive, passing: int = unpacked) -> Moment:
+        # A packed weight is put back into half precision for its product, one at a time.
         return Moment(
             name,
             {
@@ -182,7 +189,7 @@ def _timeline(
                 "gradients": alive.gradients,
                 "activations": alive.saved,
                 "logits and loss": alive.loss,
-                "temporary": alive.other,
+                "temporary": alive.other + passing,
                 "batch": trace.batch_bytes,
             },
         )
@@ -190,7 +197,7 @@ def _timeline(
     passing = update_bytes(tensors, settings["optimizer"], settings["precision"], settings["device"] == "cuda")
     return (
         moment("forward", trace.forward),
-        moment("kept", trace.kept),
+        moment("kept", trace.kept, 0),
         moment("backward", trace.backward),
         Moment("update", {**always, "gradients": held.of("gradients"), "temporary": passing + trace.left.other}),
         Moment("between", always),
@@ -231,7 +238,7 @@ def _dtype(given: str | torch.dtype | None) -> torch.dtype | None:
     if given is not None and (not isinstance(found, torch.dtype) or str(found)[6:] not in BYTES):
         raise InvalidStrategy(
             "Weights cannot train in this dtype.",
-            expected=f"one of {', '.join(BYTES)}",
+            expected=f"one of {', '.join([*BYTES, *FOUR_BITS])}",
             found=repr(given)[:60],
             remedy="Use dtype='bfloat16', or None for that of the checkpoint.",
         )

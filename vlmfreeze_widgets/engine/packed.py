@@ -39,12 +39,21 @@ def logical_shape(tensor: torch.Tensor) -> tuple[int, ...]:
 
 
 def stored_bytes(tensor: torch.Tensor) -> int:
-    """Bytes in memory, with the scales of a tensor subclass."""
+    """Bytes in memory, with the scales of a tensor subclass, and with what bitsandbytes keeps beside a 4-bit weight."""
     parts = getattr(tensor, "__tensor_flatten__", None)
     if type(tensor) is not nn.Parameter and callable(parts):
         names, _ = parts()
         return sum(stored_bytes(getattr(tensor, name)) for name in names)
-    return tensor.numel() * tensor.element_size()
+    return tensor.numel() * tensor.element_size() + _beside(getattr(tensor, "quant_state", None))
+
+
+def _beside(state: object) -> int:
+    """Bytes of a ``QuantState``: scales, table and offset, and the same of the scales where these are quantized, too."""
+    if state is None:
+        return 0
+    held = [getattr(state, name, None) for name in ("absmax", "code", "offset")]
+    own = sum(t.numel() * t.element_size() for t in held if isinstance(t, torch.Tensor))
+    return own + _beside(getattr(state, "state2", None))
 
 
 def packed_weight(module: nn.Module) -> PackedWeight | None:
