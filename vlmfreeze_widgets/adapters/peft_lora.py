@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..core.tuning import Lora
+from .peft_conversions import conversion_of
 from .peft_places import ADAPTER, INNER, Unnamed, check_adapted
 
 # PEFT's attribute -> our name of the tensor; Embedding adapters are bare parameters, the others small layers.
@@ -61,7 +62,11 @@ def inject(model: nn.Module, targets: Mapping[str, Lora]) -> dict[str, nn.Parame
 
 
 def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: Iterable[str] = ()) -> Any:  # noqa: ANN401
-    """The ``peft.LoraConfig`` that adapts exactly the targets."""
+    """The ``peft.LoraConfig`` that adapts exactly the targets, also where the PEFT here rewrites targets of the model's type.
+
+    There a layer is named by its weight, as a parameter: B·A on the weight is LoRA on the layer, and its tensors have the same
+    names. With dropout or DoRA PEFT refuses that, and then has no form that adapts the targets of such a model.
+    """
     from peft import LoraConfig
 
     (rank, alpha), _ = Counter((lora.rank, lora.alpha) for lora in targets.values()).most_common(1)[0]
@@ -69,16 +74,24 @@ def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: 
     every_name = [name for name, _ in model.named_modules()]
     stacks = set(targets) - set(every_name)
     paths = [path for path in targets if path not in stacks]
+    rule = conversion_of(str(getattr(getattr(model, "config", None), "model_type", "") or ""))
+    apart: set[str] = set()
+    if rule is not None and not first.dropout and not first.use_dora:
+        apart = {path for path in paths if path.rpartition(".")[2] in rule.renamed}
+        paths = [path for path in paths if path not in apart]
+    keys = {path: _anchored(f"{path}.weight" if path in apart else path) for path in targets}
     # A name in a list also matches as a suffix; where that would leak, an anchored pattern is exact.
-    leaks = any(name.endswith(f".{path}") for path in paths for name in every_name if name not in targets)
+    leaks = (
+        any(name.endswith(f".{path}") for path in paths for name in every_name if name not in targets) and rule is None
+    )
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]  # PEFT annotates int and computes with any number
         target_modules="|".join(re.escape(p) for p in paths) if leaks else paths,
         # Stacked experts are parameters, not modules.
-        target_parameters=[path for path in targets if path in stacks] or None,
-        rank_pattern={_anchored(p): lora.rank for p, lora in targets.items() if lora.rank != rank},
-        alpha_pattern={_anchored(p): lora.alpha for p, lora in targets.items() if lora.alpha != alpha},
+        target_parameters=[f"{p}.weight" if p in apart else p for p in targets if p in stacks or p in apart] or None,
+        rank_pattern={keys[p]: lora.rank for p, lora in targets.items() if lora.rank != rank},
+        alpha_pattern={keys[p]: lora.alpha for p, lora in targets.items() if lora.alpha != alpha},
         lora_dropout=first.dropout,
         use_dora=first.use_dora,
         use_rslora=first.use_rslora,

@@ -17,7 +17,7 @@ from ..core.tuning import Lora
 from . import peft_config
 from .asked import Asked
 from .flags import Flag, read_flags
-from .peft_export import anchored
+from .peft_export import anchored, spared_from_conversion
 from .script_files import accelerate_files, data_files
 from .selection import Selection
 
@@ -98,7 +98,7 @@ def _rate(held: Any) -> tuple[float, float]:  # noqa: ANN401
 
 
 def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
-    """The one ``plan.json`` of a plan."""
+    """The ``plan.json`` of a plan, and a second form where PEFT rewrites the targets of the first."""
     lora = wanted.lora
     config: dict[str, Any] = {}
     if lora is not None:
@@ -113,14 +113,16 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
         alphas = {anchored(wanted.every_name([p])): a.alpha for p, a in adapters.items() if a.alpha != lora.alpha}
         config |= {"rank_pattern": {f"^({p})": v for p, v in ranks.items()}} if ranks else {}
         config |= {"alpha_pattern": {f"^({p})": v for p, v in alphas.items()}} if alphas else {}
-    yield {
-        "full": [*wanted.whole_modules, *wanted.loose_parameters],
-        "lora": config,
-        "rates": _rates(wanted),
-        "learning_rate": wanted.lr,
-        "weight_decay": wanted.weight_decay,
-        "renamed": {here: there for names in wanted.others for here, there in names.moves},
-    }
+    spared = spared_from_conversion(wanted) if lora is not None else ()
+    for lora_config in (config, *({**config, **targets} for targets in spared)):
+        yield {
+            "full": [*wanted.whole_modules, *wanted.loose_parameters],
+            "lora": {name: value for name, value in lora_config.items() if value is not None},
+            "rates": _rates(wanted),
+            "learning_rate": wanted.lr,
+            "weight_decay": wanted.weight_decay,
+            "renamed": {here: there for names in wanted.others for here, there in names.moves},
+        }
 
 
 def _rates(wanted: Asked) -> dict[str, list[float]]:

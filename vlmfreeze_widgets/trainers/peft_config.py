@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..adapters import peft_lora
+from ..adapters import peft_conversions, peft_lora
 from ..core.errors import NotExpressible
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
@@ -80,6 +80,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         alpha_pattern=flags["alpha_pattern"],
         target_parameters=flags["target_parameters"],
         bias=flags["bias"] or "none",
+        conversion=peft_conversions.conversion_of(tree.model_type),
     )
     if flags["ensure_weight_tying"] and not flags["modules_to_save"] and _names_embeddings(targets):
         found = _adapted_at_every_use(found, tree)

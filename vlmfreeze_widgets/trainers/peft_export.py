@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..adapters.peft_conversions import conversion_of
 from ..core.errors import NotExpressible
 from ..core.tree import ModuleTree
 from ..core.wording import rate
@@ -61,6 +62,34 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
         }
     for saved in (wanted.whole_suffixes, list(wanted.every_name(wanted.whole_modules))):
         yield {**config, **patterns, **({"modules_to_save": saved} if saved else {}), **rates}
+        for spared in spared_from_conversion(wanted):
+            yield {**config, **spared, **({"modules_to_save": saved} if saved else {}), **rates}
+
+
+def spared_from_conversion(wanted: Asked) -> Iterator[dict[str, Any]]:
+    """The targets in a form that PEFT does not rewrite, where it rewrites targets of the model's type (peft#3711).
+
+    A layer is named by its weight, as a parameter: B·A on the weight is LoRA on the layer. That has neither dropout nor DoRA, and
+    costs a copy of the weight in each forward pass. Layers of other names are written out, since a pattern is rewritten too.
+    """
+    rule = conversion_of(wanted.tree.model_type)
+    lora = wanted.lora
+    if rule is None or lora is None:
+        return
+    apart = [path for path in wanted.adapted_layers if path.rpartition(".")[2] in rule.renamed]
+    layers = wanted.every_name([path for path in wanted.adapted_layers if path not in apart])
+    parameters = [*wanted.every_name(wanted.adapted_stacks), *(f"{path}.weight" for path in wanted.every_name(apart))]
+    found: dict[str, Any] = {"target_modules": list(layers)} if layers else {"target_modules": None}
+    found |= {"target_parameters": parameters} if parameters else {}
+    for name, of in (("rank_pattern", "rank"), ("alpha_pattern", "alpha")):
+        others = {p: getattr(a, of) for p, a in wanted.selection.lora.items() if getattr(a, of) != getattr(lora, of)}
+        if others:
+            found[name] = {
+                f"^{re.escape(n)}{re.escape('.weight') if path in apart else ''}": value
+                for path, value in others.items()
+                for n in wanted.every_name([path])
+            }
+    yield found
 
 
 def _without_aliases(wanted: Asked) -> list[str]:
@@ -95,7 +124,7 @@ def anchored(paths: tuple[str, ...]) -> str:
 
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
     """``adapter_config.json``, as ``LoraConfig.from_pretrained`` reads it."""
-    config = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT}
+    config = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT and value is not None}
     folder = wanted.tree.loads_as if wanted.tree.checkpoint else None
     head = {"peft_type": "LORA", "base_model_name_or_path": folder, "bias": "none"}
     return {"adapter_config.json": json.dumps({**head, **config, **others}, indent=2, sort_keys=True) + "\n"}

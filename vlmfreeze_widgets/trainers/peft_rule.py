@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from ..adapters.peft_conversions import Conversion, installed
 from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
 from .names import has_suffix, modules, parameter_names, pattern_of
+from .peft_conversion import Targets, converted
+from .peft_parameters import check_alone, reached
 from .selection import Selection
 
 ADAPTED_KINDS = ("linear", "embedding", "conv")
@@ -32,6 +35,7 @@ def select(
     alpha_pattern: Mapping[str, float] | None = None,
     target_parameters: Iterable[str] = (),
     bias: str = "none",
+    conversion: Conversion | None = None,
     adapted_inside: Mapping[str, str] | None = None,
 ) -> Selection:
     """What PEFT would adapt and train; all arguments as in ``peft.LoraConfig``. Rates are left open.
@@ -48,13 +52,23 @@ def select(
         alpha_pattern: Pattern -> alpha.
         target_parameters: Stacks of experts, by suffix.
         bias: "none", "all", or "lora_only".
+        conversion: How the PEFT in question rewrites the targets of this model type; None of one before 0.19.
         adapted_inside: Class of a wrapper -> the child that a trainer's own patch of PEFT adapts in its place.
 
     Raises:
         TrainerRefuses: PEFT itself stops: nothing matches, or a match is no layer that it can adapt.
     """
     saved = list(modules_to_save or ())
-    stacks = _stacks(tree, list(target_parameters or ()))
+    ranks, alphas = rank_pattern or {}, alpha_pattern or {}
+    rewritten: list[str] = []
+    if conversion is not None:
+        names = targets if targets is None or isinstance(targets, str) else list(targets)
+        given = Targets(names, list(target_parameters or ()), ranks, alphas)
+        then = converted(given, lora, tree, conversion, exclude)
+        # PEFT leaves an empty set where only parameters are left.
+        rewritten = [name for name in then.parameters if name not in given.parameters]
+        targets, target_parameters, ranks, alphas = then.modules or None, then.parameters, then.ranks, then.alphas
+    stacks = reached(tree, list(target_parameters or ()))
     if (targets is None and not stacks) or (targets is not None and not isinstance(targets, str) and not list(targets)):
         raise TrainerRefuses(
             "PEFT stops: it is given no target modules.",
@@ -81,24 +95,12 @@ def select(
             found=str(targets)[:120],
             remedy="print(tree) shows every path.",
         )
-    if stacks and lora.dropout:
-        raise TrainerRefuses(
-            "PEFT stops: adapters on parameters work only without dropout.",
-            expected="lora_dropout 0 with target_parameters",
-            found=f"{lora.dropout:g}",
-            remedy="Set the dropout to 0.",
-        )
-    if stacks and lora.use_dora:
-        raise TrainerRefuses(
-            "PEFT stops: adapters on parameters work only without DoRA.",
-            expected="use_dora false with target_parameters",
-            found="use_dora true",
-            remedy="Leave DoRA or the stacks of experts out.",
-        )
+    if stacks:
+        check_alone(lora)
     adapters = {}
-    for path in [*(node.path for node in found), *stacks]:
-        rank = _by_pattern(rank_pattern, path)
-        alpha = _by_pattern(alpha_pattern, path)
+    for path, name in [*((node.path, node.path) for node in found), *stacks.items()]:
+        rank = _by_pattern(ranks, name)
+        alpha = _by_pattern(alphas, name)
         adapters[path] = replace(
             lora, rank=int(rank if rank is not None else lora.rank), alpha=alpha if alpha is not None else lora.alpha
         )
@@ -117,7 +119,13 @@ def select(
     elif bias == "lora_only":
         held = (f"{path}.bias" for path in adapters)
         trainable |= {tree.by_name[name].owner for name in held if name in tree.by_name}
-    return Selection(frozenset(trainable), adapters, {}, copied).noting(*_unfit(found))
+    chosen = Selection(frozenset(trainable), adapters, {}, copied).noting(*_unfit(found))
+    if rewritten:
+        return chosen.noting(
+            f"PEFT {installed()} adapts the parameters {', '.join(rewritten)} in place of the modules that these targets name, as "
+            f"for every model of the type {tree.model_type} (peft#3711, from 0.19 on); PEFT 0.18 takes the targets as they are."
+        )
+    return chosen
 
 
 def _unfit(found: list[Node]) -> list[str]:
@@ -193,10 +201,6 @@ def _by_pattern(patterns: Mapping[str, float] | None, path: str) -> float | None
         if pattern_of(rf"(.*\.)?({key})$", "PEFT").match(path):
             return value
     return None
-
-
-def _stacks(tree: ModuleTree, names: list[str]) -> list[str]:
-    return [node.path for node in tree.nodes if node.adaptable == "experts" and has_suffix(node.path, names)]
 
 
 def _copied(tree: ModuleTree, saved: list[str]) -> tuple[str, ...]:

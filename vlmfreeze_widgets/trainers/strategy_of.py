@@ -32,6 +32,11 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
     Returns:
         Rules by component where they say it exactly, else by path; parameters, adapters and rates are those of the selection.
     """
+    # A strategy has no word for LoRA on a router's parameter, or on what only looks like a layer; the import says what is not kept.
+    sayable = {
+        path: lora for path, lora in selection.lora.items() if (node := tree.by_path.get(path)) and node.adaptable
+    }
+    selection = replace(selection, lora=sayable)
     rules: dict[str, Tuning] = {}
     for component in _components(tree):
         rules.update(_component_rules(component, selection, tree))

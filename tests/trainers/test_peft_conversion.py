@@ -1,0 +1,126 @@
+"""Imports, exports and saved adapters of mixtures say and do what the installed PEFT does with them, which is asked each time."""
+
+import json
+import warnings
+
+import peft
+import pytest
+import torch
+from packaging.version import Version
+
+import vlmfreeze_widgets as vf
+from tests.mixtures import MIXTURES, text_batch, tiny_mixture
+from vlmfreeze_widgets.adapters import peft_conversions
+from vlmfreeze_widgets.adapters.peft_places import adapters_in
+from vlmfreeze_widgets.core.errors import NotExpressible, TrainerRefuses
+from vlmfreeze_widgets.trainers import peft_config
+
+REWRITES = Version(peft.__version__) >= Version("0.20")
+CONFIGS = (
+    {"target_modules": "all-linear"},
+    {"target_modules": ["gate_proj", "up_proj", "down_proj", "q_proj"]},
+    {"target_modules": ["q_proj", "v_proj"]},
+    {"target_modules": r".*layers\.0.*(q_proj|gate_proj|up_proj|down_proj)"},
+    {"target_modules": ["gate_proj"]},
+    {"target_modules": ["gate"]},
+    {"target_modules": ["model.layers.0.mlp.gate_proj", "model.layers.0.mlp.up_proj"]},
+    {"target_modules": ["w1", "w2", "w3"]},
+    {"target_modules": r".*\.(q_proj|w1|w2|w3)"},
+    {"target_modules": ["down_proj"], "target_parameters": ["experts.gate_up_proj"]},
+)
+FIELDS = ("r", "lora_alpha", "lora_dropout", "target_modules", "target_parameters", "rank_pattern", "alpha_pattern")
+RULES = {
+    "language_model": vf.Lora(rank=3, alpha=5),
+    "*.down_proj": vf.Lora(rank=2, alpha=7),
+    "*.experts": vf.Lora(rank=4, alpha=4),
+}
+
+
+def rules_for(family):
+    dense = family not in {"minimax", "mixtral"}
+    return {name: lora for name, lora in RULES.items() if dense or name != "*.down_proj"}
+
+
+def peft_adapts(family, config):
+    """Place -> (rank, scaling) that PEFT itself adapts; an adapter on a layer's weight is one on the layer."""
+    model = tiny_mixture(family)
+    layers = vf.read_tree(model).by_path
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peft.inject_adapter_in_model(peft.LoraConfig(**config), model)
+    found = {}
+    for place, values in adapters_in(model).items():
+        layer = layers.get(place.removesuffix(".weight"))
+        found[layer.path if layer is not None and layer.adaptable == "linear" else place] = values
+    return found
+
+
+@pytest.mark.parametrize("family", MIXTURES)
+def test_a_config_is_read_as_peft_takes_it(family):
+    tree = vf.read_tree(tiny_mixture(family))
+    for fields in CONFIGS:
+        given = {"r": 3, "lora_alpha": 6, **fields}
+        try:
+            wanted = peft_adapts(family, given)
+        except ValueError:  # what PEFT stops with
+            with pytest.raises(TrainerRefuses):
+                peft_config.simulate(given, tree)
+            continue
+        found = peft_config.simulate(given, tree)
+        assert {path: (lora.rank, lora.scaling) for path, lora in found.lora.items()} == wanted, fields
+
+
+@pytest.mark.parametrize("family", MIXTURES)
+def test_an_export_that_is_called_exact_makes_peft_adapt_the_plan(family):
+    tree = vf.read_tree(tiny_mixture(family))
+    for rules in (rules_for(family), {"language_model": vf.Lora(rank=8, targets=("q_proj", "o_proj"))}):
+        try:
+            plan = vf.resolve(rules, tree)
+            plan.check()
+        except vf.VlmFreezeError:  # a latent attention has no q_proj
+            continue
+        wanted = {path: (lora.rank, lora.scaling) for path, lora in plan.lora_targets.items()}
+        for to in ("peft", "trl"):
+            export = vf.export(plan, to=to)
+            assert export.exact
+            written = json.loads(export.files["adapter_config.json" if to == "peft" else "plan.json"])
+            config = written if to == "peft" else written["lora"]
+            assert peft_adapts(family, {k: v for k, v in config.items() if k in FIELDS}) == wanted
+
+
+def test_with_dropout_there_is_no_exact_form_where_peft_rewrites():
+    rules = {"language_model": vf.Lora(rank=3, dropout=0.1)}
+    tree = vf.read_tree(tiny_mixture("glm4v_moe"))
+    if REWRITES:
+        with pytest.raises(NotExpressible, match="dropout"):
+            vf.export(rules, tree, to="peft")
+    assert vf.export(rules, vf.read_tree(tiny_mixture("qwen2_moe")), to="peft").exact
+
+
+@pytest.mark.parametrize("family", ["glm4v_moe", "deepseek_v3", "minimax"])
+def test_a_saved_result_loads_with_peft_and_computes_what_was_trained(family, tmp_path):
+    model, batch = tiny_mixture(family), text_batch()
+    result = vf.Burst(model, rules_for(family), [batch], steps=3, lr=3e-2).run()
+    with result.applied(), torch.no_grad():
+        trained = model.eval()(**batch).logits
+    result.save(tmp_path / "saved")
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        loaded = peft.PeftModel.from_pretrained(tiny_mixture(family), tmp_path / "saved").eval()
+        assert (model(**batch).logits - trained).abs().max() > 0.05
+        assert torch.allclose(loaded(**batch).logits, trained, atol=1e-5)
+
+
+def test_an_import_names_the_version_and_what_cannot_be_kept(monkeypatch):
+    tree = vf.read_tree(tiny_mixture("glm4v_moe"))
+    given = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj", "gate", "gate_proj", "up_proj"]}
+    if REWRITES:
+        found = vf.import_strategy(given, tree)
+        assert any(f"PEFT {peft.__version__}" in note and "peft#3711" in note for note in found.notes)
+        assert any(note.startswith("Not kept") and "gate.weight" in note for note in found.notes)
+        assert not vf.resolve(found.strategy, tree).refusals
+    monkeypatch.setattr(peft_conversions, "installed", lambda: "0.18.1")
+    older = {"peft_type": "LORA", "r": 8, "target_modules": ["q_proj", "gate_proj", "up_proj"]}
+    places = vf.resolve(vf.import_strategy(older, tree).strategy, tree).lora_targets
+    assert "model.language_model.layers.0.mlp.gate_proj" in places
+    assert not any("experts.gate_up_proj" in path for path in places)
