@@ -118,3 +118,16 @@ def test_large_models_are_compared_the_fast_way(monkeypatch):
     assert algorithm_for([torch.zeros(26)], "auto") == "fast"
     assert algorithm_for([torch.zeros(25)], "auto") == "sha256"
     assert algorithm_for([torch.zeros(26)], "sha256") == "sha256"
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "fast"])
+def test_the_digest_of_a_quantized_weight_reads_every_tensor_that_it_is_made_of(algorithm):
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    from vlmfreeze_widgets.engine.digests import digests
+
+    values, scales, plain = torch.arange(4.0), torch.ones(4), torch.zeros(3)
+    first = digests([TwoTensor(values, scales), plain], algorithm)
+    assert digests([TwoTensor(values.clone(), scales.clone()), plain], algorithm) == first
+    other = digests([TwoTensor(values, scales * 2), plain], algorithm)
+    assert (other[0] != first[0], other[1] == first[1]) == (True, True)

@@ -34,9 +34,21 @@ def digests(tensors: Sequence[torch.Tensor], algorithm: str) -> list[str]:
         tensors: Any dtypes and devices.
         algorithm: "sha256", which reads every byte into host memory, or "fast"; see ``fingerprints``.
     """
+    inner = [_inner(t) for t in tensors]
+    if any(inner):
+        return ["-".join(digests(held or [t], algorithm)) for t, held in zip(tensors, inner, strict=True)]
     if algorithm == "sha256":
         return [_sha256(t) for t in tensors]
     return [f"{plain & _64:016x}{weighted & _64:016x}" for plain, weighted in fingerprints(tensors)]
+
+
+def _inner(tensor: torch.Tensor) -> list[torch.Tensor]:
+    """The tensors that a quantized weight is made of (torchao's values and scales); none of an ordinary one."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if type(tensor) in (torch.Tensor, torch.nn.Parameter) or not callable(flatten):
+        return []
+    names, _ = flatten()
+    return [getattr(tensor, name) for name in names]
 
 
 _64 = (1 << 64) - 1
