@@ -168,6 +168,19 @@ def test_a_host_that_closes_the_comm_has_no_view_any_more():
     until(lambda: held() is None)
 
 
+def test_a_host_that_clears_its_names_has_ended_its_session(monkeypatch):
+    from vlmfreeze_widgets.adapters import marimo_host
+
+    names = {}
+    monkeypatch.setattr(marimo_host, "names", lambda: names)
+    bench = running(tiny_llava())
+    looked_at(bench)
+    assert bench in names.values()
+    names.clear()  # marimo run, some time after the browser was closed
+    until(lambda: bench.session.is_closed and bench.session.model is None)
+    bench.close()
+
+
 def test_map_and_monitor_are_freed_too():
     shown = vf.FreezeMap(tiny_llava())
     monitor = vf.BurstMonitor(vf.Session(tiny_llava()).history)

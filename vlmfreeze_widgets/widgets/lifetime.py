@@ -44,7 +44,7 @@ class Lifetime:
         self._lock = threading.Lock()
         self._pages: set[str] = set()
         self._is_calling = False
-        self.was_seen = False
+        self.was_seen = self._is_held = False
         unregister(widget)
         if widget.comm is not None:
             _on_host_close(widget.comm, weakly(self.release))
@@ -82,14 +82,21 @@ class Lifetime:
             _later(ROLL_CALL_SECONDS, weakly(self._counted))
             self._call()
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the host ended its session without a word: marimo clears its names and holds the widget elsewhere."""
+        return self._is_held and self._key not in self._place and self._key not in _kept
+
     def end(self) -> None:
         """The widget was closed."""
+        self._is_held = False
         self._place.pop(self._key, None)
         _kept.pop(self._key, None)
 
     def release(self) -> None:
         """The last view is gone: from now on only names hold the widget. IPython's numbered results are none."""
         widget = self._widget()
+        self._is_held = False
         self._place.pop(self._key, None)
         if widget is not None and self._key not in _kept:
             forget_result(widget)
@@ -98,6 +105,7 @@ class Lifetime:
         widget = self._widget()
         if widget is not None and widget.comm is not None:
             self._place[self._key] = widget
+            self._is_held = True
 
     def _nobody_came(self) -> None:
         if not self.was_seen:

@@ -35,6 +35,8 @@ from .stages_grants import stages_page_state
 from .state_trait import State
 from .weakly import weakly
 
+UNSEEN = say("Nobody sees this Workbench any more, and no name refers to it.")
+
 
 class Workbench(Buttons, SessionPage):
     """See a model, choose what trains, run a burst, in one notebook cell.
@@ -168,7 +170,7 @@ class Workbench(Buttons, SessionPage):
         """Nobody refers to it and no page shows it: what runs stops after its micro-batch, and the model is given back."""
         session = getattr(self, "session", None)
         if session is not None and self._owns_session:
-            session.let_go(say("Nobody sees this Workbench any more, and no name refers to it."))  # never waits
+            session.let_go(UNSEEN)  # never waits
         super().close()
 
     def _greeted(self) -> None:
@@ -182,6 +184,8 @@ class Workbench(Buttons, SessionPage):
             self._feed.rewind(burst, first)
 
     def _flush(self) -> None:
+        if self._lifetime.is_cut_off and self._owns_session:
+            self.session.let_go(UNSEEN)
         super()._flush()
         status = self.session.status
         history = self.session.history
