@@ -1,6 +1,8 @@
 """Axolotl: full training, with ``unfrozen_parameters`` in part, or LoRA by ``lora_target_modules`` and ``lora_target_linear``.
 
-Read from its sources, not run: no published runs stand behind this rule. How a plan is written as its YAML is in
+``freeze_mm_modules`` and ``unfrozen_parameters`` are held against its own functions (``src/axolotl/utils/freeze.py`` of
+axolotl-ai-cloud/axolotl at 067b021c, 0.18.0, ``tests/trainers/published/axolotl.jsonl.gz``); its LoRA was read, not run.
+How a plan is written as its YAML is in
 ``axolotl_export``.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..core.errors import TrainerRefuses
@@ -17,6 +20,7 @@ from . import peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import chosen, modules, parameter_names, pattern_of
+from .part_names import has_segment
 from .selection import Selection
 
 NAME = "Axolotl"
@@ -37,6 +41,11 @@ FLAGS: Mapping[str, Flag] = {
     "learning_rate": Flag("float", 2e-4),
     "weight_decay": Flag("float", 0.0),
 }
+MM_MODULES = (
+    "vision_tower", "vision_model", "vision_encoder", "embed_vision", "multi_modal_projector", "visual", "audio_tower",
+    "audio_model", "embed_audio",
+)  # fmt: skip
+"""The segments of names that freeze_mm_modules closes."""
 _ROWS = re.compile(r"\[[0-9]*:?[0-9]*\]$")  # "...weight$[:32000]" opens some rows of a tensor
 
 
@@ -55,13 +64,13 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     adapter = flags["adapter"]
     if adapter not in (None, "lora", "qlora"):
         raise _not_followed("adapter", str(adapter), "lora, qlora or none")
-    if flags["freeze_mm_modules"]:
-        raise _not_followed("freeze_mm_modules", "true", "unfrozen_parameters, which names what trains")
     if adapter is None:
         names = parameter_names(tree)
         opened = [_pattern(text) for text in flags["unfrozen_parameters"]]
         full = chosen(names, lambda name: not opened or any(pattern.match(name) for pattern in opened))
-        return with_decay(Selection(full).at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
+        return with_decay(
+            _without_mm(Selection(full), flags).at_rate(flags["learning_rate"]), tree, flags["weight_decay"]
+        )
     if flags["unfrozen_parameters"]:
         # It is applied to the model with its adapters, whose names begin otherwise, and switches the adapters off.
         raise _not_followed("unfrozen_parameters beside an adapter", "both", "lora_modules_to_save")
@@ -84,14 +93,24 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         layers=flags["peft_layers_to_transform"],
         target_parameters=flags["lora_target_parameters"],
     )
-    return with_decay(found.at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
+    return with_decay(_without_mm(found, flags).at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
+
+
+def _without_mm(found: Selection, flags: Mapping[str, Any]) -> Selection:
+    """freeze_mm_modules comes last and closes by segments of names, adapters and copies too; a merger inside ``visual`` with it."""
+    if not flags["freeze_mm_modules"]:
+        return found
+    kept = {path: lora for path, lora in found.lora.items() if not has_segment(path, MM_MODULES)}
+    copied = tuple(path for path in found.copied if not has_segment(path, MM_MODULES))
+    full = chosen(found.trainable, lambda name: not has_segment(name, MM_MODULES))
+    return replace(found, trainable=full, lora=kept, copied=copied)
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Dots stand for themselves; matched from the beginning of a name."""
+    """Dots stand for themselves, except in ".+"; matched from the beginning of a name."""
     if _ROWS.search(text):
         raise _not_followed("unfrozen_parameters with a range of rows", text, "whole tensors")
-    return pattern_of(text.replace(".", "\\."), NAME)
+    return pattern_of(re.sub(r"\.(?!\+)", r"\\.", text), NAME)
 
 
 def _not_followed(what: str, found: str, expected: str) -> TrainerRefuses:

@@ -14,6 +14,7 @@ from .selection import Selection
 from .yaml_lines import yaml_lines
 
 FILE = "axolotl.yaml"
+_MM = ("vision_tower", "projector", "audio_tower")
 
 
 def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
@@ -22,6 +23,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     lora = wanted.lora
     if lora is None:
         yield rates
+        yield {"freeze_mm_modules": True, **rates}
         places = [f"^{path}." for path in wanted.every_name(wanted.whole_modules)]
         places += [f"^{name}$" for name in wanted.every_name(wanted.loose_parameters)]
         yield {"unfrozen_parameters": places, **rates}
@@ -31,6 +33,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     values |= {f"peft_{name}": True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
     saved = {"lora_modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
     yield {**values, "lora_target_linear": True, **saved, **rates}
+    yield {**values, "lora_target_linear": True, "freeze_mm_modules": True, **saved, **rates}
     yield {**values, "lora_target_modules": list(wanted.leaf_names), **saved, **rates}
     layers = wanted.every_name(wanted.adapted_layers)
     exact: dict[str, Any] = {"lora_target_modules": anchored(layers)} if layers else {}
@@ -62,7 +65,13 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
     """What of these settings is other than it looks."""
     flags = read_flags(given, FLAGS, NAME)
-    notes = ["Axolotl's rule was read from its sources; it was not compared with runs of it."]
+    notes = (
+        []
+        if flags["adapter"] is None
+        else ["Axolotl's LoRA was read from its sources; it was not compared with runs of it."]
+    )
+    if flags["freeze_mm_modules"]:
+        notes += _left_open(tree, found)
     notes += leaks(flags["lora_target_modules"], tree)
     if flags["lora_target_linear"]:
         parts = sorted({tree.component_of(path).replace("_", " ") for path in found.lora})
@@ -75,3 +84,13 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
             "lora_modules_to_save trains full copies beside the frozen originals: these modules need double memory."
         )
     return notes
+
+
+def _left_open(tree: ModuleTree, found: Selection) -> list[str]:
+    """What freeze_mm_modules does not know: a tower or connector whose names hold none of its words."""
+    left = [n for n in found.names if tree.component_of(n.removesuffix(".lora_A").removesuffix(".lora_B")) in _MM]
+    return (
+        [f"freeze_mm_modules leaves {len(left)} of tower and projector training: {left[0]} holds none of its words."]
+        if left
+        else []
+    )

@@ -4,6 +4,7 @@ become one mapping from flag to value; what the values mean is in each trainer's
 
 from __future__ import annotations
 
+import ast
 import json
 import shlex
 from collections.abc import Mapping
@@ -72,7 +73,7 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
     """The settings in a text, which is never taken for a path.
 
     Args:
-        text: YAML, JSON or a command line.
+        text: YAML, JSON, a command line, or Unsloth's call in Python.
         name: Of what it is, for errors.
 
     Raises:
@@ -80,6 +81,8 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
     """
     # Only a line feed ends a line: a value may hold one of the rarer signs that splitlines cuts at.
     lines = "\n".join(line for line in text.replace("\r\n", "\n").split("\n") if not line.lstrip().startswith("#"))
+    if "get_peft_model(" in text:
+        return _call(text, name)
     words = lines.replace("\\\n", " ").strip()
     if words.startswith("--") or (" --" in f" {words}" and not words.startswith("{") and ":\n" not in words):
         try:
@@ -96,6 +99,28 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
     if _values(data, _MOST_VALUES) > _MOST_VALUES:
         raise _unreadable(f"at most {_MOST_VALUES:,} values", f"more of them in {name}")
     return _flat(data)
+
+
+def _call(text: str, name: str) -> dict[str, Any]:
+    """The arguments of ``FastVisionModel.get_peft_model(...)`` in Python, as Unsloth's export writes them; nothing is run."""
+    try:
+        tree = ast.parse(text)
+        found: dict[str, Any] = {"finetune_vision_layers": True}  # the default, and a sign of whose call it is
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "get_peft_model"
+            ):
+                found |= {word.arg: ast.literal_eval(word.value) for word in node.keywords if word.arg}
+            elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in (
+                "learning_rate",
+                "weight_decay",
+            ):
+                found[node.targets[0].id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise _unreadable("a call of get_peft_model with plain values", f"{name}: {str(error)[:200]}") from error
+    return _flat(found)
 
 
 def _values(data: Any, most: int) -> int:  # noqa: ANN401 - what was read
