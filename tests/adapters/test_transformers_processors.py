@@ -1,6 +1,5 @@
 """A folder's processor without torchvision: pictures and text come out as they should, and what cannot be had is said."""
 
-import importlib.util
 import json
 
 import pytest
@@ -17,10 +16,6 @@ from vlmfreeze_widgets.adapters.transformers_processors import fitting_torchvisi
 from vlmfreeze_widgets.cli import app
 from vlmfreeze_widgets.core.errors import BadSource
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("torchvision") is not None,
-    reason="torchvision is here: AutoProcessor makes the video part",
-)
 WITH_VIDEO = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "internvl", "smolvlm")
 OWN_SETTINGS = {"internvl": {"image_seq_length": 4}, "smolvlm": {"image_seq_len": 4}}
 
