@@ -19,7 +19,7 @@ from tests.conformance.tiny_models import MODEL_TYPES, tiny_config
 from vlmfreeze_widgets.core.errors import TrainerRefuses
 from vlmfreeze_widgets.core.tree import ModuleTree
 from vlmfreeze_widgets.trainers.registry import TRAINERS
-from vlmfreeze_widgets.trainers.selection import differences, selection_of
+from vlmfreeze_widgets.trainers.selection import differences, import_note, selection_of
 from vlmfreeze_widgets.trainers.yaml_lines import yaml_lines
 
 NEEDED: dict[str, Flags] = {
@@ -47,7 +47,7 @@ def said(trainer: str, flags: Flags, tree: ModuleTree) -> dict[str, Any]:
     if found.names:
         imported = vf.import_strategy(flags, tree, trainer)
         lost = differences(selection_of(vf.resolve(imported.strategy, tree)), found, tree)
-        lost = [line for line in lost if not any(line in note for note in imported.notes)]
+        lost = [line for line in lost if import_note(line) not in imported.notes]
     return {
         "full": sorted(found.trainable),
         "lora": {

@@ -35,6 +35,8 @@ def as_it_is(model: Any, simulated: Selection) -> Selection:  # noqa: ANN401 - a
         if not parameter.requires_grad:
             continue
         path = name.removeprefix(_PREFIX)
+        if "trainable_tokens_" in path:
+            continue  # rows of an embedding, which no strategy can name; the import's notes say so
         if ".lora_" in path:
             adapted.add(path.partition(".lora_")[0].replace(".base_layer", ""))
         elif ".modules_to_save." in path:

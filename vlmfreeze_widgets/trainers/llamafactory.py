@@ -225,7 +225,9 @@ def _lora(flags: Mapping[str, Any], tree: ModuleTree, keys: Keys | None) -> Sele
 def _vocabulary(tree: ModuleTree) -> list[str]:
     """Last names of the input embeddings and the head, which a changed vocabulary makes trainable."""
     paths = (*tree.components.get("embeddings", ()), *tree.components.get("head", ()))
-    return sorted({path.rpartition(".")[2] for path in paths if path in tree.by_path})
+    # Gemma's embeddings of every layer are not what get_input_embeddings gives.
+    names = {path.rpartition(".")[2] for path in paths if path in tree.by_path}
+    return sorted(name for name in names if not name.endswith("_per_layer"))
 
 
 def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) -> Selection:

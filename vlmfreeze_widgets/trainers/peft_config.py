@@ -17,6 +17,7 @@ from .selection import Selection
 
 NAME = "PEFT"
 _EMBEDDINGS = ("embed_tokens", "lm_head")
+_OLDER_BIASES = tuple(f"0.{minor}." for minor in range(21))
 FLAGS: Mapping[str, Flag] = {
     "r": Flag("int", 8),
     "lora_alpha": Flag("float", 8),
@@ -33,6 +34,7 @@ FLAGS: Mapping[str, Flag] = {
     "use_rslora": Flag("bool", False),
     "bias": Flag("text", "none"),
     "ensure_weight_tying": Flag("bool", False),
+    "peft_version": Flag("text", "0.21.2"),
     "learning_rate": Flag("float", 2e-4),
     "weight_decay": Flag("float", 0.0),
 }
@@ -81,6 +83,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         target_parameters=flags["target_parameters"],
         bias=flags["bias"] or "none",
         conversion=peft_conversions.conversion_of(tree.model_type),
+        bias_by_suffix=not str(flags["peft_version"]).startswith(_OLDER_BIASES),
     )
     if flags["ensure_weight_tying"] and not flags["modules_to_save"] and _names_embeddings(targets):
         found = _adapted_at_every_use(found, tree)

@@ -37,6 +37,7 @@ def select(
     bias: str = "none",
     conversion: Conversion | None = None,
     adapted_inside: Mapping[str, str] | None = None,
+    bias_by_suffix: bool = False,
 ) -> Selection:
     """What PEFT would adapt and train; all arguments as in ``peft.LoraConfig``. Rates are left open.
 
@@ -53,6 +54,7 @@ def select(
         target_parameters: Stacks of experts, by suffix.
         bias: "none", "all", or "lora_only".
         conversion: How the PEFT in question rewrites the targets of this model type; None of one before 0.19.
+        bias_by_suffix: Whether bias "all" means names that are or end in "bias" (PEFT 0.21), not all that hold the word (0.18).
         adapted_inside: Class of a wrapper -> the child that a trainer's own patch of PEFT adapts in its place.
 
     Raises:
@@ -115,7 +117,9 @@ def select(
         )
     trainable = {p.owner for path in copied for p in tree.below(path)}
     if bias == "all":
-        trainable |= {name for name in parameter_names(tree) if "bias" in name}
+        trainable |= {
+            name for name in parameter_names(tree) if (_ends_in_bias(name) if bias_by_suffix else "bias" in name)
+        }
     elif bias == "lora_only":
         held = (f"{path}.bias" for path in adapters)
         trainable |= {tree.by_name[name].owner for name in held if name in tree.by_name}
@@ -137,6 +141,10 @@ def _unfit(found: list[Node]) -> list[str]:
         f"PEFT adapts {len(wrapped)} modules by their class whose own forward is another one or is never called, such as "
         f"{wrapped[0].path} ({wrapped[0].class_name}): training stops there, or the adapter does nothing."
     ]
+
+
+def _ends_in_bias(name: str) -> bool:
+    return name == "bias" or name.endswith(".bias")
 
 
 def _matches(

@@ -52,7 +52,7 @@ from .names_in_files import notes_on_names
 from .recognise import check_known, recognised
 from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
-from .selection import Exported, Imported, Selection, decay_differences, differences, selection_of
+from .selection import Exported, Imported, Selection, decay_differences, differences, import_note, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
 from .trainer import Trainer, nearest_settings
@@ -127,7 +127,10 @@ TRAINERS: Mapping[str, Trainer] = {
         ("use_peft", "lora_target_modules", "lora_modules_to_save"),
     ),
     "trl-sft": _trainer(trl_flags, trl_export),
-    "peft": _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"),
+    # A note tells of the rows of an embedding that train.
+    "peft": replace(
+        _trainer(peft_config, peft_export, "peft_type", "target_modules", "r"), harmless=("trainable_token_indices",)
+    ),
 }
 _RUN = {
     "llamafactory": LLAMAFACTORY,
@@ -191,7 +194,7 @@ def import_strategy(
         differences(kept, found, tree) + decay_differences(kept, found, tree) if found.names else ["Nothing trains."]
     )
     others = other_settings(given, chosen.flags)
-    notes = [*found.notes, *chosen.quirks(given, tree, found), *(f"Not kept: {line}." for line in wrong)]
+    notes = [*found.notes, *chosen.quirks(given, tree, found), *map(import_note, wrong)]
     return Imported(strategy, tuple(notes), others, chosen.name)
 
 

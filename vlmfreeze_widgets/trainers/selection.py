@@ -1,5 +1,7 @@
 """What a trainer would train, as a value: names, adapters and rates; how it differs from a plan; and what import and export give
 back. The rules that fill it are in the trainers' own files.
+
+Long because a selection, how two of them differ, and what carries one in and out are read together.
 """
 
 from __future__ import annotations
@@ -96,6 +98,21 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
         what = "is in no optimizer" if theirs is None else f"learns at {rate(theirs)}"
         said += _grouped(f"{what} instead of {rate(ours)}", names, tree)
     return said + ([] if wanted.copied else _torn(found, tree)) + list(found.inexact)
+
+
+_AS_SEEN_BY_AN_IMPORT = {
+    "is trained in full and should not be": "trains in full there and not here",
+    "should train in full and does not": "trains in full here and not there",
+    "carries LoRA and should not": "carries LoRA there and not here",
+    "should carry LoRA and does not": "carries LoRA here and not there",
+}
+
+
+def import_note(line: str) -> str:
+    """A line of ``differences`` as an import says it: the trainer is "there", the strategy that was read "here"."""
+    for export, note in _AS_SEEN_BY_AN_IMPORT.items():
+        line = line.replace(export, note)
+    return f"Not kept: {line}."
 
 
 def decay_differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[str]:
