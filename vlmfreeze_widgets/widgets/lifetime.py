@@ -44,6 +44,7 @@ class Lifetime:
         self._lock = threading.Lock()
         self._pages: set[str] = set()
         self._is_calling = False
+        self._timers: list[threading.Timer] = []
         self.was_seen = self._is_held = False
         unregister(widget)
         if widget.comm is not None:
@@ -57,8 +58,8 @@ class Lifetime:
     def displayed(self) -> None:
         """The widget was handed to a host: a page may be about to show it."""
         self._hold()
-        if not self.was_seen:
-            _later(UNSEEN_SECONDS, weakly(self._nobody_came))
+        if not self.was_seen and not self._timers:
+            self._timers.append(_later(UNSEEN_SECONDS, weakly(self._nobody_came)))
 
     def greeted(self) -> None:
         """A page is there."""
@@ -79,7 +80,10 @@ class Lifetime:
         if count > 0:
             self.greeted()
         if calls:
-            _later(ROLL_CALL_SECONDS, weakly(self._counted))
+            self._timers = [
+                *(t for t in self._timers if t.is_alive()),
+                _later(ROLL_CALL_SECONDS, weakly(self._counted)),
+            ]
             self._call()
 
     @property
@@ -90,6 +94,8 @@ class Lifetime:
     def end(self) -> None:
         """The widget was closed."""
         self._is_held = False
+        for timer in self._timers:
+            timer.cancel()
         self._place.pop(self._key, None)
         _kept.pop(self._key, None)
 
@@ -168,8 +174,9 @@ def _on_host_close(comm: Any, closed: Callable[[], None]) -> None:  # noqa: ANN4
     comm.on_close(lambda _: closed())
 
 
-def _later(seconds: float, call: Callable[[], None]) -> None:
+def _later(seconds: float, call: Callable[[], None]) -> threading.Timer:
     timer = threading.Timer(seconds, call)
     timer.daemon = True
     timer.name = "vlmfreeze-views"
     timer.start()
+    return timer
