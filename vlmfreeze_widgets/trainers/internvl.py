@@ -17,6 +17,7 @@ from typing import Any
 from ..core.errors import TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
+from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import has_suffix, modules, parameter_names
 from .part_names import check_model_type, with_rates
@@ -81,7 +82,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         full -= mlp
     full |= _blocks_opened(flags["unfreeze_vit_layers"], tree)
     found = Selection(frozenset(full), adapters, inexact=tuple(_fused(tree, adapters)))
-    return with_rates(found, flags["learning_rate"], lambda _: None)
+    found = with_rates(found, flags["learning_rate"], lambda _: None)
+    return with_decay(found, tree, flags["weight_decay"])
 
 
 def part(tree: ModuleTree, name: str) -> frozenset[str]:

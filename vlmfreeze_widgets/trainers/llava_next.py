@@ -15,6 +15,7 @@ from typing import Any
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
 from .names import modules, parameter_names
 from .part_names import check_model_type, has_segment, with_rates
@@ -75,7 +76,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         heads = frozenset(p.owner for p in tree.parameters_of.get("head", ()))
         opened = frozenset(p.owner for p in tree.parameters_of.get("embeddings", ()))
         found = Selection((found.trainable | opened) - heads, found.lora)
-    return with_rates(found, flags["learning_rate"], lambda name: _rate(name, flags))
+    found = with_rates(found, flags["learning_rate"], lambda name: _rate(name, flags))
+    return with_decay(found, tree, flags["weight_decay"], by_classes)
 
 
 def _is_fresh(flags: Mapping[str, Any]) -> bool:

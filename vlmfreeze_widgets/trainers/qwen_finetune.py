@@ -14,6 +14,7 @@ from typing import Any
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import chosen, parameter_names
 from .part_names import check_model_type, has_segment, with_rates
@@ -58,7 +59,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         found = peft_rule.select(tree, LORA_TARGETS, lora)
     else:
         found = Selection(chosen(parameter_names(tree), lambda name: _trains(name, flags)))
-    return with_rates(found, flags["learning_rate"], lambda name: _rate(name, flags))
+    found = with_rates(found, flags["learning_rate"], lambda name: _rate(name, flags))
+    return with_decay(found, tree, flags["weight_decay"])
 
 
 def _trains(name: str, flags: Mapping[str, Any]) -> bool:

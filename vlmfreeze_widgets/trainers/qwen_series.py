@@ -17,6 +17,7 @@ from ..core.errors import BadConfig, TrainerRefuses
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import peft_rule
+from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
 from .names import chosen, contains_any, modules, parameter_names
 from .part_names import check_model_type, with_rates
@@ -62,7 +63,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     check_model_type(tree, MODEL_TYPES, NAME, "a Qwen-VL")
     _check(flags)
     found = _with_lora(flags, tree) if flags["lora_enable"] else Selection(_full(flags, tree))
-    return with_rates(found, flags["learning_rate"], lambda name: _rate(name, flags))
+    found = with_rates(found, flags["learning_rate"], lambda name: _rate(name, flags))
+    return with_decay(found, tree, flags["weight_decay"], by_classes)
 
 
 def _as_text(name: str, value: Any) -> Any:  # noqa: ANN401

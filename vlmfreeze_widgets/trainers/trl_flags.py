@@ -15,6 +15,7 @@ from ..adapters import peft_lora
 from ..core.tree import ModuleTree
 from ..core.tuning import Lora
 from . import hf_trainer, peft_rule
+from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import parameter_names
 from .selection import Selection
@@ -51,7 +52,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     """
     flags = read_flags(given, FLAGS, NAME)
     if not flags["use_peft"]:
-        return Selection(frozenset(parameter_names(tree))).at_rate(flags["learning_rate"])
+        found = Selection(frozenset(parameter_names(tree))).at_rate(flags["learning_rate"])
+        return with_decay(found, tree, flags["weight_decay"])
     targets = flags["lora_target_modules"]
     if isinstance(targets, list) and len(targets) == 1:
         # One word becomes a text, which PEFT reads as a pattern of whole paths, or as "all-linear".
@@ -72,7 +74,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         modules_to_save=flags["lora_modules_to_save"],
         target_parameters=flags["lora_target_parameters"],
     )
-    return found.at_rate(flags["learning_rate"])
+    return with_decay(found.at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
 
 
 def simulate_either(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
