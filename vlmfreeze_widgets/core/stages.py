@@ -16,6 +16,7 @@ from .plan import Plan
 from .ports import port
 from .stage import Stage, check_fields, unreadable
 from .tree import ModuleTree
+from .unique_keys import load_json
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Stages(Sequence[Stage]):
         path = Path(path)
         text = path.read_text(encoding="utf-8")
         try:
-            data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+            data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else load_json(text)
         except ValueError as error:
             raise unreadable("JSON or YAML", f"{path.name}: {error}") from error
         return cls.from_dict(data)

@@ -14,6 +14,7 @@ from .atomic_files import replace_file
 from .errors import InvalidStrategy, nearest
 from .ports import port
 from .tuning import Tuning, as_tuning, tuning_to_dict
+from .unique_keys import load_json
 
 _FIELDS = ("version", "name", "rules", "lr", "weight_decay")
 
@@ -160,7 +161,7 @@ class Strategy:
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
-            data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else json.loads(text)
+            data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else load_json(text)
         except (ValueError, RecursionError) as error:
             raise _unreadable("JSON or YAML", f"{path.name}: {error}"[:300]) from error
         return cls.from_dict(data)

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..adapters.transformers_processors import check_torchvision, load_processor
 from ..core.errors import BadData
+from ..core.source_length import length_of
 from .batches import Batches, RowBatches
 from .formats import CAPTION_PROMPT, check_format
 from .open_rows import root_of, rows_of
@@ -120,7 +121,7 @@ def load_batches(
 
 def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - whatever was given
     """The source in a form that can be read again, and its first item."""
-    by_number = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    by_number = hasattr(source, "__getitem__") and length_of(source) is not None
     if isinstance(source, Mapping) or not (by_number or isinstance(source, Iterable)):
         splits = (
             isinstance(source, Mapping) and bool(source) and all(hasattr(v, "column_names") for v in source.values())

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadData
+from ..core.source_length import length_of
 from ..engine.micro_batches import IGNORED, MicroBatch, non_finite_inputs
 from .batches import Batches
 from .collate import Tensors
@@ -40,7 +41,7 @@ class ReadyBatches(Batches):
         self._counts: dict[int, BatchCounts] = {}
         self._dropped: dict[int, Dropped] = {}
         self._complete = False
-        self._size: int | None = len(source) if hasattr(source, "__len__") else None  # type: ignore[arg-type]
+        self._size = length_of(source)
         if next(iter(self), None) is None:
             raise BadData(
                 "Not one batch can be trained on.",

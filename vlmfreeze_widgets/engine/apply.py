@@ -24,7 +24,7 @@ from .fast_paths import close_fast_paths
 from .modes import keep_from_repacking, train_what_trains
 from .ownership import check_free, claim, release
 from .read import check_initialized, read_tree
-from .snapshot import StructureSnapshot, ValueSnapshot
+from .snapshot import Each, StructureSnapshot, ValueSnapshot
 from .trainable import Trainable, check_trainable
 from .wrappers import unwrap
 
@@ -214,12 +214,15 @@ class AppliedModel:
         if self._structure is None:
             return {}
         adapters = {name: p.detach().to("cpu", copy=True) for name, p in self._adapters.items()}
-        if self._aside is None:
-            self._structure.restore_storages()
-            self._values.swap()
-            self._structure.restore()
-            release(self.model)
+        structure, aside = self._structure, self._aside
         self._structure = self._aside = None
+        if aside is None:
+            try:
+                with Each() as each:
+                    for part in (structure.restore_storages, self._values.swap, structure.restore):
+                        each.do(part)
+            finally:
+                release(self.model)
         return {**dict(zip(self._full, self._values.copies, strict=True)), **adapters}
 
     def set_aside(self) -> None:

@@ -43,6 +43,8 @@ def digest_of(raw: Any) -> str:  # noqa: ANN401 - whatever a source yields
 
 
 def rows_of(raw: Any) -> int:  # noqa: ANN401 - whatever a source yields
-    """How many rows a micro-batch has."""
+    """How many rows a micro-batch has; 0 of None."""
+    if raw is None:
+        return 0
     labels = raw.get("labels") if isinstance(raw, Mapping) else None
     return int(labels.shape[0]) if isinstance(labels, torch.Tensor) and labels.dim() else 1

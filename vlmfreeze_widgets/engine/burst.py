@@ -166,7 +166,7 @@ class Burst:
         self._result: BurstResult | None = None
         self._saving: Saving | None = None
         self._id = uuid4().hex
-        self.recording = self._loop.recording = Recording(self, run_folder, trackers(report_to))
+        self.recording = self._loop.recording = Recording(self._loop, run_folder, trackers(report_to))
         self._generator = self._loop.records()
         _open.add(self)
 

@@ -19,6 +19,7 @@ from ..core.tree import Basis
 from .config_roles import modules_by_role
 from .module_paths import attribute, has_parameters, join, last, module_from, outermost
 from .name_roles import claims_by_name, claims_inside_language
+from .own_parameters import own_parameter
 from .remainder import claim_rest
 
 _PROJECTOR_CHILD = re.compile(r"^(visual_projection|perceiver_resampler)$|connector$|aligner$")
@@ -197,13 +198,15 @@ def _embeddings_and_head(model: nn.Module, paths: dict[int, str], claims: dict[s
 
 
 def _head_by_shape(model: nn.Module, embedding: nn.Module | None) -> nn.Module | None:
-    weight = attribute(embedding, "weight")
+    weight = None if embedding is None else own_parameter(embedding, "weight")
     shape = tuple(attribute(weight, "shape") or ())
     for path, module in model.named_modules():
         if not isinstance(module, nn.Linear):
             continue
         named = last(path) in ("lm_head", "output", "decoder")
-        if (weight is not None and module.weight is weight) or (named and (module.out_features,) == shape[:1]):
+        if (weight is not None and own_parameter(module, "weight") is weight) or (
+            named and (module.out_features,) == shape[:1]
+        ):
             return module
     return None
 

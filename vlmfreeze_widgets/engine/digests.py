@@ -56,7 +56,7 @@ _64 = (1 << 64) - 1
 
 def _sha256(tensor: torch.Tensor) -> str:
     digest = hashlib.sha256()
-    flat = tensor.detach().reshape(-1)
+    flat = _flat(tensor)
     if flat.numel():
         raw = (
             flat.view(torch.uint8) if not flat.is_complex() else torch.view_as_real(flat).reshape(-1).view(torch.uint8)
@@ -64,6 +64,11 @@ def _sha256(tensor: torch.Tensor) -> str:
         for start in range(0, raw.numel(), _PIECE):
             digest.update(raw[start : start + _PIECE].cpu().numpy())
     return digest.hexdigest()
+
+
+def _flat(tensor: torch.Tensor) -> torch.Tensor:
+    """All elements in one row. An expanded tensor (stride 0) is written out, since its bytes cannot be viewed."""
+    return tensor.detach().contiguous().reshape(-1)
 
 
 def fingerprints(tensors: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
@@ -74,7 +79,7 @@ def fingerprints(tensors: Sequence[torch.Tensor]) -> list[tuple[int, int]]:
     """
     sums: list[torch.Tensor] = []
     for tensor in tensors:
-        flat = tensor.detach().reshape(-1)
+        flat = _flat(tensor)
         if flat.numel() == 0:
             sums.append(torch.zeros(2, dtype=torch.int64))
             continue

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadBatch, DataWorkerLost
+from ..core.source_length import length_of
 from .batch_position import Position, digest_of, rows_of
 from .data_workers import as_lost, begin_pass, end_pass
 from .randomness import RandomStream, State
@@ -17,6 +18,7 @@ from .randomness import RandomStream, State
 IGNORED = -100
 """The label that no loss is computed for (PyTorch's ``ignore_index``)."""
 
+_END = object()
 _PATIENCE = 32  # micro-batches without a label token in a row before giving up, when the source has no length
 
 
@@ -52,7 +54,7 @@ class MicroBatches:
         stream: What shuffling and augmentation draw from; None: the default generators as they are.
 
     Attributes:
-        skipped: Micro-batches without a label token so far; they are left out.
+        skipped: Micro-batches without a label token so far, and ``None`` in place of one; they are left out.
         position: How far the source was read.
         stream: As given; None where the source is a list.
         pass_began: Where the stream stood when the source last began.
@@ -78,12 +80,13 @@ class MicroBatches:
         self.stream = None if isinstance(source, list | tuple) else stream
         self.pass_began: State | None = None
         self.position = Position()
-        self._patience = max(len(source), 1) if hasattr(source, "__len__") else _PATIENCE
+        known = length_of(source)
+        self._patience = _PATIENCE if known is None else max(known, 1)
 
     @property
     def size(self) -> int:
         """Micro-batches of one pass; 1 where the source cannot say."""
-        return len(self._source) if hasattr(self._source, "__len__") else 1
+        return 1 if (known := length_of(self._source)) is None else known
 
     def take(self, number: int) -> list[MicroBatch]:
         """The micro-batches of one optimizer step; fewer, or none, when a one-shot source has ended.
@@ -99,10 +102,11 @@ class MicroBatches:
         in_a_row = 0
         while len(taken) < number:
             raw = self._next()
-            if raw is None:
+            if raw is _END:
                 break
-            batch = self._read(raw)
-            if batch.label_tokens:
+            # None is what a collate function gives that drops bad rows, and found no good one.
+            batch = None if raw is None else self._read(raw)
+            if batch is not None and batch.label_tokens:
                 taken.append(batch)
                 in_a_row = 0
                 continue
@@ -112,12 +116,14 @@ class MicroBatches:
                 raise BadBatch(
                     f"{in_a_row} micro-batches in a row have no label token.",
                     expected=f"labels other than {IGNORED} in at least one row",
-                    found=f"only {IGNORED}",
-                    remedy="Check the chat template and max_length: the answer may be masked or cut off.",
+                    found="None in place of the last one" if batch is None else f"only {IGNORED}",
+                    remedy="Check the collate function: it dropped every row."
+                    if batch is None
+                    else "Check the chat template and max_length: the answer may be masked or cut off.",
                 )
         return taken
 
-    def _next(self) -> Any | None:  # noqa: ANN401 - whatever the source yields
+    def _next(self) -> Any:  # noqa: ANN401 - whatever the source yields, None too; _END where it has ended
         for attempt in range(2):
             if self._iterator is None:
                 self._begin_pass()
@@ -128,14 +134,14 @@ class MicroBatches:
                 if self._one_shot or attempt:
                     if self.position.read == 0:
                         raise self._empty() from None
-                    return None
+                    return _END
                 self._iterator = None
                 continue
             except RuntimeError as error:
                 raise self.as_lost(error) or error from error
             self._count(raw)
             return raw
-        return None
+        return _END
 
     def as_lost(self, error: Exception) -> DataWorkerLost | None:
         """What an error that came from anywhere says of the source's worker processes; they are ended then."""
@@ -182,7 +188,7 @@ class MicroBatches:
                 else self.position.read_of_pass < position.read_of_pass
             ):
                 seen = self.position.read_of_pass
-                if self._next() is None or self.position.read_of_pass <= seen:
+                if self._next() is _END or self.position.read_of_pass <= seen:
                     self._iterator = None
                     told = "The batches are fewer than when the burst was saved; it goes on where they begin again."
                     break
@@ -213,8 +219,11 @@ class MicroBatches:
         labels = raw.get("labels")
         if not isinstance(labels, torch.Tensor):
             raise self._bad("a tensor under 'labels'", f"the keys {', '.join(map(str, raw)) or 'none'}"[:120])
-        if labels.is_floating_point() or labels.dim() < 1:
-            raise self._bad("whole-number labels of shape (batch, tokens)", f"{labels.dtype} {tuple(labels.shape)}")
+        if labels.dtype != torch.int64 or labels.dim() < 1:
+            found = f"{labels.dtype} {tuple(labels.shape)}"
+            # torch's cross-entropy takes no other whole numbers, and says so in words that name no batch.
+            remedy = "Write labels.long()." if not labels.is_floating_point() and labels.dim() else None
+            raise self._bad("labels of dtype torch.int64 and shape (batch, tokens)", found, remedy)
         ids = raw.get("input_ids")
         if isinstance(ids, torch.Tensor) and self._shifts and ids.shape[:2] != labels.shape[:2]:
             raise self._bad(f"labels of the shape of input_ids, {tuple(ids.shape)}", str(tuple(labels.shape)))
@@ -224,12 +233,13 @@ class MicroBatches:
             self.position.read - 1, raw, tokens, ids.numel() if isinstance(ids, torch.Tensor) else labels.numel()
         )
 
-    def _bad(self, expected: str, found: str) -> BadBatch:
+    def _bad(self, expected: str, found: str, remedy: str | None = None) -> BadBatch:
         return BadBatch(
             f"Micro-batch {self.position.read - 1} cannot be trained on.",
             expected=expected,
             found=found,
-            remedy="A batch holds the model's keyword arguments and labels, with -100 where no loss is wanted.",
+            remedy=remedy
+            or "A batch holds the model's keyword arguments and labels, with -100 where no loss is wanted.",
         )
 
 

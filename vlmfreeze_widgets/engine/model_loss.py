@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..core.errors import BadBatch
+from .hook_errors import hook_behind
 from .micro_batches import MicroBatch
 
 
@@ -17,10 +18,16 @@ def model_loss(model: nn.Module, batch: MicroBatch, device: torch.device) -> tor
 
     Raises:
         BadBatch: The model raises, or returns no loss.
+        Exception: Whatever a hook of the person's own raises, as it is.
     """
     try:
         output = model(**batch.to(device))
-    except (TypeError, ValueError, KeyError, IndexError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, StopIteration) as error:
+        if (path := hook_behind(error, model)) is not None:
+            error.add_note(f"Raised by a forward hook on {path!r} that is not ours.")
+            if isinstance(error, StopIteration):  # a generator would end by it, and say nothing
+                raise RuntimeError(f"A forward hook on {path!r} raised StopIteration.") from error
+            raise
         raise BadBatch(
             f"The model cannot compute micro-batch {batch.index}.",
             expected="the model's keyword arguments, as its processor makes them",

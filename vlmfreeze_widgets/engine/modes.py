@@ -8,6 +8,7 @@ from torch import nn
 
 from ..core.norms import with_ancestors
 from .checkpointing import recomputes
+from .own_parameters import own_parameter
 
 
 def train_what_trains(model: nn.Module) -> None:
@@ -68,4 +69,4 @@ def keep_from_repacking(model: nn.Module) -> None:
 
 def _repacks_at_rest(module: nn.Module) -> bool:
     """A 4-bit layer of bitsandbytes on a CPU rewrites its weight in place in its first forward pass in evaluation mode."""
-    return hasattr(getattr(module, "weight", None), "quant_state")
+    return hasattr(own_parameter(module, "weight"), "quant_state")

@@ -58,6 +58,8 @@ def _beside(state: object) -> int:
 
 def packed_weight(module: nn.Module) -> PackedWeight | None:
     """The weight of a GPTQ or AWQ layer, None for any other module."""
+    if isinstance(module, torch.jit.ScriptModule):  # its containers are no dictionaries, and no packed layer is one
+        return None
     main = module._buffers.get("qweight")
     in_features, out_features = getattr(module, "in_features", None), getattr(module, "out_features", None)
     if main is None or module._parameters.get("weight") is not None or not in_features or not out_features:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 from ..core.cost import CostEstimate
 from ..core.cost_standing import standing_cost
@@ -32,7 +33,7 @@ from .trackers import Tracker, numbers_of
 from .versions import versions
 
 if TYPE_CHECKING:
-    from .burst import Burst
+    from .burst_loop import BurstLoop
     from .training_run import TrainingRun
 
 ENVIRONMENT = "VLMFREEZE_RUNS"
@@ -45,7 +46,8 @@ class Recording:
     """Writes one burst down.
 
     Args:
-        burst: Whose plan, history and verdicts are read as they come.
+        loop: Of the burst; its plan, history and verdicts are read as they come. It is not kept alive: a burst that nobody names
+            any more ends at once, not at the next garbage collection.
         folder: Below which the run gets a folder of its own; None: what the environment names, or nowhere; False: nowhere.
         trackers: Told of each step as well.
 
@@ -56,10 +58,10 @@ class Recording:
         is_strict: Whether a folder that cannot be made is an error, rather than a note of the history.
     """
 
-    def __init__(self, burst: Burst, folder: RunFolderChoice, trackers: Iterable[Tracker] = ()) -> None:
+    def __init__(self, loop: BurstLoop, folder: RunFolderChoice, trackers: Iterable[Tracker] = ()) -> None:
         if folder is None:
             folder = os.environ.get(ENVIRONMENT) or False
-        self._burst = burst
+        self._burst_loop = ref(loop)
         self._parent = None if folder is False else Path(folder)
         self._trackers = list(trackers)
         self._writer: RunFolder | None = None
@@ -72,6 +74,12 @@ class Recording:
         self.cost: CostEstimate | None = None
         self.is_lost = False
         self.is_strict = True
+
+    @property
+    def _loop(self) -> BurstLoop:
+        loop = self._burst_loop()
+        assert loop is not None  # it calls this, and nobody else does
+        return loop
 
     @property
     def is_on(self) -> bool:
@@ -94,25 +102,25 @@ class Recording:
                 if self.is_strict:
                     raise
                 self.is_lost = True
-                self._burst.history.notes.append(f"No run folder is written: {error.found}")
+                self._loop.history.notes.append(f"No run folder is written: {error.found}")
         for tracker in list(self._trackers):
             self._told(tracker, partial(tracker.begin, about))
-        self._unsubscribe = self._burst.history.subscribe(self._see)
+        self._unsubscribe = self._loop.history.subscribe(self._see)
         self._see()
 
     def _make_folder(self, parent: Path, about: RunAbout, run: TrainingRun) -> None:
-        began = RunFolder(parent, self._burst.settings.steps).state
+        began = RunFolder(parent, self._loop.settings.steps).state
         about_text = json.dumps({**about.to_dict(), "process": began.to_dict()}, indent=1)
-        trains = self._burst.plan.trainable
+        trains = self._loop.plan.trainable
         frozen = {name: digest for name, digest in run.witness.start_digests().items() if name not in trains}
         files: dict[str, Writer] = {
             ABOUT: lambda path: path.write_bytes(about_text.encode()),
             FROZEN: lambda path: path.write_bytes(json.dumps(frozen, indent=0).encode()),
-            MAP: lambda path: path.write_bytes(json.dumps(_map_of(self._burst)).encode()),
+            MAP: lambda path: path.write_bytes(json.dumps(_map_of(self._loop)).encode()),
         }
         self.folder = write_folder(parent, about.name, files, {"kind": KIND})
-        self._writer = RunFolder(self.folder, self._burst.settings.steps)
-        self._writer.begin(self._burst.history)
+        self._writer = RunFolder(self.folder, self._loop.settings.steps)
+        self._writer.begin(self._loop.history)
         self._writer.show(phase="running")
 
     def saw(self, batches: Sequence[MicroBatch]) -> None:
@@ -134,23 +142,23 @@ class Recording:
         if not self.is_on:
             return
         self._see()
-        burst = self._burst
-        failed = broken or burst.problem is not None
-        stopped = burst.history.taken < burst.settings.steps and burst.stopped_early in (None, "stopped", "interrupted")
+        loop = self._loop
+        failed = broken or loop.problem is not None
+        stopped = loop.history.taken < loop.settings.steps and loop.stopped_early in (None, "stopped", "interrupted")
         phase = "failed" if failed else "stopped" if stopped else "finished"
-        message = burst.stopped_early
-        shown = None if burst.problem is None else burst.problem.to_dict()
+        message = loop.stopped_early
+        shown = None if loop.problem is None else loop.problem.to_dict()
 
         def last(writer: RunFolder) -> None:
-            if burst.proof is not None:
+            if loop.proof is not None:
                 # The digests of before lie in a file of their own.
-                writer.tell("proof", {k: v for k, v in burst.proof.to_dict().items() if k != "digests"})
-            writer.end(burst.history, phase, message)
-            writer.show(phase=phase, step=len(burst.history), message=message, error=shown)
+                writer.tell("proof", {k: v for k, v in loop.proof.to_dict().items() if k != "digests"})
+            writer.end(loop.history, phase, message)
+            writer.show(phase=phase, step=len(loop.history), message=message, error=shown)
 
         self._write(last)
         for tracker in list(self._trackers):
-            self._told(tracker, partial(tracker.end, phase, burst.verdicts))
+            self._told(tracker, partial(tracker.end, phase, loop.verdicts))
         self._trackers = []
 
     def failed(self, error: VlmFreezeError) -> None:
@@ -159,7 +167,7 @@ class Recording:
 
     def _see(self) -> None:
         """Writes what is new since the last look. On the thread that appends."""
-        history = self._burst.history
+        history = self._loop.history
         for answers in history.answers[self._answers :]:
             self._answers += 1
             self._write(
@@ -171,8 +179,8 @@ class Recording:
             values = numbers_of(record) if self._trackers else {}
             for tracker in list(self._trackers):
                 self._told(tracker, partial(tracker.log, record.step, values))
-        if self._burst.verdicts and self._burst.verdicts is not self._verdicts:
-            self._verdicts = self._burst.verdicts
+        if self._loop.verdicts and self._loop.verdicts is not self._verdicts:
+            self._verdicts = self._loop.verdicts
             told = {"step": len(history), "verdicts": [verdict.to_dict() for verdict in self._verdicts]}
             self._write(lambda writer: writer.tell("verdicts", told))
 
@@ -183,9 +191,7 @@ class Recording:
             what(self._writer)
         except VlmFreezeError as error:
             self.is_lost = True
-            self._burst.history.notes.append(
-                f"The run folder is incomplete from step {self._records} on: {error.found}"
-            )
+            self._loop.history.notes.append(f"The run folder is incomplete from step {self._records} on: {error.found}")
             self._writer.close()
 
     def _told(self, tracker: Tracker, what: Callable[[], None]) -> None:
@@ -194,44 +200,44 @@ class Recording:
         except Exception as error:  # a stranger's code, perhaps of a server that does not answer
             self._trackers.remove(tracker)
             said = f"{type(error).__name__}: {error}"[:200]
-            self._burst.history.notes.append(f"{tracker.name} was told nothing from step {self._records} on: {said}")
+            self._loop.history.notes.append(f"{tracker.name} was told nothing from step {self._records} on: {said}")
 
     def _about(self, run: TrainingRun) -> RunAbout:
-        burst, plan = self._burst, self._burst.plan
-        cost = (self.cost or standing_cost(plan, _how(burst), None, 1, ())).to_dict()
+        loop, plan = self._loop, self._loop.plan
+        cost = (self.cost or standing_cost(plan, _how(loop), None, 1, ())).to_dict()
         cost.pop("by_module")
         identity = hashlib.sha256(json.dumps(sorted(run.witness.start_digests().items())).encode()).hexdigest()
         return RunAbout(
             name=time.strftime("run-%Y%m%d-%H%M%S"),
             began=time.time(),
             sentence=sentence(plan),
-            strategy=burst.history.strategy,
-            settings=burst.history.settings,
+            strategy=loop.history.strategy,
+            settings=loop.history.settings,
             model={
-                "title": plan.tree.title, "class": type(burst.model).__name__, "dtype": plan.tree.dtype,
+                "title": plan.tree.title, "class": type(loop.model).__name__, "dtype": plan.tree.dtype,
                 "device": str(run.device), "total_params": plan.total_params, "trainable_params": plan.trainable_params,
                 "adapter_params": plan.adapter_params, "identity": identity,
             },
             versions=versions(run.device),
             cost=_plain(cost),
-            resumed_at=len(burst.history) or None,
+            resumed_at=len(loop.history) or None,
         )  # fmt: skip
 
 
-def _how(burst: Burst) -> dict[str, Any]:
+def _how(loop: BurstLoop) -> dict[str, Any]:
     """The settings on which a burst's cost rests, as an estimate keeps them."""
-    settings = burst.settings
+    settings = loop.settings
     return {
         "precision": settings.precision, "optimizer": settings.optimizer, "checkpointing": bool(settings.checkpointing),
-        "accumulation": settings.accumulation, "device": next(burst.model.parameters()).device.type,
-        "dtype": burst.plan.tree.dtype,
+        "accumulation": settings.accumulation, "device": next(loop.model.parameters()).device.type,
+        "dtype": loop.plan.tree.dtype,
     }  # fmt: skip
 
 
-def _map_of(burst: Burst) -> dict[str, Any]:
+def _map_of(loop: BurstLoop) -> dict[str, Any]:
     """What a page draws of tree and plan; bytes as base64."""
-    states = {"tree_state": tree_state(burst.plan.tree)}
-    states["plan_state"] = plan_state(burst.plan, 1, can_undo=False, can_redo=False, settings=_how(burst))
+    states = {"tree_state": tree_state(loop.plan.tree)}
+    states["plan_state"] = plan_state(loop.plan, 1, can_undo=False, can_redo=False, settings=_how(loop))
     return {name: _plain(state) for name, state in states.items()}
 
 

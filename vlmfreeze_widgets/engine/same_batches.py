@@ -64,7 +64,7 @@ class SameBatches:
 
     def first(self) -> Any:  # noqa: ANN401 - a micro-batch, or None of an empty source
         """One of them, to foresee the cost of a step."""
-        return next(iter(self._source), None)
+        return next((batch for batch in self._source if batch is not None), None)
 
 
 def in_parts(batches: Iterable[Any]) -> list[Any]:

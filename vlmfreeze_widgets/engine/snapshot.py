@@ -6,7 +6,8 @@ Kept copies, never inverse operations: unmerging LoRA is inexact in about 30 % o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,9 +34,9 @@ class StructureSnapshot:
 
     def restore_storages(self) -> None:
         """Gives parameters the memory that they had, if they were cast or moved since."""
-        for parameter, data in self._storages:
-            if (parameter.data_ptr(), parameter.dtype, parameter.shape) != (data.data_ptr(), data.dtype, data.shape):
-                parameter.data = data
+        with Each() as each:
+            for parameter, data in self._storages:
+                each.do(partial(_give_storage, parameter, data))
 
     def restore_flags(self) -> None:
         """Gives back flags, gradients, modes and hooks only; modules that were added since stay."""
@@ -45,8 +46,7 @@ class StructureSnapshot:
                 if key.endswith("_hooks"):
                     module.__dict__[key].update(saved)
         for parameter, requires_grad, grad in self._flags:
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = grad
+            _give_flags(parameter, requires_grad, grad)
 
     def restore_modes(self) -> None:
         """Gives back training and evaluation mode; adapters put in since take the mode of the layer that they adapt."""
@@ -56,29 +56,16 @@ class StructureSnapshot:
 
     def restore(self, buffers: bool = True) -> None:
         """Gives back modules, attributes, hooks, modes, flags, gradients, and (unless told otherwise) buffers."""
-        for module, kind in self._classes:
-            if type(module) is not kind:
-                module.__class__ = kind
-        for module, (attributes, containers) in self._modules:
-            current = module.__dict__
-            for key in [k for k in current if k not in attributes]:
-                del current[key]
-            current.update(attributes)
-            for key, saved in containers.items():
-                held = current[key]
-                # Compared by identity: tensors do not have a truth value.
-                if list(held) != list(saved) or any(held[k] is not saved[k] for k in saved):
-                    held.clear()
-                    held.update(saved)
-        for parameter, requires_grad, grad in self._flags:
-            parameter.requires_grad_(requires_grad)
-            parameter.grad = grad
-        if not buffers:
-            return
-        with torch.no_grad():
-            for buffer, value in self._buffers:
-                if not same_bits(buffer, value):
-                    buffer.copy_(value)
+        with Each() as each, torch.no_grad():
+            for module, kind in self._classes:
+                if type(module) is not kind:
+                    each.do(partial(setattr, module, "__class__", kind))
+            for module, (attributes, containers) in self._modules:
+                each.do(partial(_give_attributes, module, attributes, containers))
+            for parameter, requires_grad, grad in self._flags:
+                each.do(partial(_give_flags, parameter, requires_grad, grad))
+            for buffer, value in self._buffers if buffers else ():
+                each.do(partial(_give_value, buffer, value))
 
 
 class ValueSnapshot:
@@ -93,16 +80,71 @@ class ValueSnapshot:
 
     def swap(self) -> None:
         """Exchanges values: the tensors get the kept ones, the copies get what was in the tensors."""
-        with torch.no_grad():
+        with Each() as each, torch.no_grad():
             for tensor, kept in self._kept:
-                now = tensor.detach().to("cpu", copy=True)
-                tensor.copy_(kept)
-                kept.copy_(now)
+                each.do(partial(_swap, tensor, kept))
 
     @property
     def copies(self) -> list[torch.Tensor]:
         """The kept values, in the order given."""
         return [kept for _, kept in self._kept]
+
+
+class Each:
+    """Does one thing after another and goes on where one fails, so that the rest is given back. Then it raises the first error."""
+
+    def __init__(self) -> None:
+        self._first: Exception | None = None
+
+    def do(self, action: Callable[[], object]) -> None:
+        """Does one of them."""
+        try:
+            action()
+        except Exception as error:  # whatever it is, the rest of the model is given back
+            self._first = self._first or error
+
+    def __enter__(self) -> Each:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if self._first is not None and error is None:
+            raise self._first
+
+
+def _give_storage(parameter: nn.Parameter, data: torch.Tensor) -> None:
+    if (parameter.data_ptr(), parameter.dtype, parameter.shape) != (data.data_ptr(), data.dtype, data.shape):
+        parameter.data = data
+
+
+def _give_attributes(
+    module: nn.Module, attributes: Mapping[str, Any], containers: Mapping[str, Mapping[Any, Any]]
+) -> None:
+    current = module.__dict__
+    for key in [k for k in current if k not in attributes]:
+        del current[key]
+    current.update(attributes)
+    for key, saved in containers.items():
+        held = current[key]
+        # Compared by identity: tensors do not have a truth value.
+        if list(held) != list(saved) or any(held[k] is not saved[k] for k in saved):
+            held.clear()
+            held.update(saved)
+
+
+def _give_flags(parameter: nn.Parameter, requires_grad: bool, grad: torch.Tensor | None) -> None:
+    parameter.requires_grad_(requires_grad)
+    parameter.grad = grad
+
+
+def _give_value(buffer: torch.Tensor, value: torch.Tensor) -> None:
+    if not same_bits(buffer, value):
+        buffer.copy_(value)
+
+
+def _swap(tensor: torch.Tensor, kept: torch.Tensor) -> None:
+    now = tensor.detach().to("cpu", copy=True)
+    tensor.copy_(kept)
+    kept.copy_(now)
 
 
 def _host_copy(tensor: torch.Tensor) -> torch.Tensor:

@@ -6,13 +6,14 @@ What a stage is stands in ``core.stages``; a single stage is a burst whose resul
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import nn
 
 from ..core.errors import InvalidStrategy, WrongPhase
 from ..core.history import History, StepRecord
+from ..core.source_length import length_of
 from ..core.stage import Stage
 from ..core.stages import Stages
 from .burst import Burst
@@ -184,8 +185,8 @@ def steps_of_stage(
         return chosen
     if stage.steps is not None:
         return stage.steps
-    if stage.epochs is not None and isinstance(batches, Sized):
-        return max(1, math.ceil(stage.epochs * len(batches) / accumulation))
+    if stage.epochs is not None and (known := length_of(batches)) is not None:
+        return max(1, math.ceil(stage.epochs * known / accumulation))
     raise InvalidStrategy(
         f"It is not known how many steps the stage {stage.name!r} has.",
         expected="steps, or epochs and batches that have a length",

@@ -9,6 +9,7 @@ from torch import nn
 from ..core.errors import ModelNotTrainable
 from ..core.plan import Plan
 from .lost_device import check_answers
+from .unfit_tensors import check_tensors
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def check_trainable(model: nn.Module, plan: Plan) -> None:
     """Raises when the model's weights cannot train as planned.
 
     Raises:
-        ModelNotTrainable: Names the modules that stand in the way.
+        ModelNotTrainable: Names the modules or tensors that stand in the way.
         RestartNeeded: The device that the weights are on was lost.
     """
     check_answers(model)
@@ -51,6 +52,7 @@ def check_trainable(model: nn.Module, plan: Plan) -> None:
             found=f"meta tensors, such as {on_meta[0]}",
             remedy="Load the weights (from_pretrained without offloading); a model on meta can only be planned and costed.",
         )
+    check_tensors(model, plan)
     adapted = [name for name, module in model.named_modules() if _is_adapted(module)]
     if adapted:
         raise ModelNotTrainable(

@@ -118,7 +118,7 @@ def _write_all(folder: Path, batches: Iterable[Any], limit: int | None) -> int:
     from safetensors.torch import save_file
 
     count = 0
-    for batch in islice(batches, limit):
+    for batch in islice((batch for batch in batches if batch is not None), limit):
         other = "the batch itself" if not isinstance(batch, Mapping) else next(
             (name for name, value in batch.items() if not isinstance(value, torch.Tensor)), None
         )  # fmt: skip

@@ -13,6 +13,7 @@ from ..core.atomic_files import replace_file
 from ..core.errors import BadState, nearest
 from ..core.ports import port
 from ..core.strategy import Strategy
+from ..core.unique_keys import load_json
 from ..engine.settings import BurstSettings
 from .batch_files import write_batches
 
@@ -104,7 +105,7 @@ class Recipe:
         """
         path = Path(path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = load_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _bad("a JSON file", f"{path}: {error}"[:200]) from error
         recipe, here = cls.from_dict(data), path.resolve().parent

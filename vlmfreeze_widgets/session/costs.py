@@ -413,5 +413,5 @@ def _first(batches: Iterable[Any] | None) -> dict[str, Any] | None:
     if batches is None or isinstance(batches, Iterator):
         return None
     with torch.random.fork_rng(devices=[]):
-        first = next(iter(batches), None)
+        first = next((batch for batch in batches if batch is not None), None)
     return copy.copy(on_cpu(first)) if isinstance(first, Mapping) else None

@@ -7,7 +7,7 @@ Long because what happens on the worker is read beside what asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from ..core.language.phrase import say
 from ..core.plan import Plan
 from ..core.published import published
 from ..core.run_status import BUSY, Phase
+from ..core.source_length import length_of
 from ..core.stage import Stage
 from ..core.stages import Stages
 from ..core.stages_state import Staged, StagedStage
@@ -440,7 +441,11 @@ class Staging(Saving):
         }  # fmt: skip
         data = stage.data
         if stage.name in self._stage_batches and not data:
-            data = f"{len(batches)} micro-batches of its own" if isinstance(batches, Sized) else "batches of its own"
+            data = (
+                f"{known} micro-batches of its own"
+                if (known := length_of(batches)) is not None
+                else "batches of its own"
+            )
         return StagedStage(
             stage.name, what_trains(stage.strategy), how_long(stage), asked["optimizer"], asked["scheduler"], max(1, steps),
             data, stage.notes, " ".join(w.message for w in plan.refusals)[:300],

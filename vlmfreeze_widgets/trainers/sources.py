@@ -13,6 +13,7 @@ from typing import Any
 
 from ..adapters import yaml_text
 from ..core.errors import BadConfig
+from ..core.unique_keys import load_json
 
 _ADAPTER = "adapter_config.json"
 _LONGEST_PATH = 1024
@@ -91,7 +92,7 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
             raise _unreadable("a command line", f"{name}: {error}") from error
     try:
         # Trainers read their files by YAML 1.1, where "no" is false; JSON is YAML as far as it goes.
-        data = json.loads(text) if text.lstrip().startswith("{") else yaml_text.load(text, version=(1, 1))
+        data = load_json(text) if text.lstrip().startswith("{") else yaml_text.load(text, version=(1, 1))
     except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
         raise _unreadable("YAML, JSON or a command line", f"{name}: {str(error)[:200]}") from error
     if not isinstance(data, Mapping):
