@@ -52,6 +52,43 @@ def test_a_sound_setup_of_somebody_else_gives_no_finding_and_leaves_no_trace():
     assert fingerprint(model) == before
 
 
+def exported(strategy=SOUND):
+    """A model prepared by PEFT from what our own export writes, and its optimizer."""
+    model = tiny_llava()
+    settings = vf.export(strategy, vf.read_tree(model), to="peft").settings
+    known = {k: v for k, v in settings.items() if k in peft.LoraConfig.__dataclass_fields__}
+    adapted = peft.get_peft_model(model, peft.LoraConfig(**known))
+    return adapted, torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=1e-3)
+
+
+@pytest.mark.parametrize("asked", ["as_is", "optimizer"])
+def test_a_setup_with_modules_to_save_gives_no_finding(asked):
+    model, optimizer = exported()
+    assert any(".original_module." in name for name, _ in model.named_parameters())
+    report = vf.probe(model, SOUND, batches(), **{asked: True if asked == "as_is" else optimizer})
+    assert report.ok, str(report)
+    projector = [link for link in report.links if link.component == "projector"]
+    assert [link.intent for link in projector] == ["full"] * 4
+    assert all(link.selected for link in projector)
+
+
+def test_adapters_that_are_not_active_are_not_counted():
+    model, optimizer = exported()
+    model.add_adapter("other", peft.LoraConfig(r=2, target_modules=["q_proj"]))
+    model.set_adapter("default")
+    report = vf.probe(model, SOUND, batches(), optimizer=optimizer)
+    assert report.ok, str(report)
+
+
+def test_the_control_a_copy_that_was_frozen_and_an_original_that_trains_are_found():
+    for opened in ("modules_to_save", "original_module"):
+        model, _ = exported()
+        for name, parameter in model.named_parameters():
+            if "multi_modal_projector" in name:
+                parameter.requires_grad_(f".{opened}." in name and opened == "original_module")
+        assert not vf.probe(model, SOUND, batches(), as_is=True).ok
+
+
 # --- our own setup, planted causes -------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from ..core.plan import Plan
 from ..core.probe_report import BatchFacts, Intent, Link
 from ..core.resolve import Lookup
 from ..core.strategy import Strategy
+from .idle_copies import idle_parameters
 from .micro_batches import IGNORED, MicroBatch
 from .model_loss import model_loss
 from .norms import read_norms
@@ -59,9 +60,12 @@ def look_as_is(
         if ".lora_B." in name and not bool(p.detach().any())
     }
     links = []
+    idle = idle_parameters(model)
     for name, parameter in model.named_parameters():
+        if name in idle and not parameter.requires_grad and id(parameter) not in rates:
+            continue  # the frozen original beside a copy that trains, or an adapter that is not active
         rule = rules.decide(name)
-        kind: Intent = wanted.rules[rule].kind if rule is not None else "frozen"  # type: ignore[assignment]
+        kind: Intent = wanted.rules[rule].kind if rule is not None and name not in idle else "frozen"  # type: ignore[assignment]
         adapter = _ADAPTER.search(name) is not None
         if kind == "lora" and not adapter and not parameter.requires_grad:
             continue  # the frozen weight beside an adapter
