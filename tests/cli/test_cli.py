@@ -4,11 +4,13 @@ import json
 import re
 
 import pytest
+from PIL import Image
 from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.cli import app
+from vlmfreeze_widgets.cli.console import as_options
 
 runner = CliRunner()
 
@@ -261,3 +263,64 @@ def test_a_cost_takes_rates_4_bits_and_several_gpus_and_tells_a_ceiling_from_a_l
     assert read["settings"]["dtype"] == "nf4"
     assert (read["largest_batch"], read["largest_batch_is_limit"]) == (4096, False)
     assert read["gpus_fit"]["zero3"] is True
+
+
+@pytest.mark.parametrize(
+    ("remedy", "said"),
+    [
+        ("Give image_root, the folder that the pictures' paths begin in.", "Give --image-root, the folder that"),
+        (
+            "Use checkpointing=True, or optimizer='adamw8bit'.",
+            "Use --checkpointing non-reentrant, or --optimizer adamw8bit.",
+        ),
+        ("Use checkpointing=False.", "Use no --checkpointing."),
+        ("Lower the precision of the words.", "Lower the precision of the words."),
+    ],
+)
+def test_a_remedy_speaks_of_options_in_the_terminal(remedy, said):
+    assert as_options(remedy).startswith(said)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Rows of LLaVA's form whose pictures lie in another folder; one row has none that is there."""
+    made = tmp_path_factory.mktemp("rows")
+    (made / "pictures").mkdir()
+    data = []
+    for i in range(5):
+        if i:
+            Image.new("RGB", (32, 32), (40 * i, 20, 90)).save(made / "pictures" / f"{i}.png")
+        turns = [{"from": "human", "value": "<image>\nwhat is this?"}, {"from": "gpt", "value": "a red circle"}]
+        data.append({"id": str(i), "image": f"{i}.png", "conversations": turns})
+    (made / "train.json").write_text(json.dumps(data))
+    return made
+
+
+def test_without_the_folder_of_the_pictures_the_terminal_names_its_option(rows):
+    told = run("burst", "demo", "--data", rows / "train.json", "-s", "projector=full", "--steps", "1")
+    assert told.exit_code == 1
+    assert "--image-root" in told.output
+    assert "image_root" not in told.output
+
+
+def test_a_burst_takes_its_data_and_settings_from_options_and_tells_which_rows_it_left_out(rows):
+    options = ["--data", rows / "train.json", "--image-root", rows / "pictures", "--eval-data", rows / "train.json"]
+    options += ["--batch-size", 4, "--accumulation", 2, "--precision", "bf16-mixed", "--checkpointing", "non-reentrant"]
+    options += ["--optimizer", "sgd", "--scheduler", "linear", "-s", "projector=full", "--lr", "1e-3", "--steps", "2"]
+    done = run("burst", "demo", *options, "--json")
+    assert done.exit_code == 0, done.output
+    read = json.loads(done.stdout)
+    assert read["steps"] == 2
+    assert read["eval_loss"] > 0
+    assert (read["rows"]["read"], read["rows"]["used"], read["rows"]["left_out"]) == (5, 4, 1)
+    assert read["eval_rows"]["left_out"] == 1
+    assert "0.png" in read["rows"]["examples"][0]["reason"]
+    assert "1 of 5 rows left out" in done.stderr
+    shown = run("burst", "demo", *options)
+    assert "1 of 5 rows left out" in shown.output
+
+
+def test_a_setting_that_cannot_be_meant_is_told_in_three_parts():
+    told = run("burst", "demo", "-s", "projector=full", "--precision", "fp8", "--steps", "1")
+    assert told.exit_code == 1
+    assert "bf16-mixed" in told.output

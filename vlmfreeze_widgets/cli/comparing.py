@@ -14,7 +14,8 @@ from ..core.numbers import number
 from ..core.strategy import Strategy
 from ..core.tree import ModuleTree
 from .console import app, err, mendable, out
-from .options import AsJson, Data, Source, strategy_of, trainable
+from .options import AsJson, BatchSize, Data, EvalData, ImageRoot, MaxLength, Source, strategy_of, trainable
+from .rows import print_rows, rows_to_dict
 
 if TYPE_CHECKING:
     from ..core.board import Board
@@ -38,6 +39,10 @@ def compare(
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps of every run.")] = 30,
     seeds: Annotated[int, typer.Option(min=1, help="Runs per contender.")] = 3,
     data: Data = None,
+    image_root: ImageRoot = None,
+    batch_size: BatchSize = 2,
+    max_length: MaxLength = None,
+    eval_data: EvalData = None,
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Instead: every choice of frozen, full and LoRA per part.")
     ] = False,
@@ -49,7 +54,9 @@ def compare(
     from ..engine.compare import compare as run
     from ..engine.read import read_tree
 
-    model, batches, eval_batches = trainable(source, data)
+    model, batches, eval_batches = trainable(
+        source, data, eval_data, image_root=image_root, batch_size=batch_size, max_length=max_length
+    )
     tree = read_tree(model)
     usual = [name for name in _USUAL if PLAIN[name].fits(tree)]
     wanted = dict(_contender(text, tree) for text in contender or usual)
@@ -68,9 +75,11 @@ def compare(
             board = found.board
         else:
             board = run(model, wanted, batches, **given)
+    print_rows(batches, eval_batches)
     if as_json:
+        rows = {"rows": rows_to_dict(batches), "eval_rows": rows_to_dict(eval_batches)}
         worths = {"sentence": found.sentence, "worths": found.rows()} if ablation else {}
-        print(json.dumps({**_plain(board), **worths}))
+        print(json.dumps({**_plain(board), **worths, **rows}))
         return
     if ablation:
         out.print(found.sentence, style="bold", markup=False, soft_wrap=True)

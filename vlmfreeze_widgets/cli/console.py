@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
@@ -17,6 +18,11 @@ from ..core.plan import Plan
 from ..core.plan_text import component_rows, sentence
 from ..core.wording import count, rate, share
 
+# With a value, or a name that is no English word.
+_ARGUMENT = re.compile(
+    r"\b(image_root|batch_size|max_length|(?:accumulation|precision|checkpointing|optimizer|scheduler)(?==))"
+    r"(?:=(?:['\"]([^'\"]*)['\"]|([\w-]+)|\.\.\.))?"
+)
 app = typer.Typer(
     help="See a vision-language model, choose what trains, run a burst.", no_args_is_help=True, add_completion=False
 )
@@ -32,13 +38,26 @@ def mendable(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except VlmFreezeError as error:
+            told = {**error.to_dict(), "remedy": as_options(error.remedy)}
             if kwargs.get("as_json"):
-                print(json.dumps({"error": error.to_dict()}))
+                print(json.dumps({"error": told}))
             else:
-                complain(error.to_dict())
+                complain(told)
             raise typer.Exit(1) from error
 
     return wrapped
+
+
+def as_options(remedy: str) -> str:
+    """A remedy in which arguments of Python are the options of the terminal: ``optimizer='sgd'`` is ``--optimizer sgd``."""
+
+    def option(found: re.Match[str]) -> str:
+        name, value = "--" + found[1].replace("_", "-"), found[2] or found[3]
+        if value == "False":
+            return f"no {name}"
+        return f"{name} non-reentrant" if value == "True" else f"{name} {value}" if value else name
+
+    return _ARGUMENT.sub(option, remedy)
 
 
 def complain(error: Mapping[str, str] | None) -> None:

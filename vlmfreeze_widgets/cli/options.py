@@ -30,6 +30,22 @@ Data = Annotated[
         help="A file that vf.load_batches reads (LLaVA, chat, sharegpt, captions), or a folder of *.safetensors batches."
     ),
 ]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--image-root", help="The folder that the pictures' paths begin in; by default that of the data file."
+    ),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Rows of a micro-batch.")]
+MaxLength = Annotated[int | None, typer.Option("--max-length", min=2, help="Most tokens of a row.")]
+EvalData = Annotated[Path | None, typer.Option("--eval-data", help="Held-out data, read as --data is.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32, bf16-mixed, bf16-pure or fp16.")]
+Accumulation = Annotated[int, typer.Option(min=1, help="Micro-batches per optimizer step.")]
+Checkpointing = Annotated[
+    str | None, typer.Option(help="Recompute activations in the backward pass: non-reentrant, or reentrant.")
+]
+Optimizer = Annotated[str, typer.Option(help="adamw, adamw8bit, sgd or adafactor.")]
+Scheduler = Annotated[str, typer.Option(help="constant, constant_with_warmup, linear or cosine.")]
 TrainerName = Annotated[
     str | None,
     typer.Option(
@@ -53,8 +69,25 @@ def tree_of(source: str) -> ModuleTree:
     return read_tree(source)
 
 
-def trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
-    """The model, its micro-batches and its held-out ones."""
+def trainable(
+    source: str,
+    data: Path | None,
+    eval_data: Path | None = None,
+    *,
+    image_root: Path | None = None,
+    batch_size: int = 2,
+    max_length: int | None = None,
+) -> tuple[Any, Any, Any]:
+    """The model, its micro-batches and its held-out ones (None where there are none).
+
+    Args:
+        source: "demo", a folder, or a Hub id.
+        data: What to train on; only the demo brings its own.
+        eval_data: Held out.
+        image_root: Of the pictures of both.
+        batch_size: Rows of a micro-batch.
+        max_length: Most tokens of a row.
+    """
     from ..adapters.transformers_processors import load_processor
     from ..adapters.transformers_weights import load
 
@@ -62,7 +95,7 @@ def trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
         from ..demo.bundle import load_demo
 
         demo = load_demo()
-        if data is None:
+        if data is None and eval_data is None:
             return demo.model, demo.batches, demo.eval_batches
         model, processor = demo.model, demo.processor
     elif data is None:
@@ -71,13 +104,25 @@ def trainable(source: str, data: Path | None) -> tuple[Any, Any, Any]:
         )
     else:
         model, processor = load(source), None
-    if data.is_dir() and (files := sorted(data.glob("*.safetensors"))):
-        from safetensors.torch import load_file
 
-        return model, [load_file(f) for f in files], None
-    from ..data.load import load_batches
+    def read(path: Path) -> Any:  # noqa: ANN401 - batches
+        if path.is_dir() and (files := sorted(path.glob("*.safetensors"))):
+            from safetensors.torch import load_file
 
-    return model, load_batches(data, processor or load_processor(source), model=model), None
+            return [load_file(f) for f in files]
+        from ..data.load import load_batches
+
+        return load_batches(
+            path,
+            processor or load_processor(source),
+            model=model,
+            image_root=image_root,
+            batch_size=batch_size,
+            max_length=max_length,
+        )
+
+    batches = demo.batches if data is None else read(data)
+    return model, batches, None if eval_data is None else read(eval_data)
 
 
 def strategy_of(

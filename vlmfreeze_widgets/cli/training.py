@@ -10,7 +10,27 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .console import app, complain, err, mendable
-from .options import AsJson, Data, File, PresetName, Rates, Rules, Source, strategy_of, trainable
+from .options import (
+    Accumulation,
+    AsJson,
+    BatchSize,
+    Checkpointing,
+    Data,
+    EvalData,
+    File,
+    ImageRoot,
+    MaxLength,
+    Optimizer,
+    Precision,
+    PresetName,
+    Rates,
+    Rules,
+    Scheduler,
+    Source,
+    strategy_of,
+    trainable,
+)
+from .rows import print_rows, rows_to_dict
 
 
 @app.command()
@@ -23,6 +43,15 @@ def burst(
     preset: PresetName = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 50,
     data: Data = None,
+    image_root: ImageRoot = None,
+    batch_size: BatchSize = 2,
+    max_length: MaxLength = None,
+    eval_data: EvalData = None,
+    accumulation: Accumulation = 1,
+    precision: Precision = "auto",
+    checkpointing: Checkpointing = None,
+    optimizer: Optimizer = "adamw",
+    scheduler: Scheduler = "constant",
     save: Annotated[Path | None, typer.Option(help="A new folder for the result.")] = None,
     save_run: Annotated[
         Path | None, typer.Option("--save-run", help="Below this folder the run writes itself down as it goes.")
@@ -36,7 +65,9 @@ def burst(
     """Train for a few steps, print the verdicts, and leave the model files alone."""
     from ..engine.burst import Burst
 
-    model, batches, eval_batches = trainable(source, data)
+    model, batches, eval_batches = trainable(
+        source, data, eval_data, image_root=image_root, batch_size=batch_size, max_length=max_length
+    )
     from ..engine.read import read_tree
 
     found = read_tree(model)
@@ -46,6 +77,11 @@ def burst(
         batches,
         steps=steps,
         seed=seed,
+        accumulation=accumulation,
+        precision=precision,
+        checkpointing=checkpointing or False,
+        optimizer=optimizer,
+        scheduler=scheduler,
         eval_batches=eval_batches,
         run_folder=save_run,
         report_to=report_to,
@@ -64,6 +100,7 @@ def burst(
             result = running.result()
     if save is not None:
         result.save(save)
+    print_rows(batches, eval_batches)
     if (folder := running.recording.folder) is not None:
         err.print(f"Recorded in {folder}", markup=False, soft_wrap=True)
     if as_json:
@@ -77,6 +114,8 @@ def burst(
                     "grad_norm": [r.grad_norm for r in result.history],
                     "eval_loss": last.eval_loss if last else None,
                     "verdicts": verdicts,
+                    "rows": rows_to_dict(batches),
+                    "eval_rows": rows_to_dict(eval_batches),
                     "stopped_early": result.stopped_early,
                     "run_folder": None if folder is None else str(folder),
                 }
@@ -98,6 +137,9 @@ def probe(
     preset: PresetName = None,
     steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 3,
     data: Data = None,
+    image_root: ImageRoot = None,
+    batch_size: BatchSize = 2,
+    max_length: MaxLength = None,
     open_all: Annotated[
         bool, typer.Option("--open", help="Also ask what gradient the frozen parts would get.")
     ] = False,
@@ -107,11 +149,12 @@ def probe(
     from ..engine.probe import probe as prove
     from ..engine.read import read_tree
 
-    model, batches, _ = trainable(source, data)
+    model, batches, _ = trainable(source, data, image_root=image_root, batch_size=batch_size, max_length=max_length)
     wanted = strategy_of(read_tree(model), rules, lr, strategy, preset)
     with err.status(f"{steps} steps"):
         report = prove(model, wanted, batches, steps=steps, open_all=open_all)
-    print(json.dumps(report.to_dict()) if as_json else report)
+    print_rows(batches)
+    print(json.dumps({**report.to_dict(), "rows": rows_to_dict(batches)}) if as_json else report)
     if any(finding.severity == "failure" for finding in report.findings):
         raise typer.Exit(3)
 

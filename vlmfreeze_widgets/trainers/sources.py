@@ -5,7 +5,6 @@ become one mapping from flag to value; what the values mean is in each trainer's
 from __future__ import annotations
 
 import ast
-import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
