@@ -13,7 +13,7 @@ from vlmfreeze_widgets.core.history import History
 from vlmfreeze_widgets.core.norms import NormLayout
 from vlmfreeze_widgets.engine.answers import Question, ask
 from vlmfreeze_widgets.engine.feature_cache import FeatureCache, cacheable
-from vlmfreeze_widgets.engine.micro_batches import MicroBatch
+from vlmfreeze_widgets.engine.micro_batch import MicroBatch
 from vlmfreeze_widgets.engine.retention import Retention
 from vlmfreeze_widgets.engine.update_ratio import UpdateRatio
 

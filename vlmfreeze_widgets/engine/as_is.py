@@ -19,7 +19,7 @@ from ..core.probe_report import BatchFacts, Intent, Link
 from ..core.resolve import Lookup
 from ..core.strategy import Strategy
 from .idle_copies import idle_parameters
-from .micro_batches import IGNORED, MicroBatch
+from .micro_batch import IGNORED, MicroBatch
 from .model_loss import model_loss
 from .norms import read_norms
 from .precision import stuck_share

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ..core.probe_report import BatchFacts
-from .micro_batches import IGNORED
+from .micro_batch import IGNORED
 
 _PICTURES = ("pixel_values", "image_patches", "images", "flattened_patches")
 _TOKEN_FIELDS = ("image_token_id", "image_token_index")

@@ -37,7 +37,8 @@ from .burst_loop import BurstLoop
 from .failed_step import is_of_device, told_instead
 from .feature_cache import cacheable
 from .masters import computed_precision
-from .micro_batches import MicroBatch, MicroBatches
+from .micro_batch import MicroBatch
+from .micro_batches import MicroBatches
 from .ownership import check_free
 from .randomness import RandomStream
 from .recording import Recording, RunFolderChoice

@@ -22,7 +22,8 @@ from ..core.plan import Plan
 from ..core.proof import Proof
 from ..core.verdict import Verdict
 from . import burst_state
-from .micro_batches import MicroBatch, MicroBatches
+from .micro_batch import MicroBatch
+from .micro_batches import MicroBatches
 from .recording import Recording
 from .settings import BurstSettings
 from .training_run import TrainingRun

@@ -28,7 +28,7 @@ from .cost_ledger import Ledger
 from .cost_mode import TraceMode
 from .cost_random import counted_states
 from .cost_trace import Trace, trace_step
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .model_loss import model_loss
 from .modes import rest_all
 

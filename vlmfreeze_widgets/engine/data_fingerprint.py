@@ -9,7 +9,7 @@ import torch
 
 from .batch_position import digest_of, rows_of
 from .digests import digests
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 
 
 def first_step(batches: Sequence[MicroBatch]) -> dict[str, object]:

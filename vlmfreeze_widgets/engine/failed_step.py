@@ -10,7 +10,7 @@ from ..core.errors import VlmFreezeError
 from ..core.memory_advice import MemoryAdvice
 from . import lost_device
 from .batch_position import rows_of
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
 from .smaller_batch import SmallerBatch
 

@@ -1,48 +1,21 @@
-"""Micro-batches: checked, counted, moved to the device. What is computed with them is in ``engine.burst``."""
+"""Reads micro-batches from a source, one after another and pass after pass. One of them is in ``engine.micro_batch``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-import torch
 
 from ..core.errors import BadBatch, DataWorkerLost
 from ..core.source_length import length_of
 from .batch_position import Position, digest_of, rows_of
 from .data_workers import as_lost, begin_pass, end_pass
+from .micro_batch import IGNORED, MicroBatch, read_batch
 from .randomness import RandomStream, State
-
-IGNORED = -100
-"""The label that no loss is computed for (PyTorch's ``ignore_index``)."""
 
 _END = object()
 _PATIENCE = 32  # micro-batches without a label token in a row before giving up, when the source has no length
-
-
-@dataclass(frozen=True)
-class MicroBatch:
-    """One forward and backward pass.
-
-    Attributes:
-        index: Position in the source, from 0, for messages.
-        tensors: Keyword arguments of the model.
-        label_tokens: Tokens that the loss is computed for.
-        input_tokens: Tokens that go through the model.
-    """
-
-    index: int
-    tensors: Mapping[str, Any]
-    label_tokens: int
-    input_tokens: int
-
-    def to(self, device: torch.device) -> dict[str, Any]:
-        """The tensors on a device."""
-        return {
-            k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in self.tensors.items()
-        }
 
 
 class MicroBatches:
@@ -105,7 +78,7 @@ class MicroBatches:
             if raw is _END:
                 break
             # None is what a collate function gives that drops bad rows, and found no good one.
-            batch = None if raw is None else self._read(raw)
+            batch = None if raw is None else read_batch(raw, self.position.read - 1, self._shifts)
             if batch is not None and batch.label_tokens:
                 taken.append(batch)
                 in_a_row = 0
@@ -212,41 +185,3 @@ class MicroBatches:
             found="an empty source",
             remedy="Give batches that yield at least one dict of tensors.",
         )
-
-    def _read(self, raw: Any) -> MicroBatch:  # noqa: ANN401 - whatever the source yields
-        if not isinstance(raw, Mapping):
-            raise self._bad("a mapping of tensors (a dict, a BatchFeature)", type(raw).__name__)
-        labels = raw.get("labels")
-        if not isinstance(labels, torch.Tensor):
-            raise self._bad("a tensor under 'labels'", f"the keys {', '.join(map(str, raw)) or 'none'}"[:120])
-        if labels.dtype != torch.int64 or labels.dim() < 1:
-            found = f"{labels.dtype} {tuple(labels.shape)}"
-            # torch's cross-entropy takes no other whole numbers, and says so in words that name no batch.
-            remedy = "Write labels.long()." if not labels.is_floating_point() and labels.dim() else None
-            raise self._bad("labels of dtype torch.int64 and shape (batch, tokens)", found, remedy)
-        ids = raw.get("input_ids")
-        if isinstance(ids, torch.Tensor) and self._shifts and ids.shape[:2] != labels.shape[:2]:
-            raise self._bad(f"labels of the shape of input_ids, {tuple(ids.shape)}", str(tuple(labels.shape)))
-        used = labels[..., 1:] if self._shifts and labels.dim() > 1 else labels
-        tokens = int((used != IGNORED).sum())
-        return MicroBatch(
-            self.position.read - 1, raw, tokens, ids.numel() if isinstance(ids, torch.Tensor) else labels.numel()
-        )
-
-    def _bad(self, expected: str, found: str, remedy: str | None = None) -> BadBatch:
-        return BadBatch(
-            f"Micro-batch {self.position.read - 1} cannot be trained on.",
-            expected=expected,
-            found=found,
-            remedy=remedy
-            or "A batch holds the model's keyword arguments and labels, with -100 where no loss is wanted.",
-        )
-
-
-def non_finite_inputs(batch: MicroBatch) -> list[str]:
-    """Names of tensors of a batch that hold NaN or infinity, for the message of a failed step."""
-    return [
-        key
-        for key, value in batch.tensors.items()
-        if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(torch.isfinite(value).all())
-    ]

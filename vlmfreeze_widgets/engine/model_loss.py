@@ -10,7 +10,7 @@ from torch import nn
 
 from ..core.errors import BadBatch
 from .hook_errors import hook_behind
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 
 
 def model_loss(model: nn.Module, batch: MicroBatch, device: torch.device) -> torch.Tensor:

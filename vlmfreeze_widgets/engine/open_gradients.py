@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .model_loss import model_loss
 from .modes import rest_all
 from .norms import read_norms

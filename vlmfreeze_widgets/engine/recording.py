@@ -26,7 +26,7 @@ from ..core.plan_text import sentence
 from ..core.run_about import KIND, RunAbout
 from ..core.verdict import Verdict
 from .data_fingerprint import first_step, words
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .run_folder import ABOUT, FROZEN, MAP, RunFolder
 from .saved_folder import Writer, write_folder
 from .trackers import Tracker, numbers_of

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..core.errors import BadBatch
 from ..core.retention_look import RetentionLook
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 
 _TOKENS = 256  # label tokens whose whole distribution is kept: 150 MB of float32 at a vocabulary of 150,000
 

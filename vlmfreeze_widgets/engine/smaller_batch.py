@@ -17,7 +17,7 @@ from ..core.errors import OutOfMemory, VlmFreezeError
 from ..core.memory_advice import MemoryAdvice
 from ..core.plan import Plan
 from .batch_position import rows_of
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .repeated_rows import repeat_rows
 from .settings import BurstSettings
 

@@ -20,7 +20,7 @@ from .evidence import Witness
 from .feature_cache import FeatureCache, cacheable
 from .lost_device import is_lost
 from .masters import Masters
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .modes import rest_all
 from .optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
 from .own_dropout import draws_random_numbers, lead

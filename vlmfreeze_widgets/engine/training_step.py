@@ -18,7 +18,7 @@ from torch import nn
 from ..core.errors import NoGradientPath, NonFiniteLoss
 from ..core.update_norms import UpdateNorms
 from .masters import Masters
-from .micro_batches import MicroBatch, non_finite_inputs
+from .micro_batch import MicroBatch, non_finite_inputs
 from .model_loss import model_loss
 from .norms import clip_by_total, read_norms
 from .precision import UpdateMeter

@@ -16,7 +16,7 @@ from ..core.errors import BadBatch
 from ..core.history import StepRecord
 from ..core.retention_look import RetentionLook
 from .answers import Question, ask
-from .micro_batches import MicroBatch
+from .micro_batch import MicroBatch
 from .retention import Retention
 
 

@@ -12,7 +12,8 @@ from ..adapters.accelerate_processes import Processes
 from ..core.errors import NonFiniteLoss
 from ..core.history import History, StepRecord
 from ..core.norms import ModuleNorms, NormLayout
-from ..engine.micro_batches import MicroBatch, MicroBatches
+from ..engine.micro_batch import MicroBatch
+from ..engine.micro_batches import MicroBatches
 from ..engine.run_folder import RESULT, RunFolder
 from .batch_files import read_batches, same_inputs
 from .recipe import Recipe

@@ -18,7 +18,7 @@ from ..engine.checkpointing import enable_checkpointing
 from ..engine.dead_ends import dead_parameters
 from ..engine.experts import find_experts
 from ..engine.masters import Masters, computed_precision
-from ..engine.micro_batches import MicroBatch
+from ..engine.micro_batch import MicroBatch
 from ..engine.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
 from ..engine.own_dropout import draws_random_numbers
 from ..engine.precision import UpdateMeter

@@ -18,7 +18,7 @@ from torch import nn
 from ..adapters.accelerate_processes import Processes, own_part
 from ..core.errors import NoGradientPath, NonFiniteLoss
 from ..engine.masters import Masters
-from ..engine.micro_batches import MicroBatch, non_finite_inputs
+from ..engine.micro_batch import MicroBatch, non_finite_inputs
 from ..engine.model_loss import model_loss
 from ..engine.norms import clip_by_total
 from ..engine.precision import UpdateMeter
