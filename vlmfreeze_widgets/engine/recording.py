@@ -2,6 +2,8 @@
 
 The first line is written before the first step, so what cannot be written is told then. After that nothing here ends a burst:
 where the disk is full or a tracker fails, the burst goes on and its history says from where on something is missing.
+
+Long because the folder and the trackers are told of the same moments, and one of them may fail without the other.
 """
 
 from __future__ import annotations
