@@ -207,7 +207,8 @@ class BurstLoop:
                         look = self._see(number, run.look())
                         self.is_looking = False
                         record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
-                        self.history.notes += non_finite_looks(record)
+                        self.history.notes += [*run.notes, *non_finite_looks(record)]
+                        run.notes.clear()
                 finally:
                     self.history.append(record)
                 if number == settings.verdict_after:

@@ -14,6 +14,7 @@ from torch import nn
 from ..core.norms import NormLayout
 from ..core.plan import Plan
 from ..core.verdict import Verdict
+from .adapter_calls import AdapterCalls, sentence_on
 from .apply import AppliedModel, apply
 from .checkpointing import enable_checkpointing
 from .evidence import Witness
@@ -49,6 +50,7 @@ class TrainingRun:
     Attributes:
         taken: Steps so far that moved the weights.
         hand: Does what Ctrl-C may not cut in two.
+        notes: What a person must know of the looks.
         trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
             step was taken.
     """
@@ -63,6 +65,8 @@ class TrainingRun:
         self.hand = SteadyHand(device)
         self._applied: AppliedModel | None = None
         self._watcher: Watcher | None = None
+        self._calls: AdapterCalls | None = None
+        self.notes: list[str] = []
         self._features: FeatureCache | None = None
         self.trained: dict[str, torch.Tensor] = {}
         try:
@@ -140,7 +144,9 @@ class TrainingRun:
         """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
         self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
         # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
-        with self._on_device(), self._in_stream(), torch.autocast(self.device.type, enabled=False):
+        # Only the first step is compared with an evaluation of the same batches: one forward pass more.
+        counted = self._calls.training(batches) if self._calls is not None and not self.taken else nullcontext()
+        with self._on_device(), self._in_stream(), torch.autocast(self.device.type, enabled=False), counted:
             shown = self._step.take(batches, stopped, number)
         if shown is not None and shown.problem is None:
             self.taken += 1
@@ -153,12 +159,15 @@ class TrainingRun:
         """Takes the first look, before anything has trained."""
         with self._at_rest():
             self._watcher = Watcher(watched, self._model, self.device, self._step.loss_of, shifts)
+            self._calls = AdapterCalls(self._model, self.applied.trainables)
             return self._watcher.look()
 
     def look(self) -> Look:
-        """Takes another look, at what was asked for in ``begin_watch``."""
+        """Takes another look, at what was asked for in ``begin_watch``; the first one also tells of layers that it leaves out."""
         assert self._watcher is not None
         with self._at_rest():
+            missed = [] if self._calls is None else self._calls.missed(self._step.loss_of)
+            self.notes += [sentence_on(missed)] if missed else []
             return self._watcher.look()
 
     @contextmanager
