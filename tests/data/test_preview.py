@@ -118,3 +118,13 @@ def test_learned_tokens_that_the_tokenizer_does_not_know_are_remarked(folder):
     told = [str(remark) for remark in report.remarks if "unknown" in str(remark)]
     assert len(told) == 1
     assert "2 learned tokens" in told[0]
+
+
+def test_several_rows_print_one_below_the_other_and_not_as_a_tuple():
+    demo = vf.demo()
+    shown = vf.load_batches(list(demo.batches)[:1], demo.processor).preview(2)
+    assert len(shown) == 2
+    assert list(shown) == [shown[0], shown[1]]
+    assert str(shown) == f"{shown[0]}\n\n{shown[1]}"
+    assert "learned in brackets" in str(shown)
+    assert shown._repr_html_().count("<pre") == 2

@@ -251,3 +251,18 @@ def test_one_sees_what_gradient_the_frozen_parts_would_receive():
     assert report.open_norms == pytest.approx(expected, rel=1e-4)
     assert set(report.open_components) == {"vision_tower", "projector", "language_model", "embeddings", "head"}
     assert not set(report.open_norms) & vf.read_tree(model).dead_ends
+
+
+def test_a_burst_on_a_model_with_adapters_says_how_to_train_them():
+    adapted, _ = exported()
+    base = tiny_llava()
+    with pytest.raises(vf.VlmFreezeError, match="carries adapters") as caught:
+        vf.Burst(adapted, SOUND, batches(), steps=1)
+    assert "import_strategy(peft_model, tree)" in caught.value.remedy
+    # What it says works.
+    strategy = vf.import_strategy(adapted, vf.read_tree(base)).strategy
+    assert (
+        vf.resolve(strategy, vf.read_tree(base)).lora_targets.keys()
+        == vf.resolve(SOUND, vf.read_tree(base)).lora_targets.keys()
+    )
+    assert vf.Burst(adapted.unload(), strategy, batches(), steps=1).run().history.taken == 1

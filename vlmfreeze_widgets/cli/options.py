@@ -19,7 +19,8 @@ Rules = Annotated[
     typer.Option(
         "--set",
         "-s",
-        help="A rule such as projector=full, language_model=lora:16 or lora:16:32 (rank, alpha). Repeatable.",
+        help="A rule such as projector=full, language_model=lora:16 or lora:16:32 (rank, alpha; without it alpha is 32, and the "
+        "update is scaled by alpha over rank). Repeatable.",
     ),
 ]
 Rates = Annotated[list[str] | None, typer.Option("--lr", help="A rate: 1e-3 for all, or projector=1e-3. Repeatable.")]

@@ -38,7 +38,8 @@ class Lora:
     """A low-rank adapter beside frozen weights (Hu et al. 2021, arXiv:2106.09685). PEFT's words keep PEFT's meaning.
 
     Attributes:
-        rank: PEFT's ``r``.
+        rank: PEFT's ``r``. Alpha does not follow it: ``Lora(rank=8)`` has alpha 32 and scales its update by 4, where
+            ``Lora(rank=16)`` scales by 2. Give both, or use rslora, to change the rank alone.
         alpha: PEFT's ``lora_alpha``; the update is scaled by ``alpha / rank`` (``alpha / sqrt(rank)`` with rslora).
         dropout: PEFT's ``lora_dropout``.
         targets: ``"all-linear"`` (every linear layer of the place it is set on; the head only when named itself),

@@ -21,7 +21,7 @@ from .json_files import JsonRows
 from .picture_folders import Rows
 from .pictures import thumbnail
 from .prepare import Prepared, Preparer
-from .preview import RowPreview, token_spans
+from .preview import RowPreview, RowPreviews, token_spans
 from .report import BatchCounts, LoadReport
 from .rows import BadRow, Dropped, Place, Remark
 
@@ -46,7 +46,7 @@ class Batches(ABC):
         """What became of the rows so far."""
 
     @abstractmethod
-    def preview(self, n: int = 4) -> tuple[RowPreview, ...]:
+    def preview(self, n: int = 4) -> RowPreviews:
         """The first ``n`` rows as the model gets them."""
 
     def __repr__(self) -> str:
@@ -137,7 +137,7 @@ class RowBatches(Batches):
             pass
         return self.report
 
-    def preview(self, n: int = 4) -> tuple[RowPreview, ...]:
+    def preview(self, n: int = 4) -> RowPreviews:
         """The first ``n`` usable rows as the model gets them."""
         found: list[RowPreview] = []
         for place, raw in self._raw():
@@ -158,7 +158,7 @@ class RowBatches(Batches):
             prompt = shown.prompt
             text = prompt.text if prompt.suffix is None else f"{prompt.text}\n{prompt.suffix}"
             found.append(RowPreview(place, text, spans, tuple(thumbnail(p.image) for p in shown.pictures)))
-        return tuple(found)
+        return RowPreviews(tuple(found))
 
     def _raw(self) -> Iterator[tuple[Place, Any]]:
         if self._order is None:

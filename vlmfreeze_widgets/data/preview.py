@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -58,6 +58,25 @@ class RowPreview:
     def _repr_html_(self) -> str:
         pieces = [f"<mark>{escape(t)}</mark>" if learned else escape(t) for t, learned in joined(self.spans)]
         return f"<p>{escape(str(self.place))}</p><pre style='white-space:pre-wrap'>{''.join(pieces)}</pre>"
+
+
+@dataclass(frozen=True)
+class RowPreviews(Sequence[RowPreview]):
+    """Several rows, which print one below the other."""
+
+    rows: tuple[RowPreview, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> row, slice -> tuple of rows
+        return self.rows[index]
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(str, self.rows))
+
+    def _repr_html_(self) -> str:
+        return "".join(row._repr_html_() for row in self.rows)
 
 
 def joined(spans: Iterable[TokenSpan]) -> list[tuple[str, bool]]:

@@ -12,7 +12,7 @@ from ..core.source_length import length_of
 from ..engine.micro_batch import IGNORED, MicroBatch, non_finite_inputs
 from .batches import Batches
 from .collate import Tensors
-from .preview import RowPreview, token_spans
+from .preview import RowPreview, RowPreviews, token_spans
 from .report import BatchCounts, LoadReport
 from .rows import Dropped, Place
 
@@ -86,22 +86,22 @@ class ReadyBatches(Batches):
             notes=("batches with labels, passed through as they are",),
         )
 
-    def preview(self, n: int = 4) -> tuple[RowPreview, ...]:
+    def preview(self, n: int = 4) -> RowPreviews:
         """The first ``n`` rows; without pictures, which are tensors already."""
         found: list[RowPreview] = []
         for number, batch in enumerate(self):
             ids, labels, mask = batch.get("input_ids"), batch["labels"], batch.get("attention_mask")
             if ids is None or ids.shape != labels.shape:
-                return tuple(found)
+                return RowPreviews(tuple(found))
             for row in range(ids.shape[0]):
                 if len(found) == n:
-                    return tuple(found)
+                    return RowPreviews(tuple(found))
                 spans = token_spans(
                     ids[row], labels[row], None if mask is None else mask[row], self._tokenizer, image_token=None
                 )
                 text = "".join(span.text for span in spans)
                 found.append(RowPreview(Place(f"batch {number}", 0, row), text, spans))
-        return tuple(found)
+        return RowPreviews(tuple(found))
 
 
 def problem(batch: Any) -> str:  # noqa: ANN401 - whatever a source yields

@@ -233,7 +233,12 @@ class BurstResult:
             lines.append(f"  {'✓' if self.proof.holds else '✗'} {self.proof}")
         rounding = () if self.merge_rounding is None else (self.merge_rounding.sentence,)
         lines += [f"  ! {text}" for text in (*rounding, *self.history.tainted, *self.history.notes)]
-        return "\n".join([*lines, *(f"  {verdict}" for verdict in self.verdicts)])
+        lines += [f"  {verdict}" for verdict in self.verdicts]
+        if any(verdict.moved and verdict.selected for verdict in self.verdicts):
+            lines.append(
+                "  gradient: L2 norm before clipping, at the last step; moved: L2 norm of the change over that of the weights"
+            )
+        return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         head, *lines = repr(self).splitlines()

@@ -59,7 +59,8 @@ def check_trainable(model: nn.Module, plan: Plan) -> None:
             "The model carries adapters already.",
             expected="a model without adapters",
             found=f"{len(adapted)} adapted modules, such as {adapted[0]}",
-            remedy="Merge them (result.keep(merge=True), or PEFT's merge_and_unload()), or load the base model.",
+            remedy="To build on them, merge them: model = peft_model.merge_and_unload(). To train the same places anew, take them "
+            "as a strategy: strategy = vf.import_strategy(peft_model, tree), then Burst(peft_model.unload(), strategy, ...).",
         )
     by_name = dict(model.named_parameters())
     packed = [name for name in plan.trainable if name in by_name and not by_name[name].is_floating_point()]
