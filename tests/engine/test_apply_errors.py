@@ -14,6 +14,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import differences, fingerprint
 from vlmfreeze_widgets.adapters import peft_lora
 from vlmfreeze_widgets.core.errors import ModelNotTrainable
+from vlmfreeze_widgets.core.turns import MAKING_LAYERS
 from vlmfreeze_widgets.engine import apply as applying
 from vlmfreeze_widgets.engine.apply import AppliedModel
 
@@ -81,6 +82,10 @@ def _places(model: nn.Module, plan: vf.Plan) -> Iterator[tuple[tuple[str, object
     assert applied is not None
     applied.revert()
     for place, times in noted.passed.items():
+        # A line "try:" does nothing, and CPython's table of handlers leaves it out: only a tracer can raise there, and what
+        # is around it, such as "with lock:", is not left then.
+        if isinstance(place[1], int) and linecache.getline(*place).strip() == "try:":
+            continue
         yield place, 1
         # A line "with lock:" is passed again on the way out, where an error of a tracer, and of nothing else, keeps the lock.
         if times > 1 and isinstance(place[1], int) and not linecache.getline(*place).lstrip().startswith("with "):
@@ -100,6 +105,7 @@ def test_an_error_at_any_line_of_apply_gives_the_model_back_free_for_the_next():
         assert not differences(fingerprint(model), before), place
         assert model.projector[0].weight.grad is gradient, place
         assert torch.get_default_dtype() == dtype, place
+        assert not MAKING_LAYERS._is_owned(), place
         tried += 1
     assert tried > 200
     vf.apply(model, plan).revert()
