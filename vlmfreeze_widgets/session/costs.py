@@ -54,7 +54,7 @@ class Source:
     model: nn.Module | None
     source: Any
     batches: Iterable[Any] | None
-    at_rest: Callable[[Callable[[], None]], None]
+    at_rest: Callable[[Callable[[], None]], object]
 
 
 _Key = tuple[Any, ...]

@@ -5,7 +5,7 @@ What was not looked at just before is not written: each look gives a token, and 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ def rows_of(batches: Any) -> int | None:  # noqa: ANN401 - whatever a burst take
         return said
     first = batches[0] if isinstance(batches, list | tuple) and batches else None
     labels = first.get("labels") if isinstance(first, Mapping) else None
-    shape = getattr(labels, "shape", ())
+    shape: Sequence[int] = getattr(labels, "shape", ())
     return int(shape[0]) if len(shape) > 1 else None
 
 

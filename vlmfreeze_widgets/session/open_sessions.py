@@ -31,6 +31,10 @@ class OpenSession(Protocol):
     def phase(self) -> str:
         """What it is doing."""
 
+    @property
+    def tree(self) -> Any:  # noqa: ANN401 - ModuleTree
+        """The tree of the model as it is without a plan on it."""
+
     def stop(self) -> None:
         """Ends what runs, soon."""
 

@@ -86,21 +86,18 @@ class Session(Loading, Looking, Comparing, Recording):
         stages, by_stage = (strategy, batches) if isinstance(strategy, Stages) else (None, None)
         if isinstance(by_stage, Mapping):
             batches = next(iter(by_stage.values()), None)
-        if isinstance(strategy, Stages):
-            strategy = strategy[0].strategy
-        if isinstance(strategy, Mapping):
-            strategy = Strategy(strategy)
-        strategy = strategy or edits.default_strategy(tree)
+        given = strategy[0].strategy if isinstance(strategy, Stages) else strategy
+        wanted = Strategy(given) if isinstance(given, Mapping) else given or edits.default_strategy(tree)
         self.took_over: str | None = None
         is_lost = False
         if older is not None:
-            resolve(strategy, tree)  # what does not fit must not end the other
+            resolve(wanted, tree)  # what does not fit must not end the other
             self.took_over, is_lost = take_over(older)
             tree = read_tree(source)
         model = source if hasattr(source, "named_parameters") and tree.device != "meta" else None
         super().__init__(
             tree,
-            strategy,
+            wanted,
             model,
             # A config alone has no weights to load; a folder or an id may have.
             source if model is None and _may_have_weights(source) else None,

@@ -171,6 +171,7 @@ class Staging(Saving):
             place = self.staged.next
             if place is None:
                 raise not_now("all stages are done: keep or discard them")
+            assert self._stages is not None
             plans = [(self._stages[i], self._plan_of(self._stages[i].name)) for i in range(place, len(self._stages))]
             for _, plan in plans:
                 plan.check()
