@@ -31,7 +31,7 @@ checks: ## every promise of the engine with what was measured of it, in report.j
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py checks
 
-conformance: ## our exports, and random settings, read by LLaMA-Factory, ms-swift and PEFT themselves
+conformance: ## our exports, and random settings, read by LLaMA-Factory, ms-swift and PEFT themselves; real runs of four trainers
 	@$(PYTHON) .ci/conformance.py
 
 versions: ## the core path on the oldest and newest supported transformers, peft and torch (CELLS="'oldest peft'" runs one)

@@ -1,5 +1,5 @@
 """`make conformance`: our exports, and random settings of theirs, read by LLaMA-Factory, ms-swift and PEFT themselves, in an
-environment of their own.
+environment of their own; then four real steps of each trainer on our exports (`python .ci/conformance.py runs` does these alone).
 
 Runs under the Python found on the machine, with the standard library alone. What is written and how it is compared is in
 tests/conformance.
@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from environment import ROOT, call, say
+from real_runs import DRIVERS, real_runs
 
 VENV = ROOT / ".venv-conformance"
 PINS = ROOT / "requirements-conformance.txt"
@@ -75,8 +76,19 @@ def main(number: int) -> int:
         for module, there in (("compare", cases), ("compare_imports", imports)):
             compare = [python, "-m", f"tests.conformance.{module}", str(there), str(RESULT)]
             status |= subprocess.run(compare, cwd=ROOT, env=env, check=False).returncode
-        return status
+        call(sys.executable, ROOT / ".ci" / "environment.py", "dev")  # HF Trainer runs on what the tests run on
+        return status | real_runs(Path(folder) / "runs")
+
+
+def runs_only(asked: tuple[str, ...]) -> int:
+    """The real runs alone, of these trainers or of all."""
+    call(sys.executable, ROOT / ".ci" / "environment.py", "dev")
+    install()
+    with tempfile.TemporaryDirectory() as folder:
+        return real_runs(Path(folder), asked or tuple(DRIVERS))
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["runs"]:
+        sys.exit(runs_only(tuple(sys.argv[2:])))
     sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200))
