@@ -22,7 +22,7 @@ from . import peft_rule
 from .decay_rule import by_names_and_classes, with_decay
 from .flags import Flag, read_flags
 from .ms_swift_archs import ALIASES, Arch, arch_of
-from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
+from .names import adapted_kind, chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
 from .releases import Takes
 from .selection import Selection
 
@@ -95,7 +95,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE)
             remedy="Choose one of the three.",
         )
     if version == RELEASE:
-        left = {path: lora for path, lora in found.lora.items() if tree.by_path[path].class_name != _PASSED_OVER}
+        passed = {node.path for node in tree.nodes if node.class_name == _PASSED_OVER}
+        left = {path: lora for path, lora in found.lora.items() if path not in passed}
         found = replace(found, lora=left)
     found = _with_rates(found, flags, arch, tree, version == RELEASE)
     if kind == "lora" and flags["lorap_lr_ratio"] is not None:
@@ -275,7 +276,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, tree: Mo
 def _is_sped_up(name: str, tree: ModuleTree) -> bool:
     path, _, side = name.rpartition(".")
     if side == "lora_B":
-        return tree.by_path[path].peft_kind != "embedding"
+        return adapted_kind(tree, path) != "embedding"
     return name in tree.by_name and len(tree.by_name[name].shape) == 1
 
 
@@ -284,7 +285,7 @@ def _loraplus(found: Selection, usual: float, ratio: float, tree: ModuleTree) ->
     lr = {}
     for name in found.names:
         path = name.rpartition(".")[0]
-        if path in found.lora and tree.by_path[path].peft_kind == "embedding":
+        if path in found.lora and adapted_kind(tree, path) == "embedding":
             lr[name] = _EMBEDDING_LR
         elif _is_sped_up(name, tree):
             lr[name] = usual * ratio

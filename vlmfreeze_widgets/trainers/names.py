@@ -39,6 +39,11 @@ def has_suffix(name: str, suffixes: Iterable[str]) -> bool:
     return any(name == s or name.endswith(f".{s}") for s in suffixes)
 
 
+def adapted_kind(tree: ModuleTree, place: str) -> str:
+    """What PEFT takes a place of an adapter for: a module by its class, "" for a parameter itself (a router's)."""
+    return tree.by_path[place].peft_kind if place in tree.by_path else ""
+
+
 def is_linear_by_class(node: Node) -> bool:
     """Whether the class calls itself linear, which is how LLaMA-Factory and ms-swift know a linear layer."""
     return "linear" in node.class_name.lower()

@@ -14,7 +14,7 @@ from ..core.tree import ModuleTree, Node
 from ..core.tuning import Lora
 from .names import has_suffix, modules, parameter_names, pattern_of
 from .peft_conversion import Targets, converted
-from .peft_parameters import check_alone, reached
+from .peft_parameters import check_alone, check_some, notes_on_unmatched, reached
 from .selection import Selection
 
 ADAPTED_KINDS = ("linear", "embedding", "conv")
@@ -51,7 +51,7 @@ def select(
         layers_pattern: The list that the indices count in.
         rank_pattern: Pattern -> rank.
         alpha_pattern: Pattern -> alpha.
-        target_parameters: Stacks of experts, by suffix.
+        target_parameters: Parameters themselves, such as stacks of experts, by suffix.
         bias: "none", "all", or "lora_only".
         conversion: How the PEFT in question rewrites the targets of this model type; None of one before 0.19.
         bias_by_suffix: Whether bias "all" means names that are or end in "bias" (PEFT 0.21), not all that hold the word (0.18).
@@ -61,16 +61,19 @@ def select(
         TrainerRefuses: PEFT itself stops: nothing matches, or a match is no layer that it can adapt.
     """
     saved = list(modules_to_save or ())
+    parameters = list(target_parameters or ())
+    named = tuple(reached(tree, parameters))
     ranks, alphas = rank_pattern or {}, alpha_pattern or {}
     rewritten: list[str] = []
     if conversion is not None:
         names = targets if targets is None or isinstance(targets, str) else list(targets)
-        given = Targets(names, list(target_parameters or ()), ranks, alphas)
+        given = Targets(names, parameters, ranks, alphas)
         then = converted(given, lora, tree, conversion, exclude)
         # PEFT leaves an empty set where only parameters are left.
         rewritten = [name for name in then.parameters if name not in given.parameters]
-        targets, target_parameters, ranks, alphas = then.modules or None, then.parameters, then.ranks, then.alphas
-    stacks = reached(tree, list(target_parameters or ()))
+        targets, parameters, ranks, alphas = then.modules or None, then.parameters, then.ranks, then.alphas
+    stacks = reached(tree, parameters)
+    check_some(targets, parameters, stacks)
     if (targets is None and not stacks) or (targets is not None and not isinstance(targets, str) and not list(targets)):
         raise TrainerRefuses(
             "PEFT stops: it is given no target modules.",
@@ -123,7 +126,9 @@ def select(
     elif bias == "lora_only":
         held = (f"{path}.bias" for path in adapters)
         trainable |= {tree.by_name[name].owner for name in held if name in tree.by_name}
-    chosen = Selection(frozenset(trainable), adapters, {}, copied).noting(*_unfit(found))
+    chosen = Selection(frozenset(trainable), adapters, {}, copied, named=named).noting(
+        *_unfit(found), *notes_on_unmatched(parameters, stacks)
+    )
     if rewritten:
         return chosen.noting(
             f"PEFT {installed()} adapts the parameters {', '.join(rewritten)} in place of the modules that these targets name, as "

@@ -176,7 +176,7 @@ def import_strategy(
 
     Raises:
         BadConfig: They cannot be read, or it is not plain whose they are.
-        TrainerRefuses: The trainer itself would stop, and why.
+        TrainerRefuses: The trainer itself would stop, and why. NotExpressible: They name a router's parameter for an adapter.
     """
     given = read_settings(source)
     live = is_peft_model(source)

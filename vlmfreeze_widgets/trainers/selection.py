@@ -38,6 +38,7 @@ class Selection:
         notes: Quirks of the trainer that these settings meet.
         inexact: What the trainer trains otherwise than any selection on this tree can say, in sentences.
         decay: Names as in ``lr`` -> weight decay; empty where the trainer's rule is not known, or it has none.
+        named: Places of adapters whose parameters the settings name themselves (``target_parameters``).
     """
 
     trainable: frozenset[str] = frozenset()
@@ -48,6 +49,7 @@ class Selection:
     tied_copies: bool = False
     inexact: tuple[str, ...] = ()
     decay: Mapping[str, float] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:

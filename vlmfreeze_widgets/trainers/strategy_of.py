@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from ..core.components import COMPONENTS
+from ..core.errors import NotExpressible
 from ..core.resolve import resolve
 from ..core.slices import blocks_of, index_text
 from ..core.strategy import Strategy
@@ -17,6 +18,7 @@ from .decays import decay_rules
 from .selection import Selection, differences, most_common_rate, selection_of
 
 _LEAST_BLOCKS = 2
+_SHOWN = 3
 
 
 def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_decay: float | None = None) -> Strategy:
@@ -31,8 +33,13 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
 
     Returns:
         Rules by component where they say it exactly, else by path; parameters, adapters and rates are those of the selection.
+
+    Raises:
+        NotExpressible: The settings name for an adapter a parameter that is neither a linear layer's weight nor a stack.
     """
-    # A strategy has no word for LoRA on a router's parameter, or on what only looks like a layer; the import says what is not kept.
+    _check_places(selection, tree)
+    # A strategy has no word for LoRA on what only looks like a layer, or on a router that PEFT itself put in place of a module; the
+    # import says what is not kept.
     sayable = {
         path: lora for path, lora in selection.lora.items() if (node := tree.by_path.get(path)) and node.adaptable
     }
@@ -48,6 +55,28 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
     exact: dict[str, Tuning] = dict.fromkeys(sorted(selection.trainable), FULL)
     exact = {**{path: replace(lora, targets="all-linear") for path, lora in selection.lora.items()}, **exact}
     return Strategy(exact, _rates(selection, tree, by_component=False), decay, name)
+
+
+def _check_places(selection: Selection, tree: ModuleTree) -> None:
+    """Adapters on parameters such as a router's: left out, a strategy would train something else than the settings do."""
+    bare = [path for path in selection.named if path in selection.lora and not _can_adapt(path, tree)]
+    if not bare:
+        return
+    holders = [path.rpartition(".")[0] for path in bare]
+    layers = [holder for holder in holders if _can_adapt(holder, tree)]
+    raise NotExpressible(
+        "These settings put LoRA on a parameter itself that is neither a linear layer's weight nor a stack of experts; a strategy "
+        "has no word for it.",
+        expected="adapters on layers, and target_parameters that are stacks of experts or weights of linear layers",
+        found=", ".join(bare[:_SHOWN]) + (f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""),
+        remedy=f"Name the layer in target_modules instead, such as {layers[0]}."
+        if layers
+        else f"Leave it out of target_parameters, and train {holders[0]} in full by a rule of its own.",
+    )
+
+
+def _can_adapt(path: str, tree: ModuleTree) -> bool:
+    return path in tree.by_path and bool(tree.by_path[path].adaptable)
 
 
 def _selects_the_same(strategy: Strategy, selection: Selection, tree: ModuleTree) -> bool:

@@ -16,7 +16,7 @@ from ..core.tuning import Lora
 from . import peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
-from .names import modules
+from .names import adapted_kind, has_suffix, modules, parameter_names
 from .selection import Selection
 from .unsloth_layers import CLIPPABLE, SWITCHES, chosen_layers, expert_stacks
 
@@ -81,7 +81,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
             raise _stops("no layers to finetune among those that are chosen by number", str(sorted(layers)))
         targets, layers = _one_of(inside), None
     if stacks and (chosen := _layers(flags, tree)) is not None:
-        stacks = [n.path for n in tree.nodes if n.adaptable == "experts" and _ends_in(n.path, stacks)]
+        stacks = [name for name in parameter_names(tree) if has_suffix(name, stacks)]
         stacks = [path for path in stacks if _lies_in(path, chosen, pattern)]
     lora = Lora(
         flags["r"],
@@ -134,10 +134,6 @@ def _lies_in(path: str, layers: set[int], pattern: str | Iterable[str] | None) -
     return peft_rule.block_index(path, pattern) in layers
 
 
-def _ends_in(path: str, names: Iterable[str]) -> bool:
-    return any(path == name or path.endswith(f".{name}") for name in names)
-
-
 def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
@@ -160,7 +156,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
     if ratio is not None:
         if not ratio > 0:
             raise _stops("loraplus_lr_ratio has to be above 0 (ValueError)", f"{ratio:g}")
-        if not any(tree.by_path[path].peft_kind != "embedding" for path in found.lora):
+        if not any(adapted_kind(tree, path) != "embedding" for path in found.lora):
             raise _stops("loraplus_lr_ratio is set and there is no lora_B to speed up (ValueError)", "no adapters")
     lr = {}
     for name in found.names:
@@ -168,7 +164,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
         lr[name] = usual
         if name in copies and own is not None:
             lr[name] = own
-        elif ratio is not None and side == "lora_B" and tree.by_path[path].peft_kind != "embedding":
+        elif ratio is not None and side == "lora_B" and adapted_kind(tree, path) != "embedding":
             lr[name] = usual * ratio
     return replace(found, lr=lr)
 
