@@ -142,7 +142,8 @@ def test_with_recomputation_the_random_states_that_are_kept_are_part_of_the_peak
 def test_without_the_random_states_a_small_batch_would_be_well_under_its_peak(monkeypatch):
     monkeypatch.setattr(cost_run, "counted_states", lambda _: nullcontext())
     cost, real = _both("llava", LORA, torch.float32, rows=6, checkpointing=True)
-    assert real.peak_bytes - _passes(cost) > 4 * 5056
+    # Two layers of the language model recompute; the frozen tower's keep nothing. torch's generator has a state of 5,056 bytes.
+    assert real.peak_bytes - _passes(cost) > 2 * 5056
 
 
 def test_another_threads_random_states_are_not_counted():

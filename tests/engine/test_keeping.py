@@ -12,6 +12,7 @@ from torch.nn.utils.parametrizations import weight_norm
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import CannotMerge, ModelNotTrainable, WrongPhase
+from vlmfreeze_widgets.engine import read
 from vlmfreeze_widgets.engine.mergeable import not_mergeable
 
 LORA = vf.Strategy({"language_model": vf.Lora(rank=4)}, 1e-2)
@@ -81,7 +82,10 @@ def on_the_fly(linear):
 
 
 @pytest.mark.parametrize("kind", ["4 bits", "4 bits, DoRA", "8 bits", "whole numbers", "rounded on the fly"])
-def test_merging_that_would_lose_the_training_is_refused_and_nothing_is_dropped(folder, kind):
+def test_merging_that_would_lose_the_training_is_refused_and_nothing_is_dropped(folder, kind, monkeypatch):
+    if kind == "rounded on the fly":
+        # A plan leaves such layers out, by another test of the same property: merging has to notice by itself.
+        monkeypatch.setattr(read, "can_carry_lora", lambda _: True)
     if "bits" in kind:
         model = quantized(folder, int(kind[0]))
     else:
