@@ -132,12 +132,12 @@ def test_every_file_of_the_package_is_written_by_the_atomic_writer():
     }
     # What writes at a path that the atomic writer gave it, a pipe, and the recipe of the demo's weights, which writes aside.
     assert direct == {
-        "adapters/peft_lora.py",
+        "adapters/peft_files.py",
         "core/atomic_files.py",
         "demo/train.py",
         "engine/burst_state.py",
         "engine/recording.py",
-        "engine/result.py",
+        "engine/result_text.py",
         "engine/saved_folder.py",
         "session/cost_server.py",
         "trainers/selection.py",

@@ -348,7 +348,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_what_was_saved_and_says_where(t
     next(burst)
     first = burst.save_state(tmp_path)
     next(burst)
-    real, failures = saved_folder._flush, 0
+    real, failures = saved_folder.flush, 0
     for nth in range(20):
         count = iter(range(100))
 
@@ -357,7 +357,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_what_was_saved_and_says_where(t
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
             real(path)
 
-        monkeypatch.setattr(saved_folder, "_flush", full)
+        monkeypatch.setattr(saved_folder, "flush", full)
         try:
             burst.save_state(tmp_path)
         except CannotSave as error:
@@ -366,7 +366,7 @@ def test_a_disk_that_is_full_at_any_write_leaves_what_was_saved_and_says_where(t
         else:
             break
         finally:
-            monkeypatch.setattr(saved_folder, "_flush", real)
+            monkeypatch.setattr(saved_folder, "flush", real)
         assert told == (True, True)
         assert first in vf.Burst.saved_states(tmp_path)
         assert not [p for p in tmp_path.iterdir() if p.name.startswith(".saving-")]
