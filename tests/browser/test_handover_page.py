@@ -49,6 +49,12 @@ def bench(tmp_path, monkeypatch):
     made.close()
 
 
+def exported(bench, to, name):
+    """What Python writes with the settings and the batch of the page."""
+    rows = batches()[0]["labels"].shape[0]
+    return vf.export(bench.strategy, bench.tree, to=to, settings=bench.session.settings, rows=rows).files[name]
+
+
 def card(page: Page):
     return page.locator(".vf-handover")
 
@@ -105,7 +111,7 @@ def test_the_files_of_a_trainer_are_shown_and_copied(page, bench):
     card(page).get_by_role("button", name="Export").click()
     card(page).get_by_role("tab", name="ms-swift").click()
     expect(card(page).locator(".vf-verdict")).to_contain_text("exact")
-    wanted = vf.export(bench.strategy, bench.tree, to="ms-swift").files["ms_swift.yaml"]
+    wanted = exported(bench, "ms-swift", "ms_swift.yaml")
     expect(card(page).locator("pre")).to_have_text(wanted)
     page.evaluate("() => navigator.clipboard && (navigator.clipboard.writeText = async (t) => { window.copied = t })")
     page.evaluate(
@@ -140,7 +146,7 @@ def test_files_are_saved_once_below_the_working_folder_and_over_nothing(page, be
     save.click()
     expect(card(page)).to_contain_text("Saved handover/llamafactory/llamafactory.yaml")
     written = tmp_path / "handover" / "llamafactory" / "llamafactory.yaml"
-    assert written.read_text() == vf.export(bench.strategy, bench.tree, to="llamafactory").files[written.name]
+    assert written.read_text() == exported(bench, "llamafactory", written.name)
     written.write_text("mine")
     save.click()
     expect(card(page)).to_contain_text("llamafactory.yaml is there already")
@@ -167,7 +173,7 @@ def test_notes_link_to_the_issue_and_nowhere_else(page, bench):
     bench.strategy = {"projector": "full", "language_model": "lora"}
     show(page, bench)
     card(page).get_by_role("button", name="Export").click()
-    card(page).get_by_role("tab", name="LLaVA").click()
+    card(page).get_by_role("tab", name="LLaVA", exact=True).click()
     link = card(page).get_by_role("link", name="LLaVA#844")
     expect(link).to_have_attribute("href", "https://github.com/haotian-liu/LLaVA/issues/844")
     expect(link).to_have_attribute("rel", "noopener noreferrer")

@@ -15,7 +15,7 @@ class NoTorch:
 del sys.modules["torch"]
 sys.meta_path.insert(0, NoTorch())
 import vlmfreeze_widgets as vf
-print(len(vf.catalog) > 60, vf.Strategy({"projector": "full"}).rules["projector"].kind)
+print(len(vf.catalog()) > 60, vf.Strategy({"projector": "full"}).rules["projector"].kind)
 for name in ("read_tree", "Burst", "Workbench", "estimate_cost"):
     try:
         getattr(vf, name)

@@ -88,7 +88,7 @@ def test_nothing_but_plain_types_leaves_a_workbench(sent, tmp_path, monkeypatch,
         wait_for(lambda: bench.probe_state.get("findings") is not None and bench.run_state["phase"] != "running")
         assert odd(bench, sent) == []
         kinds = {content.get("kind") for content, _ in sent}
-        assert {"rows", "paint", "reply"} <= kinds
+        assert {"rows", "reply"} <= kinds
         assert bench.run_state["verdicts"]
     finally:
         bench.close()
