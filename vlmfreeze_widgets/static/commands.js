@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: a88b9b780332063222586383056c0d92cfbb9400d7020c6fa8a94799d07affae */
+/* vlmfreeze source-hash: 0046a97d2a4c3a1bcd74e8184715e3f90c4f2c6cc794a6deaedcf18af664155a */
 var t={initialize:()=>{}},e=t;export{e as default};

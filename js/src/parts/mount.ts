@@ -80,6 +80,8 @@ function note(page: Page, signal: AbortSignal): void {
     if (now() === noted || !page.model.set || !page.model.save_changes) return;
     noted = now();
     page.model.set("noted", JSON.parse(noted));
+    // "noted" is no state of the session: marimo alone reads it, and it hears of a change only by what a page saves.
+    // eslint-disable-next-line no-restricted-syntax -- the one value that a page has to save itself
     page.model.save_changes();
   }, signal);
 }
