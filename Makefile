@@ -60,4 +60,4 @@ lock:   ## write requirements-dev.lock anew from what pyproject.toml asks for
 	@$(VENV)/python .ci/lock.py
 
 clean:  ## remove the environment, node_modules and everything generated but not committed
-	rm -rf .venv .venv-conformance .venv-versions js/node_modules build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results
+	rm -rf .venv .venv-conformance .venv-trl .venv-versions js/node_modules build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis test-results

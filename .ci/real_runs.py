@@ -11,16 +11,35 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from environment import ROOT, VENV, say
+from environment import ROOT, VENV, call, say
 
 CASES = ROOT / "tests" / "conformance"
 RESULT = ROOT / "benchmarks" / "results" / "conformance_runs.json"
 OF_TRAINERS = ROOT / ".venv-conformance"
+LAYERED = ROOT / ".venv-trl"
+"""TRL over the environment of the tests, whose transformers is newer than the other trainers take."""
+TRL = "trl==1.16.0"
 DRIVERS = {
     "trainer": (VENV, "drive_script.py", ("transformers", "peft", "accelerate", "torch")),
+    "trl": (LAYERED, "drive_script.py", ("trl", "transformers", "peft", "torch")),
     "llamafactory": (OF_TRAINERS, "drive_llamafactory.py", ("llamafactory", "transformers", "peft", "torch")),
+    "ms-swift": (OF_TRAINERS, "drive_ms_swift.py", ("ms-swift", "transformers", "peft", "torch")),
 }
 """Trainer -> its environment, what drives it, and the packages whose versions are told."""
+
+
+def install_trl() -> None:
+    """Make the layered environment, unless it is there for this Python and this TRL."""
+    of_the_tests = next((VENV / "lib").glob("python*")).name
+    stamp, wanted = LAYERED / "trl.stamp", f"{TRL} {of_the_tests}"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    call(VENV / "bin" / "python", "-m", "venv", "--clear", LAYERED)
+    packages = Path("lib") / of_the_tests / "site-packages"
+    (LAYERED / packages / "layer.pth").write_text(f"{VENV / packages}\n")
+    say(f"installing {TRL}")
+    call(LAYERED / "bin" / "python", "-m", "pip", "install", "--disable-pip-version-check", "--quiet", TRL)
+    stamp.write_text(wanted)
 
 
 def real_runs(folder: Path, asked: tuple[str, ...] = tuple(DRIVERS)) -> int:
@@ -33,6 +52,8 @@ def real_runs(folder: Path, asked: tuple[str, ...] = tuple(DRIVERS)) -> int:
     # LLaMA-Factory's version check asks for packages that training never uses here.
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "DISABLE_VERSION_CHECK": "1", "OMP_NUM_THREADS": "1"}
     env |= {"TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}
+    if "trl" in asked:
+        install_trl()
     for trainer in asked:
         home, driver, names = DRIVERS[trainer]
         python, there = str(home / "bin" / "python"), folder / trainer
