@@ -11,7 +11,8 @@ import vlmfreeze_widgets as vf
 from tests.page_tree import read_page
 from vlmfreeze_widgets.cli import app
 from vlmfreeze_widgets.core.components import LABELS
-from vlmfreeze_widgets.core.page_state import plan_state, tree_state
+from vlmfreeze_widgets.core.page_state import plan_state
+from vlmfreeze_widgets.core.tree_state import tree_state
 from vlmfreeze_widgets.core.wording import count, share
 
 SIX = (

@@ -11,9 +11,9 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases
-from vlmfreeze_widgets.core import edits, published
+from vlmfreeze_widgets.core import published
 from vlmfreeze_widgets.core.errors import UnknownTarget
-from vlmfreeze_widgets.core.presets import PRESETS
+from vlmfreeze_widgets.core.presets import PRESETS, chosen_preset
 
 TREE = vf.read_tree(tiny_llava())
 TABLE = json.loads((Path(published.__file__).parent / "published.json").read_text(encoding="utf-8"))
@@ -81,7 +81,7 @@ def test_a_part_that_the_model_does_not_have_is_told_and_left_out():
 
 def test_a_preset_is_a_stage_and_a_colon_does_as_well_as_a_slash():
     assert vf.preset("llava-1.5:lora") == vf.preset("llava-1.5/lora") == PRESETS["llava-1.5/lora"].strategy
-    assert edits.set_preset(TREE, "llava-1.5/finetune").name == "llava-1.5/finetune"
+    assert chosen_preset(TREE, "llava-1.5/finetune").name == "llava-1.5/finetune"
     for name in ("llava-1.5/lorra", "lava-1.5", "llava-1.5/x"):
         with pytest.raises(UnknownTarget):
             vf.preset(name)

@@ -12,7 +12,7 @@ from tests.page_tree import read_page
 from tests.random_trees import HOSTILE, independent_count, models
 from vlmfreeze_widgets import pictures
 from vlmfreeze_widgets.core import folding, tree_text
-from vlmfreeze_widgets.core.page_state import tree_state
+from vlmfreeze_widgets.core.tree_state import tree_state
 from vlmfreeze_widgets.core.wording import count
 
 many = settings(

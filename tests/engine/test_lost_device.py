@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import OutOfMemory, RestartNeeded
 from vlmfreeze_widgets.core.history import History
-from vlmfreeze_widgets.engine import lost_device
+from vlmfreeze_widgets.engine import failed_step, lost_device
 from vlmfreeze_widgets.engine.apply import AppliedModel
 from vlmfreeze_widgets.engine.snapshot import ValueSnapshot
 
@@ -23,7 +23,7 @@ ACCESS = "CUDA error: an illegal memory access was encountered"
 @pytest.fixture(autouse=True)
 def a_process_of_its_own(monkeypatch, tmp_path):
     monkeypatch.setattr(lost_device, "_lost", {})
-    monkeypatch.setattr(lost_device.tempfile, "mkdtemp", lambda prefix: str(tmp_path / prefix))
+    monkeypatch.setattr(failed_step.tempfile, "mkdtemp", lambda prefix: str(tmp_path / prefix))
 
 
 def break_at(model, step, error, monkeypatch, dead=True):
@@ -116,7 +116,7 @@ def test_where_nothing_can_be_written_the_person_is_told_all_the_same(monkeypatc
     def full(prefix):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(lost_device.tempfile, "mkdtemp", full)
+    monkeypatch.setattr(failed_step.tempfile, "mkdtemp", full)
     model = tiny_llava()
     break_at(model, 2, RuntimeError(ASSERT), monkeypatch)
     with pytest.raises(RestartNeeded) as caught:

@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from benchmarks.scale_tree import scale_model
 from benchmarks.tree import shown_after, wire_bytes
 from tests.page_tree import read_page
-from vlmfreeze_widgets.core.page_state import tree_state
+from vlmfreeze_widgets.core.tree_state import tree_state
 from vlmfreeze_widgets.session import Session
 
 

@@ -249,6 +249,7 @@ def test_listeners_are_told_of_records_and_can_leave(session):
 
 def test_blocks_and_rates_are_edits_too(session):
     from vlmfreeze_widgets.core import edits
+    from vlmfreeze_widgets.core.presets import chosen_preset
 
     session.edit(lambda s, t: edits.set_blocks(s, t, "vision_tower", 2))
     assert {n.split(".")[4] for n in session.plan.trainable if "encoder" in n} == {"1", "2"}
@@ -260,7 +261,7 @@ def test_blocks_and_rates_are_edits_too(session):
     session.edit(lambda s, t: edits.set_lora(s, t, "language_model", 4, 8))
     assert {lora.rank for lora in session.plan.lora_targets.values()} == {4}
     assert len(session.plan.lora_targets) == 7
-    session.edit(lambda s, t: edits.set_preset(t, "llava-1.5/finetune"))
+    session.edit(lambda s, t: chosen_preset(t, "llava-1.5/finetune"))
     assert session.plan.strategy.name == "llava-1.5/finetune"
 
 

@@ -14,10 +14,11 @@ from vlmfreeze_widgets.core import protocol
 from vlmfreeze_widgets.core.data_state import data_state
 from vlmfreeze_widgets.core.errors import BadWish
 from vlmfreeze_widgets.core.handover_state import export_reply, handover_state, import_reply
-from vlmfreeze_widgets.core.page_state import plan_state, tree_state
+from vlmfreeze_widgets.core.page_state import plan_state
 from vlmfreeze_widgets.core.probe_report import BatchFacts, Finding, Link, ProbeReport
 from vlmfreeze_widgets.core.probe_state import probe_state
 from vlmfreeze_widgets.core.run_status import RunStatus
+from vlmfreeze_widgets.core.tree_state import tree_state
 from vlmfreeze_widgets.core.verdict import Verdict
 from vlmfreeze_widgets.data.preview import RowPreview, TokenSpan
 from vlmfreeze_widgets.data.rows import Place

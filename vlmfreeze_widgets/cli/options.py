@@ -134,15 +134,16 @@ def strategy_of(
     preset: str | None,  # noqa: ANN401
 ) -> Strategy:
     """The strategy that a command line asks for."""
-    from ..core import edits
+    from ..core.edits import default_strategy
+    from ..core.presets import chosen_preset
     from ..core.tuning import Lora
 
     if file is not None:
         wanted = Strategy.load(file)
     elif preset is not None:
-        wanted = edits.set_preset(tree, preset)
+        wanted = chosen_preset(tree, preset)
     else:
-        wanted = Strategy() if rules else edits.default_strategy(tree)
+        wanted = Strategy() if rules else default_strategy(tree)
     for rule in rules or ():
         target, equals, tuning = rule.partition("=")
         if not equals:

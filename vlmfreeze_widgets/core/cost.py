@@ -8,6 +8,7 @@ from typing import Any
 
 from .cost_memory import Standing
 from .cost_sharding import Shard, shard
+from .cost_text import cost_text
 from .devices import Device, usable_bytes
 from .roofline import StepTime, Work, step_time
 
@@ -193,8 +194,6 @@ class CostEstimate:
         }
 
     def __str__(self) -> str:
-        from .cost_text import cost_text
-
         return cost_text(self)
 
     __repr__ = __str__

@@ -8,8 +8,9 @@ from typing import Any
 from .cost import CostEstimate, Flops, Moment
 from .cost_memory import TrainedTensor, standing, update_bytes
 from .cost_plan import adapter_file_bytes, gathered_bytes, weight_bytes
-from .plan import Plan, adapter_size
+from .plan import Plan
 from .plan_text import sentence
+from .tuning import adapter_size
 
 
 def trained_tensors(plan: Plan, dtype: str | None, precision: str) -> Iterator[TrainedTensor]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .components import LABELS
-from .cost import CostEstimate
 from .cost_memory import Standing
 from .devices import DEVICES, usable_bytes
 from .wording import count, seconds, size
+
+if TYPE_CHECKING:
+    from .cost import CostEstimate
 
 _AT = {"forward": "in the forward pass", "backward": "in the backward pass", "update": "in the optimizer's update"}
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from .errors import InvalidStrategy
-from .plain_presets import plain_preset
-from .presets import preset
 from .selectors import Target, find_target
 from .slices import narrowed
 from .strategy import Strategy
@@ -103,15 +101,6 @@ def set_blocks(strategy: Strategy, tree: ModuleTree, component: str, last: int) 
     whole = tuning if last == count else FROZEN
     strategy = set_tuning(strategy, tree, [component], "inherit").with_rule(component, whole)
     return strategy.with_rule(f"{component}[-{last}:]", tuning) if 0 < last < count else strategy
-
-
-def set_preset(tree: ModuleTree, name: str) -> Strategy:
-    """A plain preset or a stage of a published recipe, without rules for components that this model does not have.
-
-    Raises:
-        UnknownTarget: No such preset.
-    """
-    return plain_preset(name, tree) if name.startswith("plain/") else preset(name, tree)
 
 
 def _rule_in_force(strategy: Strategy, tree: ModuleTree, target: str) -> tuple[str, Tuning]:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .components import COMPONENTS
+from .node import Node
 from .slices import blocks_of, index_text, ranges
-from .tree import ModuleTree, Node
+
+if TYPE_CHECKING:
+    from .tree import ModuleTree
 
 _NUMBERED = re.compile(r"(?P<prefix>\D*)(?P<number>0|[1-9][0-9]{0,8})", re.ASCII)
 _RANGES_SHOWN = 3

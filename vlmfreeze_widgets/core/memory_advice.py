@@ -1,13 +1,10 @@
-"""What was seen to run after memory ran out, as a value, and what the page is shown of it: the trait ``advice_state``
-(tests/wire/README.md). Who finds it is ``engine.smaller_batch``.
+"""What was seen to run after memory ran out, as a value. Who finds it is ``engine.smaller_batch``, what the page is shown
+of it is in ``core.advice_state``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from .protocol import VERSION
 
 
 @dataclass(frozen=True)
@@ -25,16 +22,3 @@ class MemoryAdvice:
     accumulation: int
     checkpointing: bool
     before: int
-
-
-def advice_state(advice: MemoryAdvice | None) -> dict[str, Any]:
-    """The trait ``advice_state``; empty without advice."""
-    if advice is None:
-        return {}
-    return {
-        "v": VERSION,
-        "rows": advice.rows,
-        "accumulation": advice.accumulation,
-        "checkpointing": advice.checkpointing,
-        "before": advice.before,
-    }

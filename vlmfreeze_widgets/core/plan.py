@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from .errors import PlanRefused
+from .plan_text import plan_text
 from .strategy import Strategy
-from .tree import ModuleTree, Node
+from .tree import ModuleTree
 from .tuning import Lora
 
 Severity = Literal["refusal", "warning"]
@@ -52,11 +53,6 @@ class Group:
     lr: float
     weight_decay: float
     params: tuple[str, ...]
-
-
-def adapter_size(node: Node, lora: Lora) -> int:
-    """Parameters that LoRA adds at a node; 0 where it cannot adapt."""
-    return lora.adapter_params(*node.lora_shape, copies=node.lora_copies) if node.lora_shape is not None else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +157,6 @@ class Plan:
     __hash__ = None  # type: ignore[assignment]  # holds mappings
 
     def __str__(self) -> str:
-        from .plan_text import plan_text
-
         return plan_text(self)
 
     __repr__ = __str__

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .components import LABELS, SHORT_LABELS
 from .language.phrase import joined, say
-from .plan import Plan, adapter_size
-from .tuning import Lora
+from .tuning import Lora, adapter_size
 from .wording import count, listed, printable, rate, share
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .plain_presets import plain_preset
 from .published import Recipe, bind, find_stage, recipes
 from .stage import Stage
 from .stages_text import how_long, what_trains
@@ -60,6 +61,15 @@ def preset(name: str, tree: ModuleTree | None = None) -> Strategy:
     recipe, stage = find_stage(name)
     chosen = stage or recipe.stages[0]
     return (chosen if tree is None else bind(chosen, tree)).strategy
+
+
+def chosen_preset(tree: ModuleTree, name: str) -> Strategy:
+    """A plain preset or a stage of a published recipe, without rules for components that this model does not have.
+
+    Raises:
+        UnknownTarget: No such preset.
+    """
+    return plain_preset(name, tree) if name.startswith("plain/") else preset(name, tree)
 
 
 class PresetTable(tuple[Preset, ...]):

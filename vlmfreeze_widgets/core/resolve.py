@@ -8,14 +8,14 @@ from types import MappingProxyType
 from typing import Any
 
 from .components import COMPONENTS
-from .plan import Group, Plan, adapter_size
+from .plan import Group, Plan
 from .plan_checks import check_plan
 from .ports import port
 from .rates import DEFAULT_WEIGHT_DECAY, default_lr
 from .selectors import Target, find_target
 from .strategy import Strategy
 from .tree import ModuleTree, Node
-from .tuning import Full, Lora, Tuning
+from .tuning import Full, Lora, Tuning, adapter_size
 
 
 def resolve(strategy: Strategy | Mapping[str, object], tree: Any) -> Plan:  # noqa: ANN401 - a tree, or what read_tree takes

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from .errors import InvalidStrategy
-from .tree import ModuleTree, Node
+from .node import Node
+
+if TYPE_CHECKING:
+    from .tree import ModuleTree
 
 _SLICE = re.compile(r"(?P<path>[^\[\]]+)(?P<tail>(?:\[[-+:\d ]+\](?:\.[^\[\]]+)?)+)")
 _BRACKETS = re.compile(r"\[(?P<index>[^\[\]]+)\](?:\.(?P<rest>[^\[\]]+))?")

@@ -15,6 +15,7 @@ from .errors import InvalidStrategy, UnknownTarget, nearest
 from .plan import Plan
 from .ports import port
 from .stage import Stage, check_fields, unreadable
+from .stages_text import stages_text
 from .tree import ModuleTree
 from .unique_keys import load_json
 
@@ -159,6 +160,5 @@ class Stages(Sequence[Stage]):
         return cls.from_dict(data)
 
     def __repr__(self) -> str:
-        from .stages_text import stages_text
 
         return stages_text(self)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .components import SHORT_LABELS
 from .language.phrase import joined, say
 from .stage import Stage
-from .stages import Stages
 from .strategy import Strategy
 from .wording import printable, rate
+
+if TYPE_CHECKING:
+    from .stages import Stages
 
 
 def what_trains(strategy: Strategy) -> str:

@@ -16,6 +16,7 @@ from .errors import UnknownTarget, nearest
 from .node import Node, Parameter
 from .ports import port
 from .source import Checkpoint, is_model_folder
+from .tree_text import tree_text
 
 __all__ = ["Basis", "ModuleTree", "Node", "Parameter"]
 
@@ -229,8 +230,6 @@ class ModuleTree:
         return port("frames").tree_frame(self)
 
     def __str__(self) -> str:
-        from .tree_text import tree_text
-
         return tree_text(self)
 
     def __repr__(self) -> str:

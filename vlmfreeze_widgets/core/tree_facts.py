@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .language.phrase import said_several, say
-from .tree import ModuleTree, Node
+from .node import Node
 from .wording import count, size
+
+if TYPE_CHECKING:
+    from .tree import ModuleTree
 
 
 def tree_facts(tree: ModuleTree) -> list[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .components import LABELS
 from .folding import folded_children, signatures, tree_folds
-from .tree import ModuleTree, Node
+from .node import Node
 from .tree_facts import node_fact, tree_facts
 from .wording import count, printable, share
+
+if TYPE_CHECKING:
+    from .tree import ModuleTree
 
 
 def tree_text(tree: ModuleTree, depth: int = 4, width: int = 46) -> str:

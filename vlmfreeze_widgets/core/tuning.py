@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
 from .errors import InvalidStrategy, nearest
+from .node import Node
 
 
 @dataclass(frozen=True)
@@ -175,3 +176,8 @@ def _bad_value(field: str, expected: str, found: object) -> InvalidStrategy:
         found=repr(found)[:80],
         remedy=f"Give {field} another value, for example {getattr(Lora, field, None)!r}.",
     )
+
+
+def adapter_size(node: Node, lora: Lora) -> int:
+    """Parameters that LoRA adds at a node; 0 where it cannot adapt."""
+    return lora.adapter_params(*node.lora_shape, copies=node.lora_copies) if node.lora_shape is not None else 0

@@ -4,6 +4,9 @@ let go, a size that does run is looked for. What the errors say is in ``engine.l
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.errors import VlmFreezeError
@@ -17,6 +20,7 @@ from .smaller_batch import SmallerBatch
 if TYPE_CHECKING:
     from .burst import Burst
     from .burst_loop import BurstLoop
+    from .result import BurstResult
 
 
 def is_of_device(error: Exception) -> bool:
@@ -34,7 +38,7 @@ def told_instead(burst: Burst, loop: BurstLoop, failed: Exception) -> VlmFreezeE
         loop.problem = lost_device.told(loop.device, None)
         loop.stopped_early = loop.problem.problem
         result = burst.result() if len(loop.history) else None
-        shown = lost_device.told(loop.device, lost_device.save_first(result) if result else None)
+        shown = lost_device.told(loop.device, _save_first(result) if result else None)
         if result is not None:
             result.problem = shown
     else:
@@ -60,3 +64,14 @@ def _advice(burst: Burst, loop: BurstLoop, tried: tuple[MicroBatch, ...]) -> tup
     search = SmallerBatch(loop.model, loop.plan, loop.settings, lambda: loop.is_asked_to_stop, type(burst))
     words = search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
     return words, search.found
+
+
+def _save_first(result: BurstResult) -> Path | None:
+    """Writes what a burst left into a new private folder among the temporary files, since the kernel must be restarted.
+
+    Returns:
+        The folder; None where nothing can be written.
+    """
+    with contextlib.suppress(Exception):
+        return result.save(Path(tempfile.mkdtemp(prefix="vlmfreeze-lost-device-")))
+    return None

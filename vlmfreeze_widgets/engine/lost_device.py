@@ -1,24 +1,18 @@
 """A device that this process has lost: after a device-side assert CUDA answers nothing any more until Python is started anew.
 
-Recognised, remembered for the process, told; and what is in host memory is written first. What happens to the model is in
+Recognised, remembered for the process, told. What is written first is in ``engine.failed_step``, what happens to the model in
 ``engine.training_run``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from ..core.errors import RestartNeeded
 from .error_chain import chain
-
-if TYPE_CHECKING:
-    from .result import BurstResult
 
 # The errors that CUDA calls sticky: each later call of the process answers the same.
 _WORDS = (
@@ -91,14 +85,3 @@ def told(device: torch.device, saved: Path | None) -> RestartNeeded:
             "one step on the CPU, or CUDA_LAUNCH_BLOCKING=1, names the line."
         ),
     )
-
-
-def save_first(result: BurstResult) -> Path | None:
-    """Writes what a burst left into a new private folder among the temporary files, since the kernel must be restarted.
-
-    Returns:
-        The folder; None where nothing can be written.
-    """
-    with contextlib.suppress(Exception):
-        return result.save(Path(tempfile.mkdtemp(prefix="vlmfreeze-lost-device-")))
-    return None

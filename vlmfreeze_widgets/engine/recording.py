@@ -23,9 +23,10 @@ from weakref import ref
 from ..core.cost import CostEstimate
 from ..core.cost_standing import standing_cost
 from ..core.errors import CannotSave, VlmFreezeError
-from ..core.page_state import plan_state, tree_state
+from ..core.page_state import plan_state
 from ..core.plan_text import sentence
 from ..core.run_about import KIND, RunAbout
+from ..core.tree_state import tree_state
 from ..core.verdict import Verdict
 from .data_fingerprint import first_step, words
 from .micro_batch import MicroBatch

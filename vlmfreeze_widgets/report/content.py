@@ -12,11 +12,12 @@ from ..core.cost import CostEstimate
 from ..core.errors import BadState
 from ..core.history import History
 from ..core.norms import NormLayout
-from ..core.page_state import plan_state, tree_state
+from ..core.page_state import plan_state
 from ..core.plan import Plan
 from ..core.plan_text import sentence
 from ..core.ports import port
 from ..core.proof import Proof
+from ..core.tree_state import tree_state
 from ..core.verdict import Verdict
 
 

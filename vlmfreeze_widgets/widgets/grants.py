@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core import edits
 from ..core.errors import BadWish, WrongPhase
+from ..core.presets import chosen_preset
 from ..core.protocol import Wish, number
 from ..session import Session
 from .compare_grants import COMPARE_GRANTS
@@ -83,7 +84,7 @@ GRANTS: Mapping[str, _Grant] = {
     "set_lr": _edit(edits.set_lr, "target", "lr"),
     "set_lora": _edit(edits.set_lora, "target", "rank", "alpha"),
     "set_blocks": _edit(edits.set_blocks, "component", "last"),
-    "preset": _edit(lambda _, tree, name: edits.set_preset(tree, name), "name"),
+    "preset": _edit(lambda _, tree, name: chosen_preset(tree, name), "name"),
     "undo": _plain("undo"),
     "redo": _plain("redo"),
     "reset": _plain("reset"),

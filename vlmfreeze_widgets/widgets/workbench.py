@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.advice_state import advice_state
 from ..core.cost_state import cost_state
 from ..core.data_state import data_state
 from ..core.history import History
 from ..core.language.phrase import say
 from ..core.load_state import load_state
-from ..core.memory_advice import advice_state
 from ..core.ports import port
 from ..core.probe_report import ProbeReport
 from ..core.probe_state import probe_state
