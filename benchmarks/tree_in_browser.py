@@ -16,8 +16,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.core.edits import default_strategy, set_tuning
-from vlmfreeze_widgets.core.page_state import node_tunings, plan_state, tree_state
+from vlmfreeze_widgets.core.page_state import node_tunings, plan_state
 from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree_state import tree_state
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.browser.lab import FLAGS, chromium
