@@ -25,7 +25,7 @@ from typing import Any
 import torch
 
 import vlmfreeze_widgets as vf
-from vlmfreeze_widgets.engine.split_rows import split_rows
+from vlmfreeze_widgets.engine.batches.resize import split_rows
 
 RATES = {"projector": 1e-3, "language_model": 2e-4}
 STEPS, ROWS, SEEDS = 20, 8, 3

@@ -5,7 +5,7 @@
     python -m benchmarks.cost --parts midsize --go-on  # the cells that are missing
 
 Both sides run: ``vf.estimate_cost`` on tensors without numbers, and the same step for real, measured by autograd's own hooks and by
-torch's allocator (tests/engine/real_step.py). No GPU was measured.
+torch's allocator (tests/engine/burst/real_step.py). No GPU was measured.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from transformers import AutoModelForImageTextToText
 
 import vlmfreeze_widgets as vf
 from benchmarks.overhead import large_model
-from tests.engine.real_step import real_step
-from tests.engine.test_cost_flops import counted
+from tests.engine.burst.real_step import real_step
+from tests.engine.cost.test_flops import counted
 from tests.families import TINY_FAMILIES, tiny_batch
 from vlmfreeze_widgets.core.ports import port
-from vlmfreeze_widgets.engine.cost_run import made_batch
+from vlmfreeze_widgets.engine.cost.traced_step import made_batch
 
 RESULTS = Path(__file__).resolve().parent / "results" / "cost.json"
 STRATEGIES: dict[str, dict[str, Any]] = {

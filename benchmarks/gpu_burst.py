@@ -27,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import vlmfreeze_widgets as vf
 from benchmarks.gpu_models import LORA, RESULTS, machine, noise, published, text_only, write
-from vlmfreeze_widgets.engine.masters import Masters
+from vlmfreeze_widgets.engine.apply.master_weights import Masters
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "projector": {"projector": "full"},

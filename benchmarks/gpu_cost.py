@@ -34,7 +34,7 @@ from torch import nn
 import vlmfreeze_widgets as vf
 from benchmarks.gpu_cost_table import summary, table
 from benchmarks.gpu_models import LORA, RESULTS, machine, noise, published, write
-from vlmfreeze_widgets.core.devices import DEVICES
+from vlmfreeze_widgets.core.cost.gpus import DEVICES
 
 RULES: dict[str, dict[str, Any]] = {
     "projector": {"projector": "full"},
@@ -140,7 +140,7 @@ def run_on_gpu(
 
 def run_on_cpu(model: nn.Module, cell: Cell, batch: dict[str, Any]) -> int:
     """The same figure, of a tiny model."""
-    from tests.engine.real_step import real_step
+    from tests.engine.burst.real_step import real_step
 
     plan = vf.resolve(vf.Strategy(RULES[cell.strategy]), vf.read_tree(model))
     stands = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers(), *batch.values()))

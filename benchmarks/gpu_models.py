@@ -20,7 +20,7 @@ from tests import where
 from tests.families import tiny, tiny_batch
 from vlmfreeze_widgets.adapters.transformers_configs import find_config
 from vlmfreeze_widgets.adapters.transformers_models import auto_class
-from vlmfreeze_widgets.engine.cost_run import made_batch
+from vlmfreeze_widgets.engine.cost.traced_step import made_batch
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LORA = vf.Lora(rank=16)

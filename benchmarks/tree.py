@@ -30,9 +30,9 @@ import transformers
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import vlmfreeze_widgets as vf
 from benchmarks.scale_tree import scale_model
-from vlmfreeze_widgets.core.page_state import plan_state
-from vlmfreeze_widgets.core.tree import ModuleTree
-from vlmfreeze_widgets.core.tree_state import tree_state
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
+from vlmfreeze_widgets.core.wire.plan_state import plan_state
+from vlmfreeze_widgets.core.wire.tree_state import tree_state
 from vlmfreeze_widgets.session import Session
 
 CATALOGUE = (

@@ -15,10 +15,10 @@ import plotly
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import vlmfreeze_widgets as vf
-from vlmfreeze_widgets.core.edits import default_strategy, set_tuning
-from vlmfreeze_widgets.core.page_state import node_tunings, plan_state
-from vlmfreeze_widgets.core.tree import ModuleTree
-from vlmfreeze_widgets.core.tree_state import tree_state
+from vlmfreeze_widgets.core.strategy.edits import default_strategy, set_tuning
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
+from vlmfreeze_widgets.core.wire.plan_state import node_tunings, plan_state
+from vlmfreeze_widgets.core.wire.tree_state import tree_state
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.browser.lab import FLAGS, chromium

@@ -6,7 +6,7 @@ import re
 import pytest
 
 import vlmfreeze_widgets as vf
-from vlmfreeze_widgets.core.tree_text import tree_text
+from vlmfreeze_widgets.core.tree.text import tree_text
 from vlmfreeze_widgets.pictures import tree_html
 
 CHECKPOINTS = ["Qwen/Qwen2.5-VL-72B-Instruct", "llava-hf/llava-1.5-7b-hf", "HuggingFaceTB/SmolVLM2-256M-Video-Instruct"]

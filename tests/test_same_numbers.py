@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 import vlmfreeze_widgets as vf
 from tests.page_tree import read_page
 from vlmfreeze_widgets.cli import app
-from vlmfreeze_widgets.core.components import LABELS
-from vlmfreeze_widgets.core.page_state import plan_state
-from vlmfreeze_widgets.core.tree_state import tree_state
-from vlmfreeze_widgets.core.wording import count, share
+from vlmfreeze_widgets.core.language.format import count, share
+from vlmfreeze_widgets.core.tree.components import LABELS
+from vlmfreeze_widgets.core.wire.plan_state import plan_state
+from vlmfreeze_widgets.core.wire.tree_state import tree_state
 
 SIX = (
     "Qwen/Qwen2.5-VL-7B-Instruct",  # a projector inside the vision tower

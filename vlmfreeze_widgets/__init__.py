@@ -11,58 +11,58 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _PUBLIC: dict[str, str] = {
-    "Ablation": "core.ablation",
-    "AppliedModel": "engine.apply",
-    "Burst": "engine.burst",
-    "Board": "core.board",
+    "Ablation": "core.comparison.ablation",
+    "AppliedModel": "engine.apply.apply",
+    "Burst": "engine.burst.burst",
+    "Board": "core.comparison.board",
     "BurstMonitor": "widgets.monitor",
-    "BurstResult": "engine.result",
+    "BurstResult": "engine.burst.result",
     "BurstSettings": "engine.settings",
-    "COMPONENTS": "core.components",
-    "Comparison": "engine.comparison",
-    "CostEstimate": "core.cost",
-    "FROZEN": "core.tuning",
-    "FULL": "core.tuning",
+    "COMPONENTS": "core.tree.components",
+    "Comparison": "engine.comparison.comparison",
+    "CostEstimate": "core.cost.estimate",
+    "FROZEN": "core.strategy.tuning",
+    "FULL": "core.strategy.tuning",
     "Figure": "figures.themed",
     "FreezeMap": "widgets.freeze_map",
-    "History": "core.history",
-    "Lora": "core.tuning",
-    "ModuleTree": "core.tree",
-    "Plan": "core.plan",
-    "Question": "engine.answers",
+    "History": "core.history.history",
+    "Lora": "core.strategy.tuning",
+    "ModuleTree": "core.tree.tree",
+    "Plan": "core.strategy.plan",
+    "Question": "engine.evidence.answers",
     "Recipe": "launch.recipe",
-    "Run": "engine.run",
+    "Run": "engine.runs.run",
     "Session": "session",
-    "Stage": "core.stage",
-    "Stages": "core.stages",
-    "Strategy": "core.strategy",
+    "Stage": "core.recipes.stage",
+    "Stages": "core.recipes.stages",
+    "Strategy": "core.strategy.strategy",
     "VlmFreezeError": "core.errors",
     "Workbench": "widgets.workbench",
-    "ablation": "engine.ablation",
-    "apply": "engine.apply",
-    "catalog": "core.catalog",
-    "compare": "engine.compare",
-    "cost_switches": "engine.cost_choices",
+    "ablation": "engine.comparison.ablation",
+    "apply": "engine.apply.apply",
+    "catalog": "core.tree.catalog",
+    "compare": "engine.comparison.compare",
+    "cost_switches": "engine.cost.alternatives",
     "demo": "demo",
-    "estimate_cost": "engine.cost",
+    "estimate_cost": "engine.cost.estimate",
     "export": "trainers.registry",
-    "find_batch_size": "engine.batch_size",
+    "find_batch_size": "engine.probe.batch_size",
     "follow": "launch.follow",
     "import_strategy": "trainers.registry",
-    "largest_batch": "engine.cost_choices",
-    "list_runs": "engine.runs",
+    "largest_batch": "engine.cost.alternatives",
+    "list_runs": "engine.runs.load",
     "load_batches": "data.load",
     "load_processor": "adapters.transformers_processors",
-    "load_run": "engine.runs",
-    "preset": "core.presets",
-    "presets": "core.presets",
-    "published": "core.published",
-    "probe": "engine.probe",
-    "read_tree": "engine.read",
+    "load_run": "engine.runs.load",
+    "preset": "core.recipes.presets",
+    "presets": "core.recipes.presets",
+    "published": "core.recipes.published",
+    "probe": "engine.probe.probe",
+    "read_tree": "engine.model.read",
     "report": "report",
-    "resolve": "core.resolve",
-    "run_stages": "engine.staged_run",
-    "runs": "engine.runs",
+    "resolve": "core.strategy.resolve",
+    "run_stages": "engine.stages.run_stages",
+    "runs": "engine.runs.load",
     "write_recipe": "launch.recipe",
 }
 
@@ -102,40 +102,40 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from .adapters.transformers_processors import load_processor
-    from .core.ablation import Ablation
-    from .core.board import Board
-    from .core.catalog import catalog
-    from .core.components import COMPONENTS
-    from .core.cost import CostEstimate
+    from .core.comparison.ablation import Ablation
+    from .core.comparison.board import Board
+    from .core.cost.estimate import CostEstimate
     from .core.errors import VlmFreezeError
-    from .core.history import History
-    from .core.plan import Plan
-    from .core.presets import preset, presets
-    from .core.published import published
-    from .core.resolve import resolve
-    from .core.stage import Stage
-    from .core.stages import Stages
-    from .core.strategy import Strategy
-    from .core.tree import ModuleTree
-    from .core.tuning import FROZEN, FULL, Lora
+    from .core.history.history import History
+    from .core.recipes.presets import preset, presets
+    from .core.recipes.published import published
+    from .core.recipes.stage import Stage
+    from .core.recipes.stages import Stages
+    from .core.strategy.plan import Plan
+    from .core.strategy.resolve import resolve
+    from .core.strategy.strategy import Strategy
+    from .core.strategy.tuning import FROZEN, FULL, Lora
+    from .core.tree.catalog import catalog
+    from .core.tree.components import COMPONENTS
+    from .core.tree.tree import ModuleTree
     from .data.load import load_batches
     from .demo import demo
-    from .engine.ablation import ablation
-    from .engine.answers import Question
-    from .engine.apply import AppliedModel, apply
-    from .engine.batch_size import find_batch_size
-    from .engine.burst import Burst
-    from .engine.compare import compare
-    from .engine.comparison import Comparison
-    from .engine.cost import estimate_cost
-    from .engine.cost_choices import cost_switches, largest_batch
-    from .engine.probe import probe
-    from .engine.read import read_tree
-    from .engine.result import BurstResult
-    from .engine.run import Run
-    from .engine.runs import list_runs, load_run, runs
+    from .engine.apply.apply import AppliedModel, apply
+    from .engine.burst.burst import Burst
+    from .engine.burst.result import BurstResult
+    from .engine.comparison.ablation import ablation
+    from .engine.comparison.compare import compare
+    from .engine.comparison.comparison import Comparison
+    from .engine.cost.alternatives import cost_switches, largest_batch
+    from .engine.cost.estimate import estimate_cost
+    from .engine.evidence.answers import Question
+    from .engine.model.read import read_tree
+    from .engine.probe.batch_size import find_batch_size
+    from .engine.probe.probe import probe
+    from .engine.runs.load import list_runs, load_run, runs
+    from .engine.runs.run import Run
     from .engine.settings import BurstSettings
-    from .engine.staged_run import run_stages
+    from .engine.stages.run_stages import run_stages
     from .figures.themed import Figure
     from .launch.follow import follow
     from .launch.recipe import Recipe, write_recipe

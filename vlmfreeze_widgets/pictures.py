@@ -7,14 +7,14 @@ import base64
 from dataclasses import dataclass
 from html import escape
 
-from .core.components import LABELS, SHORT_LABELS
-from .core.folding import folded_children, signatures
-from .core.page_state import node_tunings
-from .core.plan import Plan
-from .core.plan_text import sentence
-from .core.tree import ModuleTree, Node
-from .core.tree_facts import tree_facts
-from .core.wording import count, share
+from .core.language.format import count, share
+from .core.strategy.plan import Plan
+from .core.strategy.text import sentence
+from .core.tree.components import LABELS, SHORT_LABELS
+from .core.tree.facts import tree_facts
+from .core.tree.folding import folded_children, signatures
+from .core.tree.tree import ModuleTree, Node
+from .core.wire.plan_state import node_tunings
 
 _FILL = {0: "#b8c2d3", 1: "#2aa784", 2: "#dd8a38", 3: "#8f9bb3", 4: "#e6eaf1"}
 _INK = "#6b7689"  # of labels in an image, which knows no colour of its page: to be read on light and on dark

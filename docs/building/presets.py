@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from vlmfreeze_widgets.core.published import Recipe, recipes
-from vlmfreeze_widgets.core.stages_text import how_long, what_trains
+from vlmfreeze_widgets.core.recipes.published import Recipe, recipes
+from vlmfreeze_widgets.core.recipes.text import how_long, what_trains
 
 from .cells import cell, code, table
 

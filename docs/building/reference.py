@@ -10,39 +10,39 @@ import vlmfreeze_widgets as vf
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tree": (
         ("read_tree", "ModuleTree", "COMPONENTS", "catalog"),
-        ("core.node.Node", "core.catalog.Catalog", "core.catalog.CatalogEntry"),
+        ("core.tree.node.Node", "core.tree.catalog.Catalog", "core.tree.catalog.CatalogEntry"),
     ),
     "strategy": (
         ("Strategy", "FROZEN", "FULL", "Lora", "presets", "preset", "published", "Stage", "Stages"),
-        ("core.presets.Preset",),
+        ("core.recipes.presets.Preset",),
     ),
     "plan": (
         ("resolve", "Plan", "apply", "AppliedModel"),
-        ("core.plan.PlanWarning", "core.plan.Group"),
+        ("core.strategy.plan.PlanWarning", "core.strategy.plan.Group"),
     ),
     "cost": (
         ("estimate_cost", "CostEstimate", "largest_batch", "cost_switches", "find_batch_size"),
         (
-            "core.cost.Moment",
-            "core.cost.Flops",
-            "core.cost_sharding.Shard",
-            "core.cost_view.SwitchEffect",
-            "engine.batch_size.BatchSize",
+            "core.cost.estimate.Moment",
+            "core.cost.estimate.Flops",
+            "core.cost.sharding.Shard",
+            "core.cost.view.SwitchEffect",
+            "engine.probe.batch_size.BatchSize",
         ),
     ),
     "burst": (
         ("Burst", "BurstSettings", "BurstResult", "History", "Question", "probe"),
         (
-            "core.history.StepRecord",
-            "core.verdict.Verdict",
-            "core.proof.Proof",
-            "core.probe_report.ProbeReport",
-            "core.probe_report.Finding",
+            "core.history.history.StepRecord",
+            "core.evidence.verdict.Verdict",
+            "core.evidence.freeze_proof.Proof",
+            "core.evidence.probe_report.ProbeReport",
+            "core.evidence.probe_report.Finding",
         ),
     ),
     "compare": (
         ("compare", "Comparison", "Board", "ablation", "Ablation", "run_stages"),
-        ("core.paired.Difference", "engine.staged_run.StagesResult"),
+        ("core.comparison.paired_difference.Difference", "engine.stages.run_stages.StagesResult"),
     ),
     "runs": (("runs", "list_runs", "load_run", "Run", "report", "write_recipe", "Recipe", "follow"), ()),
     "data": (("load_batches", "load_processor", "demo"), ("data.batches.Batches", "demo.bundle.Demo")),

@@ -1,4 +1,4 @@
-/** Numbers as people read them; the twin of `vlmfreeze_widgets/core/wording.py`. Nothing here knows what a number means. */
+/** Numbers as people read them; the twin of `vlmfreeze_widgets/core/language/format.py`. Nothing here knows what a number means. */
 import { t } from "./language/words";
 
 const SIZES: readonly [number, string][] = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]];

@@ -4,6 +4,7 @@ import ast
 import statistics
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,32 @@ LAYERS = {
     "widgets": Room({"core", "session", "pictures", "figures", "report"}, JUPYTER | {"plotly", "numpy"}),
 }
 TOP = {"__init__", "__main__", "cli"}  # may name every layer
+# The folders of the two large layers, floor by floor from the bottom up: each may import what stands on a lower floor, in whatever
+# way (also late, also for types alone). "" is the files beside the folders, of which there are no others than these.
+FLOORS = {
+    "core": (
+        {""},
+        {"language"},
+        {"tree"},
+        {"strategy"},
+        {"recipes", "cost", "history", "evidence", "comparison"},
+        {"wire"},
+    ),
+    "engine": (
+        {"", "tensors", "model", "failures"},
+        {"batches", "apply", "runs"},
+        {"step", "evidence"},
+        {"burst", "cost"},
+        {"probe", "comparison", "stages"},
+    ),
+}
+BESIDE_THE_FOLDERS = {
+    "core": {
+        "errors", "numbers", "plain", "ports", "memory_advice", "atomic_files", "strict_json", "source_length",
+        "construction_lock",
+    },
+    "engine": {"settings"},
+}  # fmt: skip
 
 
 def layer_of(path: Path, package: Path) -> str:
@@ -87,7 +114,82 @@ def complaints(path: Path, package: Path = PACKAGE) -> list[str]:
     return found + [f"{layer}/{path.name} imports {name}" for name in sorted(outside)]
 
 
+def floor_of(layer: str, folder: str) -> int:
+    return next(i for i, floor in enumerate(FLOORS[layer]) if folder in floor)
+
+
+def upward(path: Path, package: Path = PACKAGE) -> list[str]:
+    """What a file of a large layer imports from a floor that is not below its own."""
+    layer, *rest = path.relative_to(package).with_suffix("").parts
+    if layer not in FLOORS or rest == ["__init__"]:
+        return []
+    if len(rest) == 1 and rest[0] not in BESIDE_THE_FOLDERS[layer]:
+        return [f"{layer}/{rest[0]}.py lies beside the folders: {layer} has {sorted(folders_of(layer))}"]
+    folder = rest[0] if len(rest) > 1 else ""
+    if folder not in folders_of(layer):
+        return [f"no folder '{folder}' in the table of this test"]
+    inside = (package.name, *path.relative_to(package).parts[:-1])
+    found = []
+    for name in sorted(imported(path.read_text(encoding="utf-8"), inside)):
+        top, *below = name.split(".")
+        if top != package.name or len(below) < 2 or below[0] != layer:
+            continue
+        target = below[1] if below[1] in folders_of(layer) else ""
+        if target != folder and floor_of(layer, target) >= floor_of(layer, folder):
+            found.append(f"{layer}/{folder}/{path.name} imports {name}: {target} is not below {folder}")
+    return found
+
+
+def folders_of(layer: str) -> set[str]:
+    return set().union(*FLOORS[layer])
+
+
+def circles(edges: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of files that import one another, round about."""
+    try:
+        tuple(TopologicalSorter(edges).static_order())
+    except CycleError as error:
+        return [error.args[1]]
+    return []
+
+
+def imports_at_run_time(package: Path = PACKAGE) -> dict[str, set[str]]:
+    """File -> files that it imports, late ones included; what stands under ``if TYPE_CHECKING`` never runs."""
+    files = {".".join(p.relative_to(package.parent).with_suffix("").parts): p for p in package.rglob("*.py")}
+    edges = {}
+    for name, path in files.items():
+        inside = tuple(name.split(".")[:-1])
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                node.body = [ast.Pass()]
+        edges[name] = imported(ast.unparse(tree), inside) & set(files) - {name}
+    return edges
+
+
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if layer_of(p, PACKAGE) in FLOORS], ids=lambda p: str(p.relative_to(PACKAGE))
+)
+def test_a_file_of_a_large_layer_imports_only_from_lower_floors(path):
+    assert upward(path) == []
+
+
+def test_no_files_import_one_another_in_a_circle():
+    assert circles(imports_at_run_time()) == []
+
+
+def test_every_folder_says_its_rule_in_its_docstring_and_its_tests_lie_in_a_folder_of_the_same_name():
+    for layer, floors in FLOORS.items():
+        for folder in set().union(*floors) - {""}:
+            rule = ast.get_docstring(ast.parse((PACKAGE / layer / folder / "__init__.py").read_text(encoding="utf-8")))
+            assert rule and len(rule.split()) > 4, folder
+        here = {p.name for p in (PACKAGE / layer).iterdir() if p.is_dir() and p.name != "__pycache__"}
+        assert here == folders_of(layer) - {""}
+        tests = {p.name for p in (ROOT / "tests" / layer).iterdir() if p.is_dir() and p.name != "__pycache__"}
+        assert tests <= here
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -113,13 +215,13 @@ def test_the_widgets_never_name_a_training_library_and_the_session_never_names_j
 @pytest.mark.parametrize(
     ("place", "line", "says"),
     [
-        ("core/tree.py", "import torch", "core/tree.py imports torch"),
-        ("core/tree.py", "from ..engine.read import read_tree", "core may name only []"),
-        ("core/tree.py", "from .. import session", "core may name only []"),
-        ("core/tree.py", "def f():\n    from ruamel.yaml import YAML", "imports ruamel"),
-        ("core/tree.py", "import_module('torch.nn')", "imports torch"),
-        ("engine/burst.py", "from transformers import Trainer", "imports transformers"),
-        ("engine/burst.py", "from vlmfreeze_widgets.session import Session", "engine may name only ['core']"),
+        ("core/errors.py", "import torch", "core/errors.py imports torch"),
+        ("core/errors.py", "from ..engine.read import read_tree", "core may name only []"),
+        ("core/errors.py", "from .. import session", "core may name only []"),
+        ("core/errors.py", "def f():\n    from ruamel.yaml import YAML", "imports ruamel"),
+        ("core/errors.py", "import_module('torch.nn')", "imports torch"),
+        ("engine/burst/burst.py", "from transformers import Trainer", "imports transformers"),
+        ("engine/burst/burst.py", "from vlmfreeze_widgets.session import Session", "engine may name only ['core']"),
         ("adapters/two.py", "import peft\nimport transformers", "imports peft"),
         ("session/session.py", "import ipywidgets", "imports ipywidgets"),
         ("widgets/page.py", "if TYPE_CHECKING:\n    import torch", "imports torch"),
@@ -132,6 +234,31 @@ def test_a_file_that_reaches_up_is_found(tmp_path, place, line, says):
     path.parent.mkdir(parents=True)
     path.write_text(line + "\n")
     assert any(says in complaint for complaint in complaints(path, tmp_path / "vlmfreeze_widgets"))
+
+
+@pytest.mark.parametrize(
+    ("place", "line", "says"),
+    [
+        ("core/tree/tree.py", "from ..strategy.plan import Plan", "strategy is not below tree"),
+        ("core/tree/tree.py", "if TYPE_CHECKING:\n    from ..wire import messages", "wire is not below tree"),
+        ("core/errors.py", "def f():\n    from .tree.tree import ModuleTree", "tree is not below"),
+        ("core/cost/estimate.py", "from ..history import norms", "history is not below cost"),
+        ("engine/step/loss.py", "from ..burst.burst import Burst", "burst is not below step"),
+        ("engine/tensors/norms.py", "from ..model.read import read_tree", "model is not below tensors"),
+        ("core/tree_text.py", "", "lies beside the folders"),
+        ("engine/stuff/x.py", "", "no folder 'stuff'"),
+    ],
+)
+def test_a_file_that_reaches_a_higher_floor_is_found(tmp_path, place, line, says):
+    path = tmp_path / "vlmfreeze_widgets" / place
+    path.parent.mkdir(parents=True)
+    path.write_text(line + "\n")
+    assert any(says in complaint for complaint in upward(path, tmp_path / "vlmfreeze_widgets"))
+
+
+def test_a_circle_of_files_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert not circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
 
 
 def test_importing_the_package_is_quick_and_loads_neither_torch_nor_jupyter():

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import vlmfreeze_widgets as vf
-from tests.engine.test_out_of_memory import limit_rows
+from tests.engine.failures.test_out_of_memory import limit_rows
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets.adapters import transformers_weights
 

@@ -12,7 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 import vlmfreeze_widgets as vf
 from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
-from tests.engine.test_out_of_memory import limit_rows
+from tests.engine.failures.test_out_of_memory import limit_rows
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets.adapters import transformers_weights
 

@@ -11,8 +11,8 @@ import yaml
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from tests.trainers.test_exports import HARD
-from vlmfreeze_widgets.core import selectors
 from vlmfreeze_widgets.core.errors import InvalidStrategy, UnknownTarget
+from vlmfreeze_widgets.core.tree import selectors
 
 TREE = vf.read_tree(tiny_llava())
 WHOLE = vf.Strategy(

@@ -134,7 +134,7 @@ def test_a_step_over_a_stale_gradient_changes_a_frozen_tensor_and_is_seen():
 @strategies
 @subjects
 def test_the_optimizer_holds_what_trains_and_nothing_else(subject, rules, monkeypatch, figure):
-    from vlmfreeze_widgets.engine import training_run as module
+    from vlmfreeze_widgets.engine.burst import training_run as module
 
     made = []
     original = module.make_optimizer
@@ -209,7 +209,7 @@ def test_the_loss_and_the_norm_that_are_shown_are_those_of_the_whole_step_before
 
 @pytest.mark.check("N12")
 def test_the_gradient_that_is_applied_is_within_the_threshold(monkeypatch, figure):
-    from vlmfreeze_widgets.engine import training_step as module
+    from vlmfreeze_widgets.engine.step import training_step as module
 
     applied = []
     original = module.clip_by_total
@@ -228,7 +228,7 @@ def test_the_gradient_that_is_applied_is_within_the_threshold(monkeypatch, figur
 @pytest.mark.check("N9")
 @subjects
 def test_component_norms_add_up_to_torchs_total_and_a_shared_tensor_counts_once(subject, monkeypatch, figure):
-    from vlmfreeze_widgets.engine import training_step as module
+    from vlmfreeze_widgets.engine.step import training_step as module
 
     totals = []
     original = module.clip_by_total
@@ -249,7 +249,7 @@ def test_component_norms_add_up_to_torchs_total_and_a_shared_tensor_counts_once(
 
 
 def test_norms_beyond_float32_stay_finite():
-    from vlmfreeze_widgets.core.norms import NormLayout
+    from vlmfreeze_widgets.core.history.norms import NormLayout
 
     layout = NormLayout(("a", "b"), ("m.a", "m.b"), ("head", "head"))
     assert layout.total((1e200, 1e200)) == pytest.approx(math.sqrt(2) * 1e200)

@@ -14,7 +14,7 @@ from transformers import LlavaForConditionalGeneration
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy
-from vlmfreeze_widgets.core.history import History
+from vlmfreeze_widgets.core.history.history import History
 from vlmfreeze_widgets.session import Session
 
 COMPONENTS = ("vision_tower", "projector", "language_model", "embeddings", "head")

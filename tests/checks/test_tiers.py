@@ -33,7 +33,7 @@ def test_tests_of_the_gpu_import_no_jupyter_no_hypothesis_and_no_browser():
 def test_the_report_says_for_each_promise_where_it_ran(tmp_path):
     file = tmp_path / "report.json"
     nodes = [
-        "tests/engine/test_burst.py::test_norms_are_taken_before_clipping",
+        "tests/engine/burst/test_burst.py::test_norms_are_taken_before_clipping",
         "tests/gpu/test_promises.py::test_norms_are_taken_before_clipping",
     ]
     subprocess.run(

@@ -6,7 +6,7 @@ import random
 import re
 from typing import Any
 
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers.names import modules, parameter_names
 
 Flags = dict[str, Any]

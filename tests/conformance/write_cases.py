@@ -15,8 +15,8 @@ from typing import Any
 import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import VlmFreezeError
-from vlmfreeze_widgets.core.plan import Plan
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.strategy.plan import Plan
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers.selection import selection_of
 
 # Tiny model -> what ms-swift calls it; several of its model types share one class.

@@ -17,7 +17,7 @@ import vlmfreeze_widgets as vf
 from tests.conformance.random_flags import DRAWN, Flags
 from tests.conformance.tiny_models import MODEL_TYPES, tiny_config
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 from vlmfreeze_widgets.trainers.selection import differences, import_note, selection_of
 from vlmfreeze_widgets.trainers.yaml_lines import yaml_lines

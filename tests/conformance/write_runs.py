@@ -20,7 +20,7 @@ import vlmfreeze_widgets as vf
 from tests.data.processors import make_tokenizer
 from tests.families import family_batch, tiny
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers.decay_rule import by_names_and_classes
 
 STEPS = 4

@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from tests import where
 from tests.families import tiny, tiny_batch
 from tests.tiny import batches, fingerprint, tiny_llava
-from vlmfreeze_widgets.engine.snapshot import ValueSnapshot
+from vlmfreeze_widgets.engine.apply.snapshot import ValueSnapshot
 
 pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("ignore:.*deterministic.*:UserWarning")]
 

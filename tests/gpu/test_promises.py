@@ -7,20 +7,16 @@ import pytest
 
 from tests.checks import test_numerics
 from tests.checks.report import PROMISES
-from tests.engine import (
-    test_burst,
-    test_checkpointing,
-    test_data_workers,
-    test_families,
-    test_out_of_memory,
-    test_precision,
-    test_probe,
-    test_resume,
-    test_trainer_parity,
-    test_user_code,
-)
-from tests.engine.test_out_of_memory import hungry  # noqa: F401 - a fixture
-from tests.engine.test_user_code import interrupt_in  # noqa: F401 - a fixture
+from tests.engine.apply import test_activation_checkpointing as test_checkpointing
+from tests.engine.batches import test_workers as test_data_workers
+from tests.engine.burst import test_burst, test_resume, test_trainer_parity
+from tests.engine.failures import test_out_of_memory
+from tests.engine.failures.test_out_of_memory import hungry  # noqa: F401 - a fixture
+from tests.engine.model import test_families
+from tests.engine.probe import test_probe
+from tests.engine.step import test_user_code
+from tests.engine.step.test_user_code import interrupt_in  # noqa: F401 - a fixture
+from tests.engine.tensors import test_precision
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from vlmfreeze_widgets.adapters.accelerate_processes import Processes, own_part
-from vlmfreeze_widgets.engine.run_folder import RunFolder
+from vlmfreeze_widgets.engine.runs.run_folder import RunFolder
 from vlmfreeze_widgets.launch import shared_step
 from vlmfreeze_widgets.launch.recipe import Recipe
 from vlmfreeze_widgets.launch.run import Run

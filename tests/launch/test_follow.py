@@ -15,10 +15,10 @@ import pytest
 
 from vlmfreeze_widgets import History, follow
 from vlmfreeze_widgets.core.errors import BadState, CannotSave
-from vlmfreeze_widgets.core.history import StepRecord
-from vlmfreeze_widgets.core.history_lines import HistoryLines, end_line, header_line, record_line
-from vlmfreeze_widgets.core.norms import ModuleNorms, NormLayout
-from vlmfreeze_widgets.engine.run_folder import RunFolder, is_gone, read_state
+from vlmfreeze_widgets.core.history.history import StepRecord
+from vlmfreeze_widgets.core.history.jsonl import HistoryLines, end_line, header_line, record_line
+from vlmfreeze_widgets.core.history.norms import ModuleNorms, NormLayout
+from vlmfreeze_widgets.engine.runs.run_folder import RunFolder, is_gone, read_state
 
 LAYOUT = NormLayout(("p.weight", "q.lora_A"), ("p", "q"), ("projector", "language_model"))
 

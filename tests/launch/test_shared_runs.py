@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from tests.launch.processes import accelerated, finished
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets import Burst, follow, write_recipe
-from vlmfreeze_widgets.engine.masters import Masters
+from vlmfreeze_widgets.engine.apply.master_weights import Masters
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(200)]
 STRATEGIES = {
@@ -190,7 +190,7 @@ def test_the_run_leaves_no_scratch_files(runs):
 
 def test_a_spoilt_batch_of_another_process_is_named_by_the_first():
     """With two processes each takes every other micro-batch; the one that writes the message is the first."""
-    from vlmfreeze_widgets.engine.micro_batches import MicroBatches
+    from vlmfreeze_widgets.engine.batches.micro_batches import MicroBatches
     from vlmfreeze_widgets.launch.shared_step import SharedStep, SharedStepResult
 
     data = batches(2)

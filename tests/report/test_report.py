@@ -11,7 +11,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.errors import BadState, CannotSave
-from vlmfreeze_widgets.core.norms import ModuleNorms
+from vlmfreeze_widgets.core.history.norms import ModuleNorms
 from vlmfreeze_widgets.report import content, html_file, sections
 from vlmfreeze_widgets.session import Session
 

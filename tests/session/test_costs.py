@@ -9,8 +9,8 @@ import torch
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, fingerprint, tiny_llava
-from vlmfreeze_widgets.core.cost_settings import CostSettings
-from vlmfreeze_widgets.engine.skeleton import skeleton
+from vlmfreeze_widgets.core.cost.assumptions import CostSettings
+from vlmfreeze_widgets.engine.model.skeleton import skeleton
 from vlmfreeze_widgets.session import Session
 from vlmfreeze_widgets.session.cost_process import CostProcess, NoEstimate
 from vlmfreeze_widgets.session.cost_server import Question, Subject

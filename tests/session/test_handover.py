@@ -11,7 +11,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.errors import BadConfig, CannotSave, StaleWish, WrongPhase
-from vlmfreeze_widgets.core.protocol import Wish
+from vlmfreeze_widgets.core.wire.messages import Wish
 from vlmfreeze_widgets.session import Session
 from vlmfreeze_widgets.session.handover import LONGEST_TEXT, Handover
 from vlmfreeze_widgets.widgets.grants import GRANTS, grant

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
-from tests.engine.test_keeping import LORA, TenthSteps, every_linear, logits
+from tests.engine.burst.test_keeping import LORA, TenthSteps, every_linear, logits
 from tests.tiny import batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import CannotMerge, VlmFreezeError
 from vlmfreeze_widgets.core.language.phrase import spoken

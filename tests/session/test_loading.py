@@ -5,7 +5,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.adapters import transformers_weights
-from vlmfreeze_widgets.core.load_state import load_state
+from vlmfreeze_widgets.core.wire.load_state import load_state
 from vlmfreeze_widgets.session import Session
 
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
-from tests.engine.test_out_of_memory import limit_rows
+from tests.engine.failures.test_out_of_memory import limit_rows
 from tests.tiny import batch, tiny_llava
-from vlmfreeze_widgets.core.advice_state import advice_state
 from vlmfreeze_widgets.core.errors import BadBatch, WrongPhase
 from vlmfreeze_widgets.core.memory_advice import MemoryAdvice
-from vlmfreeze_widgets.engine.split_rows import pieces, split_rows
+from vlmfreeze_widgets.core.wire.advice_state import advice_state
+from vlmfreeze_widgets.engine.batches.resize import pieces, split_rows
 from vlmfreeze_widgets.session import Session
 
 GOLDEN = Path(__file__).parents[1] / "wire" / "state_advice.json"

@@ -14,8 +14,8 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.errors import BadState, CannotSave
-from vlmfreeze_widgets.core.runs_state import runs_state
-from vlmfreeze_widgets.engine.runs_shown import read_run
+from vlmfreeze_widgets.core.wire.runs_state import runs_state
+from vlmfreeze_widgets.engine.runs.page_rows import read_run
 from vlmfreeze_widgets.session import BurstSettings, Session
 from vlmfreeze_widgets.widgets.runs_grants import _write
 
@@ -222,12 +222,12 @@ def test_what_has_not_changed_is_not_read_again(open_session, tmp_path, monkeypa
     session = open_session(run_folder=tmp_path)
     ran(session)
     first = listed(session)
-    from vlmfreeze_widgets.engine import runs_shown
+    from vlmfreeze_widgets.engine.runs import page_rows
 
     def read(*_):
         raise AssertionError("read again")
 
-    monkeypatch.setattr(runs_shown, "load_run", read)
+    monkeypatch.setattr(page_rows, "load_run", read)
     assert listed(session) == first
 
 

@@ -10,7 +10,7 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import UnknownTarget, WrongPhase
-from vlmfreeze_widgets.engine.turns import short_turns
+from vlmfreeze_widgets.engine.burst.switch_interval import short_turns
 from vlmfreeze_widgets.session import Session
 
 
@@ -248,8 +248,8 @@ def test_listeners_are_told_of_records_and_can_leave(session):
 
 
 def test_blocks_and_rates_are_edits_too(session):
-    from vlmfreeze_widgets.core import edits
-    from vlmfreeze_widgets.core.presets import chosen_preset
+    from vlmfreeze_widgets.core.recipes.presets import chosen_preset
+    from vlmfreeze_widgets.core.strategy import edits
 
     session.edit(lambda s, t: edits.set_blocks(s, t, "vision_tower", 2))
     assert {n.split(".")[4] for n in session.plan.trainable if "encoder" in n} == {"1", "2"}

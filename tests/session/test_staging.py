@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
-from tests.engine.test_out_of_memory import limit_rows
+from tests.engine.failures.test_out_of_memory import limit_rows
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, PlanRefused, UnknownTarget, WrongPhase
 from vlmfreeze_widgets.core.language.phrase import spoken

@@ -14,7 +14,7 @@ from typing import Any
 
 import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.adapters import yaml_text
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers.selection import Selection
 
 FOLDER = Path(__file__).parent / "published"

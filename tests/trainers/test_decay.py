@@ -10,7 +10,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from tests.trainers.test_published_runs import OTHER_MODEL
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers import decay_rule, decays
 from vlmfreeze_widgets.trainers.selection import selection_of
 

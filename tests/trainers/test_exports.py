@@ -25,7 +25,7 @@ from vlmfreeze_widgets.core.errors import (
     PlanRefused,
     UnknownTarget,
 )
-from vlmfreeze_widgets.core.plan import Plan
+from vlmfreeze_widgets.core.strategy.plan import Plan
 from vlmfreeze_widgets.trainers import registry
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 from vlmfreeze_widgets.trainers.selection import Exported, differences, selection_of

@@ -10,7 +10,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers import llamafactory, ms_swift, peft_config
 
 SIMULATED = {"ms-swift": ms_swift.simulate, "llamafactory": llamafactory.simulate}

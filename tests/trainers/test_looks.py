@@ -5,7 +5,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.errors import NotExpressible
-from vlmfreeze_widgets.core.issue_links import linked
+from vlmfreeze_widgets.core.language.issue_links import linked
 from vlmfreeze_widgets.trainers.looks import look_at_export, look_at_import, trainers
 
 TREE = vf.read_tree(tiny_llava())

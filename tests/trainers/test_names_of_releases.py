@@ -20,7 +20,7 @@ from tests.conformance.tiny_models import tiny_config
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import NotExpressible
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers import ms_swift, releases
 from vlmfreeze_widgets.trainers.asked import asked
 from vlmfreeze_widgets.trainers.registry import TRAINERS

@@ -10,7 +10,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers import llamafactory, ms_swift, peft_config
 
 SMALL = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}

@@ -13,8 +13,8 @@ from peft import PeftModel
 from torch import nn
 
 import vlmfreeze_widgets as vf
-from tests.engine.test_keeping import TenthSteps, logits
-from tests.engine.test_kept_and_saved import Projected, encoder_decoder
+from tests.engine.burst.test_keeping import TenthSteps, logits
+from tests.engine.burst.test_kept_and_saved import Projected, encoder_decoder
 from tests.tiny import batch, tiny_llava
 
 SCRIPT = Path(vf.__file__).parent / "trainers" / "hf_trainer_script.txt"

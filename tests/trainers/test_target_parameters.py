@@ -6,7 +6,7 @@ import peft
 import pytest
 
 import vlmfreeze_widgets as vf
-from tests.engine.test_experts import tiny_mixture
+from tests.engine.model.test_experts import tiny_mixture
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import NotExpressible, TrainerRefuses
 

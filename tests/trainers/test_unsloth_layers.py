@@ -9,7 +9,7 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import TrainerRefuses
-from vlmfreeze_widgets.core.tree import ModuleTree
+from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers import unsloth, unsloth_layers
 
 MODELS = [case["model"] for case in published.layer_choices()]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.launch.test_follow import history, record
 from vlmfreeze_widgets import BurstMonitor, follow
-from vlmfreeze_widgets.engine.run_folder import RunFolder
+from vlmfreeze_widgets.engine.runs.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from tests.widgets.test_workbench import wait_for, wish
 from vlmfreeze_widgets.core.errors import InvalidOption
-from vlmfreeze_widgets.core.protocol import read_wish
+from vlmfreeze_widgets.core.wire.messages import read_wish
 
 WIRE = Path(__file__).resolve().parents[1] / "wire"
 

@@ -14,7 +14,7 @@ from tests.exact_types import not_plain
 from tests.tiny import batches, tiny_llava
 from tests.widgets.test_workbench import wait_for, wish
 from vlmfreeze_widgets.core.language.phrase import say
-from vlmfreeze_widgets.core.protocol import ACTIONS, EDITS
+from vlmfreeze_widgets.core.wire.messages import ACTIONS, EDITS
 
 ARGS = {  # of wishes whose arguments are more than their type's zero
     "set_tuning": {"targets": ["head"], "tuning": "lora"},

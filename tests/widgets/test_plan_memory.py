@@ -4,7 +4,7 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from vlmfreeze_widgets.core.page_state import plan_state
+from vlmfreeze_widgets.core.wire.plan_state import plan_state
 from vlmfreeze_widgets.report.content import content_of
 
 OPTIMIZERS = {"adamw": "AdamW", "adamw8bit": "AdamW, 8 bits", "sgd": "SGD", "adafactor": "Adafactor"}

@@ -5,10 +5,10 @@ import json
 import struct
 from pathlib import Path
 
-from vlmfreeze_widgets.core.board import Board
-from vlmfreeze_widgets.core.board_entry import Entry, SeedRun
-from vlmfreeze_widgets.core.compare_state import Candidate, Compared, compare_state
-from vlmfreeze_widgets.core.strategy import Strategy
+from vlmfreeze_widgets.core.comparison.board import Board
+from vlmfreeze_widgets.core.comparison.entry import Entry, SeedRun
+from vlmfreeze_widgets.core.strategy.strategy import Strategy
+from vlmfreeze_widgets.core.wire.compare_state import Candidate, Compared, compare_state
 
 GOLDEN = json.loads((Path(__file__).parent / "state_compare.json").read_text(encoding="utf-8"))
 PROJECTOR = Strategy({"projector": "full"}, 1e-3)

@@ -10,16 +10,16 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from vlmfreeze_widgets.core import protocol
-from vlmfreeze_widgets.core.data_state import data_state
 from vlmfreeze_widgets.core.errors import BadWish
-from vlmfreeze_widgets.core.handover_state import export_reply, handover_state, import_reply
-from vlmfreeze_widgets.core.page_state import plan_state
-from vlmfreeze_widgets.core.probe_report import BatchFacts, Finding, Link, ProbeReport
-from vlmfreeze_widgets.core.probe_state import probe_state
-from vlmfreeze_widgets.core.run_status import RunStatus
-from vlmfreeze_widgets.core.tree_state import tree_state
-from vlmfreeze_widgets.core.verdict import Verdict
+from vlmfreeze_widgets.core.evidence.probe_report import BatchFacts, Finding, Link, ProbeReport
+from vlmfreeze_widgets.core.evidence.verdict import Verdict
+from vlmfreeze_widgets.core.wire import messages
+from vlmfreeze_widgets.core.wire.data_state import data_state
+from vlmfreeze_widgets.core.wire.handover import export_reply, handover_state, import_reply
+from vlmfreeze_widgets.core.wire.plan_state import plan_state
+from vlmfreeze_widgets.core.wire.probe_state import probe_state
+from vlmfreeze_widgets.core.wire.run_state import RunStatus
+from vlmfreeze_widgets.core.wire.tree_state import tree_state
 from vlmfreeze_widgets.data.preview import RowPreview, TokenSpan
 from vlmfreeze_widgets.data.rows import Place
 from vlmfreeze_widgets.session import Preview, Session
@@ -47,28 +47,28 @@ WISHES = (
 
 @pytest.mark.parametrize("name", [f"wish_{name}" for name in WISHES])
 def test_wishes_are_read_and_written_as_golden(name):
-    assert protocol.read_wish(golden(name)).to_dict() == golden(name)
+    assert messages.read_wish(golden(name)).to_dict() == golden(name)
 
 
 def test_replies_are_golden():
-    assert protocol.ok_reply("p7-13", 4, {"burst": 2}) == golden("reply_ok")
-    assert protocol.error_reply("p7-12", 5, protocol.stale(4, 5)) == golden("reply_error")
+    assert messages.ok_reply("p7-13", 4, {"burst": 2}) == golden("reply_ok")
+    assert messages.error_reply("p7-12", 5, messages.stale(4, 5)) == golden("reply_error")
 
 
 @pytest.mark.check("F18")
 def test_numbers_are_golden():
     for case in golden("numbers"):
         value = float(case["value"])
-        assert protocol.number(value) == case["wire"]
-        back = protocol.read_number(case["wire"])
+        assert messages.number(value) == case["wire"]
+        back = messages.read_number(case["wire"])
         assert back == value or (math.isnan(back) and math.isnan(value))
         assert math.copysign(1, back) == math.copysign(1, value) or math.isnan(value)
 
 
 def test_rows_are_golden_to_the_byte():
     case = golden("event_rows")
-    rows = [[protocol.read_number(v) for v in row] for row in case["rows"]]
-    message, buffer = protocol.rows_message(2, 3, rows, len(rows[0]))
+    rows = [[messages.read_number(v) for v in row] for row in case["rows"]]
+    message, buffer = messages.rows_message(2, 3, rows, len(rows[0]))
     assert message == case["message"]
     assert buffer == base64.b64decode(case["buffer_base64"])
 
@@ -226,4 +226,4 @@ def test_a_tree_names_its_alike_blocks_by_their_places():
 )
 def test_a_message_that_is_no_wish_is_refused(spoil):
     with pytest.raises(BadWish):
-        protocol.read_wish(spoil(golden("wish_set_tuning")))
+        messages.read_wish(spoil(golden("wish_set_tuning")))

@@ -9,11 +9,11 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from vlmfreeze_widgets.core import protocol
-from vlmfreeze_widgets.core.cost_settings import CostSettings
-from vlmfreeze_widgets.core.cost_state import cost_state
-from vlmfreeze_widgets.core.cost_view import Comparison, CostView, SwitchEffect
+from vlmfreeze_widgets.core.cost.assumptions import CostSettings
+from vlmfreeze_widgets.core.cost.view import Comparison, CostView, SwitchEffect
 from vlmfreeze_widgets.core.errors import BadWish, InvalidStrategy
+from vlmfreeze_widgets.core.wire import messages
+from vlmfreeze_widgets.core.wire.cost_state import cost_state
 
 HERE = Path(__file__).parent
 
@@ -37,9 +37,9 @@ def seen():
 
 
 def test_the_wish_for_other_assumptions_is_golden():
-    assert protocol.read_wish(golden("wish_cost")).to_dict() == golden("wish_cost")
+    assert messages.read_wish(golden("wish_cost")).to_dict() == golden("wish_cost")
     with pytest.raises(BadWish):
-        protocol.read_wish({**golden("wish_cost"), "args": {"change": [1]}})
+        messages.read_wish({**golden("wish_cost"), "args": {"change": [1]}})
 
 
 def test_the_state_of_a_cost_has_the_golden_keys(seen):

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from vlmfreeze_widgets.core.proof import Proof, Restored
-from vlmfreeze_widgets.core.proof_state import proof_state
+from vlmfreeze_widgets.core.evidence.freeze_proof import Proof, Restored
+from vlmfreeze_widgets.core.wire.proof_state import proof_state
 
 GOLDEN = json.loads((Path(__file__).parent / "state_proof.json").read_text(encoding="utf-8"))
 

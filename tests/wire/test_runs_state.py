@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from vlmfreeze_widgets.core import protocol
 from vlmfreeze_widgets.core.errors import BadWish
-from vlmfreeze_widgets.core.run_diff import RunDiff
-from vlmfreeze_widgets.core.runs_state import RunOpened, RunRow, RunsCompared, Shelf, cut, runs_state
+from vlmfreeze_widgets.core.history.run_diff import RunDiff
+from vlmfreeze_widgets.core.wire import messages
+from vlmfreeze_widgets.core.wire.runs_state import RunOpened, RunRow, RunsCompared, Shelf, cut, runs_state
 
 HERE = Path(__file__).parent
 
@@ -68,6 +68,6 @@ def test_a_text_of_a_folder_is_one_line_that_can_be_sent(text, told):
 @pytest.mark.parametrize("args", [{}, {"name": "a"}, {"name": "a", "other": 3}, {"name": "a", "other": "b", "more": 1}])
 def test_only_the_golden_wish_compares_two_runs(args):
     wish = golden("wish_runs_compare")
-    assert protocol.read_wish(wish).to_dict() == wish
+    assert messages.read_wish(wish).to_dict() == wish
     with pytest.raises(BadWish):
-        protocol.read_wish({**wish, "args": args})
+        messages.read_wish({**wish, "args": args})

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from vlmfreeze_widgets.core.saved_state import SavedState, Saving, Written, saved_state
+from vlmfreeze_widgets.core.wire.saved_state import SavedState, Saving, Written, saved_state
 
 GOLDEN = json.loads((Path(__file__).parent / "state_saved.json").read_text(encoding="utf-8"))
 

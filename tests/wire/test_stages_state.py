@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from vlmfreeze_widgets.core import protocol
-from vlmfreeze_widgets.core.curricula import Curriculum
-from vlmfreeze_widgets.core.curve import curve_points
 from vlmfreeze_widgets.core.errors import BadWish
-from vlmfreeze_widgets.core.history import StepRecord
-from vlmfreeze_widgets.core.norms import ModuleNorms, NormLayout
-from vlmfreeze_widgets.core.proof import Restored
-from vlmfreeze_widgets.core.stages_state import Staged, StagedStage, stages_state
+from vlmfreeze_widgets.core.evidence.freeze_proof import Restored
+from vlmfreeze_widgets.core.history.curve_points import curve_points
+from vlmfreeze_widgets.core.history.history import StepRecord
+from vlmfreeze_widgets.core.history.norms import ModuleNorms, NormLayout
+from vlmfreeze_widgets.core.recipes.curricula import Curriculum
+from vlmfreeze_widgets.core.wire import messages
+from vlmfreeze_widgets.core.wire.stages_state import Staged, StagedStage, stages_state
 
 HERE = Path(__file__).parent
 LAYOUT = NormLayout((), (), ())
@@ -58,9 +58,9 @@ def test_nothing_is_chosen_at_first_and_a_discard_says_what_was_read_again():
 )
 def test_only_the_golden_wish_changes_the_steps_of_a_stage(args):
     wish = golden("wish_stages_steps")
-    assert protocol.read_wish(wish).to_dict() == wish
+    assert messages.read_wish(wish).to_dict() == wish
     with pytest.raises(BadWish):
-        protocol.read_wish({**wish, "args": args})
+        messages.read_wish({**wish, "args": args})
 
 
 def test_a_long_curve_keeps_its_ends_and_every_look():

@@ -1,4 +1,4 @@
-"""Optimizers of bitsandbytes, whose state takes a quarter of the memory. torch's own are made in ``engine.optimizer``."""
+"""Optimizers of bitsandbytes, whose state takes a quarter of the memory. torch's own are made in ``engine.step.optimizer``."""
 
 from __future__ import annotations
 

@@ -10,10 +10,10 @@ from ..core.errors import MissingLibrary
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..core.board import Board
-    from ..core.catalog import Catalog
-    from ..core.history import History
-    from ..core.tree import ModuleTree
+    from ..core.comparison.board import Board
+    from ..core.history.history import History
+    from ..core.tree.catalog import Catalog
+    from ..core.tree.tree import ModuleTree
 
 
 def tree_frame(tree: ModuleTree) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.plan import Plan
+from ..core.strategy.plan import Plan
 from . import safetensors_files
 from .peft_layout import PREFIX, FullParts, full_parts
 from .peft_lora import TENSORS, lora_config

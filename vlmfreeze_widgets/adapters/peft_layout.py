@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ..core.components import is_below
+from ..core.tree.components import is_below
 
 PREFIX = "base_model.model."
 

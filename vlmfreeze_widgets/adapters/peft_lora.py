@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
 from .peft_conversions import conversion_of
 from .peft_places import ADAPTER, INNER, Unnamed, check_adapted
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..core.errors import CannotMerge
-from ..core.merge_rounding import MergeRounding
+from ..core.history.merge_rounding import MergeRounding
 from .peft_lora import adapted_layer
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -24,7 +24,7 @@ def merge(model: nn.Module, paths: Iterable[str]) -> MergeRounding | None:
     """Adds each adapter's update to its base weight, in place.
 
     Args:
-        model: With adapters, on plain float weights (``engine.mergeable``).
+        model: With adapters, on plain float weights (``engine.apply.mergeable``).
         paths: Keys of the plan's ``lora_targets``.
 
     Returns:

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from ..core.errors import ModelNotTrainable
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
 
 ADAPTER = "default"
 INNER = "_"

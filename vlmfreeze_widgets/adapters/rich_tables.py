@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..core.board import Board
+    from ..core.comparison.board import Board
 
 
 def board_table(board: Board) -> Table:
@@ -15,7 +15,7 @@ def board_table(board: Board) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from ..core.board_text import cells, footnotes
+    from ..core.comparison.text import cells, footnotes
 
     heads, rows = cells(board)
     table = Table(box=None, pad_edge=False, title=Text(board.sentence, style="bold"), title_justify="left")

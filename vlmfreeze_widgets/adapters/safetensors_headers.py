@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from ..core.errors import BadSource
-from ..core.source import Checkpoint, StoredTensor
+from ..core.tree.checkpoint_headers import Checkpoint, StoredTensor
 
 # The format's words: https://github.com/huggingface/safetensors#format
 _DTYPES = {

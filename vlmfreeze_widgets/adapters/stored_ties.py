@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..core.source import Checkpoint
+from ..core.tree.checkpoint_headers import Checkpoint
 
 _CHUNK = 1 << 24  # bytes compared at a time
 

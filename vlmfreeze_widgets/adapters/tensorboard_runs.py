@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.run_about import RunAbout
-from ..core.verdict import Verdict
+from ..core.evidence.verdict import Verdict
+from ..core.history.run_metadata import RunAbout
 
 ENVIRONMENT = "VLMFREEZE_TENSORBOARD"
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..core.errors import CannotSave
-from ..core.plan import Plan
+from ..core.strategy.plan import Plan
 from .peft_files import carried_tensors, saved_config
 from .peft_layout import FullParts, full_parts
 from .peft_lora import ADAPTER

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.catalog import CatalogEntry, catalog
 from ..core.errors import BadSource, RemoteCode, nearest
-from ..core.source import Checkpoint
+from ..core.tree.catalog import CatalogEntry, catalog
+from ..core.tree.checkpoint_headers import Checkpoint
 from . import hub_cache
 from .safetensors_headers import read_checkpoint
 

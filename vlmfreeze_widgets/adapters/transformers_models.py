@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.construction_lock import MAKING_LAYERS
 from ..core.errors import BadSource
-from ..core.source import Checkpoint
-from ..core.turns import MAKING_LAYERS
+from ..core.tree.checkpoint_headers import Checkpoint
 from .stored_ties import untie_as_stored
 from .timm_towers import skeletons_for_timm
 from .transformers_configs import find_config

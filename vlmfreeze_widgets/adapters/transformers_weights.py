@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..core.construction_lock import MAKING_LAYERS
 from ..core.errors import BadSource, InvalidStrategy
-from ..core.turns import MAKING_LAYERS
 from .loading_report import check_loading_report
 from .transformers_configs import FoundConfig, find_config
 from .transformers_models import auto_class, build_on_meta
@@ -94,7 +94,7 @@ def _four_bits(found: FoundConfig) -> Any:  # noqa: ANN401 - transformers' confi
         )
     from transformers import BitsAndBytesConfig
 
-    from ..engine.read import read_tree
+    from ..engine.model.read import read_tree
 
     tree = read_tree(build_on_meta(found.config).model)
     spared = [p for c, paths in tree.components.items() if c not in ("language_model", "embeddings") for p in paths]

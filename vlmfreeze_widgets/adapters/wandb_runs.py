@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.run_about import RunAbout
-from ..core.verdict import Verdict
+from ..core.evidence.verdict import Verdict
+from ..core.history.run_metadata import RunAbout
 
 
 class WandbRuns:

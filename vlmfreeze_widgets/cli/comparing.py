@@ -11,14 +11,14 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..core.numbers import number
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
 from .console import app, err, mendable, out
 from .options import AsJson, BatchSize, Data, EvalData, ImageRoot, MaxLength, Source, strategy_of, trainable
 from .rows import print_rows, rows_to_dict
 
 if TYPE_CHECKING:
-    from ..core.board import Board
+    from ..core.comparison.board import Board
 
 _USUAL = ("plain/projector", "plain/lora", "plain/projector-lora")
 
@@ -49,10 +49,10 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Train several strategies in turns, from one start on the same batches, and say which is better or too close to call."""
-    from ..core.plain_presets import PLAIN
-    from ..engine.ablation import ablation as ablate
-    from ..engine.compare import compare as run
-    from ..engine.read import read_tree
+    from ..core.recipes.plain_presets import PLAIN
+    from ..engine.comparison.ablation import ablation as ablate
+    from ..engine.comparison.compare import compare as run
+    from ..engine.model.read import read_tree
 
     model, batches, eval_batches = trainable(
         source, data, eval_data, image_root=image_root, batch_size=batch_size, max_length=max_length

@@ -12,11 +12,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..core.components import LABELS
 from ..core.errors import VlmFreezeError
-from ..core.plan import Plan
-from ..core.plan_text import component_rows, sentence
-from ..core.wording import count, rate, share
+from ..core.language.format import count, rate, share
+from ..core.strategy.plan import Plan
+from ..core.strategy.text import component_rows, sentence
+from ..core.tree.components import LABELS
 
 # With a value, or a name that is no English word.
 _ARGUMENT = re.compile(

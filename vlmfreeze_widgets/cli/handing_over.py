@@ -22,7 +22,7 @@ def import_settings(
     as_json: AsJson = False,
 ) -> None:
     """Print what a trainer's settings would train, as a plan."""
-    from ..core.resolve import resolve
+    from ..core.strategy.resolve import resolve
     from ..trainers.registry import import_strategy
 
     found = tree_of(source)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ..core.wording import count
+from ..core.language.format import count
 from .console import app, err, mendable, out
 from .options import AsJson
 
@@ -25,7 +25,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs below a folder, the newest last."""
-    from ..engine.runs import rows_below
+    from ..engine.runs.load import rows_below
 
     rows, spoilt = rows_below(folder)
     for row in spoilt:
@@ -49,7 +49,7 @@ def runs(
 @mendable
 def diff(here: Folder, there: Folder, as_json: AsJson = False) -> None:
     """Say what was otherwise in another run: strategy, settings, data, releases, curves."""
-    from ..engine.runs import load_run
+    from ..engine.runs.load import load_run
 
     found = load_run(here).diff(load_run(there))
     print(json.dumps(found.to_dict()) if as_json else found)

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from ..core.tree_facts import tree_facts
-from ..core.tree_text import tree_text
-from ..core.wording import size
+from ..core.language.format import size
+from ..core.tree.facts import tree_facts
+from ..core.tree.text import tree_text
 from .console import app, mendable, out, show
 from .options import AsJson, File, PresetName, Rates, Rules, Source, strategy_of, trainable, tree_of
 
@@ -56,7 +56,7 @@ def tree(
 @mendable
 def catalog(as_json: AsJson = False) -> None:
     """List the checkpoints that can be planned with offline."""
-    from ..core.catalog import catalog as entries
+    from ..core.tree.catalog import catalog as entries
 
     if as_json:
         print(json.dumps([asdict(entry) for entry in entries().values()]))
@@ -76,8 +76,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Print what a strategy would train, before anything runs."""
-    from ..core.published import published
-    from ..core.resolve import resolve
+    from ..core.recipes.published import published
+    from ..core.strategy.resolve import resolve
 
     found = tree_of(source)
     resolved = resolve(strategy_of(found, rules, lr, strategy, preset), found)
@@ -107,9 +107,9 @@ def presets(
     as_json: AsJson = False,
 ) -> None:
     """List published recipes with their sources, or show one."""
-    from ..core.presets import presets as all_presets
-    from ..core.published import published
-    from ..core.stages_text import what_trains
+    from ..core.recipes.presets import presets as all_presets
+    from ..core.recipes.published import published
+    from ..core.recipes.text import what_trains
 
     found = None if source is None else tree_of(source)
     if name is not None:
@@ -156,11 +156,11 @@ def cost(
     as_json: AsJson = False,
 ) -> None:
     """Foretell memory and time of a training step; nothing is allocated."""
-    from ..core.cost_text import fit_text
-    from ..core.devices import memory_of
-    from ..core.resolve import resolve
-    from ..engine.cost import estimate_cost, model_and_tree
-    from ..engine.cost_choices import cost_switches, largest_batch
+    from ..core.cost.gpus import memory_of
+    from ..core.cost.text import fit_text
+    from ..core.strategy.resolve import resolve
+    from ..engine.cost.alternatives import cost_switches, largest_batch
+    from ..engine.cost.estimate import estimate_cost, model_and_tree
 
     memory = None if gpu is None else memory_of(gpu)
     loaded = trainable(source, None)[0] if source == "demo" else source

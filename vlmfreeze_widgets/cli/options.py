@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
 
 Source = Annotated[
     str, typer.Argument(help="'demo', a model folder, a config.json, a Hub id, or a checkpoint of the catalogue.")
@@ -61,7 +61,7 @@ PresetName = Annotated[str | None, typer.Option("--preset", help="A published st
 
 def tree_of(source: str) -> ModuleTree:
     """The tree of a source; 'demo' is the shipped model."""
-    from ..engine.read import read_tree
+    from ..engine.model.read import read_tree
 
     if source == "demo":
         from ..demo.bundle import load_demo
@@ -134,9 +134,9 @@ def strategy_of(
     preset: str | None,  # noqa: ANN401
 ) -> Strategy:
     """The strategy that a command line asks for."""
-    from ..core.edits import default_strategy
-    from ..core.presets import chosen_preset
-    from ..core.tuning import Lora
+    from ..core.recipes.presets import chosen_preset
+    from ..core.strategy.edits import default_strategy
+    from ..core.strategy.tuning import Lora
 
     if file is not None:
         wanted = Strategy.load(file)

@@ -63,12 +63,12 @@ def burst(
     as_json: AsJson = False,
 ) -> None:
     """Train for a few steps, print the verdicts, and leave the model files alone."""
-    from ..engine.burst import Burst
+    from ..engine.burst.burst import Burst
 
     model, batches, eval_batches = trainable(
         source, data, eval_data, image_root=image_root, batch_size=batch_size, max_length=max_length
     )
-    from ..engine.read import read_tree
+    from ..engine.model.read import read_tree
 
     found = read_tree(model)
     running = Burst(
@@ -146,8 +146,8 @@ def probe(
     as_json: AsJson = False,
 ) -> None:
     """Prove in a few steps that each part trains, and name the cause where one does not."""
-    from ..engine.probe import probe as prove
-    from ..engine.read import read_tree
+    from ..engine.model.read import read_tree
+    from ..engine.probe.probe import probe as prove
 
     model, batches, _ = trainable(source, data, image_root=image_root, batch_size=batch_size, max_length=max_length)
     wanted = strategy_of(read_tree(model), rules, lr, strategy, preset)

@@ -1,6 +1,6 @@
 """Files that are written whole or not at all: aside first, flushed to the disk, then renamed. Nothing here knows what they hold.
 
-Whole folders with a manifest are in ``engine.saved_folder``.
+Whole folders with a manifest are in ``engine.runs.atomic_folder``.
 """
 
 from __future__ import annotations

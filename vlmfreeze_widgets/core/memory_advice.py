@@ -1,5 +1,5 @@
-"""What was seen to run after memory ran out, as a value. Who finds it is ``engine.smaller_batch``, what the page is shown
-of it is in ``core.advice_state``.
+"""What was seen to run after memory ran out, as a value. Who finds it is ``engine.burst.smaller_batch``, what the page is shown
+of it is in ``core.wire.advice_state``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Numbers in JSON, also those that are not finite. Rows of numbers travel in binary; see ``core.protocol``."""
+"""Numbers in JSON, also those that are not finite. Rows of numbers travel in binary; see ``core.wire.messages``."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadData
-from ..engine.micro_batch import IGNORED
+from ..engine.batches.micro_batch import IGNORED
 from .collate import Tensors, collate
 from .json_files import JsonRows
 from .picture_folders import Rows

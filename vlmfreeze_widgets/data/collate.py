@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.nn import functional
 
-from ..engine.micro_batch import IGNORED
+from ..engine.batches.micro_batch import IGNORED
 from .lengths import PER_TOKEN
 
 Tensors = dict[str, torch.Tensor]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from ..engine.micro_batch import IGNORED
+from ..engine.batches.micro_batch import IGNORED
 from .rows import BadRow
 
 PER_TOKEN = (

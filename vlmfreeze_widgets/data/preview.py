@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from ..engine.micro_batch import IGNORED
+from ..engine.batches.micro_batch import IGNORED
 from .rows import Place
 
 

@@ -9,7 +9,7 @@ import torch
 
 from ..core.errors import BadData
 from ..core.source_length import length_of
-from ..engine.micro_batch import IGNORED, MicroBatch, non_finite_inputs
+from ..engine.batches.micro_batch import IGNORED, MicroBatch, non_finite_inputs
 from .batches import Batches
 from .collate import Tensors
 from .preview import RowPreview, RowPreviews, token_spans

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..core.errors import BadData
-from ..engine.micro_batch import IGNORED
+from ..engine.batches.micro_batch import IGNORED
 from .answers import Span
 from .prompts import Prompt
 from .rows import BadRow

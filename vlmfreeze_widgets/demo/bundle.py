@@ -13,11 +13,11 @@ from PIL import Image
 
 from ..adapters.loading_report import check_loading_report
 from ..adapters.transformers_processors import check_torchvision
-from ..core.turns import MAKING_LAYERS
+from ..core.construction_lock import MAKING_LAYERS
 from ..data.placeholders import image_token_id
 from ..data.preview import RowPreview, token_spans
 from ..data.rows import Place
-from ..engine.answers import Question
+from ..engine.evidence.answers import Question
 from .lessons import answers, score
 from .scenes import Scene, scenes
 from .tiny_vlm import PROMPT, make_processor, text_row

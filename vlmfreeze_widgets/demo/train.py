@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..adapters import safetensors_files
-from ..engine.burst import Burst
+from ..engine.burst.burst import Burst
 from .bundle import WEIGHTS, Demo, load_demo
 from .lessons import LESSON_LR, LESSON_STEPS, LESSONS
 from .scenes import GLYPHS, scenes

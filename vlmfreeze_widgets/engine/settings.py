@@ -1,4 +1,4 @@
-"""The settings of a burst as a checked value. What they do is in ``engine.burst``."""
+"""The settings of a burst as a checked value. What they do is in ``engine.burst.burst``."""
 
 from __future__ import annotations
 

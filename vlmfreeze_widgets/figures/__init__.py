@@ -5,9 +5,9 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..core.board import Board
-from ..core.components import LABELS
-from ..core.history import History
+from ..core.comparison.board import Board
+from ..core.history.history import History
+from ..core.tree.components import LABELS
 from .palette import COLOURWAY
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..core.errors import VlmFreezeError
-from ..core.history import StepRecord
-from ..engine.run_folder import RunFolder
+from ..core.history.history import StepRecord
+from ..engine.runs.run_folder import RunFolder
 from .recipe import Recipe
 
 _PATIENCE_SECONDS = 5.0
@@ -117,7 +117,7 @@ def _teller(steps: int) -> Callable[[StepRecord], None]:
 
 
 def _parts(error: BaseException) -> dict[str, str]:
-    from ..engine import lost_device, out_of_memory
+    from ..engine.failures import lost_device, out_of_memory
 
     trace = "".join(traceback.format_exception(error))
     if lost_device.is_lost(error):

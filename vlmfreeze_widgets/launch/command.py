@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from ..engine.run_folder import ask_to_stop
+from ..engine.runs.run_folder import ask_to_stop
 
 
 def launch_command(

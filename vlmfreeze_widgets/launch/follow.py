@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..core.errors import VlmFreezeError
-from ..core.history import History
-from ..core.history_lines import HistoryLines
-from ..core.norms import NormLayout
-from ..core.run_state import RunState
-from ..engine.run_folder import HISTORY, ask_to_stop, gone, is_gone, read_state
+from ..core.history.history import History
+from ..core.history.jsonl import HistoryLines
+from ..core.history.norms import NormLayout
+from ..core.history.process_status import RunState
+from ..engine.runs.run_folder import HISTORY, ask_to_stop, gone, is_gone, read_state
 
 POLLS_PER_SECOND = 4.0
 

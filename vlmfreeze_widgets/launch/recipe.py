@@ -12,8 +12,8 @@ from typing import Any
 from ..core.atomic_files import replace_file
 from ..core.errors import BadState, nearest
 from ..core.ports import port
-from ..core.strategy import Strategy
-from ..core.unique_keys import load_json
+from ..core.strategy.strategy import Strategy
+from ..core.strict_json import load_json
 from ..engine.settings import BurstSettings
 from .batch_files import write_batches
 

@@ -10,11 +10,11 @@ import torch
 
 from ..adapters.accelerate_processes import Processes
 from ..core.errors import NonFiniteLoss
-from ..core.history import History, StepRecord
-from ..core.norms import ModuleNorms, NormLayout
-from ..engine.micro_batch import MicroBatch
-from ..engine.micro_batches import MicroBatches
-from ..engine.run_folder import RESULT, RunFolder
+from ..core.history.history import History, StepRecord
+from ..core.history.norms import ModuleNorms, NormLayout
+from ..engine.batches.micro_batch import MicroBatch
+from ..engine.batches.micro_batches import MicroBatches
+from ..engine.runs.run_folder import RESULT, RunFolder
 from .batch_files import read_batches, same_inputs
 from .recipe import Recipe
 from .shared_model import SharedModel

@@ -1,6 +1,6 @@
 """Gathers what the verdicts of a launched run are judged on: each process looks at what it holds, and the counts are summed.
 
-The same as ``engine.evidence`` does for a model that one process holds. The judgement is in ``core.verdict``.
+The same as ``engine.evidence.witness`` does for a model that one process holds. The judgement is in ``core.evidence.verdict``.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ..adapters.accelerate_processes import Processes, own_part
-from ..core.components import COMPONENTS
-from ..core.verdict import Evidence, Verdict, judge
-from ..engine.apply import AppliedModel
-from ..engine.digests import fingerprints
-from ..engine.evidence import frozen_tensors
+from ..core.evidence.verdict import Evidence, Verdict, judge
+from ..core.tree.components import COMPONENTS
+from ..engine.apply.apply import AppliedModel
+from ..engine.evidence.witness import frozen_tensors
+from ..engine.tensors.digests import fingerprints
 
 
 class SharedWitness:

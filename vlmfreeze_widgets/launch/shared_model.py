@@ -11,21 +11,21 @@ import torch
 from ..adapters.accelerate_processes import Processes, gathered
 from ..adapters.transformers_weights import load
 from ..core.errors import InvalidStrategy
-from ..core.norms import NormLayout
-from ..core.verdict import Verdict
-from ..engine.apply import apply, plan_for
-from ..engine.checkpointing import enable_checkpointing
-from ..engine.dead_ends import dead_parameters
-from ..engine.experts import find_experts
-from ..engine.masters import Masters, computed_precision
-from ..engine.micro_batch import MicroBatch
-from ..engine.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
-from ..engine.own_dropout import draws_random_numbers
-from ..engine.precision import UpdateMeter
-from ..engine.randomness import RandomStream
-from ..engine.result import BurstResult
+from ..core.evidence.verdict import Verdict
+from ..core.history.norms import NormLayout
+from ..engine.apply.activation_checkpointing import enable_checkpointing
+from ..engine.apply.apply import apply, plan_for
+from ..engine.apply.dropout_rng import draws_random_numbers
+from ..engine.apply.master_weights import Masters, computed_precision
+from ..engine.apply.trainable import check_trainable
+from ..engine.batches.micro_batch import MicroBatch
+from ..engine.burst.result import BurstResult
+from ..engine.model.dead_ends import dead_parameters
+from ..engine.model.experts import find_experts
 from ..engine.settings import BurstSettings
-from ..engine.trainable import check_trainable
+from ..engine.step.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
+from ..engine.tensors.precision import UpdateMeter
+from ..engine.tensors.random_streams import RandomStream
 from .recipe import Recipe
 from .shared_evidence import SharedWitness
 from .shared_step import SharedStep, SharedStepResult

@@ -1,6 +1,6 @@
 """One optimizer step of several processes, equal to the step of one that takes all their micro-batches.
 
-The arithmetic of ``engine.training_step``, with the label tokens counted over all processes. DDP and FSDP2 both average
+The arithmetic of ``engine.step.training_step``, with the label tokens counted over all processes. DDP and FSDP2 both average
 gradients over the processes, so each multiplies its loss by their number.
 """
 
@@ -17,11 +17,11 @@ from torch import nn
 
 from ..adapters.accelerate_processes import Processes, own_part
 from ..core.errors import NoGradientPath, NonFiniteLoss
-from ..engine.masters import Masters
-from ..engine.micro_batch import MicroBatch, non_finite_inputs
-from ..engine.model_loss import model_loss
-from ..engine.norms import clip_by_total
-from ..engine.precision import UpdateMeter
+from ..engine.apply.master_weights import Masters
+from ..engine.batches.micro_batch import MicroBatch, non_finite_inputs
+from ..engine.step.loss import model_loss
+from ..engine.tensors.norms import clip_by_total
+from ..engine.tensors.precision import UpdateMeter
 
 
 @dataclass(frozen=True)

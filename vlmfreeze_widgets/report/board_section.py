@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from html import escape
 
-from ..core.board import Board
-from ..core.board_text import cells, footnotes
+from ..core.comparison.board import Board
+from ..core.comparison.text import cells, footnotes
 
 _WIDTH, _HEIGHT, _LEFT = 760, 220, 46
 _COLOURS = 8

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..core.board import Board
-from ..core.cost import CostEstimate
+from ..core.comparison.board import Board
+from ..core.cost.estimate import CostEstimate
 from ..core.errors import BadState
-from ..core.history import History
-from ..core.norms import NormLayout
-from ..core.page_state import plan_state
-from ..core.plan import Plan
-from ..core.plan_text import sentence
+from ..core.evidence.freeze_proof import Proof
+from ..core.evidence.verdict import Verdict
+from ..core.history.history import History
+from ..core.history.norms import NormLayout
 from ..core.ports import port
-from ..core.proof import Proof
-from ..core.tree_state import tree_state
-from ..core.verdict import Verdict
+from ..core.strategy.plan import Plan
+from ..core.strategy.text import sentence
+from ..core.wire.plan_state import plan_state
+from ..core.wire.tree_state import tree_state
 
 
 @dataclass(frozen=True)

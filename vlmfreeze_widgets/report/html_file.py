@@ -17,8 +17,8 @@ from typing import Any
 
 from ..core.atomic_files import as_cannot_save, replace_file
 from ..core.errors import CannotSave
-from ..core.protocol import ROW_COLUMNS, number, paint_message, row_values, rows_message
-from ..core.run_status import RunStatus
+from ..core.wire.messages import ROW_COLUMNS, number, paint_message, row_values, rows_message
+from ..core.wire.run_state import RunStatus
 from . import sections
 from .board_section import board_section
 from .content import Content

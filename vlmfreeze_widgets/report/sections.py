@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
 
-from ..core.components import LABELS
-from ..core.history import History
-from ..core.history_html import sentence
-from ..core.proof import NAMES
-from ..core.wording import count, seconds, share, size
+from ..core.evidence.freeze_proof import NAMES
+from ..core.history.history import History
+from ..core.history.html import sentence
+from ..core.language.format import count, seconds, share, size
+from ..core.tree.components import LABELS
 from .content import Content
 
 _SIGNS = {"ok": "✓", "warning": "!", "failure": "✗", "pending": "…"}

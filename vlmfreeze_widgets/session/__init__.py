@@ -1,7 +1,7 @@
 """The only owner of a live model, and the strategy that is worked on beside it."""
 
-from ..engine.answers import Question
-from ..engine.result import BurstResult
+from ..engine.burst.result import BurstResult
+from ..engine.evidence.answers import Question
 from ..engine.settings import BurstSettings
 from .session import Session
 from .shown import Change, Preview, Probed, Proved

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
-from ..core.history import Answers, History, StepRecord
+from ..core.history.history import Answers, History, StepRecord
+from ..core.history.norms import NormLayout
 from ..core.language.phrase import Phrase, say
-from ..core.norms import NormLayout
-from ..core.plan import Plan
-from ..core.protocol import error_to_dict
-from ..core.run_status import Phase, RunStatus
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
-from ..engine.burst import Burst
-from ..engine.keeping import keep_plain_if_exact
-from ..engine.result import BurstResult
+from ..core.strategy.plan import Plan
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
+from ..core.wire.messages import error_to_dict
+from ..core.wire.run_state import Phase, RunStatus
+from ..engine.burst.burst import Burst
+from ..engine.burst.keeping import keep_plain_if_exact
+from ..engine.burst.result import BurstResult
 from ..engine.settings import BurstSettings
 from .phases import Phases
 from .shown import Proved

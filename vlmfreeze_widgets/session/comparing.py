@@ -1,5 +1,5 @@
 """Comparisons of a session: contenders take turns on the worker thread. The model is given back between two turns and at the end,
-so nothing is left to decide. Who takes part is ``session.lineup``, what a comparison is ``engine.comparison``.
+so nothing is left to decide. Who takes part is ``session.lineup``, what a comparison is ``engine.comparison.comparison``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-from ..core.ablation import Ablation, corners
-from ..core.board import Board
-from ..core.compare_state import CompareStatus
+from ..core.comparison.ablation import Ablation, corners
+from ..core.comparison.board import Board
 from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.language.format import first_line
 from ..core.language.phrase import say
-from ..core.run_status import Phase
-from ..core.wording import first_line
-from ..engine.comparison import Comparison
-from ..engine.heats import ComparedStep
+from ..core.wire.compare_state import CompareStatus
+from ..core.wire.run_state import Phase
+from ..engine.comparison.comparison import Comparison
+from ..engine.comparison.turn_scheduler import ComparedStep
 from ..engine.settings import BurstSettings
 from .bursting import not_now
 from .lineup import TUNINGS, Lineup

@@ -10,9 +10,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ..core.cost import CostEstimate
+from ..core.cost.estimate import CostEstimate
 from ..core.errors import VlmFreezeError
-from ..engine.turns import short_turns
+from ..engine.burst.switch_interval import short_turns
 from .cost_server import Answers, Question, Subject
 
 

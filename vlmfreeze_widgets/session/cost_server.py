@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from ..core.cost import CostEstimate
+from ..core.cost.estimate import CostEstimate
 from ..core.ports import port
-from ..core.resolve import resolve
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
-from ..engine.cost import estimate_cost
-from ..engine.repeated_rows import repeat_rows
+from ..core.strategy.resolve import resolve
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
+from ..engine.batches.repeated_rows import repeat_rows
+from ..engine.cost.estimate import estimate_cost
 
 _NICE = 5  # the burst and the page come first, but where they take every core an answer must come within seconds all the same
 

@@ -17,17 +17,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..core.cost import CostEstimate
-from ..core.cost_settings import CostSettings
-from ..core.cost_standing import standing_cost
-from ..core.cost_view import Comparison, CostView, Status, SwitchEffect, peak_on
-from ..core.devices import Device, usable_bytes
-from ..core.history import History
-from ..core.largest_rows import Peaks, largest_rows
-from ..core.plan import Plan
-from ..core.strategy import Strategy
-from ..engine.cost_choices import Choice, cost_choices, switched
-from ..engine.skeleton import device_of, on_cpu, skeleton
+from ..core.cost.assumptions import CostSettings
+from ..core.cost.estimate import CostEstimate
+from ..core.cost.gpus import Device, usable_bytes
+from ..core.cost.largest_batch import Peaks, largest_rows
+from ..core.cost.static_memory import standing_cost
+from ..core.cost.view import Comparison, CostView, Status, SwitchEffect, peak_on
+from ..core.history.history import History
+from ..core.strategy.plan import Plan
+from ..core.strategy.strategy import Strategy
+from ..engine.cost.alternatives import Choice, cost_choices, switched
+from ..engine.model.skeleton import device_of, on_cpu, skeleton
 from .cost_process import CostProcess, NoEstimate
 from .cost_server import Question, Subject
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from ..core import edits
-from ..core.edit_history import EditHistory
-from ..core.plan import Plan
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
+from ..core.strategy import edits
+from ..core.strategy.edit_history import EditHistory
+from ..core.strategy.plan import Plan
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
 from .handover import Handover
 from .shown import Change
 
@@ -88,7 +88,7 @@ class Desk:
         return self.edit(lambda _, __: wanted)
 
     def set_tuning(self, targets: Iterable[str], tuning: str) -> int:
-        """Sets components or paths to "frozen", "lora", "full" or "inherit"; see ``core.edits``."""
+        """Sets components or paths to "frozen", "lora", "full" or "inherit"; see ``core.strategy.edits``."""
         wanted = [targets] if isinstance(targets, str) else list(targets)
         return self.edit(lambda s, t: edits.set_tuning(s, t, wanted, tuning))
 

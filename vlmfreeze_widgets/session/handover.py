@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadConfig, CannotSave, WrongPhase
-from ..core.handover_state import ExportLook, ImportLook
 from ..core.ports import port
-from ..core.protocol import stale
+from ..core.wire.handover import ExportLook, ImportLook
+from ..core.wire.messages import stale
 
 if TYPE_CHECKING:
     from ..engine.settings import BurstSettings

@@ -1,4 +1,6 @@
-"""After memory ran out in a session's burst: what was seen to run instead, and running so. Found in ``engine.smaller_batch``."""
+"""After memory ran out in a session's burst: what was seen to run instead, and running so. Found in
+``engine.burst.smaller_batch``.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from dataclasses import replace
 
 from ..core.errors import OutOfMemory
 from ..core.memory_advice import MemoryAdvice
-from ..engine.burst import Burst
-from ..engine.split_rows import split_rows
+from ..engine.batches.resize import split_rows
+from ..engine.burst.burst import Burst
 from .bursting import Bursting, not_now
 
 

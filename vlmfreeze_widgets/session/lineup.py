@@ -1,6 +1,6 @@
 """Who takes part in a comparison of a session: added, removed, copied, taken up. Those who join while it runs are handed on to it.
 
-Running it is ``session.comparing``; what is shown of it is ``core.compare_state``.
+Running it is ``session.comparing``; what is shown of it is ``core.wire.compare_state``.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core.ablation import corners
-from ..core.board import Board
-from ..core.compare_state import MOST_CONTENDERS, Candidate, Compared
+from ..core.comparison.ablation import corners
+from ..core.comparison.board import Board
 from ..core.errors import InvalidStrategy
-from ..core.resolve import resolve
-from ..core.stages_text import what_trains
-from ..core.strategy import Strategy
-from ..engine.comparison import Comparison
+from ..core.recipes.text import what_trains
+from ..core.strategy.resolve import resolve
+from ..core.strategy.strategy import Strategy
+from ..core.wire.compare_state import MOST_CONTENDERS, Candidate, Compared
+from ..engine.comparison.comparison import Comparison
 from .bursting import not_now
 from .staging import Staging
 

@@ -10,10 +10,10 @@ import torch
 
 from ..core.errors import WrongPhase
 from ..core.language.phrase import say
-from ..core.load_state import LoadChoices
 from ..core.ports import port
-from ..core.run_status import BUSY
-from ..engine.read import read_tree
+from ..core.wire.load_state import LoadChoices
+from ..core.wire.run_state import BUSY
+from ..engine.model.read import read_tree
 from .phases import Phases
 
 

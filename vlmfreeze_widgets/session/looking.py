@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import WrongPhase
-from ..core.plan import Plan
 from ..core.ports import port
-from ..core.run_status import BUSY, Phase
-from ..engine.probe import probe
+from ..core.strategy.plan import Plan
+from ..core.wire.run_state import BUSY, Phase
+from ..engine.probe.probe import probe
 from .phases import Phases
 from .shown import Preview, Probed
 

@@ -13,8 +13,8 @@ from torch import nn
 
 from ..core.errors import ModelBusy
 from ..core.language.phrase import Phrase, say
-from ..core.run_status import BUSY
-from ..engine.wrappers import unwrap
+from ..core.wire.run_state import BUSY
+from ..engine.model.wrappers import unwrap
 
 TAKEN_OVER = say("A newer Workbench took this model over.")
 _STEP_SECONDS = 60.0  # how long the step of another session, or of the last one of all, may take to end

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import VlmFreezeError, WrongPhase
-from ..core.history import History
+from ..core.history.history import History
+from ..core.history.norms import NormLayout
 from ..core.language.phrase import joined, say
-from ..core.norms import NormLayout
-from ..core.protocol import error_to_dict
-from ..core.run_status import BUSY, Phase, RunStatus
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
-from ..engine.lost_device import why_lost
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
+from ..core.wire.messages import error_to_dict
+from ..core.wire.run_state import BUSY, Phase, RunStatus
+from ..engine.failures.lost_device import why_lost
 from ..engine.settings import BurstSettings
 from .desk import Desk
 from .worker import Worker

@@ -1,7 +1,7 @@
 """A session's runs on the disk: whether its bursts are written down, and a look at what lies there.
 
 Folders are read on a thread of their own, so that a burst goes on meanwhile, and a slow disk holds nobody up. What is written is
-``engine.recording``'s, what is read ``engine.runs_shown``'s.
+``engine.burst.recorder``'s, what is read ``engine.runs.page_rows``'s.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadState, VlmFreezeError
-from ..core.runs_state import Shelf, cut
-from ..core.strategy import Strategy
-from ..engine.burst import Burst
-from ..engine.result import BurstResult
-from ..engine.runs_shown import Seen, compared, list_rows, opened, read_run
+from ..core.strategy.strategy import Strategy
+from ..core.wire.runs_state import Shelf, cut
+from ..engine.burst.burst import Burst
+from ..engine.burst.result import BurstResult
+from ..engine.runs.page_rows import Seen, compared, list_rows, opened, read_run
 from .handover import below
 from .staging import Staging
 from .worker import Worker

@@ -1,7 +1,7 @@
 """A session's burst on the disk and back: the state of one that runs or pauses, the result of one that is over, going on later.
 
 Everything is written below one folder, and only when somebody asks: for one state or result, or, by naming the folder, for a run
-folder of every burst (``engine.recording``). What a state holds is in ``engine.burst_state``.
+folder of every burst (``engine.burst.recorder``). What a state holds is in ``engine.burst.checkpoint``.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadState, VlmFreezeError, WrongPhase
-from ..core.plan import Plan
-from ..core.run_status import BUSY
-from ..core.saved_state import Saving as Saved
-from ..core.saved_state import Written
-from ..engine.burst import Burst
-from ..engine.recording import ENVIRONMENT
-from ..engine.result import BurstResult
+from ..core.strategy.plan import Plan
+from ..core.wire.run_state import BUSY
+from ..core.wire.saved_state import Saving as Saved
+from ..core.wire.saved_state import Written
+from ..engine.burst.burst import Burst
+from ..engine.burst.recorder import ENVIRONMENT
+from ..engine.burst.result import BurstResult
+from ..engine.burst.state_list import list_states
 from ..engine.settings import BurstSettings
-from ..engine.state_list import list_states
 from .bursting import not_now
 from .lacking_memory import LackingMemory
 

@@ -14,17 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core import edits
-from ..core.cost_settings import CostSettings
-from ..core.history import StepRecord
-from ..core.plan import Plan
-from ..core.resolve import resolve
-from ..core.stages import Stages
-from ..core.strategy import Strategy
-from ..engine.answers import Question
-from ..engine.burst import Burst
-from ..engine.read import read_tree
-from ..engine.result import BurstResult
+from ..core.cost.assumptions import CostSettings
+from ..core.history.history import StepRecord
+from ..core.recipes.stages import Stages
+from ..core.strategy import edits
+from ..core.strategy.plan import Plan
+from ..core.strategy.resolve import resolve
+from ..core.strategy.strategy import Strategy
+from ..engine.burst.burst import Burst
+from ..engine.burst.result import BurstResult
+from ..engine.evidence.answers import Question
+from ..engine.model.read import read_tree
 from ..engine.settings import BurstSettings
 from .comparing import Comparing
 from .costs import Costs, Gone, Source

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..core.probe_report import ProbeReport
-from ..core.proof import Proof, Restored
+from ..core.evidence.freeze_proof import Proof, Restored
+from ..core.evidence.probe_report import ProbeReport
 
 Change = Literal["tree", "plan", "run", "record", "probe", "preview", "saved", "cost", "stages", "runs", "compare"]
 

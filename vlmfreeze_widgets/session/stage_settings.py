@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.errors import UnknownTarget
-from ..core.published import find_stage
+from ..core.recipes.published import find_stage
 from ..engine.settings import BurstSettings
 
 

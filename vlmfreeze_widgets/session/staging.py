@@ -1,6 +1,6 @@
 """Stages in a session: bursts one after the other on the weights that the last one left, then kept or taken back together.
 
-What a stage is stands in ``core.stages``; without a session ``engine.staged_run`` runs them.
+What a stage is stands in ``core.recipes.stages``; without a session ``engine.stages.run_stages`` runs them.
 
 Long because what happens on the worker is read beside what asks for it.
 """
@@ -11,30 +11,30 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from ..core.cost_standing import standing_cost
-from ..core.curricula import Curriculum, curricula
-from ..core.curve import curve_points
+from ..core.cost.static_memory import standing_cost
 from ..core.errors import InvalidStrategy, VlmFreezeError, WrongPhase
-from ..core.history import History
+from ..core.history.curve_points import curve_points
+from ..core.history.history import History
+from ..core.language.format import first_line
 from ..core.language.phrase import say
-from ..core.plan import Plan
-from ..core.published import published
-from ..core.run_status import BUSY, Phase
+from ..core.recipes.curricula import Curriculum, curricula
+from ..core.recipes.published import published
+from ..core.recipes.stage import Stage
+from ..core.recipes.stages import Stages
+from ..core.recipes.text import how_long, what_trains
 from ..core.source_length import length_of
-from ..core.stage import Stage
-from ..core.stages import Stages
-from ..core.stages_state import Staged, StagedStage
-from ..core.stages_text import how_long, what_trains
-from ..core.strategy import Strategy
-from ..core.wording import first_line
-from ..engine.burst import Burst
-from ..engine.keeping import check_stages_mergeable
-from ..engine.ownership import check_free
-from ..engine.result import BurstResult
+from ..core.strategy.plan import Plan
+from ..core.strategy.strategy import Strategy
+from ..core.wire.run_state import BUSY, Phase
+from ..core.wire.stages_state import Staged, StagedStage
+from ..engine.batches.resize import split_rows
+from ..engine.burst.burst import Burst
+from ..engine.burst.keeping import check_stages_mergeable
+from ..engine.burst.result import BurstResult
+from ..engine.model.ownership import check_free
 from ..engine.settings import BurstSettings
-from ..engine.split_rows import split_rows
-from ..engine.staged_run import settings_of_stage, steps_of_stage
-from ..engine.stages_start import StagesStart
+from ..engine.stages.run_stages import settings_of_stage, steps_of_stage
+from ..engine.stages.start import StagesStart
 from .bursting import not_now
 from .saving import Saving
 

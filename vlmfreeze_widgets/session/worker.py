@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from weakref import WeakMethod
 
-from ..engine.turns import short_turns
+from ..engine.burst.switch_interval import short_turns
 
 
 class Worker:

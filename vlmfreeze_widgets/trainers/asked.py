@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 
-from ..core.plan import Group, Plan
-from ..core.tree import ModuleTree, Node
-from ..core.tuning import Lora, adapter_size
+from ..core.strategy.plan import Group, Plan
+from ..core.strategy.tuning import Lora, adapter_size
+from ..core.tree.tree import ModuleTree, Node
 from .names import modules, shortest_suffixes
 from .peft_rule import NO_FORWARD
 from .releases import ANY, Names, Takes, other_names

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..core.node import Node
-from ..core.tree import ModuleTree
+from ..core.tree.node import Node
+from ..core.tree.tree import ModuleTree
 from .selection import Selection
 
 _NAMES = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from ..core.resolve import Lookup
-from ..core.tree import ModuleTree
+from ..core.strategy.resolve import Lookup
+from ..core.tree.tree import ModuleTree
 from .selection import Selection
 
 _SIDES = (".lora_A", ".lora_B")

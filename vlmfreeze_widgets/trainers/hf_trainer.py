@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.components import is_below, owner_of
 from ..core.errors import BadConfig
-from ..core.plan import Group
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.plan import Group
+from ..core.strategy.tuning import Lora
+from ..core.tree.components import is_below, owner_of
+from ..core.tree.tree import ModuleTree
 from . import peft_config
 from .asked import Asked
 from .flags import Flag, read_flags

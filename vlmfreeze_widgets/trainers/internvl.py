@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
 from .names import has_suffix, modules, parameter_names

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
 from .selection import Selection
 
 _PREFIX = "base_model.model."

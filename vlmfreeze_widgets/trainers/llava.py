@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import by_older_classes, with_decay
 from .flags import Flag, read_flags

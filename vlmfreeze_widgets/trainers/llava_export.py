@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from ..core.published import published
-from ..core.stage import Stage
-from ..core.tree import ModuleTree
-from ..core.wording import rate
+from ..core.language.format import rate
+from ..core.recipes.published import published
+from ..core.recipes.stage import Stage
+from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
 from .asked import Asked
 from .flags import read_flags

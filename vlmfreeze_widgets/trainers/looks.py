@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core.handover_state import ExportLook, ImportLook
-from ..core.issue_links import linked
-from ..core.plan import Plan
-from ..core.plan_text import sentence
-from ..core.resolve import resolve
-from ..core.training_diff import planned_choice, training_diff
+from ..core.language.issue_links import linked
+from ..core.strategy.plan import Plan
+from ..core.strategy.resolve import resolve
+from ..core.strategy.selection_diff import planned_choice, training_diff
+from ..core.strategy.text import sentence
+from ..core.wire.handover import ExportLook, ImportLook
 from .asked import asked
 from .registry import TRAINERS, export, import_strategy
 from .selection import differences, selection_of

@@ -14,10 +14,10 @@ from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
-from ..core.components import is_below
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree, Node
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.components import is_below
+from ..core.tree.tree import ModuleTree, Node
 from . import peft_rule
 from .decay_rule import by_names_and_classes, with_decay
 from .flags import Flag, read_flags

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .names import parameter_names, starts_with_any
 from .tables import load_table
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .asked import Asked, switches
 from .dataset_files import for_ms_swift
 from .flags import read_flags

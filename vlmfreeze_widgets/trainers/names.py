@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree, Node
+from ..core.tree.tree import ModuleTree, Node
 
 _LONGEST_PATTERN = 200_000  # characters; ms-swift's own pattern of every path of a large model has tens of thousands
 _NESTED_REPEAT = re.compile(r"[*+}][?+]?\)+(?:[*+]|\{\d*,)")  # (a+)+ needs time that doubles with each character

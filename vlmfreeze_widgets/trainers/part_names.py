@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .selection import Selection
 
 _SIDES = (".lora_A", ".lora_B")

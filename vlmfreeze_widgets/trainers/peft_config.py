@@ -8,8 +8,8 @@ from typing import Any
 
 from ..adapters import peft_conversions, peft_lora
 from ..core.errors import NotExpressible
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .flags import Flag, read_flags
 from .names import pattern_of

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..adapters.peft_conversions import Conversion
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from .names import has_suffix, modules, parameter_names, pattern_of
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..adapters.peft_conversions import conversion_of
 from ..core.errors import NotExpressible
-from ..core.tree import ModuleTree
-from ..core.wording import rate
+from ..core.language.format import rate
+from ..core.tree.tree import ModuleTree
 from .asked import Asked
 from .flags import read_flags
 from .peft_config import FLAGS, NAME
@@ -165,7 +165,7 @@ def leaks(targets: Any, tree: ModuleTree) -> list[str]:  # noqa: ANN401 - as Lor
     if not targets or isinstance(targets, str):
         return []
     from ..core.errors import TrainerRefuses
-    from ..core.tuning import Lora
+    from ..core.strategy.tuning import Lora
 
     notes = []
     for name in targets:

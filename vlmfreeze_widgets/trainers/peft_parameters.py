@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from .names import has_suffix
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
 from .asked import Asked, switches
 from .flags import read_flags

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..core.errors import BadConfig
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .trainer import Trainer
 
 _ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")

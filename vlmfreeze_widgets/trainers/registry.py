@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadConfig, NotExpressible, nearest
-from ..core.plan import Plan
 from ..core.ports import port
-from ..core.resolve import resolve
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
+from ..core.strategy.plan import Plan
+from ..core.strategy.resolve import resolve
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
 from . import (
     axolotl,
     axolotl_export,

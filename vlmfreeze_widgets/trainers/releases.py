@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ..core.components import is_below, owner_of
-from ..core.node import Node, Parameter
-from ..core.tree import ModuleTree
+from ..core.tree.components import is_below, owner_of
+from ..core.tree.node import Node, Parameter
+from ..core.tree.tree import ModuleTree
 
 FLAT_TOWERS = frozenset(
     f"{family}VisionModel"

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic_files import write_new_files
-from ..core.components import LABELS
 from ..core.errors import CannotSave
-from ..core.plan import Plan
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
-from ..core.wording import rate
+from ..core.language.format import rate
+from ..core.strategy.plan import Plan
+from ..core.strategy.strategy import Strategy
+from ..core.strategy.tuning import Lora
+from ..core.tree.components import LABELS
+from ..core.tree.tree import ModuleTree
 
 _SHOWN = 3
 

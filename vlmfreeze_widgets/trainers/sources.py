@@ -12,7 +12,7 @@ from typing import Any
 
 from ..adapters import yaml_text
 from ..core.errors import BadConfig
-from ..core.unique_keys import load_json
+from ..core.strict_json import load_json
 
 _ADAPTER = "adapter_config.json"
 _LONGEST_PATH = 1024

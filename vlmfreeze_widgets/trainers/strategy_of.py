@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from ..core.components import COMPONENTS
 from ..core.errors import NotExpressible
-from ..core.resolve import resolve
-from ..core.slices import blocks_of, index_text
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree, Node
-from ..core.tuning import FROZEN, FULL, Lora, Tuning
+from ..core.strategy.resolve import resolve
+from ..core.strategy.strategy import Strategy
+from ..core.strategy.tuning import FROZEN, FULL, Lora, Tuning
+from ..core.tree.block_slices import blocks_of, index_text
+from ..core.tree.components import COMPONENTS
+from ..core.tree.tree import ModuleTree, Node
 from .decays import decay_rules
 from .selection import Selection, differences, most_common_rate, selection_of
 
@@ -173,7 +173,7 @@ def _below(place: str, tree: ModuleTree) -> list:  # type: ignore[type-arg]
 
 
 def _nodes_below(place: str, tree: ModuleTree) -> list[Node]:
-    from ..core.selectors import find_target
+    from ..core.tree.selectors import find_target
 
     return [n for spot in find_target(place, tree).places if spot in tree.by_path for n in tree[spot].walk()]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import NotExpressible, TrainerRefuses
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .asked import Asked
 from .flags import Flag
 from .releases import ANY, Takes

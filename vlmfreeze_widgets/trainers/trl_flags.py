@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..adapters import peft_lora
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from . import hf_trainer, peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags

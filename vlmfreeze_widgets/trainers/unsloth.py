@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree
-from ..core.tuning import Lora
+from ..core.strategy.tuning import Lora
+from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags

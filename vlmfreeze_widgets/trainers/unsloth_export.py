@@ -8,7 +8,7 @@ from typing import Any
 from unicodedata import normalize
 
 from ..core.errors import BadConfig, NotExpressible
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .asked import Asked, switches
 from .flags import read_flags
 from .selection import Selection

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.errors import TrainerRefuses
-from ..core.tree import ModuleTree, Node
+from ..core.tree.tree import ModuleTree, Node
 from .names import has_suffix, modules
 
 SWITCHES = (

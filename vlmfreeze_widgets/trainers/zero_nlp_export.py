@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
 from .asked import Asked
 from .flags import read_flags

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..core.board import Board
-from ..core.stages import Stages
-from ..core.stages_state import Staged
-from ..core.strategy import Strategy
+from ..core.comparison.board import Board
+from ..core.recipes.stages import Stages
+from ..core.strategy.strategy import Strategy
+from ..core.wire.stages_state import Staged
 from ..session import Session
 
 

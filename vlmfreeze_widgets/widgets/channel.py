@@ -12,7 +12,7 @@ import anywidget
 import traitlets
 
 from ..core.plain import plain
-from ..core.protocol import Wish, error_reply, ok_reply, read_wish, stale
+from ..core.wire.messages import Wish, error_reply, ok_reply, read_wish, stale
 from .assets import asset
 from .lifetime import unregister
 from .state_trait import to_json

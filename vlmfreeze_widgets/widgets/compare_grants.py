@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.compare_state import compare_state
+from ..core.wire.compare_state import compare_state
 from ..session import Session
 
 

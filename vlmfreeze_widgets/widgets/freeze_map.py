@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.strategy import Strategy
+from ..core.strategy.strategy import Strategy
 from ..session import BurstSettings, Session
 from .page import SessionPage
 from .page_options import page_options

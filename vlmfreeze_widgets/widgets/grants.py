@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core import edits
 from ..core.errors import BadWish, WrongPhase
-from ..core.presets import chosen_preset
-from ..core.protocol import Wish, number
+from ..core.recipes.presets import chosen_preset
+from ..core.strategy import edits
+from ..core.wire.messages import Wish, number
 from ..session import Session
 from .compare_grants import COMPARE_GRANTS
 from .handover_grants import HANDOVER_GRANTS

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.handover_state import export_reply, handover_state, import_reply
+from ..core.wire.handover import export_reply, handover_state, import_reply
 from ..session import Session
 from ..session.handover import FOLDER
 from ..session.stage_settings import with_stage

@@ -10,12 +10,12 @@ import anywidget
 import traitlets
 
 from ..core.errors import BadWish
-from ..core.history import History, StepRecord
+from ..core.evidence.verdict import Verdict
+from ..core.history.history import History, StepRecord
 from ..core.language.phrase import say
 from ..core.ports import port
-from ..core.protocol import VERSION, Wish
-from ..core.run_status import Phase, RunStatus
-from ..core.verdict import Verdict
+from ..core.wire.messages import VERSION, Wish
+from ..core.wire.run_state import Phase, RunStatus
 from .assets import asset
 from .channel import CommandChannel
 from .lifetime import Lifetime

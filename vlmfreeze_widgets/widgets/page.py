@@ -11,13 +11,13 @@ import anywidget
 import traitlets
 from IPython.display import display
 
-from ..core.page_state import plan_state
-from ..core.plan import Plan
 from ..core.ports import port
-from ..core.protocol import VERSION, Wish
-from ..core.strategy import Strategy
-from ..core.tree import ModuleTree
-from ..core.tree_state import tree_state
+from ..core.strategy.plan import Plan
+from ..core.strategy.strategy import Strategy
+from ..core.tree.tree import ModuleTree
+from ..core.wire.messages import VERSION, Wish
+from ..core.wire.plan_state import plan_state
+from ..core.wire.tree_state import tree_state
 from ..session import Change, Session
 from .assets import asset
 from .channel import CommandChannel

@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.history import History
+from ..core.history.history import History
 from ..core.plain import plain
-from ..core.protocol import ROW_COLUMNS, paint_message, row_values, rows_message
-from ..core.tree import ModuleTree
+from ..core.tree.tree import ModuleTree
+from ..core.wire.messages import ROW_COLUMNS, paint_message, row_values, rows_message
 
 Send = Callable[[dict[str, Any], list[bytes]], None]
 _ROWS_PER_MESSAGE = 2000  # a snapshot of a long burst goes in pieces

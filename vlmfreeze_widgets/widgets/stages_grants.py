@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.stages_state import stages_state
+from ..core.wire.stages_state import stages_state
 from ..session import Session
 
 

@@ -9,20 +9,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core.advice_state import advice_state
-from ..core.cost_state import cost_state
-from ..core.data_state import data_state
-from ..core.history import History
+from ..core.evidence.probe_report import ProbeReport
+from ..core.history.history import History
 from ..core.language.phrase import say
-from ..core.load_state import load_state
 from ..core.ports import port
-from ..core.probe_report import ProbeReport
-from ..core.probe_state import probe_state
-from ..core.proof_state import proof_state
-from ..core.runs_state import runs_state
-from ..core.saved_state import saved_state
-from ..core.stages import Stages
-from ..core.strategy import Strategy
+from ..core.recipes.stages import Stages
+from ..core.strategy.strategy import Strategy
+from ..core.wire.advice_state import advice_state
+from ..core.wire.cost_state import cost_state
+from ..core.wire.data_state import data_state
+from ..core.wire.load_state import load_state
+from ..core.wire.probe_state import probe_state
+from ..core.wire.proof_state import proof_state
+from ..core.wire.runs_state import runs_state
+from ..core.wire.saved_state import saved_state
 from ..session import BurstResult, BurstSettings, Proved, Question, Session
 from .buttons import Buttons
 from .compare_grants import compare_page_state

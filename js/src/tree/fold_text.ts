@@ -1,5 +1,5 @@
 /**
- * What a group of alike blocks is called and how a slice names it: the twin of core/folding.py and core/slices.py, held to
+ * What a group of alike blocks is called and how a slice names it: the twin of core/tree/folding.py and core/tree/block_slices.py, held to
  * the same golden file (tests/wire/folds.json). Which blocks are alike is Python's to say.
  */
 import { spoken, t } from "../language/words";

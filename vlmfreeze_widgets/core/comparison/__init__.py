@@ -1,0 +1,1 @@
+"""Statistics over several runs: the board of a comparison and paired differences."""

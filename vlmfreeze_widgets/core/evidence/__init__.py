@@ -1,0 +1,1 @@
+"""Judgements from facts: verdicts, the proof that frozen tensors did not change, findings of a probe."""

@@ -1,0 +1,1 @@
+"""What a run left: records per step, norms, notes, and how two runs differ."""

@@ -1,0 +1,1 @@
+"""Published strategies, presets, and strategies in an order (stages)."""

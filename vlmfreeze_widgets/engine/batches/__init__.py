@@ -1,0 +1,1 @@
+"""Micro-batches: read, checked, counted, split, repeated in the same order."""

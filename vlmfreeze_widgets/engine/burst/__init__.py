@@ -1,0 +1,1 @@
+"""The burst: a generator of training steps, its checkpoints, its result."""

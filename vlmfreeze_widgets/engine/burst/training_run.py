@@ -1,0 +1,250 @@
+"""What is alive while a burst runs: the plan on the model, optimizer, schedule, random stream, witness.
+``engine.burst.burst`` loops.
+
+Taking and giving back the model is never cut in two by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+
+from ...core.evidence.verdict import Verdict
+from ...core.history.norms import NormLayout
+from ...core.strategy.plan import Plan
+from ..apply.activation_checkpointing import enable_checkpointing
+from ..apply.apply import AppliedModel, apply
+from ..apply.dropout_rng import draws_random_numbers, lead
+from ..apply.master_weights import Masters
+from ..apply.modes import rest_all
+from ..batches.micro_batch import MicroBatch
+from ..evidence.adapter_calls import AdapterCalls, sentence_on
+from ..evidence.evaluation import Look, Watched, Watcher
+from ..evidence.interference import Watch
+from ..evidence.witness import Witness
+from ..failures.lost_device import is_lost
+from ..settings import BurstSettings
+from ..step.feature_cache import FeatureCache, cacheable
+from ..step.interrupt_shield import SteadyHand
+from ..step.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
+from ..step.training_step import StepResult, TrainingStep
+from ..tensors.precision import UpdateMeter
+from ..tensors.random_streams import RandomStream
+from ..tensors.update_ratio import UpdateRatio
+
+_OWNER = "a running burst"
+
+
+class TrainingRun:
+    """Puts the plan on the model and makes everything that steps need; ``end`` takes it off.
+
+    Args:
+        model: Free.
+        plan: For this model.
+        settings: Of the burst.
+        precision: What ``masters.computed_precision`` made of the settings.
+        device: Of the model.
+
+    Attributes:
+        taken: Steps so far that moved the weights.
+        hand: Does what Ctrl-C may not cut in two.
+        notes: What a person must know of the looks.
+        trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
+            step was taken.
+    """
+
+    def __init__(
+        self, model: nn.Module, plan: Plan, settings: BurstSettings, precision: str, device: torch.device
+    ) -> None:
+        self.device = device
+        self.taken = 0
+        self.stream = RandomStream(settings.seed, device)
+        self._model, self._plan = model, plan
+        self.hand = SteadyHand(device)
+        self._applied: AppliedModel | None = None
+        self._watcher: Watcher | None = None
+        self._calls: AdapterCalls | None = None
+        self.notes: list[str] = []
+        self._features: FeatureCache | None = None
+        self.trained: dict[str, torch.Tensor] = {}
+        try:
+            interrupt = self.hand.do(self._apply)
+            if interrupt is not None:
+                raise interrupt
+            self._prepare(settings, precision)
+        except BaseException:
+            self.end()
+            raise
+
+    def _apply(self) -> None:
+        # LoRA's A is drawn from the burst's stream too (B is zero): the seed fixes it, and nobody else's numbers move.
+        with self.stream.led():
+            self._applied = apply(self._model, self._plan, owner=_OWNER)
+
+    def _prepare(self, settings: BurstSettings, precision: str) -> None:
+        applied = self.applied
+        # Recomputed layers rewind torch's default generators, and only those.
+        draws = draws_random_numbers(self._model)
+        if draws and not settings.checkpointing and lead(self._model, own := self.stream.generator()):
+            self.stream.follow(own)
+            draws = False
+        self._in_stream = self.stream.active if draws else nullcontext
+        if settings.checkpointing:
+            enable_checkpointing(self._model, settings.checkpointing)
+            applied.set_training_mode()
+        if settings.cache_features:
+            self._features = FeatureCache(self._model, cacheable(self._plan, self._model))
+        pure = precision == "bf16-pure"
+        if pure:
+            for trainable in applied.trainables:
+                if trainable.is_adapter:
+                    trainable.parameter.data = trainable.parameter.data.bfloat16()
+        # A cast or a move in mid-burst gives parameters other storages; what had trained until then lies in these.
+        self._storages = [(t.parameter, t.parameter.data) for t in applied.trainables]
+        self.masters = Masters([t.parameter for t in applied.trainables], pure)
+        self.optimizer = make_optimizer(applied, self.masters, settings)
+        self.schedule = make_schedule(self.optimizer, settings)
+        self.scaler = make_scaler(precision, settings, self.device)
+        self.meter = UpdateMeter(self.masters.tensors) if pure else None
+        optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
+        held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
+        self.witness = Witness(applied, held, settings.proof)
+        self.watch = Watch(self._model, self.masters.parameters)
+        self.layout = NormLayout(
+            tuple(t.name for t in applied.trainables),
+            tuple(t.module for t in applied.trainables),
+            tuple(t.component for t in applied.trainables),
+        )
+        self._step = TrainingStep(
+            self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
+            self.device, self.scaler, self.meter, self.hand,
+        )  # fmt: skip
+
+    @property
+    def applied(self) -> AppliedModel:
+        """The model with its plan on."""
+        assert self._applied is not None
+        return self._applied
+
+    @property
+    def half_taken(self) -> bool:
+        """Whether an error came while the weights were moving."""
+        return self._step.moving
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """Component -> learning rate of the next step."""
+        return rates_of(self.optimizer)
+
+    def step(
+        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, measure: bool = False
+    ) -> StepResult | None:
+        """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
+        self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
+        # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
+        # Only the first step is compared with an evaluation of the same batches: one forward pass more.
+        counted = self._calls.training(batches) if self._calls is not None and not self.taken else nullcontext()
+        with self._on_device(), self._in_stream(), torch.autocast(self.device.type, enabled=False), counted:
+            shown = self._step.take(batches, stopped, number)
+        if shown is not None and shown.problem is None:
+            self.taken += 1
+            if self.schedule is not None:
+                self.schedule.step()
+            self.witness.see_step(shown.norms)
+        return shown
+
+    def begin_watch(self, watched: Watched, shifts: bool) -> Look:
+        """Takes the first look, before anything has trained."""
+        with self._at_rest():
+            self._watcher = Watcher(watched, self._model, self.device, self._step.loss_of, shifts)
+            self._calls = AdapterCalls(self._model, self.applied.trainables)
+            return self._watcher.look()
+
+    def look(self) -> Look:
+        """Takes another look, at what was asked for in ``begin_watch``; the first one also tells of layers that it leaves out."""
+        assert self._watcher is not None
+        with self._at_rest():
+            missed = [] if self._calls is None else self._calls.missed(self._step.loss_of)
+            self.notes += [sentence_on(missed)] if missed else []
+            return self._watcher.look()
+
+    @contextmanager
+    def _at_rest(self) -> Iterator[None]:
+        rest_all(self._model)
+        try:
+            with self._on_device(), torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            self.applied.set_training_mode()
+
+    def _on_device(self) -> AbstractContextManager[object]:
+        # The current CUDA device is each thread's own; a worker thread finds device 0, whatever the person's cell had set.
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
+        """Judges every component now.
+
+        Args:
+            lr: Component -> rate of the last step.
+        """
+        updates = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
+        return self.witness.verdicts(lr, updates)
+
+    def set_aside(self) -> None:
+        """Between two steps: gives the model back for a while. The optimizer's state stays where it is."""
+        self.watch.look_once()
+        if not self.watch.is_broken:
+            self._whole(self.applied.set_aside)
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether ``set_aside`` was called, and ``put_back`` not yet."""
+        return self._applied is not None and self._applied.is_aside
+
+    def put_back(self) -> None:
+        """Undoes ``set_aside``; what happened to the model in between is nobody's tampering with this run."""
+
+        def back() -> None:
+            self.applied.put_back(_OWNER)
+            self.watch.leave_again()
+
+        self._whole(back)
+
+    def _whole(self, action: Callable[[], None]) -> None:
+        with self._on_device():
+            interrupt = self.hand.do(action)
+        if interrupt is not None:
+            raise interrupt
+
+    def end(self) -> None:
+        """Gives the model back as it was found; ``trained`` is there then.
+
+        Of a lost device no value can be read or written: then the model has its structure back, and ``trained`` is empty.
+        """
+        try:
+            interrupt = self.hand.do(self._revert)
+        except RuntimeError as error:
+            if not is_lost(error) or self._applied is None:
+                raise
+            self._applied.abandon()
+            interrupt = None
+        finally:
+            self.hand.close()
+        if interrupt is not None:
+            raise interrupt
+
+    def _revert(self) -> None:
+        if self._features is not None:
+            self._features.close()
+        if self._applied is None or not self._applied.is_applied:
+            return
+        for parameter, data in getattr(self, "_storages", ()):
+            if (parameter.data_ptr(), parameter.dtype) != (data.data_ptr(), data.dtype):
+                parameter.data = data
+        if self.taken == 0 and hasattr(self, "witness"):
+            # An error within the first step may have moved some tensors and not others.
+            self.witness.put_start_values()
+        self.trained = self._applied.revert()

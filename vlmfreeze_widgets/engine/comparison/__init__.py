@@ -1,0 +1,1 @@
+"""Several strategies on one model and the same batches."""

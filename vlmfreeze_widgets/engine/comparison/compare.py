@@ -1,0 +1,39 @@
+"""``vf.compare``: a comparison from beginning to end in one call. How it runs is in ``engine.comparison.comparison``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ...core.comparison.board import Board
+from .comparison import Comparison, Wanted
+from .turn_scheduler import ComparedStep
+
+
+def compare(
+    model: nn.Module,
+    strategies: Mapping[str, Wanted],
+    batches: Iterable[Any],
+    *,
+    on_step: Callable[[ComparedStep], None] | None = None,
+    **given: Any,  # noqa: ANN401 - keywords of Comparison
+) -> Board:
+    """Runs several strategies from the same weights on the same batches, and says which is better, by how much, or that it is
+    too close to call.
+
+    Args:
+        model: A real model; it is as before afterwards.
+        strategies: Name -> what trains.
+        batches: Everyone sees the same.
+        on_step: Called with each ``ComparedStep``.
+        given: As of ``Comparison``: eval_batches, retention_batches, steps, seeds, level, margin, at_once, and burst settings.
+
+    Returns:
+        The board: print it, or ``.to_pandas()``, ``.figure()``, ``.places``, ``.front``, ``.difference(a, b)``.
+
+    Raises:
+        VlmFreezeError: As of ``Comparison``.
+    """
+    return Comparison(model, strategies, batches, **{"keep_results": False, **given}).run(on_step)

@@ -1,0 +1,1 @@
+"""Observes a model while it trains: movement, interference, held-out loss, retention, answers."""

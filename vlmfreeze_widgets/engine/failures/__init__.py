@@ -1,0 +1,1 @@
+"""Recognises errors: memory that ran out, a lost device, hooks of other people."""

@@ -1,0 +1,1 @@
+"""Reads a model that somebody else built, and never changes it."""

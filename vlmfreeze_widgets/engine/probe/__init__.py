@@ -1,0 +1,1 @@
+"""Real steps that prove something: that each part trains, which batch fits."""

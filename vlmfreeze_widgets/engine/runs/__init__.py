@@ -1,0 +1,1 @@
+"""Runs on the disk: folders, what is written while a burst runs, how they are read again."""

@@ -1,0 +1,1 @@
+"""Strategies one after another on one model."""

@@ -1,0 +1,1 @@
+"""Functions over tensors, which know no model: digests, norms, precision, random streams."""
