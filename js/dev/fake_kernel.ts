@@ -1,7 +1,7 @@
 /** A kernel that plans by simple rules, answers every wish and streams an invented burst: enough to design the page against. */
 import { preview } from "../src/model/preview";
 import { ModelTree } from "../src/tree/model_tree";
-import { record } from "../src/wire/loose";
+import { record } from "../src/base/loose";
 import { EDITS, type WishName } from "../src/wire/messages";
 import { readPlan, type PlanState } from "../src/wire/plan_state";
 import { readTree } from "../src/wire/tree_state";

@@ -1,5 +1,5 @@
 /** An in-memory stand-in for anywidget's model: traits, events, custom messages. The kernel behind it is `fake_kernel.ts`. */
-import type { Model } from "../src/host";
+import type { Model } from "../src/base/host";
 
 export class FakeModel implements Model {
   readonly sent: unknown[] = [];

@@ -1,5 +1,5 @@
 /** The command model's module. It has no view and does nothing: wishes are sent by the pages that hold a reference to it. */
-import type { Widget } from "./host";
+import type { Widget } from "./base/host";
 
 const widget: Widget = { initialize: () => undefined };
 

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { SECOND_LINE } from "../src/map/palette";
+import { SECOND_LINE } from "../src/parts/palette";
 
 const css = readFileSync(join(dirname(fileURLToPath(import.meta.url)), "..", "src", "style", "tokens.css"), "utf8");
 

@@ -1,7 +1,7 @@
 /** Which language a page speaks, and what stays when it is changed. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hostLanguage, forgetChoice } from "../src/language/choice";
-import { KEY } from "../src/parts/remembered";
+import { KEY } from "../src/base/remembered";
 import workbench from "../src/workbench";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 

@@ -2,7 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { vi } from "vitest";
 import { FakeModel } from "../dev/fake_model";
-import type { Widget } from "../src/host";
+import type { Widget } from "../src/base/host";
 import { golden, type Golden } from "./golden";
 
 export interface Mounted {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { LinkCounts } from "../src/burst/link_counts";
+import { LinkCounts } from "../src/map/link_counts";
 import { DisplayTree } from "../src/tree/display_tree";
 import { FoldedTree } from "../src/tree/folded_tree";
 import { ModelTree } from "../src/tree/model_tree";

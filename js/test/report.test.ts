@@ -1,6 +1,6 @@
 /** A report's page is made from the JSON in it, on a model to which nothing can be sent. */
 import { afterEach, expect, it, vi } from "vitest";
-import type { Widget } from "../src/host";
+import type { Widget } from "../src/base/host";
 import { openReport, revive, StillModel } from "../src/report/still_model";
 
 afterEach(() => document.body.replaceChildren());

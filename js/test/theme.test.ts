@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { readOptions } from "../src/host";
+import { readOptions } from "../src/base/host";
 import { brightness, followTheme, hostTheme } from "../src/parts/theme";
 
 afterEach(() => {

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import freezemap from "../src/freezemap";
 import { forgetChoice } from "../src/language/choice";
-import { KEY } from "../src/parts/remembered";
+import { KEY } from "../src/base/remembered";
 import { placed, type Box } from "../src/tour/placing";
 import workbench from "../src/workbench";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 0046a97d2a4c3a1bcd74e8184715e3f90c4f2c6cc794a6deaedcf18af664155a */
-var t={initialize:()=>{}},e=t;export{e as default};
+/* vlmfreeze source-hash: 80522aa59802b0e4a4751440047f4ab748d067569e42e10115f4f9e77f73fd7c */
+var e={initialize:()=>{}},t=e;export{t as default};

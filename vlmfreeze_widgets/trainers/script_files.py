@@ -48,11 +48,11 @@ def data_files() -> dict[str, str]:
 
 def _standing_alone(text: str) -> str:
     text = _INTO_FOLDER.sub(r"from .\1 import", text)
-    return text.replace("from ..engine.micro_batch import IGNORED", "from .ignored import IGNORED")
+    return text.replace("from ..engine.batches.micro_batch import IGNORED", "from .ignored import IGNORED")
 
 
 def _ignored() -> str:
-    found = _IGNORED.search((_PACKAGE / "engine" / "micro_batch.py").read_text(encoding="utf-8"))
+    found = _IGNORED.search((_PACKAGE / "engine" / "batches" / "micro_batch.py").read_text(encoding="utf-8"))
     assert found is not None
     return found[1]
 

@@ -1,7 +1,7 @@
 /** The gradient norm over the steps of the module that is selected on the map. Asked of Python, at most once a second. */
 import type { MapState } from "../map/map_state";
 import type { View } from "../parts/view";
-import { list } from "../wire/loose";
+import { list } from "../base/loose";
 import { readNumber } from "../wire/numbers";
 
 export const EVERY_MS = 1000;

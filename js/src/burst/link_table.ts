@@ -11,7 +11,7 @@ import { icon } from "../parts/icons";
 import type { View } from "../parts/view";
 import type { Item } from "../tree/display_tree";
 import type { LinkCount, ProbeState } from "../wire/probe_state";
-import { LinkCounts, type Links } from "./link_counts";
+import { LinkCounts, type Links } from "../map/link_counts";
 
 const heads = (): string[] => [t("component"), t("wanted"), t("selected"), t("in optimizer"), t("gradient"), t("moved"), "lr", t("if open")];
 const INTENTS: Record<string, () => string> = { frozen: () => t("frozen"), lora: () => "LoRA", full: () => t("full") };

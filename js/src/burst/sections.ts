@@ -1,6 +1,6 @@
 /** A thin line where a part of the x axis begins, with its name: the stages of one curve. */
 import type uPlot from "uplot";
-import type { Palette } from "../map/palette";
+import type { Palette } from "../parts/palette";
 
 export interface Section {
   /** Where it begins, on the x axis. */

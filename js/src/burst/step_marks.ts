@@ -1,7 +1,7 @@
 /** A line down through the plot at each step whose value is not finite, with the word for it: a gap alone is easily missed. */
 import type uPlot from "uplot";
 import { t } from "../language/words";
-import type { Palette } from "../map/palette";
+import type { Palette } from "../parts/palette";
 
 export interface Mark {
   step: number;

@@ -1,6 +1,6 @@
 /** The top of the page: which model, how much of it trains, undo and redo, presets, and the strategy as one sentence. */
 import { count, share } from "../format";
-import { languageSwitch } from "../language/switch";
+import { languageSwitch } from "./language_switch";
 import { t } from "../language/words";
 import { fill, h, say } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";

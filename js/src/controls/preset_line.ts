@@ -4,7 +4,7 @@ import { fill, h } from "../parts/dom";
 import { noteWords } from "../handover/notes";
 import type { View } from "../parts/view";
 import { findPreset, fullName, readPresets } from "../wire/presets";
-import { text } from "../wire/loose";
+import { text } from "../base/loose";
 
 export function presetLine(view: View): HTMLElement {
   const { page } = view;

@@ -5,7 +5,7 @@ import { fill, h, say } from "../parts/dom";
 import { errorCard } from "../parts/error_card";
 import { uniqueId, type View } from "../parts/view";
 import { readExport, type ExportLook, type HandoverState } from "../wire/handover";
-import { texts } from "../wire/loose";
+import { texts } from "../base/loose";
 import type { ErrorParts } from "../wire/run_state";
 import { differenceTable, showOnMap, type DiffWords } from "./difference_table";
 import { fileView } from "./file_view";

@@ -6,7 +6,7 @@ import { fill, h, say } from "../parts/dom";
 import { errorCard } from "../parts/error_card";
 import { uniqueId, type View } from "../parts/view";
 import { readImport, type HandoverState, type ImportLook } from "../wire/handover";
-import { text as textOf } from "../wire/loose";
+import { text as textOf } from "../base/loose";
 import type { ErrorParts } from "../wire/run_state";
 import { differenceTable, type DiffWords } from "./difference_table";
 import { Looks } from "./later";

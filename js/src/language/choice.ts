@@ -1,8 +1,8 @@
 /** Which language is spoken: what was chosen on this page, else what the notebook asks for, else what was chosen on another visit, else
  * the host's own. All widgets of one module speak one language, so a choice draws all of them anew. */
-import type { Options } from "../host";
-import { Topics } from "../model/topics";
-import { remember, remembered } from "../parts/remembered";
+import type { Options } from "../base/host";
+import { Topics } from "../base/topics";
+import { remember, remembered } from "../base/remembered";
 import { speak, spoken, type Language } from "./words";
 
 export const languages = new Topics<"language">();

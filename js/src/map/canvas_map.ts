@@ -11,7 +11,7 @@ import type { MapState } from "./map_state";
 import { paint } from "./paint";
 import { paintOverlay } from "./overlay";
 import { TextFit } from "./text_fit";
-import { LinkCounts } from "../burst/link_counts";
+import { LinkCounts } from "./link_counts";
 import { tileStyles, type TileStyles } from "./tile_style";
 import { verdictStyles } from "./verdict_style";
 import { picture, zooming, type Zooming } from "./zooming";

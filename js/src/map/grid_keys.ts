@@ -3,8 +3,8 @@
  * a block is made of, then the single blocks; the left arrow goes the same way back.
  */
 import { onActionKey } from "./actions";
+import { ROW_PX } from "./outline";
 import type { TreeGrid } from "./tree_grid";
-import { ROW_PX } from "./tree_grid";
 
 /** Acts on a key; false when it is not one of the list's. */
 export function gridKey(grid: TreeGrid, event: KeyboardEvent): boolean {

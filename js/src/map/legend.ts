@@ -6,7 +6,7 @@ import type { View } from "../parts/view";
 import type { CanvasMap } from "./canvas_map";
 import { FLOOR_PX } from "./layout";
 import type { MapState } from "./map_state";
-import { ramp } from "./palette";
+import { ramp } from "../parts/palette";
 import { LETTERS } from "./tile_style";
 import { VERDICT_MARKS, verdictWords } from "./verdict_style";
 

@@ -1,5 +1,5 @@
 /** What one view of the map looks at: zoom, selection, focus, search, scales. Belongs to the view, is never sent to Python. */
-import { Topics } from "../model/topics";
+import { Topics } from "../base/topics";
 import type { FoldedTree } from "../tree/folded_tree";
 
 export const AREAS = ["linear", "sqrt", "log"] as const;

@@ -1,6 +1,9 @@
 /** Which rows the list shows: the items whose parents are open, or the matches of a search with what is above them. Pure. */
 import type { Items } from "../tree/display_tree";
 
+/** Height of a row. */
+export const ROW_PX = 24;
+
 export interface Row {
   id: number;
   level: number;

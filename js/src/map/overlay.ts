@@ -1,7 +1,7 @@
 /** What lies over the tiles and changes with every move: hover, selection, focus ring, the component that a row points at. */
 import type { Box, Layout } from "./layout";
 import type { MapState } from "./map_state";
-import type { Palette } from "./palette";
+import type { Palette } from "../parts/palette";
 
 export function paintOverlay(context: CanvasRenderingContext2D, layout: Layout, state: MapState, palette: Palette, keyboard: boolean): void {
   context.clearRect(0, 0, layout.width, layout.height);

@@ -5,7 +5,7 @@
 import { count } from "../format";
 import type { Item, Items } from "../tree/display_tree";
 import type { Box, Layout } from "./layout";
-import { isLight, SECOND_LINE, type Palette } from "./palette";
+import { isLight, SECOND_LINE, type Palette } from "../parts/palette";
 import type { Pattern, TileStyle, TileStyles } from "./tile_style";
 import type { TextFit } from "./text_fit";
 

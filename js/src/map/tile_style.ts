@@ -5,7 +5,7 @@
 import type { FoldedTree } from "../tree/folded_tree";
 import { MIXED, NONE, type PlanState } from "../wire/plan_state";
 import type { Colour } from "./map_state";
-import { inkOn, ramp, STEPS, type Palette } from "./palette";
+import { inkOn, ramp, STEPS, type Palette } from "../parts/palette";
 
 export type Pattern = "plain" | "hatch" | "dots" | "cross";
 

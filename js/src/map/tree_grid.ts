@@ -12,10 +12,9 @@ import { alike, TUNING_NAMES } from "./describe";
 import { gridKey } from "./grid_keys";
 import { badge } from "./legend";
 import type { MapState } from "./map_state";
-import { outline, type Row } from "./outline";
+import { outline, ROW_PX, type Row } from "./outline";
 import { normOf, tuningOf } from "./tile_style";
 
-export const ROW_PX = 24;
 const SPARE_ROWS = 6;
 const columns = (): string[] => [t("name"), t("class"), t("parameters"), t("tuning"), t("grad norm")];
 

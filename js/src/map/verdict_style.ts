@@ -1,9 +1,9 @@
 /** Tiles by what the last probe found of them: all links whole, some broken, none whole, or nothing meant to train. Pure. */
-import type { LinkCounts } from "../burst/link_counts";
+import type { LinkCounts } from "./link_counts";
 import { t } from "../language/words";
 import type { FoldedTree } from "../tree/folded_tree";
 import { NONE } from "../wire/plan_state";
-import { isLight, type Palette } from "./palette";
+import { isLight, type Palette } from "../parts/palette";
 import type { TileStyle, TileStyles } from "./tile_style";
 
 /** By verdict: the mark, and the words of the legend. */

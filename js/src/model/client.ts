@@ -3,10 +3,10 @@
  * given up: after ten seconds the page says that Python has not answered yet, and a late reply still counts. The hello that
  * finds Python's subshell is `hello.ts`; what a wish means is decided by who sends it.
  */
-import { listen, type Model } from "../host";
+import { listen, type Model } from "../base/host";
 import { t } from "../language/words";
 import { readReply, wish, type Reply, type WishName } from "../wire/messages";
-import type { Loose } from "../wire/loose";
+import type { Loose } from "../base/loose";
 import type { ErrorParts } from "../wire/run_state";
 
 export const PATIENCE_MS = 10_000;

@@ -3,7 +3,7 @@
  * in flight would refuse each other), forgotten when Python's plan has caught up, taken back when one is refused.
  */
 import type { ModelTree } from "../tree/model_tree";
-import type { Loose } from "../wire/loose";
+import type { Loose } from "../base/loose";
 import type { WishName } from "../wire/messages";
 import type { PlanState } from "../wire/plan_state";
 import type { ErrorParts } from "../wire/run_state";

@@ -2,7 +2,7 @@
  * The link to the kernel over its life: opening the command model, greeting, noticing that the kernel was restarted or is
  * not there at all (a saved notebook), and coming back. Saved state never acts: all that leaves here is hello and snapshot.
  */
-import { listen, type Host, type Model } from "../host";
+import { listen, type Host, type Model } from "../base/host";
 import { hello } from "./hello";
 import type { Page } from "./page";
 

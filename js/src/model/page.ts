@@ -2,10 +2,10 @@
  * Everything that one widget knows, whichever views show it: the traits as read, the rows of the burst, the last paint, the
  * connection, the errors on the shelf. Made in `initialize` and found again by each `render`. It draws nothing.
  */
-import { listen, readOptions, type Host, type Model, type Options } from "../host";
+import { listen, readOptions, type Host, type Model, type Options } from "../base/host";
 import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
-import type { Loose } from "../wire/loose";
+import type { Loose } from "../base/loose";
 import { isEdit, isRollCall, readEvent, type PaintEvent, type WishName } from "../wire/messages";
 import { readCompare, type CompareState } from "../wire/compare_state";
 import { readCost, type CostState } from "../wire/cost_state";
@@ -24,7 +24,7 @@ import { Client } from "./client";
 import { Edits } from "./edits";
 import { connect } from "./link";
 import { Rows } from "./rows";
-import { Topics } from "./topics";
+import { Topics } from "../base/topics";
 
 export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "stages" | "runs" | "compare" | "connection" | "errors" | "options";
 

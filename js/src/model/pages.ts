@@ -2,7 +2,7 @@
  * Which page belongs to which widget. `initialize` and each `render` get different proxies of one model, and a host may share
  * one module between widgets; the reference to the command model is what is the same everywhere.
  */
-import type { InitializeProps, Model } from "../host";
+import type { InitializeProps, Model } from "../base/host";
 import { Page } from "./page";
 
 const pages = new Map<string, Page>();

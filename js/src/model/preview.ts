@@ -3,7 +3,7 @@
  * sentence stay Python's; only the colours of the map and the controls of the rows are foreseen.
  */
 import type { ModelTree } from "../tree/model_tree";
-import type { Loose } from "../wire/loose";
+import type { Loose } from "../base/loose";
 import type { WishName } from "../wire/messages";
 import { FROZEN, FULL, LORA, MIXED, NONE, type ComponentPlan, type PlanState, type RowTuning } from "../wire/plan_state";
 

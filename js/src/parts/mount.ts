@@ -2,7 +2,7 @@
 import { spoken, t } from "../language/words";
 import type { Page } from "../model/page";
 import { openPage, pageOf } from "../model/pages";
-import { isInMarimo, type RenderProps, type Widget } from "../host";
+import { isInMarimo, type RenderProps, type Widget } from "../base/host";
 import { languages, settle } from "../language/choice";
 import { banner } from "./banner";
 import { append, h, type Child } from "./dom";

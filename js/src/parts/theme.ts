@@ -2,7 +2,7 @@
  * Light or dark, as the host is: read from its marks on <body> and <html>, from the brightness of its background, or from the
  * system. The host's document is only read. The colours themselves are custom properties in `style/tokens.css`.
  */
-import type { Options } from "../host";
+import type { Options } from "../base/host";
 
 export type Theme = "light" | "dark";
 

@@ -1,7 +1,7 @@
 /** What the parts of one view share: the page's state, the root element, how to speak to a screen reader, when it all ends. */
 import type { Page } from "../model/page";
 import type { MapState } from "../map/map_state";
-import { readPalette, type Palette } from "../map/palette";
+import { readPalette, type Palette } from "./palette";
 import { h } from "./dom";
 import { errorShelf } from "./error_shelf";
 

@@ -1,7 +1,7 @@
 /** What stands in for a host in a report: a model whose traits never change but for the theme on paper, and rows told once. */
-import { readOptions, type Model, type Widget } from "../host";
+import { readOptions, type Model, type Widget } from "../base/host";
 import { followTheme } from "../parts/theme";
-import { record } from "../wire/loose";
+import { record } from "../base/loose";
 
 export const PLOT_HEIGHT = 190;
 

@@ -6,7 +6,7 @@
 import { t } from "../language/words";
 import { h, say } from "../parts/dom";
 import { icon } from "../parts/icons";
-import { remember, remembered } from "../parts/remembered";
+import { remember, remembered } from "../base/remembered";
 import { uniqueId, type View } from "../parts/view";
 import { placed } from "./placing";
 import { stops } from "./steps";

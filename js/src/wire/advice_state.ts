@@ -1,5 +1,5 @@
 /** The trait `advice_state`: what was seen to run after memory ran out. Decoding only. */
-import { finite, record } from "./loose";
+import { finite, record } from "../base/loose";
 
 export interface AdviceState {
   /** Per micro-batch, instead of `before`. */

@@ -1,6 +1,6 @@
 /** The trait `compare_state`: who takes part in a comparison, and what is known of each. Decoding only. */
 import { column } from "./buffers";
-import { finite, finiteOrNull, list, oneOf, record, text, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, texts } from "../base/loose";
 import { readNumberOrNull } from "./numbers";
 
 export interface Curve {

@@ -1,6 +1,6 @@
 /** The trait `cost_state`: what a step of the present strategy costs, and what is assumed. Decoding only. */
 import { column } from "./buffers";
-import { finite, finiteOrNull, list, oneOf, record, text, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, texts } from "../base/loose";
 
 export interface Part {
   name: string;

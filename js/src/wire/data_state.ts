@@ -1,6 +1,6 @@
 /** The trait `data_state`: questions whose answers are watched, and rows of the data as the model gets them. Decoding only. */
 import { column } from "./buffers";
-import { finite, list, record, text } from "./loose";
+import { finite, list, record, text } from "../base/loose";
 
 export interface Question {
   prompt: string;

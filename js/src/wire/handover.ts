@@ -1,5 +1,5 @@
 /** Import and export on the wire: the trait `handover_state`, and the results of the wishes that look at one. Decoding only. */
-import { finite, list, oneOf, record, text, texts } from "./loose";
+import { finite, list, oneOf, record, text, texts } from "../base/loose";
 
 export interface TrainerName {
   key: string;

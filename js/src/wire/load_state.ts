@@ -1,5 +1,5 @@
 /** The trait `load_state`: on which devices and in which dtypes weights could be loaded. Decoding only. */
-import { finite, list, record, text } from "./loose";
+import { finite, list, record, text } from "../base/loose";
 
 export interface LoadState {
   devices: [device: string, words: string][];

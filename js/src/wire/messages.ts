@@ -3,7 +3,7 @@
  * sent, sent again or given up is `model/client.ts`.
  */
 import { column } from "./buffers";
-import { finite, list, record, text, type Loose } from "./loose";
+import { finite, list, record, text, type Loose } from "../base/loose";
 import { readError, type ErrorParts } from "./run_state";
 
 export const VERSION = 1;

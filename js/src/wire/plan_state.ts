@@ -1,6 +1,6 @@
 /** The trait `plan_state`: what the strategy comes to on this tree. Decoding only. */
 import { column } from "./buffers";
-import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "../base/loose";
 import { readNumberOrNull } from "./numbers";
 
 export const ROW_TUNINGS = ["frozen", "lora", "full", "mixed"] as const;

@@ -1,6 +1,6 @@
 /** The presets in the trait `handover_state`: groups of stages, each with what its source says. Decoding only. */
 import { readNote, type Words } from "./handover";
-import { list, record, text } from "./loose";
+import { list, record, text } from "../base/loose";
 
 export interface Preset {
   name: string;

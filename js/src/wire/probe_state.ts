@@ -1,6 +1,6 @@
 /** The trait `probe_state`: what a probe found. Decoding only. */
 import { column } from "./buffers";
-import { finite, finiteOrNull, list, oneOf, record, text, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, texts } from "../base/loose";
 import { readNumberOrNull } from "./numbers";
 
 /** The four links of one component, counted over its tensors. */

@@ -1,5 +1,5 @@
 /** The trait `proof_state`: that frozen tensors did not change, and that a discarded burst left nothing. Decoding only. */
-import { finite, list, record, text, texts } from "./loose";
+import { finite, list, record, text, texts } from "../base/loose";
 
 export interface ProofState {
   burst: number;

@@ -1,6 +1,6 @@
 /** The trait `run_state`: where the burst stands. Decoding only; the rows of the burst are events. */
 import { t } from "../language/words";
-import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "../base/loose";
 import { readNumberOrNull } from "./numbers";
 
 export const PHASES = ["plan_only", "loading", "idle", "probing", "comparing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"] as const;

@@ -1,6 +1,6 @@
 /** The trait `runs_state`: the runs of a folder, the one that is open, and two side by side. Decoding only. */
 import { readCurve, type Curve } from "./curve";
-import { finite, finiteOrNull, list, oneOf, record, text, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, texts } from "../base/loose";
 import { readNumberOrNull } from "./numbers";
 
 export interface RunRow {

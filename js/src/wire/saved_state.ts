@@ -1,5 +1,5 @@
 /** The trait `saved_state`: what was written, and which bursts can go on. Decoding only. */
-import { finite, list, record, text } from "./loose";
+import { finite, list, record, text } from "../base/loose";
 
 export interface SavedBurst {
   /** Of its folder; what a wish calls it. */

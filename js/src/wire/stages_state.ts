@@ -1,6 +1,6 @@
 /** The trait `stages_state`: which stages can be chosen, which are, and how far each is. Decoding only. */
 import { readCurve, type Curve } from "./curve";
-import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "./loose";
+import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "../base/loose";
 import { readNumber } from "./numbers";
 
 export const STATUSES = ["coming", "running", "stopped", "failed", "done"] as const;

@@ -1,6 +1,6 @@
 /** The trait `tree_state`: which modules a model has. Decoding only; what is computed from it lives in `tree/`. */
 import { column } from "./buffers";
-import { finite, list, record, text, texts } from "./loose";
+import { finite, list, record, text, texts } from "../base/loose";
 
 export interface ComponentState {
   name: string;

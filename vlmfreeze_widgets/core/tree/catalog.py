@@ -114,7 +114,7 @@ class Catalog(Mapping[str, CatalogEntry]):
 @cache
 def catalog() -> Catalog:
     """The architectures that can be planned with offline: ``vf.read_tree(id)`` takes any of them."""
-    folder = files(__package__.rpartition(".")[0]) / "checkpoints"
+    folder = files(__package__.partition(".")[0]) / "checkpoints"
     entries = {}
     for file in folder.iterdir():
         if file.name.endswith(".json"):

@@ -1,6 +1,6 @@
 /** What a browser remembers of a person between visits: the language and whether the tour was declined, under one key of the
  * host's storage. Nothing of a model or a run is kept. Storage may be forbidden (private windows, sandboxed frames). */
-import { record, type Loose } from "../wire/loose";
+import { record, type Loose } from "./loose";
 
 export const KEY = "vlmfreeze-widgets";
 

@@ -1,8 +1,8 @@
 /** English / 中文 in the header. Each language is named in itself, so that whoever reads only one of them finds it. */
 import { h } from "../parts/dom";
 import type { View } from "../parts/view";
-import { choose } from "./choice";
-import { spoken, t, type Language } from "./words";
+import { choose } from "../language/choice";
+import { spoken, t, type Language } from "../language/words";
 
 const NAMES: readonly [Language, string, string][] = [
   ["en", "EN", "English"],
