@@ -29,16 +29,24 @@ def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
             rate = found["lr"][name]
             if rate is None or abs(rate - lr) > RELATIVE * lr:
                 lines.append(f"{name}: rate {rate} instead of {lr}")
-    return lines
+    theirs = {name: decay for name, decay in found["decay"].items() if name in wanted["decay"]}
+    return lines + decays_apart(wanted["decay"], theirs)
+
+
+def decays_apart(wanted: dict[str, float], found: dict[str, float]) -> list[str]:
+    """One line per name that is in another group of weight decay, or in none."""
+    names = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+    return [f"{name}: weight decay {found.get(name)} instead of {wanted.get(name)}" for name in names]
 
 
 def control() -> bool:
-    """Whether one name, one rank and one rate that are wrong are each seen."""
-    right = {"full": ["a"], "lora": {"b": {"rank": 8}}, "lr": {"a": 1e-4}}
+    """Whether one name, one rank, one rate and one decay that are wrong are each seen."""
+    right = {"full": ["a"], "lora": {"b": {"rank": 8}}, "lr": {"a": 1e-4}, "decay": {"a": 0.1}}
     wrong = (
         {**right, "full": []},
         {**right, "lora": {"b": {"rank": 4}}},
         {**right, "lr": {"a": 2e-4}},
+        {**right, "decay": {"a": 0.0}},
         {"error": "no"},
     )
     return not differences(right, right) and all(len(differences(right, each)) == 1 for each in wrong)

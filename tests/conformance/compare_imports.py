@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.compare import RELATIVE, differences
+from tests.conformance.compare import RELATIVE, decays_apart, differences
 
 NO_RATES = ("peft",)
 
@@ -25,23 +25,28 @@ def apart(said: dict[str, Any], found: dict[str, Any], rates: bool) -> list[str]
     owner = said["owners"]
     found = {**found, "full": sorted({owner.get(name, name) for name in found["full"]})}
     found["lr"] = {owner.get(name, name): lr for name, lr in found["lr"].items() if lr is not None}
-    lines = differences({**said, "lr": {}}, found) + [f"the import loses: {line}" for line in said["lost"]]
+    lines = differences({**said, "lr": {}, "decay": {}}, found) + [f"the import loses: {line}" for line in said["lost"]]
     if not rates:
         return lines
     lines += [f"{name}: in an optimizer in only one of both" for name in sorted(found["lr"].keys() ^ said["lr"].keys())]
     both = found["lr"].keys() & said["lr"].keys()
     wrong = [n for n in sorted(both) if abs(found["lr"][n] - said["lr"][n]) > RELATIVE * said["lr"][n]]
-    return lines + [f"{n}: rate {found['lr'][n]} instead of {said['lr'][n]}" for n in wrong]
+    lines += [f"{n}: rate {found['lr'][n]} instead of {said['lr'][n]}" for n in wrong]
+    theirs = {owner.get(name, name): decay for name, decay in found["decay"].items()}
+    return lines + decays_apart(said["decay"], theirs)
 
 
 def control() -> bool:
-    """Whether a name, a refusal, a rate and a loss that are wrong are each seen."""
-    right: dict[str, Any] = {"full": ["a"], "lora": {}, "lr": {"a": 1e-4}, "owners": {}, "lost": []}
+    """Whether a name, a refusal, a rate, a decay and a loss that are wrong are each seen."""
+    right: dict[str, Any] = {
+        "full": ["a"], "lora": {}, "lr": {"a": 1e-4}, "decay": {"a": 0.1}, "owners": {}, "lost": [],
+    }  # fmt: skip
     wrong = (
         ({**right, "full": []}, right),
         ({"refused": "no"}, right),
         (right, {"error": "no"}),
         (right, {**right, "lr": {"a": 2e-4}}),
+        (right, {**right, "decay": {"a": 0.0}}),
         ({**right, "lost": ["a"]}, right),
     )
     return not apart(right, right, True) and all(len(apart(*each, True)) == 1 for each in wrong)

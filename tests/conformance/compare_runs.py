@@ -1,7 +1,7 @@
 """Holds the real runs against the bursts: the same tensors changed, at the same rates and decays, with the same losses.
 
-``python -m tests.conformance.compare_runs RESULT FOLDER...`` prints the table, writes the result, and leaves with 1 where a run
-differs, a case is missing without a reason, or a control was not found.
+``python -m tests.conformance.compare_runs RESULT FOLDER...`` prints the table, writes these trainers' part of the result, and
+leaves with 1 where a run differs, a case is missing without a reason, or a control was not found.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ RELATIVE = 1e-4
 HOW = {
     "trainer": "the exported train.py as __main__, on ready micro-batches",
     "trl": "the exported train.py as __main__ (SFTTrainer), on ready micro-batches",
+    "trl-sft": "the script of `trl sft` on the exported YAML; data set and collator are ready micro-batches",
     "llamafactory": "run_exp on the exported YAML; data set and collator are ready micro-batches",
     "ms-swift": "sft_main on the exported YAML; data set and collator are ready micro-batches",
 }
@@ -92,7 +94,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         what = row["strategy"] + (f" (control: {row['control']})" if row["control"] else "")
         numbers = f"{row['steps']} steps, {row['changed']} tensors, {row['groups']} groups" if "steps" in row else ""
-        lines.append(f"{row['trainer']:<13}{row['family']:<12}{what:<52}{row['verdict']:<15}{numbers}")
+        lines.append(f"{row['trainer']:<13}{row['family']:<12}{what:<54}{row['verdict']:<15}{numbers}")
         lines += [f"    {row['why'][:230]}"] if row["why"] else []
         lines += [f"    instead of {row['instead_of'][:200]}"] if row["instead_of"] else []
     return "\n".join(lines)
@@ -115,15 +117,21 @@ def main(result: Path, folders: list[Path]) -> int:
     for name, held in versions.items():
         print(f"{name}: {held}; {driven[name]}", *([f"NOT RUN: {not_run[name]}"] if name in not_run else []))
     wrong = [row for row in rows if row["verdict"] in ("differs", "NOT FOUND")]
-    counts = {v: sum(row["verdict"] == v for row in rows) for v in dict.fromkeys(row["verdict"] for row in rows)}
-    print(counts)
-    result.write_text(
-        json.dumps(
-            {"versions": versions, "driven": driven, "not_run": not_run, "counts": counts, "rows": rows}, indent=1
-        )
-        + "\n"
-    )
+    print(counted(rows))
+    kept = json.loads(result.read_text()) if result.is_file() else {"rows": []}
+    rows += [row for row in kept["rows"] if row["trainer"] not in versions]
+    rows.sort(key=lambda row: list(HOW).index(row["trainer"]))
+    parts = {"versions": versions, "driven": driven, "not_run": not_run}
+    for what, mine in parts.items():
+        others = {name: held for name, held in kept.get(what, {}).items() if name not in versions}
+        parts[what] = {name: held for name in HOW for held in [{**others, **mine}.get(name)] if held is not None}
+    result.write_text(json.dumps({**parts, "counts": counted(rows), "rows": rows}, indent=1) + "\n")
     return 1 if wrong else 0
+
+
+def counted(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Verdict -> how many rows have it."""
+    return dict(Counter(row["verdict"] for row in rows))
 
 
 if __name__ == "__main__":

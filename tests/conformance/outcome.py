@@ -1,5 +1,5 @@
-"""What a trainer left on a model, as JSON: which parameters train in full, where LoRA lies, at what rates. Runs in the
-trainers' environment, so nothing of this package is imported.
+"""What a trainer left on a model, as JSON: which parameters train in full, where LoRA lies, at what rates and weight decays. Runs
+in the trainers' environment, so nothing of this package is imported.
 """
 
 from __future__ import annotations
@@ -22,13 +22,18 @@ def tiny_model(config: dict[str, Any]) -> torch.nn.Module:
     return AutoModelForImageTextToText.from_config(AutoConfig.for_model(**config))
 
 
-def read(model: torch.nn.Module, rates: dict[int, float]) -> dict[str, Any]:
+def read(model: torch.nn.Module, optimizer: torch.optim.Optimizer | None) -> dict[str, Any]:
     """What trains.
 
     Args:
         model: As the trainer left it, with or without PEFT around it.
-        rates: ``id`` of a parameter -> its learning rate in the trainer's optimizer.
+        optimizer: The trainer's own; None where a library has none.
     """
+    rates: dict[int, tuple[float, float]] = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in (optimizer.param_groups if optimizer is not None else ())
+        for parameter in group["params"]
+    }
     full: list[str] = []
     lora: dict[str, Any] = {}
     adapters: dict[int, str] = {}
@@ -55,6 +60,7 @@ def read(model: torch.nn.Module, rates: dict[int, float]) -> dict[str, Any]:
             "dora": bool(module.use_dora.get("default", False)),
         }
     lr: dict[str, float | None] = {}
+    decay: dict[str, float] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad or "lora_magnitude_vector" in name:
             continue  # the latter is DoRA's: one more tensor of the same adapter
@@ -64,8 +70,10 @@ def read(model: torch.nn.Module, rates: dict[int, float]) -> dict[str, Any]:
         plain = adapters.get(id(parameter), plain)
         if id(parameter) not in adapters:
             full.append(plain)
-        lr[plain] = rates.get(id(parameter))
-    return {"full": sorted(full), "lora": lora, "lr": lr}
+        lr[plain] = None
+        if id(parameter) in rates:
+            lr[plain], decay[plain] = rates[id(parameter)]
+    return {"full": sorted(full), "lora": lora, "lr": lr, "decay": decay}
 
 
 def for_each(folder: Path, train: Callable[[Path, dict[str, Any]], dict[str, Any]]) -> None:

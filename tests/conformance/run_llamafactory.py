@@ -13,6 +13,7 @@ from llamafactory.hparams.parser import get_train_args
 from llamafactory.model.adapter import init_adapter
 from llamafactory.train.trainer_utils import create_custom_optimizer
 from outcome import for_each, read, tiny_model
+from transformers import Trainer
 
 
 def train(case: Path, given: dict[str, Any]) -> dict[str, Any]:
@@ -23,13 +24,9 @@ def train(case: Path, given: dict[str, Any]) -> dict[str, Any]:
     model = tiny_model(given["config"])
     model = init_adapter(model.config, model, model_args, finetuning_args, is_trainable=True)
     optimizer = create_custom_optimizer(model, training_args, finetuning_args)
-    # Without one of its own, transformers' Trainer gives all that has requires_grad the one rate.
-    rates = (
-        {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        if optimizer is not None
-        else {id(p): training_args.learning_rate for p in model.parameters() if p.requires_grad}
-    )
-    return read(model, rates)
+    if optimizer is None:  # then transformers' Trainer, whose subclass it trains with, makes the usual one
+        optimizer = Trainer(model=model, args=training_args).create_optimizer()
+    return read(model, optimizer)
 
 
 if __name__ == "__main__":

@@ -59,8 +59,7 @@ def train(case: Path, given: dict[str, Any]) -> dict[str, Any]:
     model = TunerMixin.prepare_model(args, model)
     settings = args.training_args
     trainer = Trainer(model=model, args=settings)
-    optimizer = optimizers_map[settings.optimizer or "default"](settings, trainer).create_optimizer()
-    return read(model, {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]})
+    return read(model, optimizers_map[settings.optimizer or "default"](settings, trainer).create_optimizer())
 
 
 if __name__ == "__main__":

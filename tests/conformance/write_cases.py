@@ -17,6 +17,7 @@ from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import VlmFreezeError
 from vlmfreeze_widgets.core.strategy.plan import Plan
 from vlmfreeze_widgets.core.tree.tree import ModuleTree
+from vlmfreeze_widgets.trainers.decay_rule import by_names_and_classes
 from vlmfreeze_widgets.trainers.selection import selection_of
 
 # Tiny model -> what ms-swift calls it; several of its model types share one class.
@@ -49,21 +50,25 @@ def random_plan(draw: random.Random, tree: ModuleTree) -> Plan:
     lr = {"": draw.choice((1e-4, 2e-5, 1e-5))}
     if draw.random() < 0.3:
         lr[draw.choice(("projector", "vision_tower"))] = draw.choice((1e-3, 2e-6))
-    plan = vf.resolve(vf.Strategy(rules, lr), tree)
+    # Both trainers spare biases and norms by transformers' rule: no other decays can be said.
+    spared = [p.name for p in tree.parameters if by_names_and_classes(p.name, tree)]
+    decay = {"": draw.choice((0.0, 0.01, 0.1)), **dict.fromkeys(spared, 0.0)}
+    plan = vf.resolve(vf.Strategy(rules, lr, decay), tree)
     plan.check()
     return plan
 
 
 def wanted(plan: Plan) -> dict[str, Any]:
-    """What the plan trains: names in full, LoRA by module, the rate of each."""
-    rates = selection_of(plan).lr
+    """What the plan trains: names in full, LoRA by module, rate and weight decay of each."""
+    selection = selection_of(plan)
     return {
         "full": sorted(plan.trainable),
         "lora": {
             path: {"rank": lora.rank, "scaling": lora.scaling, "dropout": lora.dropout, "dora": lora.use_dora}
             for path, lora in sorted(plan.lora_targets.items())
         },
-        "lr": dict(sorted(rates.items())),
+        "lr": dict(sorted(selection.lr.items())),
+        "decay": dict(sorted(selection.decay.items())),
     }
 
 

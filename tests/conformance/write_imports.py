@@ -10,6 +10,7 @@ import json
 import random
 import sys
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.conformance.tiny_models import MODEL_TYPES, tiny_config
 from vlmfreeze_widgets.core.errors import TrainerRefuses
 from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers.registry import TRAINERS
-from vlmfreeze_widgets.trainers.selection import differences, import_note, selection_of
+from vlmfreeze_widgets.trainers.selection import decay_differences, differences, import_note, selection_of
 from vlmfreeze_widgets.trainers.yaml_lines import yaml_lines
 
 NEEDED: dict[str, Flags] = {
@@ -46,7 +47,8 @@ def said(trainer: str, flags: Flags, tree: ModuleTree) -> dict[str, Any]:
     lost: list[str] = []
     if found.names:
         imported = vf.import_strategy(flags, tree, trainer)
-        lost = differences(selection_of(vf.resolve(imported.strategy, tree)), found, tree)
+        kept = selection_of(vf.resolve(imported.strategy, tree))
+        lost = differences(kept, found, tree) + decay_differences(kept, found, tree)
         lost = [line for line in lost if import_note(line) not in imported.notes]
     return {
         "full": sorted(found.trainable),
@@ -55,6 +57,7 @@ def said(trainer: str, flags: Flags, tree: ModuleTree) -> dict[str, Any]:
             for path, lora in sorted(found.lora.items())
         },
         "lr": dict(sorted(found.lr.items())),
+        "decay": dict(sorted(found.decay.items())),
         "lost": lost,
     }
 
@@ -67,6 +70,8 @@ def write(folder: Path, number: int, seed: int) -> None:
             model_type = MODEL_TYPES[index % len(MODEL_TYPES)]
             tree = drawn_tree(model_type)
             flags = draw_flags(draw, tree)
+            if trainer == "peft":
+                flags["peft_version"] = version("peft")  # as PEFT writes it into its settings: releases differ
             case = folder / trainer / f"{index:04d}"
             case.mkdir(parents=True)
             if trainer in NEEDED:

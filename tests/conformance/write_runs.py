@@ -41,9 +41,16 @@ INSTEAD = {"last two vision blocks full": ("vision tower full", {"vision_tower":
 ONE_RATE, RATES = {"": 1e-3}, {"": 1e-3, "projector": 2e-3}
 DECAY = 0.1
 CONTROLS = ("another rate", "a part left out")
+CONTROLLED = {"trl-sft": ("LLM LoRA + projector full", {"language_model": LORA})}
+"""Of which strategy the controls are, and what stays of it where a part is left out; where a target cannot say the usual one."""
 OWN: dict[str, dict[str, Any]] = {
     "trainer": {"use_cpu": True, "disable_tqdm": True},
     "trl": {"use_cpu": True, "disable_tqdm": True},
+    "trl-sft": {
+        "dataset_name": "demo", "output_dir": "out", "report_to": "none", "use_cpu": True, "dtype": "float32",
+        "remove_unused_columns": False, "logging_steps": 1, "save_strategy": "no", "disable_tqdm": True,
+        "shuffle_dataset": False, "train_sampling_strategy": "sequential", "dataset_kwargs": '{"skip_prepare_dataset": true}',
+    },
     "llamafactory": {
         "dataset": "demo", "template": "empty", "output_dir": "out", "report_to": "none", "use_cpu": True, "bf16": False,
         "disable_shuffling": True, "remove_unused_columns": False, "per_device_train_batch_size": 1, "logging_steps": 1,
@@ -147,7 +154,7 @@ def write_case(
     model = load(home / "model")
     tree = vf.read_tree(model)
     rules = dict.fromkeys(tree.components, "full") if EVERYTHING in rules else rules
-    rate = ONE_RATE if trainer == "llamafactory" else RATES
+    rate = ONE_RATE if trainer in ("llamafactory", "trl-sft") else RATES
     lr = {key: value for key, value in rate.items() if not key or key in tree.components}
 
     def strategy_of(rules: dict[str, Any]) -> vf.Strategy:
@@ -171,8 +178,9 @@ def write_case(
     adapters = {} if trainer in ("trainer", "trl") else starting_adapters(strategy, tree, home)
     case["burst"] = burst_of(model, strategy, batches)
     _put(home / place, case, files, adapters)
-    if name == "LLM + projector full":
-        other = export(strategy_of({"projector": "full"}), tree, family, trainer, home)
+    controlled, rest = CONTROLLED.get(trainer, ("LLM + projector full", {"projector": "full"}))
+    if name == controlled:
+        other = export(strategy_of(rest), tree, family, trainer, home)
         for i, control in enumerate(CONTROLS):
             if not isinstance(other, str):
                 _put(home / f"control{i}", {**case, "control": control}, altered(done, other, control))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.compare_runs import differences, row_of
+from tests.conformance.compare_runs import differences, main, row_of
 
 RESULT = Path(__file__).parents[2] / "benchmarks" / "results" / "conformance_runs.json"
 RUN = {
@@ -48,6 +48,21 @@ def test_a_control_that_is_not_found_fails(tmp_path):
     assert row_of(tmp_path / "case.json")["verdict"] == "found"
     (tmp_path / "outcome.json").write_text(json.dumps({**RUN, "error": "ValueError: a crash is no finding"}))
     assert row_of(tmp_path / "case.json")["verdict"] == "NOT FOUND"
+
+
+def test_one_trainers_runs_replace_its_own_part_of_the_result_alone(tmp_path):
+    for trainer, run in (("trainer", RUN), ("llamafactory", RUN), ("trainer", {**RUN, "losses": [4.5, 4.0]})):
+        case = tmp_path / trainer / "llava" / "0"
+        case.mkdir(parents=True, exist_ok=True)
+        (tmp_path / trainer / "versions.json").write_text("{}")
+        (case / "case.json").write_text(json.dumps({"trainer": trainer, "strategy": "s", "burst": RUN}))
+        (case / "outcome.json").write_text(json.dumps(run))
+        assert main(tmp_path / "result.json", [tmp_path / trainer]) == (run is not RUN)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert [(row["trainer"], row["verdict"]) for row in written["rows"]] == [
+        ("trainer", "differs"), ("llamafactory", "equal"),
+    ]  # fmt: skip
+    assert written["counts"] == {"differs": 1, "equal": 1} and list(written["driven"]) == ["trainer", "llamafactory"]
 
 
 def test_the_committed_runs_agree():
