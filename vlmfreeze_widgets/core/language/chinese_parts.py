@@ -67,7 +67,7 @@ PARTS: Mapping[str, str] = {
     "{names} are one tensor: training one trains the other.": "{names} 是同一个张量：训练其一即训练另一个。",
     "Freeze both if {name} must not change.": "如果 {name} 不能改变，请把两者都冻结。",
     "{n} tensors of the {part} are set to train but no gradient reaches them: the layers after the one whose features are read.": "{part}有 {n} 个张量设为训练，但梯度到不了：它们位于读取特征的那一层之后。",
-    "Freeze them; they would only cost memory.": "请冻结它们；否则只会白占显存。",
+    "Freeze them: training cannot change them.": "请冻结它们：训练无法改变它们。",
     "The rule {rule} decides nothing: more specific rules cover all of it.": "规则 {rule} 不起作用：更具体的规则已覆盖其全部范围。",
     "The learning rate {lr} for {target} is used by nothing: nothing there trains.": "为 {target} 设置的学习率 {lr} 没有用处：那里没有任何部分训练。",
     "Let it train, or give the rate to what does: {names}.": "请让它训练，或把该学习率给予真正训练的部分：{names}。",

@@ -127,7 +127,7 @@ def _dead_ends(tree: ModuleTree, trainable: frozenset[str], lora_targets: Mappin
                 n=len(paths),
                 part=component,
             ),
-            say("Freeze them; they would only cost memory."),
+            say("Freeze them: training cannot change them."),
             tuple(paths),
         )
 
