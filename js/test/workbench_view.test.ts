@@ -64,6 +64,28 @@ describe("a component's row", () => {
     expect(value?.textContent).toBe("5e-4");
   });
 
+  test("says what a rank comes to with the alpha that stays, while it is typed", async () => {
+    const at = row("language model");
+    at.querySelector<HTMLButtonElement>('[aria-label^="rank"]')?.click();
+    const input = at.querySelector<HTMLInputElement>('input[aria-label="rank"]');
+    if (!input) throw new Error("no input");
+    const hint = (): string | null | undefined => input.parentElement?.querySelector(".vf-hint")?.textContent;
+    const type = (text: string): void => {
+      input.value = text;
+      input.dispatchEvent(new Event("input"));
+    };
+    expect(hint()).toBe("α 32, so the update is scaled by 2");
+    type("8");
+    expect(hint()).toBe("α 32, so the update is scaled by 4");
+    type("many");
+    expect(hint()).toBe("");
+    press(input, "Escape");
+    await settle();
+    expect(hint()).toBe("");
+    // Not beside numbers that bring nothing with them.
+    expect(at.querySelectorAll(".vf-hint")).toHaveLength(2);
+  });
+
   test("sends rank with the alpha that it has, and the last blocks", async () => {
     const set = (label: string, name: string, text: string): void => {
       row(label).querySelector<HTMLButtonElement>(`[aria-label^="${name}"]`)?.click();

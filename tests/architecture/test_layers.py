@@ -61,7 +61,7 @@ FLOORS = {
 }
 BESIDE_THE_FOLDERS = {
     "core": {
-        "errors", "numbers", "plain", "ports", "memory_advice", "atomic_files", "strict_json", "source_length",
+        "errors", "numbers", "plain", "ports", "memory_advice", "data_origin", "atomic_files", "strict_json", "source_length",
         "construction_lock",
     },
     "engine": {"settings"},

@@ -264,3 +264,12 @@ def test_a_limit_holds_for_rows_and_for_batches(folder):
     path = write_json(folder / "many.jsonl", [json.dumps(r) for r in rows])
     limited = vf.load_batches(path, make_processor("qwen2_vl"), limit=5, shuffle=True)
     assert (len(limited), limited.report.rows_read) == (3, 5)
+
+
+def test_batches_of_a_file_know_it_and_the_folder_of_its_pictures(folder, monkeypatch):
+    path = write_json(folder / "known.json", [llava_row(PICTURE, ASKED, ANSWERED)])
+    monkeypatch.chdir(folder)
+    found = vf.load_batches("known.json", make_processor("llava"), format="llava").origin
+    assert found.settings() == {"data": str(path.resolve()), "image_root": str(folder.resolve()), "format": "llava"}
+    in_memory = vf.load_batches([llava_row(PICTURE, ASKED, ANSWERED)], make_processor("llava"), image_root=folder)
+    assert in_memory.origin is None

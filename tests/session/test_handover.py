@@ -1,17 +1,21 @@
 """Handing over through a session: looks change nothing, an import is one edit, and only what was shown just before is written."""
 
+import json
 import random
 import re
 import time
 from contextlib import suppress
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
+from vlmfreeze_widgets.core.data_origin import DataOrigin
 from vlmfreeze_widgets.core.errors import BadConfig, CannotSave, StaleWish, WrongPhase
 from vlmfreeze_widgets.core.wire.messages import Wish
+from vlmfreeze_widgets.engine.batches.resize import split_rows
 from vlmfreeze_widgets.session import Session
 from vlmfreeze_widgets.session.handover import LONGEST_TEXT, Handover
 from vlmfreeze_widgets.widgets.grants import GRANTS, grant
@@ -246,3 +250,33 @@ def test_every_preset_of_the_menu_is_one_edit(session, name):
     assert session.plan.trainable_params > 0
     session.undo()
     assert session.strategy == before
+
+
+class FromFile(list):
+    """Micro-batches that know the file of their rows, as those of ``vf.load_batches`` do."""
+
+    origin = None
+
+
+def test_a_page_hands_over_the_data_in_use_with_the_strategy(session, tmp_path):
+    assert (
+        "dataset_info.json" not in ask(session, "export_preview", to="llamafactory")["files"]
+    )  # control: rows in memory
+    rows = [{"conversations": [{"from": "human", "value": "What?"}, {"from": "gpt", "value": "A."}]}]
+    (tmp_path / "train.json").write_text(json.dumps(rows))
+    held = FromFile(batches())
+    held.origin = DataOrigin(str(tmp_path / "train.json"), str(tmp_path))
+    with_file = Session(tiny_llava(), held, session.strategy)
+    try:
+        said = ask(with_file, "export_preview", to="llamafactory")["files"]
+    finally:
+        with_file.close()
+    assert with_file.data_origin is None  # a closed session holds nothing
+    assert str(tmp_path / "train.json") in json.dumps(said)
+    assert "dataset_info.json" in json.dumps(said)
+
+
+def test_micro_batches_that_were_made_smaller_know_their_file_still():
+    origin = DataOrigin("/rows.json")
+    assert split_rows(SimpleNamespace(origin=origin), 1).origin is origin
+    assert split_rows(iter(()), 1).origin is None

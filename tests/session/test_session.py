@@ -71,7 +71,7 @@ def test_setting_a_component_overrules_what_was_set_inside_it(session):
 def test_a_burst_runs_decides_and_leaves_the_model(session):
     before = fingerprint(session._model)
     number = session.run(5)
-    assert session.wait(20)
+    assert session.wait(120)
     assert (number, session.phase, len(session.history)) == (1, "deciding", 5)
     assert fingerprint(session._model) == before
     session.discard()
@@ -84,7 +84,7 @@ def test_kept_weights_stay_and_the_next_burst_starts_from_them(session):
     session.set_tuning(["language_model"], "lora")
     before = {n: p.clone() for n, p in session._model.named_parameters()}
     session.run(5)
-    session.wait(20)
+    session.wait(120)
     session.keep()
     session.wait(5)
     assert session.status.outcome == "kept"
@@ -93,7 +93,7 @@ def test_kept_weights_stay_and_the_next_burst_starts_from_them(session):
     changed = {n for n in before if not torch.equal(before[n], after[n])}
     assert any("language_model" in n for n in changed)
     session.run(2)
-    assert session.wait(20)
+    assert session.wait(120)
     assert session.phase == "deciding"
 
 
@@ -107,7 +107,7 @@ def test_stop_ends_within_a_step_and_a_second_run_works(session):
     assert session.phase == "deciding"
     assert "stopped" in session.status.message
     assert session.run(3) == 2
-    assert session.wait(20)
+    assert session.wait(120)
     assert len(session.history) == 3
 
 

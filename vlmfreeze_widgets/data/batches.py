@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from ..core.data_origin import DataOrigin
 from ..core.errors import BadData
 from ..engine.batches.micro_batch import IGNORED
 from .collate import Tensors, collate
@@ -68,14 +69,17 @@ class RowBatches(Batches):
         limit: At most so many rows are read; None for all.
         order: Seed of the order in which they are read; None for the order of the source.
         look_at: Sources with at most so many rows are looked at in full now; of larger ones, one batch.
+        origin: The file or folder that they come from; an attribute, too. None of rows that lie in memory.
 
     Raises:
         BadData: Not one of the rows that were looked at can be used.
     """
 
     def __init__(
-        self, rows: Rows, preparer: Preparer, *, batch_size: int, limit: int | None, order: int | None, look_at: int
-    ) -> None:
+        self, rows: Rows, preparer: Preparer, *, batch_size: int, limit: int | None, order: int | None, look_at: int,
+        origin: DataOrigin | None = None,
+    ) -> None:  # fmt: skip
+        self.origin = origin
         self._rows = rows
         self._preparer = preparer
         self._size = batch_size

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters.transformers_processors import check_torchvision, load_processor
+from ..core.data_origin import DataOrigin
 from ..core.errors import BadData
 from ..core.source_length import length_of
 from .batches import Batches, RowBatches
@@ -103,7 +104,7 @@ def load_batches(
     preparer = Preparer(
         processor,
         find_prompts(processor, chat_template),
-        PictureLoader(root_of(image_root, root), max_pixels, fetch if allow_urls else None),
+        PictureLoader(pictures := root_of(image_root, root), max_pixels, fetch if allow_urls else None),
         getattr(model, "config", model),
         max_length,
         None if format == "auto" else format,
@@ -116,7 +117,13 @@ def load_batches(
         limit=limit,
         order=seed if shuffle else None,
         look_at=check_rows,
+        origin=_origin(source, pictures, format) if isinstance(source, (str, Path)) else None,
     )
+
+
+def _origin(source: str | Path, pictures: Path | None, rows: str | None) -> DataOrigin:
+    root = None if pictures is None else str(pictures.resolve())
+    return DataOrigin(str(Path(source).expanduser().resolve()), root, None if rows == "auto" else rows)
 
 
 def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - whatever was given

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.errors import RestartNeeded, VlmFreezeError, WrongPhase
+from ..core.errors import RestartNeeded, VlmFreezeError
 from ..core.history.history import Answers, History, StepRecord
 from ..core.history.norms import NormLayout
 from ..core.language.phrase import Phrase, say
@@ -24,13 +24,10 @@ from ..engine.burst.burst import Burst
 from ..engine.burst.keeping import keep_plain_if_exact
 from ..engine.burst.result import BurstResult
 from ..engine.settings import BurstSettings
+from .obstacle import ADAPTERS_KEPT, Obstacle, not_now
 from .phases import Phases
 from .shown import Proved
 
-_ADAPTERS_KEPT = say(
-    "The kept adapters are on the model, beside weights that cannot take them: it can be used and saved as it is. To train "
-    "otherwise, load it again."
-)
 _RECENT = 10  # steps that speed and ETA are taken from
 _LOOK = 0.1  # seconds between looks at what is wanted of a paused burst
 
@@ -73,9 +70,9 @@ class Bursting(Phases):
         """
         settings = self.settings if steps is None else replace(self.settings, steps=steps)
         with self._lock:
-            why = self._why_not()
-            if why is not None:
-                raise not_now(why)
+            obstacle = self._obstacle()
+            if obstacle is not None:
+                raise not_now(obstacle)
             plan = self.plan
             return self._start(lambda: self._make(plan, settings), settings.steps)
 
@@ -264,8 +261,8 @@ class Bursting(Phases):
             self._carries_adapters = bool(result.plan.lora_targets) and not result.is_merged
         return told
 
-    def _why_not(self) -> str | None:
-        return _ADAPTERS_KEPT if self._carries_adapters else super()._why_not()
+    def _obstacle(self) -> Obstacle | None:
+        return ADAPTERS_KEPT if self._carries_adapters else super()._obstacle()
 
 
 def ended_early(taken: int, steps: int, why: str | None, problem: BaseException | None) -> str | None:
@@ -277,16 +274,6 @@ def ended_early(taken: int, steps: int, why: str | None, problem: BaseException 
     # A reason that is a sentence has its full stop.
     reason = why.rstrip(".") if why.endswith(".") else why
     return say("Ended after {some} of {all} steps: {why}.", some=taken, all=steps, why=reason)
-
-
-def not_now(why: str) -> WrongPhase:
-    """The refusal of a burst, with the reason."""
-    return WrongPhase(
-        "No burst can start now.",
-        expected="a plan that trains and a free model",
-        found=why,
-        remedy="Change that first.",
-    )
 
 
 def _answers(history: History) -> tuple[Answers, Answers] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.comparison.ablation import Ablation, corners
 from ..core.comparison.board import Board
-from ..core.errors import VlmFreezeError, WrongPhase
+from ..core.errors import VlmFreezeError
 from ..core.language.format import first_line
 from ..core.language.phrase import say
 from ..core.wire.compare_state import CompareStatus
@@ -20,8 +20,8 @@ from ..core.wire.run_state import Phase
 from ..engine.comparison.comparison import Comparison
 from ..engine.comparison.turn_scheduler import ComparedStep
 from ..engine.settings import BurstSettings
-from .bursting import not_now
 from .lineup import TUNINGS, Lineup
+from .obstacle import Obstacle, not_now
 
 _LOOK = 0.3  # seconds between two boards; each judges all pairs
 _OWN = ("steps", "seed", "on_out_of_memory")  # settings that a comparison gives itself
@@ -39,7 +39,8 @@ class Comparing(Lineup):
     def why_no_comparison(self) -> str | None:
         """Why no comparison can start now; None where one can."""
         with self._lock:
-            return self._why_idle()
+            obstacle = self._obstacle_to_any()
+            return None if obstacle is None else obstacle.why
 
     def compare(self) -> None:
         """Starts the comparison on the worker thread and returns at once. ``compared`` grows; an undecided burst stays undecided.
@@ -48,17 +49,10 @@ class Comparing(Lineup):
             WrongPhase: Nobody takes part, somebody cannot, or the model is busy.
         """
         with self._lock:
-            why = self._why_idle()
-            if why is None and not self.compared.candidates:
-                why = say("nobody takes part: add a strategy")
-            why = why or next((f"{c.name}: {c.refusal}" for c in self.compared.candidates if c.refusal), None)
-            if why is not None:
-                raise WrongPhase(
-                    "No comparison can start now.",
-                    expected="a free model, batches, and contenders that train",
-                    found=why,
-                    remedy="Change that first.",
-                )
+            obstacle = self._obstacle_to_any() or self._obstacle_to_comparing()
+            if obstacle is not None:
+                expected = "a free model, batches, and contenders that train"
+                raise not_now(obstacle, "No comparison can start now.", expected)
             before = self._status.phase
             self._stop.clear()
             self._goes_on.set()
@@ -101,10 +95,24 @@ class Comparing(Lineup):
 
     # What follows is asked under the lock.
 
+    def _obstacle_to_comparing(self) -> Obstacle | None:
+        if not self.compared.candidates:
+            return Obstacle(say("nobody takes part: add a strategy"), "Add one: bench.add_contender().")
+        refused = (
+            Obstacle(
+                f"{c.name}: {c.refusal}", f"Take {c.name!r} out, or give it another strategy: bench.add_contender()."
+            )
+            for c in self.compared.candidates
+            if c.refusal
+        )
+        return next(refused, None)
+
     def _hold(self, now: CompareStatus, then: CompareStatus, do: Callable[[], None]) -> None:
         with self._lock:
             if self.compared.status != now:
-                raise not_now(f"the comparison is {self.compared.status}")
+                why = f"the comparison is {self.compared.status}"
+                remedy = "Start one: bench.compare()." if now == "running" else "Pause it first."
+                raise not_now(Obstacle(why, remedy), "That is not possible now.", f"a comparison that is {now}")
             do()
             self._show(status=then)
 

@@ -15,6 +15,7 @@ from ..core.wire.handover import ExportLook, ImportLook
 from ..core.wire.messages import stale
 
 if TYPE_CHECKING:
+    from ..core.data_origin import DataOrigin
     from ..engine.settings import BurstSettings
     from .desk import Desk
 
@@ -73,7 +74,11 @@ class Handover:
         return self._desk.set_strategy(self.look_at_import(text, trainer).strategy)
 
     def look_at_export(
-        self, to: str, settings: BurstSettings | None = None, rows: int | None = None
+        self,
+        to: str,
+        settings: BurstSettings | None = None,
+        rows: int | None = None,
+        data: DataOrigin | None = None,
     ) -> tuple[str, ExportLook]:
         """The files for a trainer.
 
@@ -81,6 +86,7 @@ class Handover:
             to: For whom.
             settings: Of the session's bursts; the files tell them as far as the trainer has words.
             rows: Of a micro-batch, where that is known.
+            data: Where the session's rows lie, where that is known; a trainer that can be told of it is.
 
         Returns:
             A token with which exactly these files can be saved once, and the look.
@@ -89,7 +95,7 @@ class Handover:
             VlmFreezeError: The trainer cannot say the strategy, or the plan is refused.
         """
         rev = self._desk.rev
-        look: ExportLook = port("handover").look_at_export(self._desk.plan, to, settings, rows)
+        look: ExportLook = port("handover").look_at_export(self._desk.plan, to, settings, rows, data)
         token = secrets.token_urlsafe(12)
         self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
         return token, look

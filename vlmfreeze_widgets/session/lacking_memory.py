@@ -11,7 +11,8 @@ from ..core.errors import OutOfMemory
 from ..core.memory_advice import MemoryAdvice
 from ..engine.batches.resize import split_rows
 from ..engine.burst.burst import Burst
-from .bursting import Bursting, not_now
+from .bursting import Bursting
+from .obstacle import Obstacle, not_now
 
 
 class LackingMemory(Bursting):
@@ -35,9 +36,9 @@ class LackingMemory(Bursting):
         """
         with self._lock:
             advice = self.advice
-            why = self._why_not()
-            if advice is None or self._batches is None or why is not None:
-                raise not_now(why or "no advice after a lack of memory")
+            obstacle = self._obstacle()
+            if advice is None or self._batches is None or obstacle is not None:
+                raise not_now(obstacle or Obstacle("no advice after a lack of memory", "Run a burst: bench.run()."))
             self._batches = split_rows(self._batches, advice.rows)
             again = self.settings.checkpointing or advice.checkpointing
             self.settings = replace(self.settings, accumulation=advice.accumulation, checkpointing=again)

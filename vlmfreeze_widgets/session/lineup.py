@@ -17,7 +17,7 @@ from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
 from ..core.wire.compare_state import MOST_CONTENDERS, Candidate, Compared
 from ..engine.comparison.comparison import Comparison
-from .bursting import not_now
+from .obstacle import Obstacle, busy, not_now
 from .staging import Staging
 
 TUNINGS = ("frozen", "full", "lora")
@@ -91,7 +91,7 @@ class Lineup(Staging):
         wanted = {n.strip()[:60]: s if isinstance(s, Strategy) else Strategy(s) for n, s in strategies.items()}
         with self._lock:
             if self.compared.is_busy:
-                raise not_now("the comparison is running")
+                raise not_now(busy("comparing"), "The contenders cannot be changed now.", "no comparison that runs")
             for strategy in wanted.values():
                 resolve(strategy, self.tree)
             listed = {c.name: c.strategy for c in self.compared.candidates}
@@ -162,7 +162,8 @@ class Lineup(Staging):
                     remedy="Give another factor.",
                 )
             if self.comparison is None or not self.compared.is_busy:
-                raise not_now("no comparison is running")
+                none = Obstacle("no comparison is running", "Start one: bench.compare().")
+                raise not_now(none, "No contender can be cloned now.", "a comparison that runs")
             plan = resolve(candidate.strategy, self.tree)
             rates = {g.component: g.lr * factor for g in plan.optimizer_groups}
             new = new.strip()[:60] or self._free_name(f"{name} lr×{factor:g}")
@@ -183,7 +184,7 @@ class Lineup(Staging):
         """
         with self._lock:
             if self.compared.is_busy:
-                raise not_now("the comparison is running")
+                raise not_now(busy("comparing"), "The contenders cannot be changed now.", "no comparison that runs")
             for what, given, most in (("steps", steps, 100_000), ("seeds", seeds, 100)):
                 if given is not None and not (isinstance(given, int) and 1 <= given <= most):
                     raise InvalidStrategy(

@@ -9,6 +9,7 @@ from ..core.ports import port
 from ..core.strategy.plan import Plan
 from ..core.wire.run_state import BUSY, Phase
 from ..engine.probe.probe import probe
+from .obstacle import not_now
 from .phases import Phases
 from .shown import Preview, Probed
 
@@ -62,14 +63,9 @@ class Looking(Phases):
             WrongPhase: There is nothing to probe, or the model is busy.
         """
         with self._lock:
-            why = self._why_idle()
-            if why is not None:
-                raise WrongPhase(
-                    "No probe can start now.",
-                    expected="a free model and batches",
-                    found=why,
-                    remedy="Change that first.",
-                )
+            obstacle = self._obstacle_to_any()
+            if obstacle is not None:
+                raise not_now(obstacle, "No probe can start now.", "a free model and batches")
             plan, rev, phase = self.plan, self.rev, self._status.phase
             self._set(phase="probing", error=None)
             self._worker.post(lambda: self._probe(plan, rev, phase, steps, open_all))

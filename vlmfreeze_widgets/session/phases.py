@@ -17,7 +17,7 @@ from typing import Any
 from ..core.errors import VlmFreezeError, WrongPhase
 from ..core.history.history import History
 from ..core.history.norms import NormLayout
-from ..core.language.phrase import joined, say
+from ..core.language.phrase import say
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
 from ..core.wire.messages import error_to_dict
@@ -25,7 +25,14 @@ from ..core.wire.run_state import BUSY, Phase, RunStatus
 from ..engine.failures.lost_device import why_lost
 from ..engine.settings import BurstSettings
 from .desk import Desk
+from .obstacle import NO_BATCHES, NO_WEIGHTS, Obstacle, busy, ended, lost_device, not_loaded
 from .worker import Worker
+
+_WAY_TO = {
+    "running": "Start a burst first: bench.run().",
+    "paused": "A burst that runs can be paused.",
+    "deciding": "Run a burst first, bench.run(), and wait for its result: bench.wait().",
+}
 
 
 class Phases(Desk):
@@ -77,8 +84,9 @@ class Phases(Desk):
     def status(self) -> RunStatus:
         """Where the session stands."""
         with self._lock:
+            obstacle = self._obstacle()
             return replace(
-                self._status, why_not=self._why_not(), rows=len(self.history), skipped=self.history.skipped,
+                self._status, why_not=obstacle.told if obstacle else None, rows=len(self.history), skipped=self.history.skipped,
                 can_load=self._source is not None and self._status.phase not in BUSY,
             )  # fmt: skip
 
@@ -95,33 +103,24 @@ class Phases(Desk):
     def _rest(self) -> Phase:
         return "idle" if self._can_train else "plan_only"
 
-    def _why_not(self) -> str | None:
-        return self._why_idle() or next((joined([w.message, w.remedy], " ") for w in self.plan.refusals), None)
+    def _obstacle(self) -> Obstacle | None:
+        """What stands in the way of a burst; asked under the lock."""
+        refused = (Obstacle(w.message, w.remedy, is_of_plan=True) for w in self.plan.refusals)
+        return self._obstacle_to_any() or next(refused, None)
 
-    def _why_idle(self) -> str | None:
+    def _obstacle_to_any(self) -> Obstacle | None:
+        """What stands in the way of whatever needs the model and its batches; asked under the lock."""
         if self._ended is not None:
-            return self._ended
+            return ended(self._ended)
         if self._model is not None and (lost := why_lost(self._model)) is not None:
-            return say("The device was lost ({why}): restart the kernel.", why=lost)
-        if self._model is None:
-            return (
-                say("The weights are not loaded.")
-                if self._source
-                else say("There are no weights: this tree was read from a config.")
-            )
+            return lost_device(lost)
+        if self._model is None and self._source and self._status.phase != "loading":
+            return not_loaded(batches_too=self._batches is None)
+        if self._model is None and not self._source:
+            return NO_WEIGHTS
         if self._batches is None:
-            return say("There are no batches: Workbench(model, batches) can run.")
-        if self._status.phase in BUSY:
-            return (
-                say("The weights are being loaded.")
-                if self._status.phase == "loading"
-                else say("A probe is running.")
-                if self._status.phase == "probing"
-                else say("A comparison is running.")
-                if self._status.phase == "comparing"
-                else say("A burst is running.")
-            )
-        return None
+            return NO_BATCHES
+        return busy(self._status.phase) if self._status.phase in BUSY else None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Blocks until nothing runs.
@@ -195,7 +194,7 @@ class Phases(Desk):
                 "That is not possible now.",
                 expected=f"the phase {phase!r}",
                 found=repr(self._status.phase),
-                remedy="Look at what the session is doing first.",
+                remedy=_WAY_TO.get(phase, "Look at what the session is doing first."),
             )
 
     def _fail(self, error: BaseException, phase: Phase = "failed") -> None:

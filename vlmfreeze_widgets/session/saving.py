@@ -24,8 +24,8 @@ from ..engine.burst.recorder import ENVIRONMENT
 from ..engine.burst.result import BurstResult
 from ..engine.burst.state_list import list_states
 from ..engine.settings import BurstSettings
-from .bursting import not_now
 from .lacking_memory import LackingMemory
+from .obstacle import busy, not_now
 
 DEFAULT_FOLDER = "vlmfreeze-runs"
 _STATES = "states"
@@ -84,7 +84,9 @@ class Saving(LackingMemory):
         """
         with self._lock:
             if self._status.phase in BUSY:
-                raise not_now(self._why_idle() or self._status.phase)
+                raise not_now(
+                    busy(self._status.phase), "The saved states cannot be read now.", "a session that runs nothing"
+                )
             self._worker.post(self._list)
 
     def resume_from(self, name: str, steps: int | None = None) -> int:
@@ -102,9 +104,9 @@ class Saving(LackingMemory):
             BadState: No such state is listed, or it has as many steps already.
         """
         with self._lock:
-            why = self._why_idle()
-            if why is not None:
-                raise not_now(why)
+            obstacle = self._obstacle_to_any()
+            if obstacle is not None:
+                raise not_now(obstacle)
             state = next((s for s in self.saving.states or () if s.name == name), None)
             if state is None or (steps is not None and steps <= state.step):
                 raise BadState(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.cost.assumptions import CostSettings
+from ..core.data_origin import DataOrigin
 from ..core.history.history import StepRecord
 from ..core.recipes.stages import Stages
 from ..core.strategy import edits
@@ -129,6 +130,12 @@ class Session(Loading, Looking, Comparing, Recording):
     def micro_batch_rows(self) -> int | None:
         """Rows of a micro-batch, where the batches tell it without being read."""
         return rows_of(self._batches)
+
+    @property
+    def data_origin(self) -> DataOrigin | None:
+        """The file or folder that the rows come from; None where they lie in memory, or are anybody's own batches."""
+        origin = getattr(self._batches, "origin", None)
+        return origin if isinstance(origin, DataOrigin) else None
 
     def let_go(self, why: str | None = None) -> None:
         """As of any session; what estimates costs is ended, too."""

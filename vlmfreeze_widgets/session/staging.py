@@ -16,7 +16,6 @@ from ..core.errors import InvalidStrategy, VlmFreezeError, WrongPhase
 from ..core.history.curve_points import curve_points
 from ..core.history.history import History
 from ..core.language.format import first_line
-from ..core.language.phrase import say
 from ..core.recipes.curricula import Curriculum, curricula
 from ..core.recipes.published import published
 from ..core.recipes.stage import Stage
@@ -35,10 +34,8 @@ from ..engine.model.ownership import check_free
 from ..engine.settings import BurstSettings
 from ..engine.stages.run_stages import settings_of_stage, steps_of_stage
 from ..engine.stages.start import StagesStart
-from .bursting import not_now
+from .obstacle import STAGE_UNDECIDED, UNDECIDED, Obstacle, busy, not_now
 from .saving import Saving
-
-UNDECIDED = say("The weights of the stages are on the model: keep or discard them first.")
 
 
 class Staging(Saving):
@@ -70,7 +67,8 @@ class Staging(Saving):
     def why_no_stage(self) -> str | None:
         """Why no stage can start now; None where one can."""
         with self._lock:
-            return self._why_idle()
+            obstacle = self._obstacle_to_any()
+            return None if obstacle is None else obstacle.why
 
     @property
     def stages(self) -> Stages | None:
@@ -139,7 +137,9 @@ class Staging(Saving):
                     remedy="Give another number.",
                 )
             if stage.status in ("running", "done") and self._is_under_way:
-                raise not_now(f"the stage {name!r} is {stage.status}")
+                why = f"the stage {name!r} is {stage.status}"
+                remedy = "Change a stage that is still to come."
+                raise not_now(Obstacle(why, remedy), "Its steps cannot be changed now.", "a stage that has not begun")
             self._change(name, steps=steps)
 
     def run_stages(self, *, only_next: bool = False) -> int:
@@ -160,17 +160,19 @@ class Staging(Saving):
             CannotMerge: The adapters of a stage before the last cannot be merged into packed weights. Nothing has run then.
         """
         with self._lock:
-            why = self._why_idle()
+            obstacle = self._obstacle_to_any()
             if self.staged is None or self._stages is None:
-                why = "no stages are chosen"
-            if why is not None:
-                raise not_now(why)
+                obstacle = Obstacle(
+                    "no stages are chosen", "Choose them: bench.stages = vf.Stages(...) or a recipe's name."
+                )
+            if obstacle is not None:
+                raise not_now(obstacle)
             assert self.staged is not None
             if not self._is_under_way:
                 self._begin()
             place = self.staged.next
             if place is None:
-                raise not_now("all stages are done: keep or discard them")
+                raise not_now(Obstacle("all stages are done: keep or discard them", UNDECIDED.remedy))
             assert self._stages is not None
             plans = [(self._stages[i], self._plan_of(self._stages[i].name)) for i in range(place, len(self._stages))]
             for _, plan in plans:
@@ -259,8 +261,8 @@ class Staging(Saving):
             self._not_taken()
         return super()._start(make, steps)
 
-    def _why_not(self) -> str | None:
-        return UNDECIDED if self.staged is not None and self.staged.active else super()._why_not()
+    def _obstacle(self) -> Obstacle | None:
+        return UNDECIDED if self.staged is not None and self.staged.active else super()._obstacle()
 
     @property
     def _feed(self) -> Iterable[Any]:
@@ -273,8 +275,10 @@ class Staging(Saving):
         return plan
 
     def _expect_free(self) -> None:
-        if self._is_under_way or self._status.phase in BUSY:
-            raise not_now(UNDECIDED if self.staged is not None and self.staged.active else self._status.phase)
+        if self._status.phase in BUSY:
+            raise not_now(busy(self._status.phase))
+        if self._is_under_way:
+            raise not_now(UNDECIDED if self.staged is not None and self.staged.active else STAGE_UNDECIDED)
 
     def _expect_decidable(self) -> None:
         if self.staged is None or not self.staged.active or self._at is not None or self._status.phase in BUSY:

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 80522aa59802b0e4a4751440047f4ab748d067569e42e10115f4f9e77f73fd7c */
+/* vlmfreeze source-hash: c2d616dede2225efe4924a9b55aa66bbac6b2133b452f21965e821088786e353 */
 var e={initialize:()=>{}},t=e;export{t as default};

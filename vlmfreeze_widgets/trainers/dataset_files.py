@@ -1,4 +1,5 @@
-"""The data in use in a trainer's words: LLaMA-Factory's ``dataset_info.json`` and ms-swift's dataset and folder of pictures.
+"""The data in use in a trainer's words: LLaMA-Factory's ``dataset_info.json``, ms-swift's dataset and folder of pictures, the
+arguments of LLaVA's scripts.
 
 Only the first row of the file is looked at. How rows are read here is in ``data``.
 """
@@ -111,3 +112,19 @@ def for_ms_swift(others: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
             break
     root = str(others.get("image_root") or Path(path).parent)
     return {**said, **rest}, f"ENV:\n  ROOT_IMAGE_DIR: {json.dumps(root)}\n"
+
+
+def for_llava(others: Mapping[str, Any]) -> dict[str, Any]:
+    """The person's settings with ``data`` in the words of LLaVA's scripts, of LLaVA-NeXT's and of 2U1's.
+
+    Raises:
+        BadConfig: Its rows are no ``conversations`` of "from" and "value", which is all that they read.
+    """
+    if "data" not in others:
+        return dict(others)
+    rest = {name: value for name, value in others.items() if name not in ("data", "image_root", "format")}
+    path = str(others["data"])
+    turns = first_row(path).get("conversations")
+    if not isinstance(turns, list) or not all(isinstance(t, Mapping) and {"from", "value"} <= set(t) for t in turns):
+        raise _no_rows(path, "rows without LLaVA's conversations")
+    return {"data_path": path, "image_folder": str(others.get("image_root") or Path(path).parent), **rest}

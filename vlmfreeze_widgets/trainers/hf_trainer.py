@@ -21,6 +21,7 @@ from .peft_export import anchored, spared_from_conversion
 from .script_files import accelerate_files, data_files
 from .selection import Selection
 
+TAKES_DATA = True
 NAME = "HF Trainer"
 TRL = "TRL"
 SCRIPT = "hf_trainer_script.txt"

@@ -14,6 +14,7 @@ from .names import contains_any, modules
 from .selection import Selection
 from .yaml_lines import yaml_lines
 
+TAKES_DATA = True
 _SWITCHES = ("freeze_vision_tower", "freeze_multi_modal_projector", "freeze_language_model")
 _DEFAULTS = {name: FLAGS[name].default for name in _SWITCHES}
 FILE = "llamafactory.yaml"

@@ -12,9 +12,12 @@ from ..core.recipes.stage import Stage
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
 from .asked import Asked
+from .dataset_files import for_llava
 from .flags import read_flags
 from .llava import FLAGS, NAME
 from .selection import Selection
+
+TAKES_DATA = True
 
 
 def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
@@ -73,7 +76,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
     """An argument file: one argument a line, as its scripts pass them; hyper-parameters are those of the published stage."""
     recipe = hyper_parameters(published_stage(settings))
     rest = {name: value for name, value in recipe.items() if name not in settings}
-    return argument_lines("llava.args", "train_mem.py", settings, wanted, {**rest, **others})
+    return argument_lines("llava.args", "train_mem.py", settings, wanted, {**rest, **for_llava(others)})
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:

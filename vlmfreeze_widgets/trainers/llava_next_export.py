@@ -9,10 +9,12 @@ from typing import Any
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
 from .asked import Asked
+from .dataset_files import for_llava
 from .flags import read_flags
 from .llava_next import FLAGS, LANGUAGE, NAME, PROJECTOR, RESAMPLER, TOWER, part_of
 from .selection import Selection
 
+TAKES_DATA = True
 PARTS = (TOWER, PROJECTOR, LANGUAGE)
 """In the order of its scripts; a resampler is in none of the models that transformers has."""
 
@@ -39,7 +41,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
 
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them."""
-    return argument_lines("llava_next.args", "llava/train/train_mem.py", settings, wanted, others)
+    return argument_lines("llava_next.args", "llava/train/train_mem.py", settings, wanted, for_llava(others))
 
 
 def quirks(given: Mapping[str, Any], _tree: ModuleTree, found: Selection) -> list[str]:

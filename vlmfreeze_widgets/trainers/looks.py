@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.data_origin import DataOrigin
+from ..core.errors import BadConfig
 from ..core.language.issue_links import linked
 from ..core.strategy.plan import Plan
 from ..core.strategy.resolve import resolve
@@ -14,7 +16,7 @@ from ..core.strategy.text import sentence
 from ..core.wire.handover import ExportLook, ImportLook
 from .asked import asked
 from .registry import TRAINERS, export, import_strategy
-from .selection import differences, selection_of
+from .selection import Exported, differences, selection_of
 from .sources import read_text
 
 
@@ -56,6 +58,7 @@ def look_at_export(
     to: str,
     settings: Any = None,  # noqa: ANN401 - BurstSettings
     rows: int | None = None,
+    data: DataOrigin | None = None,
 ) -> ExportLook:
     """The files for a trainer, and where it trains something else than the plan.
 
@@ -64,13 +67,14 @@ def look_at_export(
         to: For whom.
         settings: Of a burst, which the files tell as far as the trainer has words for them.
         rows: Of a micro-batch.
+        data: Where the rows in use lie. A trainer whose files can name them is told; else a note says that it is not.
 
     Raises:
         NotExpressible: The trainer has no settings at all for this plan.
         PlanRefused: The plan cannot be applied anywhere.
         BadConfig: No such trainer.
     """
-    done = export(plan, to=to, settings=settings, rows=rows)
+    done, untold = _with_data(plan, to, settings, rows, data)
     key = next(key for key, known in TRAINERS.items() if known.name == done.trainer)
     # Under the names of a release that this trainer takes.
     plan = asked(plan, TRAINERS[key].takes).plan
@@ -84,5 +88,25 @@ def look_at_export(
         files=done.files,
         exact=done.exact,
         differences=apart,
-        notes=tuple(linked(note) for note in done.notes if note not in told),
+        notes=tuple(linked(note) for note in (*untold, *done.notes) if note not in told),
     )
+
+
+def _with_data(
+    plan: Plan,
+    to: str,
+    settings: Any,  # noqa: ANN401 - BurstSettings
+    rows: int | None,
+    data: DataOrigin | None,
+) -> tuple[Exported, tuple[str, ...]]:
+    """The export with the data in use where that can be said, and a note where it cannot."""
+    done = export(plan, to=to, settings=settings, rows=rows)
+    if data is None:
+        return done, ()
+    why = "its files name no data"
+    if next(known for known in TRAINERS.values() if known.name == done.trainer).takes_data:
+        try:
+            return export(plan, to=to, settings=settings, rows=rows, **data.settings()), ()
+        except BadConfig as error:
+            why = f"it does not read such rows ({error.found})"
+    return done, (f"{done.trainer} is not told of the data in use, {data.path}: {why}.",)

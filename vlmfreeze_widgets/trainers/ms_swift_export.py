@@ -17,6 +17,7 @@ from .names import parameter_names, starts_with_any
 from .selection import Selection
 from .yaml_lines import yaml_lines
 
+TAKES_DATA = True
 _SWITCHES = ("freeze_llm", "freeze_vit", "freeze_aligner")
 _DEFAULTS = {name: FLAGS[name].default for name in _SWITCHES}
 FILE = "ms_swift.yaml"

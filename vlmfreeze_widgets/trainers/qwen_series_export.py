@@ -11,11 +11,13 @@ from typing import Any
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
 from .asked import Asked, switches
+from .dataset_files import for_llava
 from .flags import read_flags
 from .names import contains_any, modules
 from .qwen_series import FLAGS, NAME
 from .selection import Selection
 
+TAKES_DATA = True
 _SWITCHES = ("freeze_vision_tower", "freeze_llm", "freeze_merger")
 _OPEN = dict.fromkeys(_SWITCHES, False)
 
@@ -83,7 +85,7 @@ def _words_outside(wanted: Asked, in_visual: bool) -> list[str]:
 def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them."""
     return argument_lines(
-        "qwen_vl_series.args", "src/train/train_sft.py", settings, wanted, others, model_flag="model_id"
+        "qwen_vl_series.args", "src/train/train_sft.py", settings, wanted, for_llava(others), model_flag="model_id"
     )
 
 

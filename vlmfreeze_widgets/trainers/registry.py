@@ -69,6 +69,7 @@ def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 -
         marks,
         getattr(rule, "TAKES", ANY),
         loads=getattr(rule, "MODEL_TYPES", ()),
+        takes_data=getattr(written, "TAKES_DATA", False),
     )
 
 
@@ -125,6 +126,7 @@ TRAINERS: Mapping[str, Trainer] = {
         hf_trainer.files_for_trl,
         trl_export.quirks_of_either,
         ("use_peft", "lora_target_modules", "lora_modules_to_save"),
+        takes_data=hf_trainer.TAKES_DATA,
     ),
     "trl-sft": _trainer(trl_flags, trl_export),
     # A note tells of the rows of an embedding that train.
@@ -225,7 +227,9 @@ def export(
             are written where the target has words for them, and a note names the rest. Without them a note says what the target
             does by itself.
         rows: Of a micro-batch, written with ``settings``.
-        others: More settings for the file, such as ``output_dir="runs/1"``; they win over ours and are checked with them.
+        others: More settings for the file, such as ``output_dir="runs/1"``; they win over ours and are checked with them. ``data``
+            and ``image_root`` are the data in use, said in the words of LLaMA-Factory, ms-swift, LLaVA and those like it, and
+            in the scripts.
 
     Returns:
         Files, whether they are exact, and what the trainer does otherwise.

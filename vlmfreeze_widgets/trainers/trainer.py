@@ -32,6 +32,7 @@ class Trainer:
         takes: The releases of transformers with which it runs: its settings have to fit the names of each.
         run: Its words for optimizer, schedule and batch.
         loads: Types of models that it loads; none where it loads any.
+        takes_data: Whether its files can name the data in use: ``data`` and ``image_root`` among a person's own settings.
         harmless: Flags of its own whose names look as if they said what trains, and do not.
     """
 
@@ -45,6 +46,7 @@ class Trainer:
     takes: Takes = ANY
     run: RunWords = HF
     loads: tuple[str, ...] = ()
+    takes_data: bool = False
     harmless: tuple[str, ...] = ()
 
 

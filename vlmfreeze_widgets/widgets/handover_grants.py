@@ -22,7 +22,9 @@ def _import(session: Session, args: Mapping[str, Any]) -> None:
 
 
 def _export_preview(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    token, look = session.handover.look_at_export(args["to"], session.settings, session.micro_batch_rows)
+    token, look = session.handover.look_at_export(
+        args["to"], session.settings, session.micro_batch_rows, session.data_origin
+    )
     return export_reply(look, session.tree, token)
 
 

@@ -24,8 +24,8 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const mixed = h("span.vf-mixed", { hidden: true }, t("mixed"));
   const tuning = segmented(t("Tuning of {name}", { name }), (value) => void page.wish("set_tuning", { targets: [name], tuning: value }));
   const lr = inlineNumber(t("learning rate"), parseRate, (value) => void page.wish("set_lr", { target: name, lr: value }));
-  const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.wish("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }));
-  const alpha = inlineNumber("alpha", parsePositive, (value) => void page.wish("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }));
+  const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.wish("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }), (value) => scaled(value, now?.alpha ?? 2 * value));
+  const alpha = inlineNumber("alpha", parsePositive, (value) => void page.wish("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }), (value) => scaled(now?.rank ?? 16, value));
   const last = inlineNumber(t("number of last blocks that train"), (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.wish("set_blocks", { component: name, last: value }));
   const lrLine = h("span", {}, "lr ", lr.element);
   const targets = h("span");
@@ -40,6 +40,12 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   element.addEventListener("pointerleave", point(false));
   element.addEventListener("focusin", point(true));
   element.addEventListener("focusout", point(false));
+
+  /** Alpha does not follow the rank: what both come to is said where either is set. */
+  function scaled(rank: number, alpha: number): string {
+    const scale = alpha / (now?.rslora ? Math.sqrt(rank) : rank);
+    return t("α {alpha}, so the update is scaled by {scale}", { alpha, scale: Number(scale.toPrecision(3)) });
+  }
 
   function choose(id: number): void {
     state.select([id]);

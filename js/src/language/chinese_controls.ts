@@ -3,6 +3,7 @@ export const CHINESE_CONTROLS: Readonly<Record<string, string>> = {
   "Tuning of {name}": "{name} 的训练方式",
   "learning rate": "学习率",
   "rank": "rank（秩）",
+  "α {alpha}, so the update is scaled by {scale}": "α 为 {alpha}，更新按 {scale} 倍缩放",
   "number of last blocks that train": "参与训练的末尾层数",
   "last ": "最后 ",
   "{name}: {some} of {all} train. Click selects it on the map.": "{name}：{all} 中训练 {some}。点击可在图上选中。",

@@ -1,5 +1,5 @@
 /** A number in a line of text that becomes an input when it is clicked. Enter takes it, Escape does not; what is wrong is said
- * beside it, and the old value stays. */
+ * beside it, and the old value stays. What a value would bring with it can be said beside the input, too. */
 import { t } from "../language/words";
 import { h, say } from "./dom";
 
@@ -9,18 +9,25 @@ export interface InlineNumber {
   show(text: string | null, enabled: boolean): void;
 }
 
-/** `parse` gives the value, or a sentence that says what is wrong. */
-export function inlineNumber(label: string, parse: (text: string) => number | string, commit: (value: number) => void): InlineNumber {
+/** `parse` gives the value, or a sentence that says what is wrong; `hint` says what goes with a value while it is typed. */
+export function inlineNumber(label: string, parse: (text: string) => number | string, commit: (value: number) => void, hint?: (value: number) => string): InlineNumber {
   let now = "";
   const button = h("button.vf-value", { type: "button", title: t("Change the {what}", { what: label }), onclick: () => edit() });
   const input = h("input.vf-input.vf-inline", { type: "text", inputmode: "decimal", "aria-label": label, hidden: true, spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true" });
   const wrong = h("span.vf-wrong", { role: "alert" });
-  const element = h("span.vf-inlinebox", {}, button, input, wrong);
+  const beside = hint && h("span.vf-hint", { role: "status" });
+  const element = h("span.vf-inlinebox", {}, button, input, beside ?? null, wrong);
+
+  function tell(): void {
+    const value = parse(input.value.trim());
+    if (hint && beside) say(beside, !input.hidden && typeof value === "number" ? hint(value) : "");
+  }
 
   function edit(): void {
     input.value = now;
     input.hidden = false;
     button.hidden = true;
+    tell();
     input.focus();
     input.select();
   }
@@ -28,6 +35,7 @@ export function inlineNumber(label: string, parse: (text: string) => number | st
   function close(focus: boolean): void {
     input.hidden = true;
     button.hidden = false;
+    tell();
     say(wrong, "");
     input.removeAttribute("aria-invalid");
     if (focus) button.focus();
@@ -43,6 +51,7 @@ export function inlineNumber(label: string, parse: (text: string) => number | st
       if (!focus) {
         input.hidden = true; // the person went elsewhere: the old value stands, the sentence stays a while
         button.hidden = false;
+        tell();
       }
       return;
     }
@@ -57,6 +66,7 @@ export function inlineNumber(label: string, parse: (text: string) => number | st
     if (event.key === "Enter") take(true);
     if (event.key === "Escape") close(true);
   });
+  input.addEventListener("input", tell);
   input.addEventListener("blur", () => take(false));
   return {
     element,

@@ -25,6 +25,8 @@ export interface ComponentPlan {
   lr: number | null;
   rank: number | null;
   alpha: number | null;
+  /** The update is scaled by alpha / sqrt(rank), not alpha / rank. */
+  rslora: boolean;
   targets: number;
   blocks: { count: number; last: number } | null;
   detail: string;
@@ -103,6 +105,7 @@ function readComponent(item: unknown): ComponentPlan {
     lr: readNumberOrNull(c.lr),
     rank: finiteOrNull(c.rank),
     alpha: finiteOrNull(c.alpha),
+    rslora: c.rslora === true,
     targets: finite(c.targets),
     blocks: typeof blocks.count === "number" ? { count: finite(blocks.count), last: finite(blocks.last) } : null,
     detail: text(c.detail),

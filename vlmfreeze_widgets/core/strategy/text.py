@@ -28,6 +28,7 @@ class ComponentRow:
         lr: The one learning rate, or the highest of several; None when frozen.
         rank: The one rank, or the highest.
         alpha: The alpha that goes with it.
+        use_rslora: Whether its update is scaled by alpha / sqrt(rank) and not alpha / rank.
         targets: Modules with LoRA.
         blocks: Number of repeated blocks; 0 when it has none.
         blocks_trained: How many of them hold something that trains.
@@ -41,6 +42,7 @@ class ComponentRow:
     lr: float | None
     rank: int | None
     alpha: float | None
+    use_rslora: bool
     targets: int
     blocks: int
     blocks_trained: int
@@ -99,6 +101,7 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
         lr=max(rates, default=None),
         rank=highest.rank if highest else None,
         alpha=highest.alpha if highest else None,
+        use_rslora=highest is not None and highest.use_rslora,
         targets=len(targets),
         blocks=len(blocks),
         blocks_trained=len(trained),

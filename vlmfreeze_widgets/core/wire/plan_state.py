@@ -117,6 +117,7 @@ def _row(row: ComponentRow) -> dict[str, Any]:
         "lr": number(row.lr),
         "rank": row.rank,
         "alpha": row.alpha,
+        "rslora": row.use_rslora,
         "targets": row.targets,
         "blocks": {"count": row.blocks, "last": row.blocks_trained} if row.blocks else None,
         "detail": row.detail,

@@ -30,6 +30,7 @@ class SplitRows:
 
     def __init__(self, source: Iterable[Any], rows: int) -> None:
         self._source, self._rows = source, rows
+        self.origin = getattr(source, "origin", None)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in self._source:
