@@ -86,6 +86,14 @@ describe("a component's row", () => {
     expect(at.querySelectorAll(".vf-hint")).toHaveLength(2);
   });
 
+  test("says that lora_B learns faster where LoRA+ is set, and only there", () => {
+    const plan = golden("state_plan") as { components: Golden[] };
+    expect(row("language model").textContent).not.toContain("(B ×");
+    page.model.set("plan_state", { ...plan, rev: 5, components: plan.components.map((c) => (c.name === "language_model" ? { ...c, lr_ratio: 16 } : c)) });
+    expect(row("language model").textContent).toContain("2e-4 (B ×16)");
+    expect(row("projector").textContent).not.toContain("(B ×");
+  });
+
   test("sends rank with the alpha that it has, and the last blocks", async () => {
     const set = (label: string, name: string, text: string): void => {
       row(label).querySelector<HTMLButtonElement>(`[aria-label^="${name}"]`)?.click();

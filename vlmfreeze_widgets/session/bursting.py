@@ -100,8 +100,7 @@ class Bursting(Phases):
 
     def _name_columns(self, plan: Plan) -> None:
         columns = tuple(dict.fromkeys(g.component for g in plan.optimizer_groups))
-        rates = {g.component: g.lr for g in plan.optimizer_groups}
-        self._status = replace(self._status, lr_columns=columns, norm_columns=columns, rates=rates)
+        self._status = replace(self._status, lr_columns=columns, norm_columns=columns, rates=plan.component_rates)
 
     def pause(self) -> None:
         """Holds the burst after the step that is being taken.

@@ -165,7 +165,7 @@ class Lineup(Staging):
                 none = Obstacle("no comparison is running", "Start one: bench.compare().")
                 raise not_now(none, "No contender can be cloned now.", "a comparison that runs")
             plan = resolve(candidate.strategy, self.tree)
-            rates = {g.component: g.lr * factor for g in plan.optimizer_groups}
+            rates = {name: lr * factor for name, lr in plan.component_rates.items()}
             new = new.strip()[:60] or self._free_name(f"{name} lr×{factor:g}")
             self._check_new(new)
             self.comparison.clone(name, new, lr=rates)

@@ -68,10 +68,11 @@ class Asked:
         return held.most_common(1)[0][0] if held else 0.0
 
     def rate_of(self, names: Iterable[str]) -> float | None:
-        """The rate of most parameters among names; None when none of them trains."""
+        """The rate of most parameters among names, LoRA+'s lora_B apart; None when none of them trains."""
         held: Counter[float] = Counter()
+        faster = {f"{p}.lora_B" for p, lora in self.selection.lora.items() if lora.loraplus_lr_ratio is not None}
         for name in names:
-            if name in self.selection.lr:
+            if name in self.selection.lr and name not in faster:
                 held[self.selection.lr[name]] += self._size(name)
         return held.most_common(1)[0][0] if held else None
 

@@ -16,8 +16,8 @@ from typing import Any
 from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
-from . import peft_rule
-from .decay_rule import with_decay
+from . import loraplus, peft_rule
+from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
 from .names import chosen, modules, parameter_names, pattern_of
 from .part_names import has_segment
@@ -38,6 +38,8 @@ FLAGS: Mapping[str, Flag] = {
     "peft_use_rslora": Flag("bool", False),
     "unfrozen_parameters": Flag("names", []),
     "freeze_mm_modules": Flag("bool", False),
+    "loraplus_lr_ratio": Flag("float", None),
+    "loraplus_lr_embedding": Flag("float", 1e-6),
     "learning_rate": Flag("float", 2e-4),
     "weight_decay": Flag("float", 0.0),
 }
@@ -93,7 +95,21 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         layers=flags["peft_layers_to_transform"],
         target_parameters=flags["lora_target_parameters"],
     )
-    return with_decay(_without_mm(found, flags).at_rate(flags["learning_rate"]), tree, flags["weight_decay"])
+    return _with_rates(_without_mm(found, flags), flags, tree)
+
+
+def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) -> Selection:
+    """One rate, or those of LoRA+.
+
+    LoRA+ is PEFT's ``create_loraplus_optimizer`` of the release that it pins, 0.19.1, which finds no adapter of an embedding and
+    hence gives none a rate of its own; it is called without a weight decay, so that nothing is decayed.
+    """
+    usual, ratio = flags["learning_rate"], flags["loraplus_lr_ratio"]
+    if ratio is None:
+        return with_decay(found.at_rate(usual), tree, flags["weight_decay"])
+    loraplus.check_ratio(ratio, NAME)
+    rated = loraplus.with_rates(found, tree, usual, ratio)
+    return with_decay(rated, tree, 0.0, loraplus.spares_among_sped_up(by_classes))
 
 
 def _without_mm(found: Selection, flags: Mapping[str, Any]) -> Selection:

@@ -9,6 +9,7 @@ from ..core.tree.tree import ModuleTree
 from .asked import Asked
 from .axolotl import FLAGS, NAME
 from .flags import read_flags
+from .loraplus import ratio_flags
 from .peft_export import anchored, leaks
 from .selection import Selection
 from .yaml_lines import yaml_lines
@@ -31,6 +32,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     values: dict[str, Any] = {"adapter": "lora", "lora_r": lora.rank, "lora_alpha": round(lora.alpha)}
     values |= {"lora_dropout": float(lora.dropout)}
     values |= {f"peft_{name}": True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
+    rates = {**rates, **ratio_flags(wanted.selection.lora, wanted.tree)}
     saved = {"lora_modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
     yield {**values, "lora_target_linear": True, **saved, **rates}
     yield {**values, "lora_target_linear": True, "freeze_mm_modules": True, **saved, **rates}
@@ -70,6 +72,17 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
         if flags["adapter"] is None
         else ["Axolotl's LoRA was read from its sources; it was not compared with runs of it."]
     )
+    if flags["loraplus_lr_ratio"] is not None:
+        notes.append(
+            "LoRA+ gives lora_B, and every one-dimensional tensor beside it, the ratio's multiple of the rate"
+            + (", and weight_decay does nothing then." if flags["weight_decay"] else ".")
+        )
+        if flags["adapter"] is None:
+            notes[-1] = "Without an adapter there is no lora_B: loraplus_lr_ratio is not followed here."
+        elif "loraplus_lr_embedding" in given:
+            notes.append(
+                "loraplus_lr_embedding does nothing: PEFT 0.19.1, which Axolotl pins, finds no adapter of an embedding."
+            )
     if flags["freeze_mm_modules"]:
         notes += _left_open(tree, found)
     notes += leaks(flags["lora_target_modules"], tree)

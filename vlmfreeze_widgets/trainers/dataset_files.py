@@ -64,7 +64,7 @@ def llamafactory_entry(path: str) -> dict[str, Any]:
     """
     row = first_row(path)
     pictures = next((name for name in ("images", "image") if name in row), None)
-    columns = {"images": pictures} if pictures else {}
+    columns: dict[str, str] = {"images": pictures} if pictures else {}
     columns |= {"system": "system"} if isinstance(row.get("system"), str) else {}
     entry: dict[str, Any] = {"file_name": path}
     for name in ("conversations", "messages"):

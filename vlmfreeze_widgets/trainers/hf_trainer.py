@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadConfig
-from ..core.strategy.plan import Group
 from ..core.strategy.tuning import Lora
 from ..core.tree.components import is_below, owner_of
 from ..core.tree.tree import ModuleTree
@@ -44,8 +43,9 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     """What the script trains with a ``plan.json``.
 
     Args:
-        given: "full": places trained in full; "lora": fields of a LoraConfig; "rates": place -> [learning rate, weight decay],
-            of which the nearest above a name counts; "renamed": path -> what it is called in another release of transformers.
+        given: "full": places trained in full; "lora": fields of a LoraConfig; "rates": place -> [learning rate, weight decay], and
+            the ratio of lora_B's rate as a third where it has its own (LoRA+); the nearest above a name counts; "renamed":
+            path -> what it is called in another release of transformers.
         tree: The model.
 
     Raises:
@@ -73,7 +73,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
                 found=", ".join(list(keys)[:4]) or "no rates",
                 remedy='Add the place, or "" for everything.',
             )
-        lr[name], decay[name] = _rate(rates[place])
+        lr[name], decay[name] = _rate(rates[place], name.endswith(".lora_B"))
     return Selection(full, adapters, lr, decay=decay)
 
 
@@ -87,12 +87,13 @@ def _as_called(place: str, renamed: Mapping[str, str], tree: ModuleTree) -> str:
     return place
 
 
-def _rate(held: Any) -> tuple[float, float]:  # noqa: ANN401
-    if isinstance(held, list | tuple) and len(held) == 2 and all(isinstance(v, int | float) for v in held):
-        return float(held[0]), float(held[1])
+def _rate(held: Any, is_b: bool) -> tuple[float, float]:  # noqa: ANN401
+    if isinstance(held, list | tuple) and len(held) in (2, 3) and all(isinstance(v, int | float) for v in held):
+        factor = float(held[2]) if is_b and len(held) > 2 else 1.0
+        return float(held[0]) * factor, float(held[1])
     raise BadConfig(
         "plan.json has a rate that cannot be read.",
-        expected="[learning rate, weight decay]",
+        expected="[learning rate, weight decay], or with LoRA+ [learning rate, weight decay, ratio]",
         found=repr(held)[:60],
         remedy="Write, for example, [1e-4, 0.0].",
     )
@@ -127,17 +128,20 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
 
 
 def _rates(wanted: Asked) -> dict[str, list[float]]:
-    """Place -> [rate, decay]: one for all, then components that differ, then single names."""
-    groups: dict[str, list[Group]] = {}
-    for group in wanted.plan.optimizer_groups:
-        groups.setdefault(group.component, []).append(group)
+    """Place -> [rate, decay], and the ratio of LoRA+ behind: one for all, then components that differ, then single names."""
     rates: dict[str, list[float]] = {"": [wanted.lr, wanted.weight_decay]}
-    for component, held in groups.items():
-        paths = wanted.tree.components.get(component, ())
-        if len(held) == 1 and paths:
-            rates.update({path: [held[0].lr, held[0].weight_decay] for path in paths})
-        else:
-            rates.update({_path(name): [g.lr, g.weight_decay] for g in held for name in g.params})
+    held: dict[str, dict[str, tuple[float, ...]]] = {}
+    for group in wanted.plan.optimizer_groups:
+        of = held.setdefault(group.component, {})
+        for name in group.params:
+            path = _path(name)
+            ratio = None if path == name else wanted.selection.lora[path].loraplus_lr_ratio
+            if ratio is None or not name.endswith(".lora_B"):
+                of[path] = (group.lr, group.weight_decay, *([] if ratio is None else [ratio]))
+    for component, of in held.items():
+        paths, alike = wanted.tree.components.get(component, ()), set(of.values())
+        own = dict.fromkeys(paths, next(iter(alike))) if len(alike) == 1 and paths else of
+        rates.update({place: list(values) for place, values in own.items()})
     return rates
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
-from . import peft_rule
+from . import loraplus, peft_rule
 from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
 from .names import chosen, contains_any, is_linear_by_class, modules, parameter_names
@@ -119,12 +119,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     found = _with_rates(found, flags, tree)
     if flags["loraplus_lr_ratio"] is None:
         return with_decay(found, tree, flags["weight_decay"])
-    return with_decay(found, tree, flags["weight_decay"], lambda name, on: _is_flat(name, on) and by_classes(name, on))
-
-
-def _is_flat(name: str, tree: ModuleTree) -> bool:
-    """LoRA+ looks for what to spare among its lora_B and one-dimensional tensors alone."""
-    return name.endswith(".lora_B") or (name in tree.by_name and len(tree.by_name[name].shape) == 1)
+    return with_decay(found, tree, flags["weight_decay"], loraplus.spares_among_sped_up(by_classes))
 
 
 def _full(flags: Mapping[str, Any], tree: ModuleTree, keys: Keys | None) -> Selection:
@@ -231,15 +226,8 @@ def _vocabulary(tree: ModuleTree) -> list[str]:
 
 
 def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) -> Selection:
-    found = found.at_rate(flags["learning_rate"])
-    ratio = flags["loraplus_lr_ratio"]
+    usual, ratio = flags["learning_rate"], flags["loraplus_lr_ratio"]
     if ratio is None:
-        return found
-    lr = dict(found.lr)
-    for name in lr:
-        embedding = name.endswith(".lora_B") and tree.by_path[name.removesuffix(".lora_B")].peft_kind == "embedding"
-        if embedding:
-            lr[name] = flags["loraplus_lr_embedding"]
-        elif _is_flat(name, tree):
-            lr[name] = flags["learning_rate"] * ratio
-    return Selection(found.trainable, found.lora, lr, found.copied, found.notes)
+        return found.at_rate(usual)
+    # Of an embedding's adapter it slows down lora_B alone.
+    return loraplus.with_rates(found, tree, usual, ratio, {"lora_B": flags["loraplus_lr_embedding"]})

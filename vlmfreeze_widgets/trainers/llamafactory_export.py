@@ -10,6 +10,7 @@ from .asked import Asked, switches
 from .dataset_files import for_llamafactory
 from .flags import read_flags
 from .llamafactory import FLAGS, NAME, keys_of
+from .loraplus import embedding_rates, ratio_flags
 from .names import contains_any, modules
 from .selection import Selection
 from .yaml_lines import yaml_lines
@@ -37,6 +38,9 @@ def _with_lora(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, 
     values: dict[str, Any] = {"finetuning_type": "lora", "lora_rank": lora.rank, "lora_alpha": round(lora.alpha)}
     values |= {"lora_dropout": float(lora.dropout)} if lora.dropout else {}
     values |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
+    ratio = ratio_flags(wanted.selection.lora, wanted.tree)
+    embedding = embedding_rates(wanted.selection, wanted.tree) if ratio else set()
+    rates = {**rates, **ratio, **({"loraplus_lr_embedding": max(embedding)} if embedding else {})}
     saved = wanted.whole_suffixes
     layers = list(wanted.every_name(wanted.adapted_layers))
     places = [["all"], list(wanted.leaf_names), layers]
@@ -123,8 +127,7 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
         notes.append("PiSSA changes how adapters start, and the frozen weights with them; what trains is the same.")
     if flags["loraplus_lr_ratio"] is not None:
         notes.append(
-            "LoRA+ gives lora_B, and every one-dimensional tensor beside it, another rate; a strategy has one rate for both "
-            "sides of an adapter and keeps lora_A's."
+            "LoRA+ gives lora_B, and every one-dimensional tensor beside it, the ratio's multiple of the rate."
         )
     if found.copied:
         notes.append(

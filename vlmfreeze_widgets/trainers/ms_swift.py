@@ -18,11 +18,11 @@ from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.components import is_below
 from ..core.tree.tree import ModuleTree, Node
-from . import peft_rule
+from . import loraplus, peft_rule
 from .decay_rule import by_names_and_classes, with_decay
 from .flags import Flag, read_flags
 from .ms_swift_archs import ALIASES, Arch, arch_of
-from .names import adapted_kind, chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
+from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
 from .releases import Takes
 from .selection import Selection
 
@@ -51,6 +51,7 @@ FLAGS: Mapping[str, Flag] = {
     "use_dora": Flag("bool", False),
     "use_rslora": Flag("bool", False),
     "lorap_lr_ratio": Flag("float", None),
+    "optimizer": Flag("text", None),
     "vit_lr": Flag("float", None),
     "aligner_lr": Flag("float", None),
     "learning_rate": Flag("float", None),
@@ -58,7 +59,7 @@ FLAGS: Mapping[str, Flag] = {
 }
 OLD_NAMES = {"train_type": "tuner_type", "sft_type": "tuner_type"}
 RELEASE = "4.6.0"
-_EMBEDDING_LR = 1e-6  # LoRA+ on embeddings; no flag of ms-swift changes it
+_OPTIMIZERS = ("default", "galore", "lorap", "muon", "muonclip", "multimodal")
 _PASSED_OVER = "NonDynamicallyQuantizableLinear"  # in nn.MultiheadAttention, which never calls it; PEFT alone adapts it
 _NEVER_ADAPTED = ("lm_head", "score", "v_head", "classifier")
 # Classes that call themselves linear and only hold a linear layer, which is adapted in their place.
@@ -99,11 +100,8 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree, version: str = RELEASE)
         left = {path: lora for path, lora in found.lora.items() if path not in passed}
         found = replace(found, lora=left)
     found = _with_rates(found, flags, arch, tree, version == RELEASE)
-    if kind == "lora" and flags["lorap_lr_ratio"] is not None:
-        # LoRA+ looks for what to spare among its lora_B and one-dimensional tensors alone, embeddings excepted.
-        return with_decay(
-            found, tree, flags["weight_decay"], lambda n, t: _is_sped_up(n, t) and by_names_and_classes(n, t)
-        )
+    if has_loraplus(flags):
+        return with_decay(found, tree, flags["weight_decay"], loraplus.spares_among_sped_up(by_names_and_classes))
     return with_decay(found, tree, flags["weight_decay"])
 
 
@@ -252,11 +250,10 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, tree: Mo
     usual = flags["learning_rate"]
     if usual is None:
         usual = 1e-5 if flags["tuner_type"] == "full" else 1e-4
-    ratio = flags["lorap_lr_ratio"]
-    if ratio is not None:
-        # Only its own wrapper of PEFT knows LoRA+; the other two modes keep one rate.
-        return _loraplus(found, usual, ratio, tree) if flags["tuner_type"] == "lora" else found.at_rate(usual)
-    if flags["vit_lr"] is None and flags["aligner_lr"] is None:
+    if has_loraplus(flags):
+        slow = dict.fromkeys(("lora_A", "lora_B"), loraplus.EMBEDDING_LR)  # which no flag changes
+        return loraplus.with_rates(found, tree, usual, flags["lorap_lr_ratio"], slow)
+    if optimizer_of(flags) != "multimodal":
         return found.at_rate(usual)
     if arch.is_text:
         raise _stops("vit_lr and aligner_lr need a model whose parts it knows", tree.root.class_name)
@@ -273,22 +270,22 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], arch: Arch, tree: Mo
     return replace(found, lr=lr)
 
 
-def _is_sped_up(name: str, tree: ModuleTree) -> bool:
-    path, _, side = name.rpartition(".")
-    if side == "lora_B":
-        return adapted_kind(tree, path) != "embedding"
-    return name in tree.by_name and len(tree.by_name[name].shape) == 1
+def optimizer_of(flags: Mapping[str, Any]) -> str:
+    """Which of its optimizers makes the groups: the one that is named, else LoRA+'s, else that of rates per part.
+
+    Raises:
+        TrainerRefuses: It has none of that name (``optim`` is transformers').
+    """
+    named = flags["optimizer"]
+    if named is None:
+        by_part = flags["vit_lr"] is not None or flags["aligner_lr"] is not None
+        return "lorap" if flags["lorap_lr_ratio"] else "multimodal" if by_part else "default"
+    if named not in _OPTIMIZERS:
+        raise _stops(f"it has the optimizers {', '.join(_OPTIMIZERS)} (KeyError)", named)
+    return str(named)
 
 
-def _loraplus(found: Selection, usual: float, ratio: float, tree: ModuleTree) -> Selection:
-    """LoRA+: another rate for every lora_B and every one-dimensional tensor, and a small one for embeddings' adapters."""
-    lr = {}
-    for name in found.names:
-        path = name.rpartition(".")[0]
-        if path in found.lora and adapted_kind(tree, path) == "embedding":
-            lr[name] = _EMBEDDING_LR
-        elif _is_sped_up(name, tree):
-            lr[name] = usual * ratio
-        else:
-            lr[name] = usual
-    return replace(found, lr=lr)
+def has_loraplus(flags: Mapping[str, Any]) -> bool:
+    """Whether LoRA+'s groups are made: only its own wrapper of PEFT knows them, and the other two modes keep one rate."""
+    ratio = flags["lorap_lr_ratio"]
+    return flags["tuner_type"] == "lora" and optimizer_of(flags) == "lorap" and ratio is not None

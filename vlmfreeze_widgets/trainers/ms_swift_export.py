@@ -11,7 +11,8 @@ from ..core.tree.tree import ModuleTree
 from .asked import Asked, switches
 from .dataset_files import for_ms_swift
 from .flags import read_flags
-from .ms_swift import FLAGS, NAME, OLD_NAMES
+from .loraplus import ratio_flags
+from .ms_swift import FLAGS, NAME, OLD_NAMES, has_loraplus, optimizer_of
 from .ms_swift_archs import Arch, arch_of
 from .names import parameter_names, starts_with_any
 from .selection import Selection
@@ -45,6 +46,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     values: dict[str, Any] = {"tuner_type": "lora", **rank, "lora_dropout": float(lora.dropout)}
     values |= {name: True for name in ("use_dora", "use_rslora") if getattr(lora, name)}
     values |= {"target_parameters": list(wanted.every_name(wanted.adapted_stacks))} if wanted.adapted_stacks else {}
+    values |= ratio_flags(wanted.selection.lora, wanted.tree, "lorap_lr_ratio")
     saved = {"modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
     for setting in switches(*_SWITCHES, defaults=_DEFAULTS):
         yield {**values, "target_modules": ["all-linear"], **setting, **saved, **rates}
@@ -132,13 +134,14 @@ def _quirks_of_full(flags: Mapping[str, Any], tree: ModuleTree) -> list[str]:
 
 def _quirks_of_rates(flags: Mapping[str, Any], arch: Arch, found: Selection) -> list[str]:
     notes: list[str] = []
-    if flags["lorap_lr_ratio"] is not None:
-        notes.append(
-            "LoRA+ gives lora_B another rate; a strategy has one for both sides of an adapter and keeps lora_A's."
-        )
-        if flags["vit_lr"] is not None or flags["aligner_lr"] is not None:
-            notes.append("Beside LoRA+, vit_lr and aligner_lr are ignored.")
-    elif flags["vit_lr"] is not None or flags["aligner_lr"] is not None:
+    by_part = flags["vit_lr"] is not None or flags["aligner_lr"] is not None
+    kind = optimizer_of(flags)
+    if by_part and kind != "multimodal":
+        notes.append(f"With the optimizer {kind}, vit_lr and aligner_lr are ignored.")
+    if flags["lorap_lr_ratio"] and not has_loraplus(flags):
+        why = f"tuner_type {flags['tuner_type']}" if kind == "lorap" else f"the optimizer {kind}"
+        notes.append(f"With {why}, lorap_lr_ratio is ignored: lora_B learns at lora_A's rate.")
+    if by_part and kind == "multimodal":
         notes.append("With per-part rates the rate that is logged is the vision tower's alone (ms-swift#6616).")
         outside = [
             n for n in found.names if not starts_with_any(n, (*arch.aligner, *arch.vision_tower, *arch.language_model))

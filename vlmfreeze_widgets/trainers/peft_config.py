@@ -1,4 +1,6 @@
-"""PEFT's LoraConfig as settings (``adapter_config.json``): what it selects. PEFT knows no learning rates."""
+"""PEFT's LoraConfig as settings (``adapter_config.json``): what it selects. A config knows no learning rates; beside it stand those
+of an optimizer, and the arguments of PEFT's ``create_loraplus_optimizer``.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,15 @@ from ..adapters import peft_conversions, peft_lora
 from ..core.errors import NotExpressible
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
-from . import peft_rule
+from . import loraplus, peft_rule
+from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
 from .names import pattern_of
 from .selection import Selection
 
 NAME = "PEFT"
 _EMBEDDINGS = ("embed_tokens", "lm_head")
-_OLDER_BIASES = tuple(f"0.{minor}." for minor in range(21))
+_BEFORE_0_21 = tuple(f"0.{minor}." for minor in range(21))
 FLAGS: Mapping[str, Flag] = {
     "r": Flag("int", 8),
     "lora_alpha": Flag("float", 8),
@@ -37,6 +40,9 @@ FLAGS: Mapping[str, Flag] = {
     "peft_version": Flag("text", "0.21.2"),
     "learning_rate": Flag("float", 2e-4),
     "weight_decay": Flag("float", 0.0),
+    "loraplus_lr_ratio": Flag("float", None),
+    "loraplus_lr_embedding": Flag("float", loraplus.EMBEDDING_LR),
+    "loraplus_weight_decay": Flag("float", 0.0),
 }
 
 
@@ -44,7 +50,9 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     """What ``get_peft_model`` adapts and trains with this config.
 
     Args:
-        given: Fields of ``LoraConfig``, as in ``adapter_config.json``; ``learning_rate`` beside them, since PEFT has none.
+        given: Fields of ``LoraConfig``, as in ``adapter_config.json``; beside them ``learning_rate``, since PEFT has none, and the
+            arguments of ``create_loraplus_optimizer`` (``loraplus_lr_ratio``, ``loraplus_lr_embedding``,
+            ``loraplus_weight_decay``), whose ``lr`` is the learning rate.
         tree: The model.
 
     Raises:
@@ -83,11 +91,23 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         target_parameters=flags["target_parameters"],
         bias=flags["bias"] or "none",
         conversion=peft_conversions.conversion_of(tree.model_type),
-        bias_by_suffix=not str(flags["peft_version"]).startswith(_OLDER_BIASES),
+        bias_by_suffix=not str(flags["peft_version"]).startswith(_BEFORE_0_21),
     )
     if flags["ensure_weight_tying"] and not flags["modules_to_save"] and _names_embeddings(targets):
         found = _adapted_at_every_use(found, tree)
-    return replace(found.at_rate(flags["learning_rate"]), tied_copies=bool(flags["ensure_weight_tying"]))
+    return replace(_with_rates(found, flags, tree), tied_copies=bool(flags["ensure_weight_tying"]))
+
+
+def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) -> Selection:
+    usual, ratio = flags["learning_rate"], flags["loraplus_lr_ratio"]
+    if ratio is None:
+        return found.at_rate(usual)
+    loraplus.check_ratio(ratio, NAME)
+    own = dict.fromkeys(("lora_A", "lora_B"), flags["loraplus_lr_embedding"])
+    # Before 0.21 it looks at the parameter itself where it means the layer, and finds no embedding.
+    older = str(flags["peft_version"]).startswith(_BEFORE_0_21)
+    rated = loraplus.with_rates(found, tree, usual, ratio, None if older else own)
+    return with_decay(rated, tree, flags["loraplus_weight_decay"], loraplus.spares_among_sped_up(by_classes))
 
 
 def _names_embeddings(targets: Any) -> bool:  # noqa: ANN401 - as LoraConfig takes them

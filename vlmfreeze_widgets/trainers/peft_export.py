@@ -142,7 +142,10 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
             f"A LoraConfig holds no learning rate; {rate(flags['learning_rate'])} is assumed for all that trains."
         )
     else:
-        notes.append(f"A LoraConfig holds no learning rate: set {rate(flags['learning_rate'])} where you train.")
+        notes.append(
+            f"A LoraConfig holds no learning rate and no weight decay: set {rate(flags['learning_rate'])} and "
+            f"{flags['weight_decay']:g} where you train."
+        )
     in_tower = [path for path in found.lora if tree.component_of(path) == "vision_tower"]
     if in_tower:
         notes.append(

@@ -15,7 +15,7 @@ from .trainer import Trainer
 
 _ZERO_NLP_WORDS = ("none", "freeze_vision", "use_lora")
 _SCRIPTS = {"transformers": "trainer", "trl": "trl"}  # what the exported script's plan.json calls them
-_EVERYBODYS = {"learning_rate", "weight_decay"}
+_EVERYBODYS = {"learning_rate", "weight_decay", "optimizer", "loraplus_lr_ratio", "loraplus_lr_embedding"}
 _SAME_FLAGS = ["llava", "llava-next"]
 """LLaVA-NeXT kept LLaVA's flags and its scripts write mm_tunable_parts instead of them: without that word they are LLaVA's."""
 _SELECTS = re.compile(

@@ -52,10 +52,10 @@ from .names_in_files import notes_on_names
 from .recognise import check_known, recognised
 from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
-from .selection import Exported, Imported, Selection, decay_differences, differences, import_note, selection_of
+from .selection import Exported, Imported, decay_differences, differences, import_note, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
-from .trainer import Trainer, nearest_settings
+from .trainer import Trainer, nearest_settings, notes_on_rates
 
 
 def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
@@ -247,8 +247,9 @@ def export(
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
     plan.check()
     wanted = asked(plan, chosen.takes)
+    run: dict[str, Any] = {}
     if settings is None:
-        run, run_notes = {}, defaults_note(chosen.run, others, chosen.name)
+        run_notes = defaults_note(chosen.run, others, chosen.name)
     else:
         run, run_notes = run_flags(settings, chosen.run, plan.tree.dtype, rows, chosen.name)
         if any(word in others for word in EPOCHS):
@@ -263,7 +264,7 @@ def export(
         )
     notes = (
         *wrong,
-        *_notes_on_decay(wrong, found),
+        *notes_on_rates(chosen, wanted, found, wrong),
         *notes_on_names(decided, wanted),
         *chosen.quirks(decided, wanted.tree, found),
         *run_notes,
@@ -275,12 +276,6 @@ def export(
     if folder is not None:
         done.save(folder)
     return done
-
-
-def _notes_on_decay(wrong: list[str], found: Selection) -> list[str]:
-    if not any("has weight decay" in line for line in wrong) or 0.0 not in found.decay.values():
-        return []
-    return ["That trainer spares biases and norms by its own rule and has one weight decay for the rest."]
 
 
 def _key(name: str) -> str:

@@ -86,10 +86,10 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
     said += _grouped("carries LoRA and should not", found.lora.keys() - wanted.lora.keys(), tree)
     said += _grouped("should carry LoRA and does not", wanted.lora.keys() - found.lora.keys(), tree)
     both = wanted.lora.keys() & found.lora.keys()
-    for ours, theirs in {(_values(wanted.lora[p]), _values(found.lora[p])) for p in both}:
-        if ours != theirs:
-            at = [p for p in both if (_values(wanted.lora[p]), _values(found.lora[p])) == (ours, theirs)]
-            said += _grouped(f"has {_words(theirs)} instead of {_words(ours)}", at, tree)
+    for here, there in {(_values(wanted.lora[p]), _values(found.lora[p])) for p in both}:
+        if here != there:
+            at = [p for p in both if (_values(wanted.lora[p]), _values(found.lora[p])) == (here, there)]
+            said += _grouped(f"has {_words(there)} instead of {_words(here)}", at, tree)
     common = set(wanted.names) & set(found.names)
     rates: dict[tuple[float, float | None], list[str]] = {}
     for name in common:

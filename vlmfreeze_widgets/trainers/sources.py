@@ -116,6 +116,7 @@ def _call(text: str, name: str) -> dict[str, Any]:
             elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in (
                 "learning_rate",
                 "weight_decay",
+                "loraplus_lr_ratio",
             ):
                 found[node.targets[0].id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:

@@ -15,6 +15,7 @@ from ..core.tree.block_slices import blocks_of, index_text
 from ..core.tree.components import COMPONENTS
 from ..core.tree.tree import ModuleTree, Node
 from .decays import decay_rules
+from .loraplus import with_ratios
 from .selection import Selection, differences, most_common_rate, selection_of
 
 _LEAST_BLOCKS = 2
@@ -25,8 +26,8 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
     """The strategy that resolves to a selection.
 
     Args:
-        selection: What trains. An adapter whose two sides learn at different rates keeps that of its ``lora_A``; a parameter
-            without a rate gets the most common one.
+        selection: What trains. An adapter whose two sides learn at different rates gets their ratio (LoRA+); a parameter without
+            a rate gets the most common one.
         tree: It was found on.
         name: For people.
         weight_decay: For everything whose decay the selection does not tell.
@@ -43,7 +44,7 @@ def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_d
     sayable = {
         path: lora for path, lora in selection.lora.items() if (node := tree.by_path.get(path)) and node.adaptable
     }
-    selection = replace(selection, lora=sayable)
+    selection = with_ratios(replace(selection, lora=sayable))
     rules: dict[str, Tuning] = {}
     for component in _components(tree):
         rules.update(_component_rules(component, selection, tree))
@@ -81,7 +82,7 @@ def _can_adapt(path: str, tree: ModuleTree) -> bool:
 
 def _selects_the_same(strategy: Strategy, selection: Selection, tree: ModuleTree) -> bool:
     found = selection_of(resolve(strategy, tree))
-    return not differences(replace(selection, lr=_one_rate_each(selection)), found, tree)
+    return not differences(replace(selection, lr=_sayable_rates(selection)), found, tree)
 
 
 def _components(tree: ModuleTree) -> list[str]:
@@ -179,8 +180,14 @@ def _nodes_below(place: str, tree: ModuleTree) -> list[Node]:
 
 
 def _one_rate_each(selection: Selection) -> dict[str, float]:
+    """Of an adapter lora_A's; its tuning holds the ratio of lora_B's to it."""
     usual = most_common_rate(selection.lr) or 0.0
     return {name: selection.lr.get(_side_a(name), selection.lr.get(name, usual)) for name in selection.names}
+
+
+def _sayable_rates(selection: Selection) -> dict[str, float]:
+    factors = {f"{path}.lora_B": lora.b_lr_factor for path, lora in selection.lora.items()}
+    return {name: lr * factors.get(name, 1.0) for name, lr in _one_rate_each(selection).items()}
 
 
 def _side_a(name: str) -> str:

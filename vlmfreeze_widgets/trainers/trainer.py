@@ -4,7 +4,7 @@ files, the table of them in ``registry``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +103,23 @@ def nearest_settings(
             found=f"{refusal.problem} {refusal.found}" if refusal else "none",
             remedy="Choose another trainer, or change the strategy.",
         ) from refusal
-    _, settings, found, apart = best
-    return settings, found, apart + decay_differences(wanted.selection, found, wanted.tree)
+    _, settings, found, wrong = best
+    return settings, found, wrong + decay_differences(wanted.selection, found, wanted.tree)
+
+
+def notes_on_rates(chosen: Trainer, wanted: Asked, found: Selection, wrong: Sequence[str]) -> list[str]:
+    """Why rates and decays of an export are other than wanted, where the trainer cannot say them."""
+    notes = []
+    faster = [path for path, lora in wanted.selection.lora.items() if lora.loraplus_lr_ratio is not None]
+    alike = [p for p in faster if p in found.lora and found.lr.get(f"{p}.lora_A") == found.lr.get(f"{p}.lora_B")]
+    if alike:
+        where = "" if chosen.run.flags else " (peft.optimizers.create_loraplus_optimizer makes an optimizer with both)"
+        notes.append(
+            f"LoRA+ cannot be said to {chosen.name} for {len(alike)} adapters: lora_B learns at lora_A's rate{where}."
+        )
+    if any("has weight decay" in line for line in wrong) and 0.0 in found.decay.values():
+        notes.append("That trainer spares biases and norms by its own rule and has one weight decay for the rest.")
+    return notes
 
 
 def _elsewhere(chosen: Trainer, wanted: Asked, settings: Mapping[str, Any]) -> tuple[list[str], int]:

@@ -11,6 +11,7 @@ from ..core.errors import BadConfig, NotExpressible
 from ..core.tree.tree import ModuleTree
 from .asked import Asked, switches
 from .flags import read_flags
+from .loraplus import ratio_flags
 from .selection import Selection
 from .unsloth import FLAGS, NAME
 
@@ -21,7 +22,7 @@ _SWITCHES = (
     "finetune_mlp_modules",
 )
 _DEFAULTS = dict.fromkeys(_SWITCHES, True)
-_NO_PART_OF_IT = ("learning_rate", "weight_decay")
+_NO_PART_OF_IT = ("learning_rate", "weight_decay", "loraplus_lr_ratio")
 
 
 def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
@@ -42,6 +43,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     values |= {name: True for name in ("use_rslora", "use_dora") if getattr(lora, name)}
     saved = {"modules_to_save": wanted.whole_suffixes} if wanted.whole_suffixes else {}
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
+    rates |= ratio_flags(wanted.selection.lora, wanted.tree)
     for setting in switches(*_SWITCHES, defaults=_DEFAULTS):
         yield {**values, **setting, **saved, **rates}
     yield {**values, "target_modules": list(wanted.leaf_names), **saved, **rates}
@@ -62,6 +64,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
                 found=repr(name)[:60],
                 remedy="Leave it out, or write it as the argument is called.",
             )
+    ratio = settings.get("loraplus_lr_ratio")
     lines = [
         "from unsloth import FastVisionModel",
         "",
@@ -71,6 +74,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
         *(f"    {name}={value!r}," for name, value in arguments.items()),
         ")",
         f"learning_rate = {settings['learning_rate']!r}",
+        *([f"loraplus_lr_ratio = {ratio!r}  # of UnslothTrainingArguments"] if ratio is not None else []),
     ]
     return {"unsloth_model.py": "\n".join(lines) + "\n"}
 
@@ -93,5 +97,7 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
         )
     if found.copied:
         notes.append("Embeddings, head and modules_to_save train as full copies beside the frozen originals.")
+    if flags["loraplus_lr_ratio"] is not None and flags["use_dora"]:
+        notes.append("Not kept: DoRA's magnitudes learn at lora_A's rate there, and at lora_B's here.")
     notes.append(f"The call holds no learning rate: {flags['learning_rate']:g} belongs into the trainer's settings.")
     return notes

@@ -100,6 +100,7 @@ def _family_patterns(
     """Layers of Gemma's and Voxtral's towers and embedders whose names hold none of the words."""
     attention, mlp = flags["finetune_attention_modules"], flags["finetune_mlp_modules"]
     cores: list[tuple[str, str]] = []
+    names: tuple[str, ...]
     gemma = any(word in tree.model_type for word in _GEMMA)
     if flags["finetune_audio_layers"] and gemma:
         names = ("q_proj", "k_proj", "v_proj", "relative_k_proj", "pos_proj", "post") if attention else ()

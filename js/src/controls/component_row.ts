@@ -27,7 +27,8 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.wish("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }), (value) => scaled(value, now?.alpha ?? 2 * value));
   const alpha = inlineNumber("alpha", parsePositive, (value) => void page.wish("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }), (value) => scaled(now?.rank ?? 16, value));
   const last = inlineNumber(t("number of last blocks that train"), (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.wish("set_blocks", { component: name, last: value }));
-  const lrLine = h("span", {}, "lr ", lr.element);
+  const faster = h("span");
+  const lrLine = h("span", {}, "lr ", lr.element, faster);
   const targets = h("span");
   const loraLine = h("span", {}, "r ", rank.element, " · α ", alpha.element, targets);
   const blocks = h("span");
@@ -72,6 +73,7 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       blockLine.hidden = !row.blocks;
       line.hidden = !trains && !row.blocks;
       show(lr, row.lr === null ? null : rate(row.lr), enabled);
+      say(faster, row.lr_ratio === null ? "" : ` (B ×${Number(row.lr_ratio.toPrecision(4))})`);
       show(rank, row.rank === null ? null : String(row.rank), enabled);
       show(alpha, row.alpha === null ? null : String(row.alpha), enabled);
       show(last, row.blocks ? String(row.blocks.last) : null, enabled);

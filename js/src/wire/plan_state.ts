@@ -23,6 +23,8 @@ export interface ComponentPlan {
   trainable_params: number;
   adapter_params: number;
   lr: number | null;
+  /** LoRA+: the rate of lora_B over lr. */
+  lr_ratio: number | null;
   rank: number | null;
   alpha: number | null;
   /** The update is scaled by alpha / sqrt(rank), not alpha / rank. */
@@ -103,6 +105,7 @@ function readComponent(item: unknown): ComponentPlan {
     trainable_params: finite(c.trainable_params),
     adapter_params: finite(c.adapter_params),
     lr: readNumberOrNull(c.lr),
+    lr_ratio: finiteOrNull(c.lr_ratio),
     rank: finiteOrNull(c.rank),
     alpha: finiteOrNull(c.alpha),
     rslora: c.rslora === true,

@@ -18,6 +18,7 @@ tunings = st.one_of(
         dropout=st.floats(0, 0.9),
         use_dora=st.booleans(),
         use_rslora=st.booleans(),
+        loraplus_lr_ratio=st.one_of(st.none(), st.floats(1e-3, 1e3)),
         targets=st.one_of(st.just("all-linear"), st.lists(st.text("abc_.", min_size=1), min_size=1).map(tuple)),
     ),
 )

@@ -54,6 +54,11 @@ class Group:
     weight_decay: float
     params: tuple[str, ...]
 
+    @property
+    def is_faster(self) -> bool:
+        """Whether it holds lora_B alone, at a multiple of the rate of lora_A (LoRA+)."""
+        return all(name.endswith(".lora_B") for name in self.params)
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -83,6 +88,11 @@ class Plan:
     def groups(self) -> list[dict[str, Any]]:
         """The optimizer groups as dictionaries: component, lr, weight_decay, params."""
         return [asdict(group) for group in self.optimizer_groups]
+
+    @property
+    def component_rates(self) -> dict[str, float]:
+        """Component -> its learning rate, the lowest of several; LoRA+'s lora_B apart, whose rate is a multiple of another."""
+        return {group.component: group.lr for group in self.optimizer_groups if not group.is_faster}
 
     @property
     def total_params(self) -> int:

@@ -175,19 +175,25 @@ def _groups(
     decays = Lookup(tree, dict(strategy.weight_decay))
     members: dict[tuple[str, float, float], list[str]] = {}
 
-    def add(path: str, component: str, kind: str, names: list[str]) -> None:
+    def add(path: str, component: str, kind: str, names: list[str], factor: float = 1.0) -> None:
         rate_key, decay_key = rates.decide(path), decays.decide(path)
         fallback = strategy.lr.get("", default_lr(component, kind))
         lr = strategy.lr[rate_key] if rate_key is not None else fallback
         decay = strategy.weight_decay[decay_key or ""] if decay_key or "" in strategy.weight_decay else None
-        key = (component, lr, DEFAULT_WEIGHT_DECAY if decay is None else decay)
+        key = (component, lr * factor, DEFAULT_WEIGHT_DECAY if decay is None else decay)
         members.setdefault(key, []).extend(names)
 
     for parameter in tree.parameters:
         if parameter.name in trainable:
             add(parameter.name, parameter.component, "full", [parameter.name])
-    for path in lora_targets:
-        add(path, tree.component_of(path), "lora", [f"{path}.lora_A", f"{path}.lora_B"])
+    for path, lora in lora_targets.items():
+        component = tree.component_of(path)
+        if lora.loraplus_lr_ratio is None:
+            add(path, component, "lora", [f"{path}.lora_A", f"{path}.lora_B"])
+        else:
+            # LoRA+: two groups, as PEFT's create_loraplus_optimizer makes them; the decay is that of the place for both.
+            add(path, component, "lora", [f"{path}.lora_A"])
+            add(path, component, "lora", [f"{path}.lora_B"], lora.b_lr_factor)
     order = {name: i for i, name in enumerate(COMPONENTS)}
     keys = sorted(members, key=lambda key: (order.get(key[0], len(order)), -key[1]))
     return tuple(Group(*key, params=tuple(members[key])) for key in keys)

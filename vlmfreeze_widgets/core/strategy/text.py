@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..language.format import count, listed, printable, rate, share
 from ..language.phrase import joined, say
 from ..tree.components import LABELS, SHORT_LABELS
-from .tuning import Lora, adapter_size
+from .tuning import Lora, adapter_size, faster_b
 
 if TYPE_CHECKING:
     from .plan import Plan
@@ -30,6 +30,7 @@ class ComponentRow:
         alpha: The alpha that goes with it.
         use_rslora: Whether its update is scaled by alpha / sqrt(rank) and not alpha / rank.
         targets: Modules with LoRA.
+        lr_ratio: The one ratio of LoRA+, or the highest; None without.
         blocks: Number of repeated blocks; 0 when it has none.
         blocks_trained: How many of them hold something that trains.
     """
@@ -44,6 +45,7 @@ class ComponentRow:
     alpha: float | None
     use_rslora: bool
     targets: int
+    lr_ratio: float | None
     blocks: int
     blocks_trained: int
 
@@ -58,6 +60,8 @@ class ComponentRow:
         parts = []
         if self.rank is not None and self.alpha is not None:
             parts += [f"r {self.rank}", f"α {self.alpha:g}", f"{self.targets} target{'s' * (self.targets != 1)}"]
+        if self.lr_ratio is not None:
+            parts.append(f"B lr ×{self.lr_ratio:g}")
         if self.blocks and self.blocks_trained < self.blocks and self.tuning != "frozen":
             parts.append(f"{self.blocks_trained} of {self.blocks} blocks")
         return " · ".join(parts)
@@ -82,7 +86,8 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
     blocks = [child.path for child in holder.children] if holder is not None else []
     tops = _tops(moved, holder.path if holder is not None else "")
     trained = [b for b in blocks if b in tops]
-    rates = [g.lr for g in plan.optimizer_groups if g.component == component]
+    rates = [g.lr for g in plan.optimizer_groups if g.component == component and not g.is_faster]
+    ratios = [lora.loraplus_lr_ratio for lora in targets.values() if lora.loraplus_lr_ratio is not None]
     if not moved:
         tuning = "frozen"
     elif targets and not full and len(trained) == len(blocks):
@@ -103,6 +108,7 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
         alpha=highest.alpha if highest else None,
         use_rslora=highest is not None and highest.use_rslora,
         targets=len(targets),
+        lr_ratio=max(ratios, default=None),
         blocks=len(blocks),
         blocks_trained=len(trained),
     )
@@ -133,7 +139,7 @@ def sentence(plan: Plan, rows: Sequence[ComponentRow] | None = None) -> str:
         if row.tuning == "frozen":
             parts.append(say("{part} frozen", part=label))
             continue
-        lr = f" {rate(row.lr)}" if row.lr is not None else ""
+        lr = (f" {rate(row.lr)}" if row.lr is not None else "") + faster_b(row.lr_ratio)
         blocks = {"some": row.blocks_trained, "all": row.blocks}
         if row.tuning == "lora":
             some = say(" ({some} of {all} blocks)", **blocks) if row.blocks_trained < row.blocks else ""

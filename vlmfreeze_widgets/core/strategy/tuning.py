@@ -47,6 +47,9 @@ class Lora:
             or the last path segments of the wanted modules, such as ``("q_proj", "v_proj")``.
         use_dora: Weight-decomposed LoRA (arXiv:2402.09353).
         use_rslora: Rank-stabilised scaling (arXiv:2312.03732).
+        loraplus_lr_ratio: LoRA+ (Hayou et al. 2024, arXiv:2402.12354): lora_B, and the magnitudes of DoRA, learn at so many
+            times the learning rate of lora_A, as with PEFT's ``create_loraplus_optimizer``; the paper takes 16. None: one rate
+            for all of an adapter. Rules may differ in it.
 
     Raises:
         InvalidStrategy: A value is out of range.
@@ -58,6 +61,7 @@ class Lora:
     targets: str | tuple[str, ...] = "all-linear"
     use_dora: bool = False
     use_rslora: bool = False
+    loraplus_lr_ratio: float | None = None
 
     kind: ClassVar[str] = "lora"
     letter: ClassVar[str] = "L"
@@ -72,6 +76,9 @@ class Lora:
         for switch in ("use_dora", "use_rslora"):
             if not isinstance(getattr(self, switch), bool):
                 raise _bad_value(switch, "true or false", getattr(self, switch))
+        ratio = self.loraplus_lr_ratio
+        if ratio is not None and (not _is_number(ratio) or ratio <= 0):
+            raise _bad_value("loraplus_lr_ratio", "a finite number above 0, or None", ratio, example=16.0)
         if not isinstance(self.targets, str):
             names = tuple(self.targets) if isinstance(self.targets, Iterable) else ()
             if not names or isinstance(self.targets, Mapping) or not all(isinstance(name, str) for name in names):
@@ -95,11 +102,22 @@ class Lora:
         """
         return copies * (self.rank * (in_features + out_features) + (out_features if self.use_dora else 0))
 
+    @property
+    def b_lr_factor(self) -> float:
+        """The learning rate of lora_B over that of lora_A: 1 without LoRA+."""
+        return 1.0 if self.loraplus_lr_ratio is None else float(self.loraplus_lr_ratio)
+
     def __str__(self) -> str:
-        return f"LoRA r{self.rank}"
+        return f"LoRA r{self.rank}{faster_b(self.loraplus_lr_ratio)}"
 
 
 Tuning: TypeAlias = Frozen | Full | Lora
+
+
+def faster_b(ratio: float | None) -> str:
+    """ " (B lr ×16)" behind the name of an adapter with LoRA+, "" without."""
+    return "" if ratio is None else f" (B lr ×{ratio:g})"
+
 
 FROZEN = Frozen()
 FULL = Full()
@@ -138,6 +156,8 @@ def tuning_to_dict(tuning: Tuning) -> str | dict[str, Any]:
     values = {f.name: getattr(tuning, f.name) for f in fields(tuning)}
     if not isinstance(tuning.targets, str):
         values["targets"] = list(tuning.targets)
+    if tuning.loraplus_lr_ratio is None:
+        del values["loraplus_lr_ratio"]  # files of people without LoRA+ stay as they were
     return {"tuning": "lora", **values}
 
 
@@ -169,12 +189,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def _bad_value(field: str, expected: str, found: object) -> InvalidStrategy:
+def _bad_value(field: str, expected: str, found: object, example: object = None) -> InvalidStrategy:
     return InvalidStrategy(
         f"LoRA's {field} cannot be used.",
         expected=expected,
         found=repr(found)[:80],
-        remedy=f"Give {field} another value, for example {getattr(Lora, field, None)!r}.",
+        remedy=f"Give {field} another value, for example {example or getattr(Lora, field, None)!r}.",
     )
 
 

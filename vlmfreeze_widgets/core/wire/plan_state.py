@@ -115,6 +115,7 @@ def _row(row: ComponentRow) -> dict[str, Any]:
         "trainable_params": row.trainable_params,
         "adapter_params": row.adapter_params,
         "lr": number(row.lr),
+        "lr_ratio": number(row.lr_ratio),
         "rank": row.rank,
         "alpha": row.alpha,
         "rslora": row.use_rslora,

@@ -180,20 +180,26 @@ class AppliedModel:
 
     @property
     def optimizer_groups(self) -> list[dict[str, Any]]:
-        """Groups for a torch optimizer: params (tensors), lr, weight_decay, and the component's name."""
+        """Groups for a torch optimizer: params (tensors), lr, weight_decay, component, and whether LoRA+ speeds it up."""
         tensors = {t.name: t.parameter for t in self.trainables}
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [tensors.pop(name) for name in group.params],
-                "lr": group.lr,
-                "weight_decay": group.weight_decay,
-                "component": group.component,
-            }
-            for group in self.plan.optimizer_groups
-        ]
+        groups: list[dict[str, Any]] = []
+        held: dict[str, dict[str, Any]] = {}
+        for group in self.plan.optimizer_groups:
+            groups.append(
+                {
+                    "params": [tensors.pop(name) for name in group.params],
+                    "lr": group.lr,
+                    "weight_decay": group.weight_decay,
+                    "component": group.component,
+                    "is_faster": group.is_faster,
+                }
+            )
+            held |= dict.fromkeys(group.params, groups[-1])
         for trainable in self.trainables:
             if trainable.name in tensors:
-                next(g for g in groups if g["component"] == trainable.component)["params"].append(trainable.parameter)
+                # DoRA's magnitudes: PEFT's create_loraplus_optimizer takes what is one-dimensional to lora_B.
+                side = "lora_B" if trainable.parameter.ndim == 1 else "lora_A"
+                held[f"{trainable.module}.{side}"]["params"].append(trainable.parameter)
         return groups
 
     def start_values(self) -> dict[str, torch.Tensor]:

@@ -46,9 +46,11 @@ def make_scaler(precision: str, settings: BurstSettings, device: torch.device) -
 
 
 def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:
-    """Component -> learning rate; the highest where a component has several groups."""
+    """Component -> learning rate; the highest where a component has several groups, LoRA+'s lora_B apart."""
     rates: dict[str, float] = {}
     for group in optimizer.param_groups:
+        if group.get("is_faster"):
+            continue
         rates[group["component"]] = max(float(group["lr"]), rates.get(group["component"], 0.0))
     return rates
 
