@@ -1,4 +1,4 @@
-"""LoRA+: lora_B at a multiple of lora_A's rate is one value of a tuning, and means in a burst, an import, an export and the exported
+"""LoRA+: lora_B at a multiple of lora_A's rate is one value of a tuning, and means in bursts, imports, exports and the exported
 script what PEFT's own ``create_loraplus_optimizer`` does.
 """
 
@@ -194,6 +194,8 @@ def test_edits_files_and_texts_keep_the_ratio():
     assert kept
     assert {rule.loraplus_lr_ratio for rule in kept} == {16}
     assert vf.Strategy.from_dict(STRATEGY.to_dict()) == STRATEGY
+    assert eval(repr(PLUS), {"Lora": vf.Lora}) == PLUS  # noqa: S307 - our own text
+    assert "loraplus" not in repr(vf.Lora())
     assert "loraplus_lr_ratio" not in str(vf.Strategy({"language_model": "lora"}).to_dict())
     slower = STRATEGY.with_rule("language_model", replace(PLUS, loraplus_lr_ratio=None))
     assert list(STRATEGY.diff(slower)) == ["rules.language_model"]

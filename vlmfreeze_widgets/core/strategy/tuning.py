@@ -107,6 +107,10 @@ class Lora:
         """The learning rate of lora_B over that of lora_A: 1 without LoRA+."""
         return 1.0 if self.loraplus_lr_ratio is None else float(self.loraplus_lr_ratio)
 
+    def __repr__(self) -> str:
+        shown = [f.name for f in fields(self) if f.name != "loraplus_lr_ratio" or self.loraplus_lr_ratio is not None]
+        return f"Lora({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
     def __str__(self) -> str:
         return f"LoRA r{self.rank}{faster_b(self.loraplus_lr_ratio)}"
 
