@@ -174,6 +174,27 @@ def test_an_export_that_is_not_exact_says_so_and_strict_refuses_it(folder):
     assert "learns at" in strict.output
 
 
+def test_an_export_writes_a_bursts_settings_and_the_trainers_own(folder, tmp_path):
+    rules = ("-s", "projector=full", "--to", "llamafactory", "--json")
+    told = ("--settings", "steps=7", "--settings", "betas=[0.8, 0.95]", "--rows", 3, "--also", "output_dir=runs/1")
+    text = json.loads(run("export", folder, *rules, *told).output)["files"]["llamafactory.yaml"]
+    for line in ("max_steps: 7", "adam_beta1: 0.8", "per_device_train_batch_size: 3"):
+        assert line in text
+    assert "runs/1" in text
+    (tmp_path / "burst.json").write_text(json.dumps({"steps": 9, "optimizer": "sgd"}))
+    mixed = run("export", folder, *rules, "--settings", tmp_path / "burst.json", "--settings", "steps=11")
+    text = json.loads(mixed.stdout)["files"]["llamafactory.yaml"]
+    assert "max_steps: 11" in text
+    assert "optim: sgd" in text
+    # A control: without them the trainer's own run is told, not written.
+    assert "max_steps" not in run("export", folder, *rules).output
+    for wrong in (("--settings", "stepps=7"), ("--settings", tmp_path / "absent.json"), ("--settings", "steps=0")):
+        refused = run("export", folder, *rules, *wrong)
+        assert refused.exit_code == 1, refused.output
+        assert "steps" in refused.output or "absent.json" in refused.output
+    assert run("export", folder, *rules, "--also", "runs/1").exit_code == 2
+
+
 def test_the_cost_of_a_step_is_foretold_with_its_verdict_for_a_gpu(folder):
     args = ("cost", folder, "-s", "projector=full", "--tokens", 16, "--gpu")
     shown = run(*args, 24, "--gpus", 4, "--switches")

@@ -142,3 +142,29 @@ def test_the_script_finds_its_places_under_the_other_names(tmp_path):
     found = {name for name in names if space["below"](name, places) is not None}
     assert found == {old.there(name) for name in plan.trainable}
     assert not all(space["below"](old.there(name), written["full"]) is not None for name in plan.trainable)  # control
+
+
+def read_notes(model_type, trainer, **flags):
+    return [n for n in vf.import_strategy(flags, tree_of(model_type), trainer).notes if n.startswith("Read by")]
+
+
+def test_an_import_says_for_which_release_it_speaks_where_another_has_other_names():
+    # LLaMA-Factory 0.9.5 takes transformers up to 5.6.0, and the Omni thinkers got other names in 5.20.
+    (same,) = read_notes("qwen2_5_omni_thinker", "llamafactory", finetuning_type="lora")
+    assert "5.20.0 on, with which LLaMA-Factory does not run" in same
+    assert "train the same" in same
+    # Its table closes "model" there: the language model of before, and since then a part of every name.
+    flags = {"finetuning_type": "full", "freeze_language_model": True, "freeze_vision_tower": False}
+    (apart,) = read_notes("qwen2_5_omni_thinker", "llamafactory", **flags)
+    assert "before 5.20.0 these settings train otherwise: " in apart
+    assert "vision tower: trains in full there and not here: 33" in apart
+    (opened,) = read_notes("qwen2_5_omni_thinker", "axolotl", unfrozen_parameters=["^model.visual."])
+    assert "does not run" not in opened
+    (stops,) = read_notes("llava", "peft", target_modules=r".*vision_tower\.encoder.*q_proj")
+    assert "before 5.6.0 these settings train otherwise: PEFT stops: no module matches the targets." in stops
+
+
+def test_an_import_whose_settings_fit_every_name_says_nothing_of_releases():
+    assert read_notes("llava", "llamafactory", finetuning_type="full", freeze_vision_tower=False) == []
+    assert read_notes("llava", "peft", target_modules=["q_proj"]) == []
+    assert read_notes("gemma3", "llamafactory", finetuning_type="lora") == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -42,6 +42,50 @@ def import_settings(
         out.print(f"· {note}", markup=False, soft_wrap=True)
 
 
+def _burst_settings(given: list[str] | None) -> Any:  # noqa: ANN401 - BurstSettings, or None
+    """The settings of a burst, from files and single values; later ones win."""
+    from ..adapters import yaml_text
+    from ..core.errors import BadConfig
+    from ..engine.settings import BurstSettings
+
+    if not given:
+        return None
+    held: dict[str, Any] = {}
+    for text in given:
+        if "=" in text:
+            held |= _named([text], "--settings steps=60")
+            continue
+        try:
+            read = yaml_text.load(Path(text).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            read = error
+        if not isinstance(read, dict):
+            raise BadConfig(
+                "These settings of a burst cannot be read.",
+                expected="NAME=VALUE, or a JSON or YAML file of the settings of a burst",
+                found=f"{text}: {read}"[:200],
+                remedy="Write --settings steps=60, or save burst.settings.to_dict() as JSON.",
+            )
+        held |= read
+    return BurstSettings.from_dict(held)
+
+
+def _named(given: list[str] | None, example: str) -> dict[str, Any]:
+    """NAME=VALUE, values as YAML reads them."""
+    from ..adapters import yaml_text
+
+    held = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not (equals and name):
+            raise typer.BadParameter(f"{text!r} is no setting: write, for example, {example}.")
+        try:
+            held[name] = yaml_text.load(value)
+        except ValueError:
+            held[name] = value
+    return held
+
+
 @app.command("export")
 @mendable
 def export_settings(
@@ -52,6 +96,19 @@ def export_settings(
     preset: PresetName = None,
     trainer: TrainerName = "trainer",
     folder: Annotated[Path | None, typer.Option("--out", help="Where the files go; printed without it.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--settings",
+            help="A burst's setting, such as steps=60 or optimizer=sgd, or a JSON or YAML file of them: written in the trainer's "
+            "words. Repeatable.",
+        ),
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of a micro-batch, written with --settings.")] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", help="A setting of the trainer's own, such as output_dir=runs/1. Repeatable."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what the trainer cannot say exactly.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -60,7 +117,10 @@ def export_settings(
 
     found = tree_of(source)
     wanted = strategy_of(found, rules, lr, strategy, preset)
-    done = export(wanted, found, trainer, folder=folder, strict=strict)
+    done = export(
+        wanted, found, trainer, folder=folder, strict=strict, settings=_burst_settings(settings), rows=rows,
+        **_named(also, "--also output_dir=runs/1"),
+    )  # fmt: skip
     if as_json:
         print(
             json.dumps(

@@ -55,7 +55,7 @@ from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WO
 from .selection import Exported, Imported, decay_differences, differences, import_note, selection_of
 from .sources import read_settings
 from .strategy_of import strategy_of
-from .trainer import Trainer, nearest_settings, notes_on_rates
+from .trainer import Trainer, nearest_settings, notes_on_rates, read_elsewhere
 
 
 def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
@@ -196,7 +196,8 @@ def import_strategy(
         differences(kept, found, tree) + decay_differences(kept, found, tree) if found.names else ["Nothing trains."]
     )
     others = other_settings(given, chosen.flags)
-    notes = [*found.notes, *chosen.quirks(given, tree, found), *map(import_note, wrong)]
+    elsewhere = [] if live else read_elsewhere(chosen, given, found, tree)
+    notes = [*found.notes, *chosen.quirks(given, tree, found), *map(import_note, wrong), *elsewhere]
     return Imported(strategy, tuple(notes), others, chosen.name)
 
 

@@ -53,11 +53,13 @@ class Names:
         tree: The same model as other releases have it.
         moves: (path here, path there), with everything below.
         releases: Which releases those are, in words.
+        here: Which releases have this tree's names, in words.
     """
 
     tree: ModuleTree
     moves: tuple[tuple[str, str], ...]
     releases: str
+    here: str = ""
 
     def there(self, path: str) -> str:
         """What a path or parameter of this tree is called there."""
@@ -138,8 +140,9 @@ def other_names(tree: ModuleTree, takes: Takes = ANY) -> tuple[tuple[Names, ...]
         if takes.has_old(group[0]) if is_new else takes.has_new(group[0]):
             moves = tuple((new, old) if is_new else (old, new) for r in group for old, new in r.pairs)
             number = ".".join(map(str, since))
-            words = f"before {number}" if is_new else f"from {number} on"
-            others.append(Names(_rearranged(tree, moves, group[0].container), moves, words))
+            words = (f"before {number}", f"from {number} on")
+            here, there = words[is_new], words[not is_new]
+            others.append(Names(_rearranged(tree, moves, group[0].container), moves, there, here))
     return tuple(others), own
 
 

@@ -110,11 +110,16 @@ _AS_SEEN_BY_AN_IMPORT = {
 }
 
 
-def import_note(line: str) -> str:
-    """A line of ``differences`` as an import says it: the trainer is "there", the strategy that was read "here"."""
+def as_seen_by_an_import(line: str) -> str:
+    """A line of ``differences`` with the trainer "there" and the strategy that was read "here"."""
     for export, note in _AS_SEEN_BY_AN_IMPORT.items():
         line = line.replace(export, note)
-    return f"Not kept: {line}."
+    return line
+
+
+def import_note(line: str) -> str:
+    """A line of ``differences`` as what an import does not keep."""
+    return f"Not kept: {as_seen_by_an_import(line)}."
 
 
 def decay_differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[str]:

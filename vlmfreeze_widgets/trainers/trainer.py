@@ -5,16 +5,16 @@ files, the table of them in ``registry``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.errors import NotExpressible, TrainerRefuses
 from ..core.tree.tree import ModuleTree
 from .asked import Asked
 from .flags import Flag
-from .releases import ANY, Takes
+from .releases import ANY, Names, Takes, other_names
 from .run_words import HF, RunWords
-from .selection import Selection, decay_differences, differences
+from .selection import Selection, as_seen_by_an_import, decay_differences, differences
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,54 @@ def _elsewhere(chosen: Trainer, wanted: Asked, settings: Mapping[str, Any]) -> t
             said += [f"Under transformers {names.releases}, whose names differ: {line}" for line in lines]
             distance += _distance(selection, found)
     return said, distance
+
+
+def read_elsewhere(chosen: Trainer, given: Mapping[str, Any], found: Selection, tree: ModuleTree) -> list[str]:
+    """For which releases of transformers an import speaks, where the trainer takes others whose names for this model differ.
+
+    Args:
+        chosen: The trainer.
+        given: The settings.
+        found: What they select on the tree.
+        tree: The model, under the names of one release.
+
+    Returns:
+        A sentence where the settings train otherwise under other names, or where none of the trainer's releases has the
+        tree's; none where they train the same under every name.
+    """
+    others, own = other_names(tree, chosen.takes)
+    notes = []
+    for names in others:
+        try:
+            there = chosen.simulate(given, names.tree)
+            apart = differences(_moved(found, names), there, names.tree)
+        except TrainerRefuses as error:
+            apart = [error.problem.rstrip(".")]
+        if not apart and own:
+            continue
+        notes.append(
+            f"Read by the names that this model has in transformers {names.here}"
+            + ("" if own else f", with which {chosen.name} does not run")
+            + f". With the names {names.releases} these settings train "
+            + (f"otherwise: {'; '.join(map(as_seen_by_an_import, apart))}." if apart else "the same.")
+        )
+    return notes
+
+
+def _moved(found: Selection, names: Names) -> Selection:
+    """A selection under other names."""
+
+    def rates(held: Mapping[str, float]) -> dict[str, float]:
+        return {names.there(name): value for name, value in held.items()}
+
+    return replace(
+        found,
+        trainable=frozenset(map(names.there, found.trainable)),
+        lora={names.there(path): lora for path, lora in found.lora.items()},
+        lr=rates(found.lr),
+        copied=tuple(map(names.there, found.copied)),
+        decay=rates(found.decay),
+    )
 
 
 def _distance(wanted: Selection, found: Selection) -> int:
