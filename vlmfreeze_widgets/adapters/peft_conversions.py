@@ -31,9 +31,16 @@ def installed() -> str:
     return version("peft")
 
 
-def conversion_of(model_type: str) -> Conversion | None:
-    """How the installed PEFT rewrites targets of a model type; None where it takes them as they are."""
-    found = tuple(int(part) for part in installed().split(".")[:2])
+def conversion_of(model_type: str, release: str = "") -> Conversion | None:
+    """How PEFT rewrites targets of a model type; None where it takes them as they are.
+
+    Args:
+        model_type: Of the model.
+        release: Of PEFT, by default the installed one; the tables themselves, alike from 0.19 to 0.21.2, are always those here.
+    """
+    if tuple(int(part) for part in installed().split(".")[:2]) < _LISTS_FROM:
+        return None
+    found = tuple(int(part) for part in (release or installed()).split(".")[:2])
     if found < _LISTS_FROM or not model_type:
         return None
     from peft.utils import transformers_weight_conversion as tables

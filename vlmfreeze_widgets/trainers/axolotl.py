@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..adapters.peft_conversions import conversion_of
 from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
@@ -22,8 +23,11 @@ from .flags import Flag, read_flags
 from .names import chosen, modules, parameter_names, pattern_of
 from .part_names import has_segment
 from .selection import Selection
+from .unsloth_layers import CLIPPABLE
 
 NAME = "Axolotl"
+PEFT = "0.19.1"
+"""The release that it pins: it rewrites targets of mixtures of experts, and its optimizer of LoRA+ finds no embeddings."""
 FLAGS: Mapping[str, Flag] = {
     "adapter": Flag("text", None),
     "lora_r": Flag("int", 8),
@@ -94,6 +98,9 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         modules_to_save=flags["lora_modules_to_save"],
         layers=flags["peft_layers_to_transform"],
         target_parameters=flags["lora_target_parameters"],
+        conversion=conversion_of(tree.model_type, PEFT),
+        conversion_by=PEFT,
+        adapted_inside=CLIPPABLE,
     )
     return _with_rates(_without_mm(found, flags), flags, tree)
 

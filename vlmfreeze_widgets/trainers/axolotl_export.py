@@ -10,7 +10,7 @@ from .asked import Asked
 from .axolotl import FLAGS, NAME
 from .flags import read_flags
 from .loraplus import ratio_flags
-from .peft_export import anchored, leaks
+from .peft_export import anchored, leaks, spared_from_conversion
 from .selection import Selection
 from .yaml_lines import yaml_lines
 
@@ -41,6 +41,10 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     exact: dict[str, Any] = {"lora_target_modules": anchored(layers)} if layers else {}
     exact |= {"lora_target_parameters": list(wanted.every_name(wanted.adapted_stacks))} if wanted.adapted_stacks else {}
     yield {**values, **exact, **saved, **rates}
+    for spared in spared_from_conversion(wanted):
+        # Where PEFT rewrites the targets of the model's type. It has no patterns of ranks: those stay as a difference.
+        held = {f"lora_{name}": value for name, value in spared.items() if name.startswith("target_") and value}
+        yield {**values, **held, **saved, **rates}
     yield {
         **values,
         **exact,

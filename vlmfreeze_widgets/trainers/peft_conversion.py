@@ -45,8 +45,8 @@ def converted(
     names = given.modules
     if isinstance(names, str):
         if not rule.texts:
-            # 0.19 takes a text for a set of its letters, of which none is a name; what it does then is not followed here.
-            return given
+            # 0.19 takes a text for a set of its letters; a module of such a name (Qwen's "q" in attention) is adapted then.
+            return Targets(sorted(set(names)), given.parameters, given.ranks, given.alphas)
         resolved = _last_names(names, tree, rule, exclude)
         if not resolved:
             return given

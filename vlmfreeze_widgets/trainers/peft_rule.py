@@ -36,6 +36,7 @@ def select(
     target_parameters: Iterable[str] = (),
     bias: str = "none",
     conversion: Conversion | None = None,
+    conversion_by: str = "",
     adapted_inside: Mapping[str, str] | None = None,
     bias_by_suffix: bool = False,
 ) -> Selection:
@@ -54,6 +55,7 @@ def select(
         target_parameters: Parameters themselves, such as stacks of experts, by suffix.
         bias: "none", "all", or "lora_only".
         conversion: How the PEFT in question rewrites the targets of this model type; None of one before 0.19.
+        conversion_by: The release of PEFT that does it, for people; by default the installed one.
         bias_by_suffix: Whether bias "all" means names that are or end in "bias" (PEFT 0.21), not all that hold the word (0.18).
         adapted_inside: Class of a wrapper -> the child that a trainer's own patch of PEFT adapts in its place.
 
@@ -131,8 +133,9 @@ def select(
     )
     if rewritten:
         return chosen.noting(
-            f"PEFT {installed()} adapts the parameters {', '.join(rewritten)} in place of the modules that these targets name, as "
-            f"for every model of the type {tree.model_type} (peft#3711, from 0.19 on); PEFT 0.18 takes the targets as they are."
+            f"PEFT {conversion_by or installed()} adapts the parameters {', '.join(rewritten)} in place of the modules that these "
+            f"targets name, as for every model of the type {tree.model_type} (peft#3711, from 0.19 on); PEFT 0.18 takes the "
+            "targets as they are."
         )
     return chosen
 
