@@ -1,4 +1,4 @@
-"""Gemma 4's clipped layers: ms-swift, Unsloth and Axolotl adapt the layer inside, LLaMA-Factory and PEFT alone stop at the wrapper."""
+"""Gemma 4's clipped layers: ms-swift, Unsloth and Axolotl adapt the layer inside, LLaMA-Factory and PEFT alone stop."""
 
 from __future__ import annotations
 
