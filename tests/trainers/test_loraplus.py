@@ -16,8 +16,8 @@ from peft.optimizers import create_loraplus_optimizer
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from tests.trainers import published_cases as published
-from vlmfreeze_widgets.core.strategy.edits import set_blocks, set_lora, set_tuning
 from vlmfreeze_widgets.core.errors import BadConfig, InvalidStrategy, TrainerRefuses
+from vlmfreeze_widgets.core.strategy.edits import set_blocks, set_lora, set_tuning
 from vlmfreeze_widgets.engine.apply.apply import apply
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 from vlmfreeze_widgets.trainers.selection import selection_of

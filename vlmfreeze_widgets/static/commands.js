@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: c2d616dede2225efe4924a9b55aa66bbac6b2133b452f21965e821088786e353 */
+/* vlmfreeze source-hash: e8e3d6a78b922b731b86c5a170d174b5e8c007b3002a89bd6ec0bd7d97070892 */
 var e={initialize:()=>{}},t=e;export{t as default};
