@@ -8,7 +8,7 @@ DOCS ?= build
 # Jupyter refuses root unless told; in a container there is often nobody else.
 LAB_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root) $(VLMFREEZE_LAB_ARGS)
 
-.PHONY: help lab test docs checks conformance versions newest fuzz gpu lint build lock clean
+.PHONY: help lab test quick thorough docs checks conformance versions newest fuzz gpu lint build lock clean
 .DEFAULT_GOAL := help
 
 help:   ## this list
@@ -21,6 +21,14 @@ lab:    ## JupyterLab on the quickstart (VLMFREEZE_LAB_ARGS="--no-browser --port
 test:   ## everything: lint, types, the page, Python, notebooks, browser
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py all
+
+quick:  ## lint, types and what needs no model, in about a minute: while you write
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py quick
+
+thorough: ## every case of the large tables, every example; make test runs so many that each value occurs
+	@$(PYTHON) .ci/environment.py dev
+	@$(VENV)/python .ci/steps.py thorough
 
 docs:   ## the documentation, in site/ (make docs DOCS=serve shows it while you write)
 	@$(PYTHON) .ci/environment.py docs

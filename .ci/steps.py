@@ -9,12 +9,14 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,10 +31,27 @@ NOTHING = "nothing to run"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def call(*command: object, cwd: Path = ROOT, env: dict[str, str] | None = None) -> bool:
-    """Run a command with its output live; whether it succeeded."""
+def call(*command: object, cwd: Path = ROOT, env: dict[str, str] | None = None, live: bool = True) -> bool:
+    """Run a command; whether it succeeded. Of one that a signal ended, the signal is told.
+
+    Args:
+        command: Its words.
+        cwd: Where it runs.
+        env: Its variables.
+        live: Whether its output is shown as it comes; else in one piece at the end, since another lane writes meanwhile.
+    """
     print("$", " ".join(str(part).removeprefix(f"{ROOT}/") for part in command), flush=True)
-    return subprocess.run([str(part) for part in command], cwd=cwd, env=env, check=False).returncode == 0
+    with nullcontext() if live else tempfile.TemporaryFile(mode="w+") as output:
+        code = subprocess.run(
+            [str(part) for part in command], cwd=cwd, env=env, check=False, stdout=output, stderr=output
+        ).returncode
+        if output is not None:
+            output.seek(0)
+            print(output.read(), flush=True)
+    if code < 0:
+        memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+        print(f"killed by signal {-code}{memory}: {' '.join(map(str, command))}", flush=True)
+    return code == 0
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -104,28 +123,14 @@ def pytest(marks: str, folder: str, **more: str) -> bool | str:
     return call(PYTHON, "-m", "pytest", "-m", marks, "--durations=8", folder, env=environment(**more))
 
 
-def in_two_shares() -> bool:
-    """The tests without a browser, and the notebooks, in two processes at once that take about as long as each other."""
-    folders = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").iterdir() if any(path.glob("test_*.py")))
-    loose = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests").glob("test_*.py"))
-    first = ["tests/engine", "tests/docs"]
-    shares = (first, [path for path in [*folders, *loose] if path not in {*first, "tests/browser"}])
-    marks = "not browser and not lab"
-    with ExitStack() as files:
-        running = []
-        for paths in shares:
-            command = [PYTHON, "-m", "pytest", "-m", marks, "--durations=8", *paths]
-            print("$", " ".join(command[1:]), flush=True)
-            output = files.enter_context(tempfile.TemporaryFile(mode="w+"))
-            running.append(
-                (subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output, stderr=output), output)
-            )
-        passed = True
-        for process, output in running:
-            passed &= process.wait() == 0
-            output.seek(0)
-            print(output.read(), flush=True)
-    return passed
+def tests_without_a_browser() -> bool:
+    """The tests without a browser, and the notebooks: on all processors but the one that the page and its browser have."""
+    spare = max(1, (os.cpu_count() or 2) - 1)
+    several = ("-n", str(spare), "--dist", "worksteal") if spare > 1 else ()
+    return call(
+        PYTHON, "-m", "pytest", "-m", "not browser and not lab", "--durations=12", *several, "tests",
+        env=environment(), live=False,
+    )  # fmt: skip
 
 
 def chromium() -> str | None:
@@ -155,6 +160,13 @@ def browser_tests() -> bool | str:
     return pytest("browser or lab", "tests", CHROMIUM=browser)
 
 
+def quick_tests() -> bool:
+    """What can be told without loading a model: values, rules, messages, the layers. Each example-based property draws twenty."""
+    folders = ("tests/core", "tests/architecture", "tests/wire", "tests/test_tiers.py")
+    quick = "not browser and not lab and not launch and not notebook"
+    return call(PYTHON, "-m", "pytest", "-m", quick, "-x", *folders, env=environment(VLMFREEZE_QUICK="1"))
+
+
 def checks() -> bool | str:
     """The promises of tests/checks with what was measured of each; those in a browser too, where there is one."""
     marks = "check or control"
@@ -172,45 +184,59 @@ def checks() -> bool | str:
 
 @dataclass(frozen=True)
 class Step:
-    """One line of the table: ``run`` answers True, False or NOTHING."""
+    """One line of the table: ``run`` answers True, False or NOTHING. Steps of two lanes run side by side."""
 
     name: str
     groups: tuple[str, ...]
     run: Callable[[], bool | str]
+    lane: str = "page"
 
 
 STEPS = (
-    Step("ruff check", ("all", "lint"), lambda: call(PYTHON, "-m", "ruff", "check", ".")),
-    Step("ruff format", ("all", "lint"), lambda: call(PYTHON, "-m", "ruff", "format", "--check", ".")),
+    Step("ruff check", ("all", "lint", "quick"), lambda: call(PYTHON, "-m", "ruff", "check", ".")),
+    Step("ruff format", ("all", "lint", "quick"), lambda: call(PYTHON, "-m", "ruff", "format", "--check", ".")),
     Step("mypy", ("all", "lint"), lambda: call(PYTHON, "-m", "mypy")),
     Step("eslint", ("all", "lint"), page_script("lint", "src/**/*.ts")),
-    Step("tsc", ("all", "lint"), page_script("types", "src/**/*.ts")),
+    Step("tsc", ("all", "lint", "quick"), page_script("types", "src/**/*.ts")),
     Step("vitest", ("all",), page_script("test", "test/**/*.test.ts")),
     Step("bundles fresh", ("all",), page_script("check", "src/**/*.ts")),
     Step("bundle", ("build",), page_script("build", "src/**/*.ts")),
-    Step("pytest", ("all",), in_two_shares),
+    Step("pytest", ("all",), tests_without_a_browser, lane="python"),
+    Step("quick tests", ("quick",), quick_tests, lane="python"),
     Step("browser", ("all",), browser_tests),
     Step("checks", ("checks",), checks),
+    Step("thorough", ("thorough",), lambda: pytest("", "tests", VLMFREEZE_THOROUGH="1", VLMFREEZE_KILLS="50")),
     Step("fuzz", ("fuzz",), lambda: pytest("", "tests/trainers/test_fuzz.py", VLMFREEZE_FUZZ="10000")),
 )
 
 
-def main(group: str) -> int:
-    """Run the steps of a group; the exit status."""
+def in_order(steps: Iterable[Step]) -> list[tuple[Step, str, float]]:
+    """Run the steps of a lane one after another: (step, what it answered, seconds)."""
     rows = []
-    for step in (s for s in STEPS if group in s.groups):
+    for step in steps:
         print(f"\n── {step.name} " + "─" * (76 - len(step.name)), flush=True)
         start = time.monotonic()
         result = step.run()
         said = result if isinstance(result, str) else "ok" if result else "FAILED"
         seconds = time.monotonic() - start
         print(f"{step.name}: {said} ({seconds:.1f} s)", flush=True)
-        rows.append((step.name, said, seconds))
+        rows.append((step, said, seconds))
+    return rows
+
+
+def main(group: str) -> int:
+    """Run the steps of a group, the lanes side by side; the exit status."""
+    steps, start = [step for step in STEPS if group in step.groups], time.monotonic()
+    lanes = [[step for step in steps if step.lane == lane] for lane in dict.fromkeys(step.lane for step in steps)]
+    with ThreadPoolExecutor(len(lanes)) as threads:
+        rows = sorted(
+            (row for lane in threads.map(in_order, lanes) for row in lane), key=lambda row: steps.index(row[0])
+        )
     print("\n" + "─" * 40)
-    for name, said, seconds in rows:
-        print(f"{name:16}{said:16}{seconds:7.1f} s")
-    failed = [name for name, said, _ in rows if said == "FAILED"]
-    total = sum(seconds for *_, seconds in rows)
+    for step, said, seconds in rows:
+        print(f"{step.name:16}{said:16}{seconds:7.1f} s")
+    failed = [step.name for step, said, _ in rows if said == "FAILED"]
+    total = time.monotonic() - start
     print(f"{'FAILED: ' + ', '.join(failed) if failed else 'all passed'} in {total:.0f} s", flush=True)
     return 1 if failed else 0
 

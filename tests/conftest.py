@@ -2,14 +2,35 @@
 cores make OpenMP's barriers spin (measured: 2 s become minutes).
 """
 
+import gc
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import pytest
 import torch
+
+from tests.tiers import THOROUGH
 
 torch.set_num_threads(1)
 
 pytest_plugins = ["tests.checks.report"]
+
+
+@pytest.fixture(autouse=True)
+def _a_small_heap_for_the_collector():
+    """What is loaded by now stays: a full collection else visits the millions of objects of torch and transformers each time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what only ``make thorough`` runs (``tests.tiers``)."""
+    if THOROUGH:
+        return
+    left_out = [item for item in items if item.get_closest_marker("thorough")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transformers import LlavaForConditionalGeneration
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples, some
 from tests.tiny import batch, batches, fingerprint, sha, tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy
 from vlmfreeze_widgets.core.history.history import History
@@ -28,7 +29,7 @@ toggles = st.lists(
 
 
 @pytest.mark.check("S3")
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(changes=toggles)
 def test_changes_and_a_reset_leave_neither_strategy_nor_model_changed(changes):
     model = tiny_llava()
@@ -86,7 +87,7 @@ print(json.dumps({"trainable": sorted(plan.trainable), "loras": loras, "groups":
 
 
 @pytest.mark.check("S5")
-@pytest.mark.parametrize("ending", ["yaml", "json"])
+@pytest.mark.parametrize("ending", some(["yaml", "json"], 2))
 def test_a_saved_strategy_selects_the_same_in_another_process(ending, tmp_path, figure):
     strategy = vf.Strategy(
         {"projector": "full", "language_model": vf.Lora(rank=4, alpha=12), "vision_tower[-1:]": "full"},

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tiers import examples
 from vlmfreeze_widgets.adapters.chat_templates import answers_marked, marks_answers, render
 from vlmfreeze_widgets.data.answers import find_answers, shared
 from vlmfreeze_widgets.data.rows import ASSISTANT, BadRow, Message
@@ -109,7 +110,7 @@ SAID = st.lists(WORDS, min_size=1, max_size=5).map("".join).map(str.strip).filte
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(said=st.lists(SAID, min_size=2, max_size=6))
 def test_what_is_found_is_what_the_template_itself_would_mark_or_the_row_is_refused(name, said):
     messages = chat(said[: len(said) // 2 * 2])

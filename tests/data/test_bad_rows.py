@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import vlmfreeze_widgets as vf
 from tests.data.files import llava_row, write_json, write_pictures
 from tests.data.processors import make_processor
+from tests.tiers import examples
 
 GOOD = json.dumps(llava_row("0.png", "What?", "No."))
 HUMAN = {"from": "human", "value": "<image>\nWhat?"}
@@ -242,7 +243,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.check("B14")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=JSON)
 def test_no_value_whatever_ends_the_reading(value, tmp_path):
     write_pictures(tmp_path, 1)
@@ -251,7 +252,7 @@ def test_no_value_whatever_ends_the_reading(value, tmp_path):
 
 
 @pytest.mark.check("B14")
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(junk=st.binary(max_size=40), name=st.sampled_from(["rows.json", "rows.jsonl"]))
 def test_no_bytes_whatever_end_the_reading(junk, name, tmp_path):
     write_pictures(tmp_path, 1)

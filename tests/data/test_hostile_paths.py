@@ -11,6 +11,7 @@ from PIL import Image
 import vlmfreeze_widgets as vf
 from tests.data.files import llava_row, write_pictures
 from tests.data.processors import make_processor
+from tests.tiers import examples
 from vlmfreeze_widgets.data.image_root import open_inside
 from vlmfreeze_widgets.data.rows import BadRow
 
@@ -191,7 +192,7 @@ PIECE = st.sampled_from(
 
 
 @pytest.mark.check("X8")
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(PIECE, max_size=8), start=st.sampled_from(["", "/", "./", "\\", "//"]))
 def test_no_way_through_folders_and_links_leads_out(place, parts, start):
     for path in opened(lambda name: open_inside(place / "data", name), start + "/".join(parts)):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import vlmfreeze_widgets as vf
 from tests.data.files import learned, write_pictures
 from tests.data.processors import CHARACTERS, LLAVA, PROCESSORS, make_processor
+from tests.tiers import examples
 from vlmfreeze_widgets.data.batches import RowBatches
 from vlmfreeze_widgets.data.prompts import find_prompts
 
@@ -92,7 +93,7 @@ CHATTING = [f for f in PROCESSORS if f != "paligemma"]
 TEXT = st.text(CHARACTERS, min_size=1, max_size=30).filter(str.strip)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     family=st.sampled_from([f for f in PROCESSORS if f != "paligemma"]),
     bpe=st.booleans(),

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import (
@@ -210,7 +211,7 @@ def test_a_value_that_yaml_bends_comes_back_as_it_was(value, to, figure):
 
 
 @pytest.mark.check("B16")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(value=st.text(max_size=30) | st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.booleans())
 def test_any_value_comes_back_from_both_kinds_of_yaml_as_it_was(value):
     from vlmfreeze_widgets.trainers.yaml_lines import yaml_lines

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from tests.tiny import tiny_llava
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import BadConfig, NotExpressible, TrainerRefuses, VlmFreezeError
@@ -252,7 +253,7 @@ def outcome(source, trainer=None):
 def test_whatever_stands_in_the_settings_is_read_or_refused_in_words(trainer):
     flags = list(TRAINERS[trainer].flags)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=examples(300), deadline=None)
     @given(given=st.dictionaries(st.sampled_from(flags) | st.text(max_size=8), anything, max_size=4))
     def check(given):
         assert outcome(given, trainer)
@@ -260,7 +261,7 @@ def test_whatever_stands_in_the_settings_is_read_or_refused_in_words(trainer):
     check()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(text=st.text(max_size=60) | pieces.map("".join))
 def test_whatever_is_given_as_text_is_read_or_refused_in_words(text):
     assert outcome(text)

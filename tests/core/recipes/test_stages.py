@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, UnknownTarget
 
@@ -54,7 +55,7 @@ stages = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(held=st.lists(stages, min_size=1, max_size=3, unique_by=lambda s: s.name), name=texts | traps)
 def test_stages_come_back_from_yaml_and_json_as_they_were(held, name, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stages")

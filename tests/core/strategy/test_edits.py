@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from vlmfreeze_widgets.core.strategy.edits import set_tuning
 from vlmfreeze_widgets.core.tree.block_slices import narrowed
 from vlmfreeze_widgets.core.tree.selectors import find_target
@@ -96,7 +97,7 @@ targets = st.sampled_from(
 kinds = st.sampled_from(["frozen", "full", "lora"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(targets, kinds), min_size=1, max_size=7))
 def test_after_any_clicks_the_last_one_holds_and_leaves_all_else_as_it_was(clicks):
     *before, (target, tuning) = clicks
@@ -110,7 +111,7 @@ def test_after_any_clicks_the_last_one_holds_and_leaves_all_else_as_it_was(click
     assert {n: t for n, t in now.items() if n not in hit} == {n: t for n, t in was.items() if n not in hit}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(
     st.sampled_from(["layers[0:8]", "layers[1::2].attn", "layers[0:8].experts[0:4].up", "layers[0+3].experts[1:3]"]),
     st.data(),

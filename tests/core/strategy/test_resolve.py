@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, UnknownTarget
 from vlmfreeze_widgets.core.tree.selectors import find_target
@@ -172,7 +173,7 @@ targets = st.sampled_from(
 kinds = st.sampled_from(["frozen", "full", "lora"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.dictionaries(targets, kinds, min_size=1, max_size=6))
 def test_every_parameter_has_exactly_one_place(rules):
     plan = vf.resolve(rules, TREE)
@@ -214,7 +215,7 @@ names = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.tuples(names, st.sampled_from(["frozen", "full", "lora"])), max_size=6))
 def test_the_rule_that_decides_is_the_one_of_the_definition(chosen):
     rules = dict(chosen)

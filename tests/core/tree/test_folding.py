@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.tree import block_slices as slices
 from vlmfreeze_widgets.core.tree import folding
@@ -143,7 +144,7 @@ def test_a_slice_that_cannot_be_read_is_refused_in_three_parts(index):
 kinds = st.lists(st.integers(0, 3), min_size=2, max_size=24)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(kinds)
 @example([0, 2] * 6)
 def test_folds_partition_the_blocks_are_alike_and_their_targets_name_exactly_them(chosen):
@@ -162,7 +163,7 @@ def test_folds_partition_the_blocks_are_alike_and_their_targets_name_exactly_the
     assert len(set(different)) == len(different)  # and what is alike is in one group
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.sets(st.integers(0, 40), min_size=1))
 def test_a_slice_names_exactly_its_positions(chosen):
     at = sorted(chosen)

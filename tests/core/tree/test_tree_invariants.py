@@ -10,6 +10,7 @@ from torch import nn
 import vlmfreeze_widgets as vf
 from tests.page_tree import read_page
 from tests.random_trees import HOSTILE, independent_count, models
+from tests.tiers import examples
 from vlmfreeze_widgets import pictures
 from vlmfreeze_widgets.core.language.format import count
 from vlmfreeze_widgets.core.tree import folding
@@ -17,7 +18,7 @@ from vlmfreeze_widgets.core.tree import text as tree_text
 from vlmfreeze_widgets.core.wire.tree_state import tree_state
 
 many = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 TAGS = {"div", "b", "svg", "rect", "title", "text", "table", "tr", "td"}
 

@@ -15,6 +15,7 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.engine.burst.real_step import RealStep, real_step
 from tests.families import TINY_FAMILIES, tiny_batch
+from tests.tiers import covering, some
 from tests.tiny import fingerprint
 from vlmfreeze_widgets.core.cost.memory import standing
 from vlmfreeze_widgets.core.errors import BadBatch
@@ -29,6 +30,7 @@ EVERYTHING = {"vision_tower": "full", "projector": "full", "language_model": "fu
 HEAD = {"head": "full"}
 DORA = {"language_model": vf.Lora(rank=4, use_dora=True, dropout=0.1)}
 TOWER = {"vision_tower": "full"}
+LAST_LAYER = {"language_model[-1:]": "full"}
 
 
 def _subject(family: str, dtype: torch.dtype = torch.float32, rows: int = 2) -> tuple[Any, dict[str, torch.Tensor]]:
@@ -42,12 +44,14 @@ def _both(family: str, rules: Any, dtype: torch.dtype, rows: int = 2, **how: Any
     return vf.estimate_cost(model, plan, batch, **how), real_step(model, plan, batch, **how)
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize(
-    ("family", "rules"),
-    [(name, rules) for name in TINY_FAMILIES if name != "plain" for rules in (LORA, EVERYTHING)]
-    + [("llava", PROJECTOR), ("llava", HEAD), ("qwen3_vl", HEAD), ("blip-2", HEAD)]
-    + [("llava", DORA), ("mllama", TOWER), ("llava", {"language_model[-1:]": "full"})],
+    ("family", "rules", "checkpointing"),
+    [
+        *covering([name for name in TINY_FAMILIES if name != "plain"], [LORA, EVERYTHING], [False, True]),
+        *some([(name, HEAD, again) for name in ("llava", "qwen3_vl", "blip-2") for again in (True, False)], 3),
+        *some([("llava", DORA, True), ("llava", DORA, False), ("mllama", TOWER, True), ("mllama", TOWER, False)], 2),
+        *some([("llava", rules, again) for rules in (PROJECTOR, LAST_LAYER) for again in (True, False)], 3),
+    ],
 )
 def test_saved_activations_are_exact_for_every_family_strategy_and_recomputation(family, rules, checkpointing):
     cost, real = _both(family, rules, torch.float32, checkpointing=checkpointing)
@@ -56,10 +60,16 @@ def test_saved_activations_are_exact_for_every_family_strategy_and_recomputation
     assert sum(real.saved.values()) > 0
 
 
-@pytest.mark.parametrize(("dtype", "precision"), [(torch.bfloat16, "auto"), (torch.float32, "bf16-mixed")])
-@pytest.mark.parametrize("rules", [PROJECTOR, LORA, EVERYTHING], ids=["projector", "lora", "everything"])
-@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])
-def test_saved_activations_are_exact_in_half_precision(family, rules, dtype, precision):
+@pytest.mark.parametrize(
+    ("rules", "half", "family"),
+    covering(
+        [PROJECTOR, LORA, EVERYTHING],
+        [(torch.bfloat16, "auto"), (torch.float32, "bf16-mixed")],
+        ["llava", "qwen2_5_vl"],
+    ),
+)
+def test_saved_activations_are_exact_in_half_precision(family, rules, half):
+    dtype, precision = half
     cost, real = _both(family, rules, dtype, precision=precision)
     assert cost.activations == real.saved
     assert cost.standing.of("masters") == real.master_bytes
@@ -82,12 +92,15 @@ def test_pure_bfloat16_has_neither_masters_nor_float32_adapters(rules):
 
 @pytest.mark.parametrize(
     "id_",
-    [
-        "Salesforce/blip2-opt-2.7b",
-        "zai-org/GLM-4.1V-9B-Thinking",
-        "microsoft/Phi-4-multimodal-instruct",
-        "Qwen/Qwen3.5-9B",
-    ],
+    some(
+        [
+            "Salesforce/blip2-opt-2.7b",
+            "zai-org/GLM-4.1V-9B-Thinking",
+            "microsoft/Phi-4-multimodal-instruct",
+            "Qwen/Qwen3.5-9B",
+        ],
+        2,
+    ),
 )
 def test_families_with_pictures_of_their_own_kind_are_traced_from_their_config(id_):
     cost = vf.estimate_cost(id_, PROJECTOR, text_tokens=16)
@@ -95,9 +108,10 @@ def test_families_with_pictures_of_their_own_kind_are_traced_from_their_config(i
     assert cost.activation_bytes > 0
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "adafactor"])
-@pytest.mark.parametrize("rules", [LORA, EVERYTHING], ids=["lora", "everything"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("optimizer", "rules", "dtype"),
+    covering(["adamw", "sgd", "adafactor"], [LORA, EVERYTHING], [torch.float32, torch.bfloat16]),
+)
 def test_state_masters_and_gradients_are_what_a_real_optimizer_holds(optimizer, rules, dtype):
     cost, real = _both("llava", rules, dtype, optimizer=optimizer)
     assert cost.standing.of("optimizer") == real.state_bytes
@@ -121,12 +135,18 @@ def test_an_estimator_that_counts_adam_on_parts_without_a_gradient_is_caught():
     assert broken.standing.of("optimizer") > 1.1 * real.state_bytes
 
 
-@pytest.mark.parametrize("rules", [PROJECTOR, LORA, EVERYTHING], ids=["projector", "lora", "everything"])
-@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl", "idefics3"])
 @pytest.mark.parametrize(
-    ("dtype", "precision"), [(torch.float32, "auto"), (torch.float32, "bf16-mixed"), (torch.bfloat16, "auto")]
+    ("family", "rules", "how"),
+    [
+        *covering(
+            ["llava", "qwen2_5_vl", "idefics3"],
+            [PROJECTOR, LORA, EVERYTHING],
+            [(torch.float32, "auto"), (torch.float32, "bf16-mixed"), (torch.bfloat16, "auto")],
+        )
+    ],
 )
-def test_the_peak_of_both_passes_is_that_of_torchs_allocator(family, rules, dtype, precision):
+def test_the_peak_of_both_passes_is_that_of_torchs_allocator(family, rules, how):
+    dtype, precision = how
     cost, real = _both(family, rules, dtype, rows=16, precision=precision)
     assert _passes(cost) == pytest.approx(real.peak_bytes, rel=1e-3)
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import vlmfreeze_widgets as vf
+from tests.tiers import covering
 from tests.tiny import batches, sha, tiny_llava
 from vlmfreeze_widgets.engine.tensors import digests as digests_module
 from vlmfreeze_widgets.engine.tensors.digests import algorithm_for, digests
@@ -28,9 +29,7 @@ def frozen_of(model, strategy):
     return {n: p for n, p in model.named_parameters() if n not in plan.trainable}
 
 
-@pytest.mark.parametrize("kind", list(STRATEGIES))
-@pytest.mark.parametrize("proof", ["sha256", "fast", "auto"])
-@pytest.mark.parametrize("half", [False, True], ids=["fp32", "bf16"])
+@pytest.mark.parametrize(("kind", "proof", "half"), covering(STRATEGIES, ["sha256", "fast", "auto"], [False, True]))
 def test_no_frozen_tensor_changes_in_twenty_steps_and_the_result_says_so(kind, proof, half):
     model = tiny_llava()
     model.model.extra = nn.BatchNorm1d(32)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
+from tests.tiers import covering
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import NonFiniteLoss
 from vlmfreeze_widgets.core.history.history import History
@@ -29,9 +30,9 @@ def trained(burst):
 # --- numbers that are not finite ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("k", [1, 3, 5])
-@pytest.mark.parametrize("strategy", [PROJECTOR, MIXED], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    ("value", "k", "strategy"), covering([math.nan, math.inf, -math.inf], [1, 3, 5], [PROJECTOR, MIXED])
+)
 @pytest.mark.check("N18")
 def test_at_a_step_that_is_not_finite_the_burst_ends_with_the_weights_of_the_step_before(k, value, strategy, figure):
     data = batches(5)

@@ -8,9 +8,12 @@ from torch import nn
 
 import vlmfreeze_widgets as vf
 from tests.random_trees import HOSTILE, models
+from tests.tiers import examples
 from tests.tiny import fingerprint
 
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+few = settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
 
 
 class Named(nn.Module):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.engine.model.component_split import found, linear, module, split
+from tests.tiers import examples
 
 
 def test_names_decide_where_there_is_no_config():
@@ -155,7 +156,7 @@ def grown(tree):
 
 
 @pytest.mark.check("B7")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(TREES)
 def test_any_module_is_split_without_remainder(tree):
     root = grown(tree)

@@ -1,0 +1,32 @@
+"""The fast tier runs each value of each axis, and leaves out only what the thorough one runs."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import tiers
+from tests.tiers import covering, some
+
+
+def kept(cases):
+    return [case.values for case in cases if not case.marks]
+
+
+@given(st.lists(st.integers(1, 7), min_size=1, max_size=4))
+def test_each_value_of_each_axis_is_in_the_fast_tier_and_each_case_in_the_thorough_one(lengths):
+    axes = [[(place, i) for i in range(n)] for place, n in enumerate(lengths)]
+    cases = covering(*axes)
+    assert len({case.values for case in cases}) == len(cases)
+    assert {value for case in kept(cases) for value in case} == {value for axis in axes for value in axis}
+    assert len(kept(cases)) <= max(lengths)
+
+
+def test_of_one_axis_every_third_is_in_the_fast_tier_and_a_tuple_is_a_case_of_several_arguments():
+    assert kept(some("abcdefg", 3)) == [("a",), ("d",), ("g",)]
+    assert [case.values for case in some([(1, 2), (3, 4)], 2)] == [(1, 2), (3, 4)]
+
+
+def test_the_fast_tier_draws_a_sixth_of_the_examples_and_the_thorough_one_all(monkeypatch):
+    monkeypatch.setattr(tiers, "THOROUGH", "")
+    assert [tiers.examples(n) for n in (300, 30, 5)] == [50, 10, 5]
+    monkeypatch.setattr(tiers, "THOROUGH", "1")
+    assert tiers.examples(300) == 300
