@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from tests.launch.processes import alone, finished, left_of, started, status
+from tests.tiers import some
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets import follow, write_recipe
 from vlmfreeze_widgets.cli import app
@@ -124,12 +125,15 @@ class TestEnds:
 
     @pytest.mark.parametrize(
         ("arguments", "changes", "code"),
-        [
-            (["--fsdp"], {}, "invalid-strategy"),  # one process
-            ([], {"strategy": {"rules": {"projectr": "full"}}}, "unknown-target"),
-            ([], {"model": "no-such/model"}, "bad-source"),
-            ([], {"batches": "nowhere"}, "bad-batch"),
-        ],
+        some(
+            [
+                (["--fsdp"], {}, "invalid-strategy"),  # one process
+                ([], {"strategy": {"rules": {"projectr": "full"}}}, "unknown-target"),
+                ([], {"batches": "nowhere"}, "bad-batch"),
+                ([], {"model": "no-such/model"}, "bad-source"),
+            ],
+            2,
+        ),
     )
     def test_what_cannot_run_is_told_in_three_parts(self, tmp_path, model_folder, arguments, changes, code):
         path = write_recipe(tmp_path / "r", model_folder, STRATEGY, batches(1), steps=1)

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.launch.processes import accelerated, finished
+from tests.tiers import THOROUGH
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets import Burst, follow, write_recipe
 from vlmfreeze_widgets.engine.apply.master_weights import Masters
@@ -73,7 +74,8 @@ def launched(root: Path, models, names, *flags):
     return {name: root / name / "run" for name in names}
 
 
-LAUNCHES = {"ddp": ([*NAMES, "mixed", "half"], []), "fsdp": ([*NAMES, "half"], ["--fsdp"])}
+SHARDED = NAMES if THOROUGH else ["projector-and-lora", "tied", "reentrant"]
+LAUNCHES = {"ddp": ([*NAMES, "mixed", "half"], []), "fsdp": ([*SHARDED, "half"], ["--fsdp"])}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +117,7 @@ def off(history, burst):
     return max(abs(a - b) / max(abs(b), 1e-12) for a, b in pairs)
 
 
-CASES = [*((kind, name) for kind in ("ddp", "fsdp") for name in NAMES), ("ddp", "mixed")]
+CASES = [*(("ddp", name) for name in NAMES), *(("fsdp", name) for name in SHARDED), ("ddp", "mixed")]
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)

@@ -39,6 +39,7 @@ FEW = (
     "internvl",
     "trl-sft",
 )  # where 60 drawings tell enough
+FEW_CHOICES = ("internvl", "llava", "llava-next", "zero-nlp")
 MODELS = ("llava", "qwen2_5_vl", "qwen2_vl--tied", "gemma3", "llava_onevision", "mllama", "internvl")
 PARTS = ("vision_tower", "projector", "language_model", "embeddings", "head")
 LORA = vf.Lora(rank=8, alpha=16)
@@ -66,15 +67,16 @@ def plans(draw: st.DrawFn, models: tuple[str, ...] = MODELS) -> Plan:
 
 
 def drawn_for(to: str, models: tuple[str, ...] = MODELS) -> st.SearchStrategy[Plan]:
-    """Plans on models that a trainer loads; for InternVL, which has no rate and no rank to choose, parts in full as well."""
+    """Plans on models that a trainer loads; where it has little to choose from, parts in full at one rate as well."""
     loads = TRAINERS[to].loads
     found = plans(tuple(m for m in models if not loads or m.partition("--")[0] in loads))
-    if to != "internvl":
+    if to not in FEW_CHOICES:
         return found
-    tree, llm = published.tree("internvl"), ("language_model", "embeddings", "head")
+    tree, llm = published.tree("internvl" if to == "internvl" else "llava"), ("language_model", "embeddings", "head")
     rules = [
         {"projector": "full"},
         dict.fromkeys(llm, "full"),
+        dict.fromkeys(("projector", *llm), "full"),
         {"vision_tower[-1:]": "full"},
         dict.fromkeys(PARTS, "full"),
     ]
@@ -111,7 +113,7 @@ def wrong_export(plan: Plan, to: str) -> tuple[bool, list[str]]:
 def test_what_is_said_to_be_exact_selects_what_the_plan_selects(to, figure):
     seen: list[bool] = []
 
-    few = 60 if to in FEW else 200
+    few = examples(90 if to in FEW else 240)
 
     @settings(max_examples=few, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(plan=drawn_for(to))

@@ -13,6 +13,7 @@ def demo():
     return vf.demo()
 
 
+@pytest.mark.thorough
 def test_a_dead_projector_a_rate_of_zero_and_two_equals_are_told_for_what_they_are(demo):
     board = trial(0, demo)
     assert is_right(board), str(board)

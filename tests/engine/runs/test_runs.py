@@ -278,7 +278,7 @@ def killed(folder, kills, seed, way="as it is"):
     return found
 
 
-KILLS = int(os.environ.get("VLMFREEZE_KILLS", "15"))  # 50 were tried when this was written
+KILLS = int(os.environ.get("VLMFREEZE_KILLS", "6"))  # 50 were tried when this was written
 
 
 def test_whenever_the_kernel_is_killed_every_run_that_is_listed_loads_and_no_step_that_was_shown_is_missing(tmp_path):
