@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "vlmfreeze_widgets"
+FOLDERS = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")} - {PACKAGE.name}
 JUPYTER = {"IPython", "anywidget", "ipykernel", "ipywidgets", "traitlets"}
 TRAINING = {"accelerate", "peft", "torch", "transformers"}
 
@@ -39,6 +40,42 @@ LAYERS = {
     "report": Room({"core", "pictures", "figures"}, {"plotly", "jinja2"}),
     "widgets": Room({"core", "session", "pictures", "figures", "report"}, JUPYTER | {"plotly", "numpy"}),
 }
+# What a file imports from above all the same, and only when a function that needs it runs: a library behind a convenience of a
+# value, adapters for the engine. Each is a real import, which an editor follows and mypy reads.
+UPWARD = {
+    "core/comparison/board.py": {"adapters.pandas_frames", "adapters.rich_tables", "figures"},
+    "core/history/history.py": {"adapters.pandas_frames", "figures"},
+    "core/recipes/stages.py": {"adapters.yaml_text"},
+    "core/strategy/resolve.py": {"engine.model.read"},
+    "core/strategy/strategy.py": {"adapters.yaml_text"},
+    "core/tree/catalog.py": {"adapters.pandas_frames"},
+    "core/tree/tree.py": {"adapters.pandas_frames", "pictures"},
+    "engine/apply/apply.py": {"adapters.peft_lora"},
+    "engine/burst/checkpoint.py": {"adapters.safetensors_files"},
+    "engine/burst/result.py": {
+        "adapters.peft_files",
+        "adapters.peft_merge",
+        "adapters.safetensors_files",
+        "adapters.transformers_adapters",
+    },
+    "engine/cost/estimate.py": {"adapters.transformers_models"},
+    "engine/cost/fake_model.py": {"adapters.peft_lora"},
+    "engine/model/read.py": {"adapters.transformers_models"},
+    "engine/runs/load.py": {"adapters.pandas_frames"},
+    "engine/runs/trackers.py": {"adapters.tensorboard_runs", "adapters.trackio_runs", "adapters.wandb_runs"},
+    "engine/step/optimizer.py": {"adapters.bitsandbytes_optimizers", "adapters.transformers_schedules"},
+    "launch/recipe.py": {"demo.bundle"},
+    "report/content.py": {"engine.runs.load"},
+    "session/cost_server.py": {"adapters.transformers_copies", "adapters.transformers_models"},
+    "session/handover.py": {"trainers.looks"},
+    "session/loading.py": {"adapters.transformers_weights"},
+    "session/looking.py": {"data.load"},
+    "trainers/registry.py": {"engine.model.read"},
+    "widgets/lifetime.py": {"adapters.marimo_host"},
+    "widgets/monitor.py": {"adapters.marimo_host"},
+    "widgets/page.py": {"adapters.marimo_host"},
+    "widgets/workbench.py": {"adapters.pillow_thumbnails"},
+}
 TOP = {"__init__", "__main__", "cli"}  # may name every layer
 # The folders of the two large layers, floor by floor from the bottom up: each may import what stands on a lower floor, in whatever
 # way (also late, also for types alone). "" is the files beside the folders, of which there are no others than these.
@@ -61,7 +98,7 @@ FLOORS = {
 }
 BESIDE_THE_FOLDERS = {
     "core": {
-        "errors", "numbers", "plain", "ports", "memory_advice", "data_origin", "atomic_files", "strict_json", "source_length",
+        "errors", "numbers", "plain", "memory_advice", "data_origin", "atomic_files", "strict_json", "source_length",
         "construction_lock",
     },
     "engine": {"settings"},
@@ -82,13 +119,31 @@ def imported(source: str, inside: tuple[str, ...]) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             start = inside[: len(inside) - node.level + 1] if node.level else ()
             module = ".".join([*start, *([node.module] if node.module else [])])
-            # "from . import x" names the module x, not only the package.
-            names |= {f"{module}.{alias.name}" for alias in node.names} if not node.module else {module}
+            # "from . import x" and "from ..folder import x" name the module x, not only the folder.
+            of_folder = not node.module or module in FOLDERS
+            names |= {f"{module}.{alias.name}" for alias in node.names} if of_folder else {module}
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if called in {"import_module", "__import__"}:
                 names.add(str(node.args[0].value))
     return names
+
+
+def at_once(source: str) -> str:
+    """The source without the bodies of its functions: what runs when it is imported, and what types are read from."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def is_upward(name: str, path: Path, package: Path, inside: tuple[str, ...]) -> bool:
+    """Whether an import from above is one of the table, and stands in a function."""
+    module = name.removeprefix(f"{package.name}.")
+    listed = UPWARD.get(str(path.relative_to(package)), set())
+    is_listed = bool(listed & {module, module.rpartition(".")[0]})
+    return is_listed and name not in imported(at_once(path.read_text(encoding="utf-8")), inside)
 
 
 def complaints(path: Path, package: Path = PACKAGE) -> list[str]:
@@ -105,7 +160,7 @@ def complaints(path: Path, package: Path = PACKAGE) -> list[str]:
         top, *rest = name.split(".")
         if top == package.name:
             target = rest[0] if rest else "__init__"
-            if target != layer and target not in room.layers and target != "__version__":
+            if target not in {layer, "__version__", *room.layers} and not is_upward(name, path, package, inside):
                 found.append(f"{layer}/{path.name} imports {name}: {layer} may name only {sorted(room.layers)}")
         elif top not in sys.stdlib_module_names and top not in room.libraries:
             outside.add(top)
@@ -163,7 +218,8 @@ def imports_at_run_time(package: Path = PACKAGE) -> dict[str, set[str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
                 node.body = [ast.Pass()]
-        edges[name] = imported(ast.unparse(tree), inside) & set(files) - {name}
+        above = {f"{package.name}.{module}" for module in UPWARD.get(str(path.relative_to(package)), ())}
+        edges[name] = imported(ast.unparse(tree), inside) & set(files) - {name} - above
     return edges
 
 
@@ -195,6 +251,29 @@ def test_every_folder_says_its_rule_in_its_docstring_and_its_tests_lie_in_a_fold
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_a_file_imports_only_what_lies_below_it(path):
     assert complaints(path) == []
+
+
+def test_what_is_imported_from_above_is_really_imported_so():
+    for place, modules in UPWARD.items():
+        path = PACKAGE / place
+        inside = (PACKAGE.name, *path.relative_to(PACKAGE).parts[:-1])
+        found = imported(path.read_text(encoding="utf-8"), inside)
+        assert {f"{PACKAGE.name}.{module}" for module in modules} <= found | {n.rpartition(".")[0] for n in found}, (
+            place
+        )
+
+
+@pytest.mark.parametrize(
+    "line", ["from ..figures import board_figure", "if TYPE_CHECKING:\n    from ..figures import board_figure"]
+)
+def test_an_import_from_above_that_runs_at_once_is_found(tmp_path, monkeypatch, line):
+    path = tmp_path / "vlmfreeze_widgets" / "core" / "errors.py"
+    path.parent.mkdir(parents=True)
+    monkeypatch.setitem(UPWARD, "core/errors.py", {"figures"})
+    path.write_text(f"{line}\n")
+    assert complaints(path, tmp_path / "vlmfreeze_widgets")
+    path.write_text("def f():\n    from ..figures import board_figure\n")
+    assert not complaints(path, tmp_path / "vlmfreeze_widgets")
 
 
 def test_the_table_itself_points_down():

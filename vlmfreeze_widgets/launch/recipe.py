@@ -11,7 +11,6 @@ from typing import Any
 
 from ..core.atomic_files import replace_file
 from ..core.errors import BadState, nearest
-from ..core.ports import port
 from ..core.strategy.strategy import Strategy
 from ..core.strict_json import load_json
 from ..engine.settings import BurstSettings
@@ -160,7 +159,9 @@ def write_recipe(
         wanted = Strategy(wanted.rules, {"": lr, **wanted.lr}, wanted.weight_decay, wanted.name)
     checked = BurstSettings.from_dict(settings)
     if str(model_folder) == "demo":
-        model_folder = port("demo").WEIGHTS
+        from ..demo import bundle
+
+        model_folder = bundle.WEIGHTS
     model = str(Path(model_folder).resolve()) if Path(model_folder).is_dir() else str(model_folder)
     written = folder / "batches"
     write_batches(written, batches, micro_batches)

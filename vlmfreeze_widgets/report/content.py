@@ -14,7 +14,6 @@ from ..core.evidence.freeze_proof import Proof
 from ..core.evidence.verdict import Verdict
 from ..core.history.history import History
 from ..core.history.norms import NormLayout
-from ..core.ports import port
 from ..core.strategy.plan import Plan
 from ..core.strategy.text import sentence
 from ..core.wire.plan_state import plan_state
@@ -69,7 +68,9 @@ def content_of(source: Any, title: str | None = None) -> Content:  # noqa: ANN40
         BadState: Nothing here can be reported; or a folder holds no run.
     """
     if isinstance(source, str | Path):
-        source = port("runs").load_run(source)
+        from ..engine.runs.load import load_run
+
+        source = load_run(source)
     source = getattr(source, "session", source)  # of a page
     if callable(getattr(source, "board", None)):  # a comparison that runs, or is over
         source = source.board()

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..core.cost.estimate import CostEstimate
-from ..core.ports import port
 from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
@@ -72,9 +71,11 @@ class Answers:
         """
         if isinstance(asked, Subject):
             self._subject = asked
-            self._model = asked.source if asked.is_model else port("models").build_on_meta(asked.source).model
+            self._model = asked.source if asked.is_model else _built(asked.source)
             if asked.is_model:
-                port("copies").register(self._model)
+                from ..adapters import transformers_copies
+
+                transformers_copies.register(self._model)
             return None
         subject = self._subject
         assert subject is not None
@@ -100,6 +101,12 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
             reply = (False, f"{type(error).__name__}: {error}"[:400])
         pickle.dump(reply, answers)
         answers.flush()
+
+
+def _built(source: Any) -> Any:  # noqa: ANN401 - a config, a folder or a Hub id -> a torch module
+    from ..adapters.transformers_models import build_on_meta
+
+    return build_on_meta(source).model
 
 
 def _without(how: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadConfig, CannotSave, WrongPhase
-from ..core.ports import port
 from ..core.wire.handover import ExportLook, ImportLook
 from ..core.wire.messages import stale
 
@@ -42,7 +41,9 @@ class Handover:
     @property
     def trainers(self) -> tuple[tuple[str, str], ...]:
         """(key, name for people) of each trainer."""
-        found: tuple[tuple[str, str], ...] = port("handover").trainers()
+        from ..trainers import looks
+
+        found: tuple[tuple[str, str], ...] = looks.trainers()
         return found
 
     def look_at_import(self, text: str, trainer: str = "") -> ImportLook:
@@ -59,7 +60,9 @@ class Handover:
                 found=f"{len(text):,}",
                 remedy="Paste the settings alone.",
             )
-        look: ImportLook = port("handover").look_at_import(text, self._desk.plan, trainer)
+        from ..trainers.looks import look_at_import
+
+        look: ImportLook = look_at_import(text, self._desk.plan, trainer)
         return look
 
     def import_text(self, text: str, trainer: str = "") -> int:
@@ -95,7 +98,9 @@ class Handover:
             VlmFreezeError: The trainer cannot say the strategy, or the plan is refused.
         """
         rev = self._desk.rev
-        look: ExportLook = port("handover").look_at_export(self._desk.plan, to, settings, rows, data)
+        from ..trainers.looks import look_at_export
+
+        look: ExportLook = look_at_export(self._desk.plan, to, settings, rows, data)
         token = secrets.token_urlsafe(12)
         self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
         return token, look

@@ -10,7 +10,6 @@ import torch
 
 from ..core.errors import WrongPhase
 from ..core.language.phrase import say
-from ..core.ports import port
 from ..core.wire.load_state import LoadChoices
 from ..core.wire.run_state import BUSY
 from ..engine.model.read import read_tree
@@ -70,7 +69,9 @@ class Loading(Phases):
             self._set(step=done, steps=total, eta_seconds=left)
 
         try:
-            model = port("weights").load(source, dtype, device=device, on_progress=told)
+            from ..adapters import transformers_weights
+
+            model = transformers_weights.load(source, dtype, device=device, on_progress=told)
             tree = read_tree(model, title=self.tree.title)
             self._edits.move_to(tree)
         except Exception as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.errors import WrongPhase
-from ..core.ports import port
 from ..core.strategy.plan import Plan
 from ..core.wire.run_state import BUSY, Phase
 from ..engine.probe.probe import probe
@@ -74,7 +73,9 @@ class Looking(Phases):
         try:
             batches: Any = self._batches
             if not hasattr(batches, "preview"):
-                batches = port("data").load_batches(batches, self._processor)
+                from ..data.load import load_batches
+
+                batches = load_batches(batches, self._processor)
             rows = batches.preview(first + count)[first:]
             number = self.preview.number + 1 if self.preview else 1
             self.preview = Preview(number, first, rows, str(getattr(batches, "report", "")))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadConfig, NotExpressible, nearest
-from ..core.ports import port
 from ..core.strategy.plan import Plan
 from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
@@ -295,6 +294,11 @@ def _key(name: str) -> str:
 
 
 def _tree(tree: Any) -> ModuleTree:  # noqa: ANN401
-    found = tree if isinstance(tree, ModuleTree) else port("trees").read_tree(tree)
+    if isinstance(tree, ModuleTree):
+        found = tree
+    else:
+        from ..engine.model.read import read_tree
+
+        found = read_tree(tree)
     assert isinstance(found, ModuleTree)
     return found

@@ -16,7 +16,6 @@ from typing import Any
 from IPython import get_ipython
 from ipywidgets.widgets import widget as registry
 
-from ..core.ports import port
 from .weakly import weakly
 
 ROLL_CALL_SECONDS = 1.0  # a page answers within milliseconds; a view that is moved is away for less than this
@@ -39,7 +38,9 @@ class Lifetime:
         self._widget = weakref.ref(widget)
         self._key = f"_vlmfreeze_shown_{id(widget)}"
         # marimo ends a session without a word, but clears its names: what a page shows there lives among them.
-        self._place: MutableMapping[str, Any] = names if (names := port("marimo").names()) is not None else _seen
+        from ..adapters import marimo_host
+
+        self._place: MutableMapping[str, Any] = names if (names := marimo_host.names()) is not None else _seen
         self._call = call_the_roll
         self._lock = threading.Lock()
         self._pages: set[str] = set()

@@ -13,7 +13,6 @@ from ..core.errors import BadWish
 from ..core.evidence.verdict import Verdict
 from ..core.history.history import History, StepRecord
 from ..core.language.phrase import say
-from ..core.ports import port
 from ..core.wire.messages import VERSION, Wish
 from ..core.wire.run_state import Phase, RunStatus
 from .assets import asset
@@ -123,7 +122,9 @@ class BurstMonitor(anywidget.AnyWidget):
 
     def _display_(self) -> Any:  # noqa: ANN401 - marimo's own protocol
         """What marimo shows."""
-        return port("marimo").element(self)
+        from ..adapters import marimo_host
+
+        return marimo_host.element(self)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
         self._lifetime.displayed()

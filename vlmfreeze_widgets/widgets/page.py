@@ -11,7 +11,6 @@ import anywidget
 import traitlets
 from IPython.display import display
 
-from ..core.ports import port
 from ..core.strategy.plan import Plan
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
@@ -169,13 +168,17 @@ class SessionPage(anywidget.AnyWidget):
         title = f"{type(self).__name__}: {self.tree.title}"
         if view is not None:
             display({**view[0], "text/plain": title}, metadata=view[1], raw=True)
-        picture = port("pictures").tree_html(self.tree, self.plan, as_image=True)
+        from ..pictures import tree_html
+
+        picture = tree_html(self.tree, self.plan, as_image=True)
         html = f'<div class="vf-static-{self._picture}">{picture}</div>'
         display({"text/plain": str(self.tree), "text/html": html}, raw=True)
 
     def _display_(self) -> Any:  # noqa: ANN401 - marimo's own protocol
         """What marimo shows."""
-        return port("marimo").element(self)
+        from ..adapters import marimo_host
+
+        return marimo_host.element(self)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
         self._lifetime.displayed()
@@ -183,5 +186,7 @@ class SessionPage(anywidget.AnyWidget):
         if bundle is None:
             return None
         data, metadata = bundle
-        html = port("pictures").tree_html(self.tree, self.plan)
+        from ..pictures import tree_html
+
+        html = tree_html(self.tree, self.plan)
         return {**data, "text/plain": str(self.tree), "text/html": html}, metadata

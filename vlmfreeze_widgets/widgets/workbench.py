@@ -12,7 +12,6 @@ from typing import Any
 from ..core.evidence.probe_report import ProbeReport
 from ..core.history.history import History
 from ..core.language.phrase import say
-from ..core.ports import port
 from ..core.recipes.stages import Stages
 from ..core.strategy.strategy import Strategy
 from ..core.wire.advice_state import advice_state
@@ -230,9 +229,11 @@ class Workbench(Buttons, SessionPage):
 
 
 def _data_state(session: Session) -> dict[str, Any]:
+    from ..adapters import pillow_thumbnails
+
     return data_state(
         session.questions,
         session.preview,
-        lambda picture: port("thumbnails").png(picture),
+        pillow_thumbnails.png,
         can_preview=session.can_preview,
     )

@@ -13,7 +13,6 @@ from statistics import fmean
 from typing import Any
 
 from ..errors import InvalidStrategy
-from ..ports import port
 from .entry import Entry, paired_table
 from .paired_difference import Difference, difference
 from .text import board_html, board_text, sentence
@@ -177,11 +176,15 @@ class Board:
 
     def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
         """One row per contender, the best first."""
-        return port("frames").board_frame(self)
+        from ...adapters.pandas_frames import board_frame
+
+        return board_frame(self)
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Held-out loss over steps, paired differences to the best, and loss against memory with the front."""
-        return port("figures").board_figure(self)
+        from ...figures import board_figure
+
+        return board_figure(self)
 
     def __str__(self) -> str:
         return board_text(self)
@@ -189,7 +192,9 @@ class Board:
     __repr__ = __str__
 
     def __rich__(self) -> Any:  # noqa: ANN401 - rich.table.Table
-        return port("rich_tables").board_table(self)
+        from ...adapters.rich_tables import board_table
+
+        return board_table(self)
 
     def _repr_html_(self, head: str = "") -> str:
         return board_html(self, head or self.sentence)

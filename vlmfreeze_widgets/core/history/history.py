@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..numbers import number, read_number
-from ..ports import port
 from .html import history_html, sentence
 from .norms import ModuleNorms, NormLayout
 from .process_status import RunState
@@ -175,7 +174,9 @@ class History(Sequence[StepRecord]):
 
     def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
         """One row per step, with the columns of ``columns``."""
-        return port("frames").history_frame(self)
+        from ...adapters.pandas_frames import history_frame
+
+        return history_frame(self)
 
     def to_json(self) -> str:
         """Strategy, settings, columns, and the norm of every tensor at every step.
@@ -251,4 +252,6 @@ class History(Sequence[StepRecord]):
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
-        return port("figures").history_figure(self)
+        from ...figures import history_figure
+
+        return history_figure(self)

@@ -12,7 +12,6 @@ from typing import Any
 
 from ..atomic_files import replace_file
 from ..errors import InvalidStrategy, UnknownTarget, nearest
-from ..ports import port
 from ..strategy.plan import Plan
 from ..strict_json import load_json
 from ..tree.tree import ModuleTree
@@ -141,7 +140,12 @@ class Stages(Sequence[Stage]):
         """
         path = Path(path)
         as_yaml = path.suffix in (".yaml", ".yml")
-        text = port("yaml").dump(self.to_dict()) if as_yaml else json.dumps(self.to_dict(), indent=2) + "\n"
+        if as_yaml:
+            from ...adapters import yaml_text
+
+            text = yaml_text.dump(self.to_dict())
+        else:
+            text = json.dumps(self.to_dict(), indent=2) + "\n"
         return replace_file(path, text)
 
     @classmethod
@@ -154,7 +158,12 @@ class Stages(Sequence[Stage]):
         path = Path(path)
         text = path.read_text(encoding="utf-8")
         try:
-            data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else load_json(text)
+            if path.suffix in (".yaml", ".yml"):
+                from ...adapters import yaml_text
+
+                data = yaml_text.load(text)
+            else:
+                data = load_json(text)
         except ValueError as error:
             raise unreadable("JSON or YAML", f"{path.name}: {error}") from error
         return cls.from_dict(data)

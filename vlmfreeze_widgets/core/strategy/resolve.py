@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..ports import port
 from ..tree.components import COMPONENTS
 from ..tree.selectors import Target, find_target
 from ..tree.tree import ModuleTree, Node
@@ -40,7 +39,10 @@ def resolve(strategy: Strategy | Mapping[str, object], tree: Any) -> Plan:  # no
         InvalidStrategy: A value that cannot be meant.
     """
     strategy = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
-    tree = tree if isinstance(tree, ModuleTree) else port("trees").read_tree(tree)
+    if not isinstance(tree, ModuleTree):
+        from ...engine.model.read import read_tree
+
+        tree = read_tree(tree)
     assert isinstance(tree, ModuleTree)
     rules = Lookup(tree, dict(strategy.rules))
     decided: dict[str, str] = {}

@@ -14,7 +14,6 @@ from typing import Any
 
 from ..atomic_files import replace_file
 from ..errors import InvalidStrategy, nearest
-from ..ports import port
 from ..strict_json import load_json
 from .tuning import Tuning, as_tuning, tuning_to_dict
 
@@ -148,7 +147,9 @@ class Strategy:
         """
         path = Path(path)
         if path.suffix in (".yaml", ".yml"):
-            text = port("yaml").dump(self.to_dict())
+            from ...adapters import yaml_text
+
+            text = yaml_text.dump(self.to_dict())
         else:
             text = json.dumps(self.to_dict(), indent=2) + "\n"
         return replace_file(path, text)
@@ -163,7 +164,12 @@ class Strategy:
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8")
-            data = port("yaml").load(text) if path.suffix in (".yaml", ".yml") else load_json(text)
+            if path.suffix in (".yaml", ".yml"):
+                from ...adapters import yaml_text
+
+                data = yaml_text.load(text)
+            else:
+                data = load_json(text)
         except (ValueError, RecursionError) as error:
             raise _unreadable("JSON or YAML", f"{path.name}: {error}"[:300]) from error
         return cls.from_dict(data)

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..errors import UnknownCheckpoint, nearest
 from ..language.format import count
-from ..ports import port
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,9 @@ class Catalog(Mapping[str, CatalogEntry]):
 
     def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
         """One row per checkpoint: id, model_type, dtype, total_params, published_params, agreement."""
-        return port("frames").catalog_frame(self)
+        from ...adapters.pandas_frames import catalog_frame
+
+        return catalog_frame(self)
 
     def __str__(self) -> str:
         rows = [

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from ..errors import UnknownTarget, nearest
-from ..ports import port
 from .checkpoint_headers import Checkpoint, is_model_folder
 from .components import is_below, owner_of
 from .node import Node, Parameter
@@ -227,7 +226,9 @@ class ModuleTree:
 
     def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
         """One row per node: path, class_name, component, own_params, total_params, own_bytes, total_bytes, depth."""
-        return port("frames").tree_frame(self)
+        from ...adapters.pandas_frames import tree_frame
+
+        return tree_frame(self)
 
     def __str__(self) -> str:
         return tree_text(self)
@@ -237,4 +238,6 @@ class ModuleTree:
         return f"<ModuleTree {self.title}: {self.total_params:,} parameters in {len(self.nodes):,} nodes; {parts}>"
 
     def _repr_html_(self) -> str:
-        return str(port("pictures").tree_html(self))
+        from ...pictures import tree_html
+
+        return str(tree_html(self))

@@ -15,7 +15,6 @@ from torch import nn
 
 from ...core.construction_lock import MAKING_LAYERS
 from ...core.errors import InvalidStrategy
-from ...core.ports import port
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
@@ -132,7 +131,9 @@ class AppliedModel:
         try:
             if plan.lora_targets:
                 with _float32_by_default():
-                    self._adapters = port("lora").inject(model, plan.lora_targets)
+                    from ...adapters import peft_lora
+
+                    self._adapters = peft_lora.inject(model, plan.lora_targets)
                 close_fast_paths(model, plan.lora_targets)
             self._set_flags()
             self.trainables = self._list_trainables()

@@ -17,7 +17,6 @@ import torch
 
 from ...core.errors import BadState
 from ...core.history.history import History
-from ...core.ports import port
 from ..batches.micro_batches import MicroBatches
 from ..batches.position import Position
 from ..runs.atomic_folder import Writer, read_manifest, write_folder
@@ -76,8 +75,10 @@ def writer(
     step, records, state = len(history), history.to_json(), json.dumps(data, allow_nan=False)
 
     def write() -> Path:
+        from ...adapters import safetensors_files
+
         files: dict[str, Writer] = {
-            "tensors.safetensors": lambda path: port("tensor_files").save(path, tensors),
+            "tensors.safetensors": lambda path: safetensors_files.save(path, tensors),
             "history.json": lambda path: path.write_bytes(records.encode()),
             "state.json": lambda path: path.write_bytes(state.encode()),
         }
@@ -163,7 +164,9 @@ def load(folder: str | Path) -> SavedBurst:
             remedy="Continue it with the release that saved it.",
         )
     history = History.from_json((folder / "history.json").read_text(encoding="utf-8"))
-    tensors = port("tensor_files").load(folder / "tensors.safetensors")
+    from ...adapters import safetensors_files
+
+    tensors = safetensors_files.load(folder / "tensors.safetensors")
     return SavedBurst(folder, int(data["number"]), history, data, tensors)
 
 

@@ -1,4 +1,7 @@
-"""What a burst leaves: history, verdicts, and the trained values, to be kept, saved or let go. The model itself is as before."""
+"""What a burst leaves: history, verdicts, and the trained values, to be kept, saved or let go. The model itself is as before.
+
+Long because keeping, saving and letting go are the three ends of one value, of which only one may come to pass.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from ...core.evidence.verdict import Verdict
 from ...core.history.history import History
 from ...core.history.html import history_html
 from ...core.history.merge_rounding import MergeRounding
-from ...core.ports import port
 from ...core.strategy.plan import Plan
 from ..apply.apply import AppliedModel, apply
 from ..apply.mergeable import check_mergeable
@@ -109,13 +111,19 @@ class BurstResult:
         applied = self._applied("a result being kept")
         try:
             self._put(applied)
-            rounding = port("lora_merge").merge(self._model, merged) if merged else None
+            rounding = None
+            if merged:
+                from ...adapters import peft_merge
+
+                rounding = peft_merge.merge(self._model, merged)
         except BaseException:
             applied.revert()
             raise
         applied.settle(keep_adapters=keep_adapters)
         if keep_adapters and self.plan.lora_targets:
-            port("lora_kept").register(self._model, self.plan)
+            from ...adapters import transformers_adapters
+
+            transformers_adapters.register(self._model, self.plan)
         self.merge_rounding = rounding
         self.is_merged = bool(merged)
         self.outcome = "kept"
@@ -198,11 +206,15 @@ class BurstResult:
         }
         if self._trained and self.plan.lora_targets:
             # PEFT writes two files or three, by names of its own, into the folder where they belong.
+            from ...adapters import peft_files
+
             files["adapter_config.json"] = lambda path: beside.extend(
-                port("lora_files").save(path.parent, self._model, self.plan, self._trained)
+                peft_files.save(path.parent, self._model, self.plan, self._trained)
             )
         elif self._trained:
-            files["trained.safetensors"] = lambda path: port("tensor_files").save(path, self._trained)
+            from ...adapters import safetensors_files
+
+            files["trained.safetensors"] = lambda path: safetensors_files.save(path, self._trained)
         files["verdicts.json"] = lambda path: write_text(path, judgement(self, beside))
         write_into(folder, files)
         return folder

@@ -18,7 +18,6 @@ from ...core.cost.memory import BYTES, Standing, TrainedTensor, standing, update
 from ...core.cost.plan_memory import adapter_file_bytes, gathered_bytes, weight_bytes
 from ...core.errors import BadBatch, InvalidStrategy
 from ...core.language.phrase import say
-from ...core.ports import port
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
@@ -219,13 +218,17 @@ def model_and_tree(source: Any, strategy: object) -> tuple[nn.Module, ModuleTree
         return model, strategy.tree if isinstance(strategy, Plan) else read_tree(model)
     if isinstance(source, str):
         return _known(source)
-    built = port("models").build_on_meta(source)
+    from ...adapters.transformers_models import build_on_meta
+
+    built = build_on_meta(source)
     return built.model, read_tree(built.model, title=built.title)
 
 
 @lru_cache(maxsize=4)
 def _known(source: str) -> tuple[nn.Module, ModuleTree]:
-    built = port("models").build_on_meta(source)
+    from ...adapters.transformers_models import build_on_meta
+
+    built = build_on_meta(source)
     return built.model, read_tree(built.model, title=built.title)
 
 

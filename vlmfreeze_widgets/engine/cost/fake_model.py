@@ -14,7 +14,6 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
-from ...core.ports import port
 from ...core.strategy.plan import Plan
 from ..apply.activation_checkpointing import close_frozen_inputs, enable_checkpointing
 from ..apply.modes import train_what_trains
@@ -65,7 +64,9 @@ def put_plan(
     trained: dict[str, nn.Parameter] = {name: named[name] for name in sorted(plan.trainable)}
     if plan.lora_targets:
         with torch.device("meta"), _norms_on_meta(model, plan):
-            added = port("lora").inject(model, plan.lora_targets)
+            from ...adapters import peft_lora
+
+            added = peft_lora.inject(model, plan.lora_targets)
         trained |= _faked(model, added, fakes, adapters)
     wanted = {id(p) for p in trained.values()}
     for parameter in model.parameters():

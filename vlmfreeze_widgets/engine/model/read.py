@@ -1,6 +1,4 @@
-"""A source becomes a ModuleTree: one walk over an ``nn.Module``, real or on meta. Where a config or folder becomes a module is
-in ``adapters.transformers_models``; who owns what in ``engine.model.components``.
-"""
+"""A source becomes a ModuleTree: a walk over an ``nn.Module``, real or on meta. Who owns what is in ``engine.model.components``."""
 
 from __future__ import annotations
 
@@ -14,7 +12,6 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from ...core.errors import BadSource
-from ...core.ports import port
 from ...core.tree.checkpoint_headers import Checkpoint
 from ...core.tree.components import owner_of
 from ...core.tree.tree import ModuleTree, Node, Parameter
@@ -56,7 +53,9 @@ def read_tree(
         return source
     checkpoint, note = None, ""
     if not isinstance(source, nn.Module):
-        built = port("models").build_on_meta(source)
+        from ...adapters.transformers_models import build_on_meta
+
+        built = build_on_meta(source)
         source, checkpoint, note = built.model, built.checkpoint, built.note
         title = title or built.title
     model = unwrap(source)

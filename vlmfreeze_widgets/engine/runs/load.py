@@ -21,7 +21,6 @@ from ...core.history.jsonl import HistoryLines
 from ...core.history.norms import NormLayout
 from ...core.history.process_status import RunState
 from ...core.history.run_metadata import KIND, RunAbout
-from ...core.ports import port
 from .atomic_folder import good_manifests, read_manifest
 from .run import Run
 from .run_folder import ABOUT, HISTORY, gone, is_gone, read_state
@@ -143,7 +142,9 @@ def runs(folder: str | Path = _RUNS) -> Any:  # noqa: ANN401 - pandas.DataFrame
     Raises:
         MissingLibrary: pandas is not installed; ``list_runs`` does without.
     """
-    return port("frames").runs_frame(
+    from ...adapters.pandas_frames import runs_frame
+
+    return runs_frame(
         [
             found.row() if isinstance(found, _Unreadable) else {**found.row(), "problem": ""}
             for found in _all_below(Path(folder))

@@ -6,14 +6,13 @@ None is installed by force, none is told anything unless a burst was asked to (`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from ...core.errors import InvalidStrategy
 from ...core.evidence.verdict import Verdict
 from ...core.history.history import StepRecord
 from ...core.history.run_metadata import RunAbout
-from ...core.ports import port
 
 TRACKERS = ("trackio", "tensorboard", "wandb")
 
@@ -76,7 +75,7 @@ def _named(name: str) -> Tracker:
             remedy="Give one of these names, or an object with begin, log and end.",
         )
     try:
-        tracker: Tracker = port(f"tracker:{name}").make()
+        tracker = _MAKERS[name]()
     except ImportError as error:
         raise InvalidStrategy(
             f"{name} is not installed.",
@@ -85,3 +84,24 @@ def _named(name: str) -> Tracker:
             remedy=f"pip install {name}, or leave it out of report_to; a run folder needs nothing.",
         ) from error
     return tracker
+
+
+def _trackio() -> Tracker:
+    from ...adapters import trackio_runs
+
+    return trackio_runs.make()
+
+
+def _tensorboard() -> Tracker:
+    from ...adapters import tensorboard_runs
+
+    return tensorboard_runs.make()
+
+
+def _wandb() -> Tracker:
+    from ...adapters import wandb_runs
+
+    return wandb_runs.make()
+
+
+_MAKERS: dict[str, Callable[[], Tracker]] = {"trackio": _trackio, "tensorboard": _tensorboard, "wandb": _wandb}

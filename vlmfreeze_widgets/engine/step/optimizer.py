@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from ...core.ports import port
 from ..apply.apply import AppliedModel
 from ..apply.master_weights import Masters
 from ..settings import BurstSettings
@@ -28,7 +27,9 @@ def make_optimizer(applied: AppliedModel, masters: Masters, settings: BurstSetti
     if settings.optimizer == "adafactor":
         return torch.optim.Adafactor(groups)
     if settings.optimizer == "adamw8bit":
-        eight_bit: torch.optim.Optimizer = port("optimizers").adamw8bit(groups, settings.betas, settings.eps)
+        from ...adapters import bitsandbytes_optimizers
+
+        eight_bit: torch.optim.Optimizer = bitsandbytes_optimizers.adamw8bit(groups, settings.betas, settings.eps)
         return eight_bit
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps)
 
@@ -37,7 +38,9 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: BurstSettings) -> 
     """The schedule of transformers by its name; None for a constant rate."""
     if settings.scheduler == "constant":
         return None
-    return port("schedules").make_schedule(settings.scheduler, optimizer, settings.warmup_steps, settings.steps)
+    from ...adapters import transformers_schedules
+
+    return transformers_schedules.make_schedule(settings.scheduler, optimizer, settings.warmup_steps, settings.steps)
 
 
 def make_scaler(precision: str, settings: BurstSettings, device: torch.device) -> torch.amp.GradScaler | None:
