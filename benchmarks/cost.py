@@ -30,7 +30,7 @@ from benchmarks.overhead import large_model
 from tests.engine.burst.real_step import real_step
 from tests.engine.cost.test_flops import counted
 from tests.families import TINY_FAMILIES, tiny_batch
-from vlmfreeze_widgets.core.ports import port
+from vlmfreeze_widgets.adapters.transformers_models import build_on_meta
 from vlmfreeze_widgets.engine.cost.traced_step import made_batch
 
 RESULTS = Path(__file__).resolve().parent / "results" / "cost.json"
@@ -197,7 +197,7 @@ def midsize(name: str) -> tuple[Any, dict[str, Any]]:
     if name == MIDSIZE[0]:
         model, _ = large_model()
         return model, made_batch(model, 1, None, 16)
-    config = port("models").build_on_meta(name).model.config
+    config = build_on_meta(name).model.config
     model = AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
     return model, made_batch(model, 1, 128, 16)
 

@@ -183,9 +183,9 @@ def made_weights(source: Any) -> int:
 
 
 def meta_model(source: Any) -> torch.nn.Module:
-    from vlmfreeze_widgets.core.ports import port
+    from vlmfreeze_widgets.adapters.transformers_models import build_on_meta
 
-    return port("models").build_on_meta(source).model
+    return build_on_meta(source).model
 
 
 def beside_torchinfo(source: Any, tree: ModuleTree) -> dict[str, Any]:

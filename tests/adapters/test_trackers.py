@@ -1,6 +1,7 @@
 """Trackers are told what they would be told by hand; their libraries are stood in for, since none is ever installed by force."""
 
 import builtins
+import importlib
 import json
 import sys
 import types
@@ -11,7 +12,6 @@ import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.adapters.tensorboard_runs import TensorboardRuns
 from vlmfreeze_widgets.core.errors import InvalidStrategy
-from vlmfreeze_widgets.core.ports import port
 
 
 def burst(**changes):
@@ -88,7 +88,7 @@ def test_a_library_that_is_not_installed_is_named_before_anything_runs(name, mon
             raise ImportError(f"No module named {name!r}")
         return real(asked, *args, **kwargs)
 
-    port(f"tracker:{name}")
+    importlib.import_module(f"vlmfreeze_widgets.adapters.{name}_runs")
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(InvalidStrategy) as told:
         burst(report_to=name)

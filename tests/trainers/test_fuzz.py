@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import vlmfreeze_widgets as vf
+from tests.tiers import examples
 from tests.trainers import published_cases as published
 from tests.trainers.test_exports import drawn_for, read_back
 from vlmfreeze_widgets.core.errors import BadConfig, NotExpressible, VlmFreezeError
@@ -37,7 +38,7 @@ pytestmark = (
 def drawing(shares: int) -> settings:
     """So many examples: without a number for all 60, else one of so many shares of that number."""
     return settings(
-        max_examples=-(-EXAMPLES // shares) or 60,
+        max_examples=-(-EXAMPLES // shares) or examples(90),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=not EXAMPLES,
@@ -115,7 +116,7 @@ def test_arguments_come_back_from_shlex_and_from_a_real_shell(tmp_path):
         words = [shlex.split(line)[0] for line in lines]
         assert words[2:] == [f"--a{i}={value}" for i, value in enumerate(given_values)]
         assert read_settings(written)["lora_r"] == "8"
-        if len(ran) < 40 or EXAMPLES:
+        if len(ran) < 10 or EXAMPLES:
             ran.append(1)
             done = subprocess.run(
                 ["/bin/sh", "-c", f"{stub} {' '.join(lines)}"], capture_output=True, check=True, timeout=20

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 import vlmfreeze_widgets as vf
+from tests.tiers import some
 from tests.tiny import tiny_llava
 from tests.trainers.script_runs import losses, run_script, tensors, write_demo
 from vlmfreeze_widgets.demo.bundle import load_demo
@@ -88,7 +89,7 @@ def test_losses_with_another_label_rule_are_not_those_of_the_burst(one_process):
     assert max(abs(a - b) for a, b in zip(theirs, same, strict=True)) > 0.01
 
 
-@pytest.mark.parametrize("number", range(len(STRATEGIES)), ids=list(STRATEGIES))
+@pytest.mark.parametrize("number", some(range(len(STRATEGIES)), 2))
 def test_what_the_script_saves_loads_and_merges_to_the_logits_of_the_burst(number, one_process, figure):
     _, result = burst(one_process, list(STRATEGIES.values())[number])
     wanted = logits(result.keep())
