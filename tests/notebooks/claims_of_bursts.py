@@ -65,7 +65,7 @@ TWO = Lesson(_stages, (
     Claim("The price stands in the last columns: how far its predictions on *text alone* have moved (KL, 0 is unchanged). On "
           "average over the steps all at once is further away.",
           lambda n: 0 < n["mean"][_TWO] < n["mean"][_ONE], {"mean": {_TWO: 0.05, _ONE: 0.02}}),
-    Claim("The captions differ by less than a fifth.",
+    Claim("The captions differ by less than 20 points.",
           lambda n: abs(n["captions"][_TWO] - n["captions"][_ONE]) < 0.2, {"captions": {_TWO: 0.9, _ONE: 0.3}}),
     Claim("At the end both have left 0, and which one is further away then varies with the pictures.",
           lambda n: min(n["end"].values()) > 0, {"end": {_TWO: 0.0, _ONE: 0.02}}),
@@ -100,8 +100,8 @@ _ALL, _TOWER, _OWN = "one rate, 2e-3", "the tower alone at 2e-3", "a rate per pa
 
 THREE = Lesson(_rates, (
     Claim("It forgets how to see. The last two runs differ in the tower's rate alone: with 2e-3 fewer than one caption in ten is "
-          "right, with 1e-4 more than eight in ten.",
-          lambda n: n["captions"][_TOWER] < 0.1 and n["captions"][_OWN] > 0.8, {"captions": {_ALL: 0.0, _TOWER: 0.9, _OWN: 0.9}}),
+          "right, with 1e-4 most of them.",
+          lambda n: n["captions"][_TOWER] < 0.1 and n["captions"][_OWN] > 0.5, {"captions": {_ALL: 0.0, _TOWER: 0.9, _OWN: 0.9}}),
     Claim("The loss falls in all three runs,",
           lambda n: all(n["loss"][way] < n["first"][way] for way in n["loss"]), {"loss": {_ALL: 1.0, _TOWER: 9.0, _OWN: 0.1}}),
     Claim("but with 2e-3 on the tower it stops more than ten times higher.",
@@ -142,7 +142,7 @@ FIVE = Lesson(_precision, (
     Claim("and the loss hardly falls.", lambda n: _fallen(n, _PURE) < 0.1, _all_fall_to(2.6, 2.6)),
     Claim('With float32 masters (what `precision="auto"` takes for a bfloat16 model) there is no such remark beside the verdict,',
           lambda n: n["moves"][_MASTERS] is None, {"moves": {_PURE: 0.1, _MASTERS: 0.1}}),
-    Claim("and the loss falls.", lambda n: _fallen(n, _MASTERS) > 0.2, _all_fall_to(3.9, 3.9)),
+    Claim("and the loss falls.", lambda n: _fallen(n, _MASTERS) > max(0.1, 2 * _fallen(n, _PURE)), _all_fall_to(3.9, 3.9)),
     Claim("On this projector 1e-3 is the best of the five:",
           lambda n: min(n["rates"], key=n["rates"].get) == "1e-03",
           {"rates": {"1e-05": 1.7, "1e-04": 0.9, "1e-03": 0.5, "1e-02": 0.4, "1e-01": 3.0}}),
@@ -180,6 +180,7 @@ SIX = Lesson(_forgetting, (
     Claim("at the same rate, 1e-3, it forgets less than full training, and not nothing.",
           lambda n: 0 < n["kl"][_LORA] < n["kl"][_FULL], _kl(0.0, 0.06, 0.02, 0.01)),
     Claim("The rate counts as much as the tuning: at a tenth of it the language model trained in full forgets less than half of "
-          "what it forgets at 1e-3,", lambda n: 0 < n["kl"][_SLOW] < n["kl"][_FULL] / 2, _kl(0.0, 0.02, 0.06, 0.05)),
-    Claim("and less than with LoRA at 1e-3.", lambda n: n["kl"][_SLOW] < n["kl"][_LORA], _kl(0.0, 0.01, 0.06, 0.02)),
+          "what it forgets at 1e-3:", lambda n: 0 < n["kl"][_SLOW] < n["kl"][_FULL] / 2, _kl(0.0, 0.02, 0.06, 0.05)),
+    Claim("about as little as with LoRA at 1e-3, or less.",
+          lambda n: n["kl"][_SLOW] < 1.5 * n["kl"][_LORA], _kl(0.0, 0.01, 0.06, 0.02)),
 ))  # fmt: skip

@@ -134,6 +134,9 @@ SEVEN = Lesson(_laptop, (
 ))  # fmt: skip
 
 
+_TRAINERS = ("llamafactory", "ms-swift", "peft", "trainer")
+
+
 def _data(shown: Shown) -> Numbers:
     read, used, out = shown.numbers(r"(\d+) rows read: (\d+) used, (\d+) left out")
     exact = dict(
@@ -168,6 +171,8 @@ EIGHT = Lesson(_data, (
     Claim("ms-swift and the script for Hugging Face's Trainer can say both.",
           lambda n: n["exact"]["ms-swift"] == n["exact"]["trainer"] == "exactly the plan",
           {"exact": {"ms-swift": "exactly the plan", "trainer": "not exactly"}}),
+    Claim("PEFT's `LoraConfig` holds no rate at all, so it is not exact either.",
+          lambda n: n["exact"]["peft"] == "not exactly", {"exact": dict.fromkeys(_TRAINERS, "exactly the plan")}),
     Claim("Labels lie on the assistant's turns alone.",
           lambda n: n["learned"] and n["learned"][0].strip() == n["answer"], {"learned": ["describe: a red triangle"]}),
 ))  # fmt: skip
