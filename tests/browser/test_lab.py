@@ -79,7 +79,7 @@ def radio(page, component, tuning):
 
 def counts_agree(page):
     facts = page.page.locator(".vf-facts").inner_text()
-    return page.py("vf.core.wording.count(bench.plan.trainable_params)") + " train" in facts
+    return page.py("vf.core.language.format.count(bench.plan.trainable_params)") + " train" in facts
 
 
 def test_the_quickstart_runs_from_top_to_bottom_without_an_error_in_the_console(page):

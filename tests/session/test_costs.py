@@ -76,7 +76,7 @@ def test_a_toggle_shows_another_cost_within_a_tenth_of_a_second_and_back_is_know
 def test_a_rate_changes_no_cost(session):
     session.costs.start()
     ready(session)
-    session.edit(lambda s, t: vf.core.edits.set_lr(s, t, "projector", 5e-4))
+    session.edit(lambda s, t: vf.core.strategy.edits.set_lr(s, t, "projector", 5e-4))
     assert session.costs.view().status == "ready"
 
 
