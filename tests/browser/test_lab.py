@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from tests.browser.lab import FLAGS, LabPage, chromium, running_lab
+from tests.browser.lab import CONNECTED, FLAGS, LabPage, chromium, running_lab
 
 pytestmark = pytest.mark.lab
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -338,3 +338,24 @@ def test_a_cell_that_runs_again_stops_the_burst_of_the_old_page_and_an_interrupt
     urllib.request.urlopen(f"{lab.url}/api/kernels/{kernel['id']}/interrupt", data=b"").read()
     wait_for(lambda: page.py("bench.session.phase") == "deciding", 30, "the interrupt")
     assert page.errors == []
+
+
+def test_a_second_tab_greys_out_too_when_the_kernel_is_restarted_from_the_first(page, lab):
+    page.open("bench.ipynb")
+    page.page.wait_for_function(CONNECTED, timeout=60_000)
+    # Open before the cell runs: on a loaded machine a tab that was opened later did not always get the widget.
+    second = LabPage(page.page.context.new_page(), lab)
+    second.open("bench.ipynb")
+    second.page.wait_for_function(CONNECTED, timeout=60_000)
+    page.run_all()
+    page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    second.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.revert()")
+    expect(second.page.get_by_role("button", name="Run", exact=True)).to_be_enabled(timeout=60_000)
+    radio(second, "language model", "LoRA").click()
+    wait_for(lambda: page.py("len(bench.plan.lora_targets)") == 28, 60, what="an edit in the second tab")
+    # Control: nothing is said while the kernel is the same.
+    expect(second.page.get_by_text("restarted")).to_have_count(0)
+    page.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    for tab in (page, second):
+        expect(tab.page.get_by_text("restarted").first).to_be_visible(timeout=60_000)
+        expect(tab.page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
