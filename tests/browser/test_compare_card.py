@@ -8,6 +8,7 @@ from playwright.sync_api import expect, sync_playwright
 import vlmfreeze_widgets as vf
 from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
+from tests.tiers import some
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 
 pytestmark = pytest.mark.browser
@@ -63,7 +64,7 @@ def status(played, name, seconds=90):
     played.until(f"model.get('compare_state').status === {name!r}", seconds)
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1000, "light"), (600, "dark")])
+@pytest.mark.parametrize(("width", "theme"), some([(600, "dark"), (1000, "light")], 2))
 def test_two_strategies_are_added_compared_and_the_better_one_taken_up_by_keyboard(shown, width, theme):
     bench = bench_to_compare()
     before = fingerprint(bench.session._model)

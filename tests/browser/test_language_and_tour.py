@@ -12,6 +12,7 @@ from playwright.sync_api import expect, sync_playwright
 import vlmfreeze_widgets as vf
 from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
+from tests.tiers import covering, some
 from tests.tiny import batches, tiny_llava
 
 pytestmark = pytest.mark.browser
@@ -115,8 +116,7 @@ def test_a_choice_is_remembered_on_the_next_page_and_gives_way_to_the_notebooks_
     expect(button(asked, "Run")).to_be_visible()
 
 
-@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
-@pytest.mark.parametrize("width", [1150, 600])
+@pytest.mark.parametrize(("locale", "width"), covering(["en-US", "zh-CN"], [1150, 600]))
 def test_nothing_stands_out_of_the_page_in_either_language(shown, width, locale):
     played = shown(width, locale=locale)
     expect(played.page.locator(".vf-offer")).to_be_visible()
@@ -128,7 +128,7 @@ def test_nothing_stands_out_of_the_page_in_either_language(shown, width, locale)
         played.page.keyboard.press("ArrowRight")
 
 
-@pytest.mark.parametrize("width", [1150, 600])
+@pytest.mark.parametrize("width", some([600, 1150], 2))
 def test_a_first_visit_is_walked_through_with_the_keyboard_alone(shown, width):
     played = shown(width, tour=True)
     page = played.page

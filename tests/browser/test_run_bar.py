@@ -8,6 +8,7 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.engine.failures.test_out_of_memory import limit_rows
+from tests.tiers import some
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets.adapters import transformers_weights
 
@@ -129,7 +130,7 @@ def test_after_the_weights_are_loaded_the_keyboard_is_on_run(shown, tmp_path):
     assert played.page.evaluate(FOCUS) == "Run"
 
 
-@pytest.mark.parametrize("width", [1150, 1000, 600])
+@pytest.mark.parametrize("width", some([600, 1150, 1000], 3))
 def test_captions_are_whole_and_nothing_hangs_over_the_edge(shown, tmp_path, width):
     long = tmp_path / ("a-folder-with-a-name-that-does-not-end-so-soon-" * 3)
     played = shown(workbench(2000, run_folder=long, eval_batches=batches(1)), width)

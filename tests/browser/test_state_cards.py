@@ -13,6 +13,7 @@ import vlmfreeze_widgets as vf
 from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
 from tests.engine.failures.test_out_of_memory import limit_rows
+from tests.tiers import some
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets.adapters import transformers_weights
 
@@ -65,7 +66,7 @@ def paused(played, step=2):
     played.phase("paused")
 
 
-@pytest.mark.parametrize("width", [1000, 600])
+@pytest.mark.parametrize("width", some([600, 1000], 2))
 def test_a_state_saved_in_a_pause_goes_on_from_the_list_where_it_was(shown, tmp_path, width):
     bench = vf.Workbench(tiny_llava(), batches(), {"projector": "full"}, steps=2000, run_folder=tmp_path / "runs")
     played = shown(bench, width)
@@ -153,7 +154,7 @@ def test_the_keyboard_stays_where_resume_takes_the_place_of_pause(shown):
     expect(played.page.get_by_role("button", name="Pause", exact=True)).to_be_focused()
 
 
-@pytest.mark.parametrize("width", [1000, 600])
+@pytest.mark.parametrize("width", some([600, 1000], 2))
 def test_after_memory_ran_out_run_so_starts_a_burst_with_fewer_rows(shown, width):
     model = tiny_llava()
     limit_rows(model, 2)

@@ -8,10 +8,15 @@ import pytest
 from tests.docs.code_blocks import Wrong, blocks, run_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+LONG = ("compare", "cost")  # half a minute each; lessons 2, 6 and 7 take the same calls
 PAGES = sorted(path for path in DOCS.rglob("*.md") if any(blocks(path.read_text(encoding="utf-8"))))
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(DOCS)))
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.thorough if path.stem in LONG else ()) for path in PAGES],
+    ids=lambda p: str(p.relative_to(DOCS)),
+)
 def test_a_page_does_what_it_says(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

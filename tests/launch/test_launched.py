@@ -87,7 +87,7 @@ class TestEnds:
         assert "channel" in json.dumps(told["error"])
         assert follow(tmp_path / "r" / "run").run.error["remedy"]
 
-    @pytest.mark.parametrize("way", ["follower", "SIGTERM"])
+    @pytest.mark.parametrize("way", some(["follower", "SIGTERM"], 2))
     def test_a_run_that_is_asked_to_stop_saves_what_it_has(self, tmp_path, model_folder, way):
         recipe = write_recipe(tmp_path / "r", model_folder, STRATEGY, batches(3), steps=100_000)
         with started(alone(recipe), tmp_path / "log") as child, follow(tmp_path / "r" / "run") as followed:

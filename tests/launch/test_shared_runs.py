@@ -74,7 +74,7 @@ def launched(root: Path, models, names, *flags):
     return {name: root / name / "run" for name in names}
 
 
-SHARDED = NAMES if THOROUGH else ["projector-and-lora", "tied", "reentrant"]
+SHARDED = NAMES if THOROUGH else ["projector-and-lora", "tied"]
 LAUNCHES = {"ddp": ([*NAMES, "mixed", "half"], []), "fsdp": ([*SHARDED, "half"], ["--fsdp"])}
 
 
@@ -137,6 +137,7 @@ def test_half_precision_weights_train_over_float32_masters_as_in_a_burst(runs, b
     assert {t.dtype for n, t in whole[0].items() if "lora" in n} == {torch.float32}
 
 
+@pytest.mark.thorough
 def test_a_mean_of_means_over_the_processes_would_be_noticed(tmp_path, models, bursts):
     run = launched(tmp_path, models, ["projector"], "--mean-of-means")["projector"]
     assert off(follow(run), bursts["projector"]) > 1e-3

@@ -116,6 +116,7 @@ def test_one_joins_and_one_is_cloned_while_it_runs(session):
     assert session.strategy == GOOD
 
 
+@pytest.mark.thorough
 def test_every_corner_is_added_once_and_in_the_end_it_is_said_what_pays(session):
     assert session.add_corners() == 26
     assert session.add_corners() == 0

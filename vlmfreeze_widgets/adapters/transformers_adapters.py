@@ -31,15 +31,25 @@ def register(model: nn.Module, plan: Plan) -> None:
     parts = full_parts(model, plan.trainable, plan.lora_targets)
     model.peft_config = {ADAPTER: saved_config(model, plan, parts)}  # type: ignore[assignment]
     model._hf_peft_config_loaded = True  # type: ignore[assignment]
-    if plan.trainable:
-        model.get_adapter_state_dict = AdapterTensors(model, parts)  # type: ignore[assignment]
+    model.active_adapters = OurAdapter()  # type: ignore[assignment]
+    model.get_adapter_state_dict = AdapterTensors(model, parts)  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class OurAdapter:
+    """What a model answers that is asked for its active adapters, whichever release of PEFT transformers would ask for first."""
+
+    def __call__(self) -> list[str]:
+        """Its one adapter."""
+        return [ADAPTER]
 
 
 @dataclass(frozen=True)
 class AdapterTensors:
     """What ``save_pretrained`` writes for a model whose adapters stand beside parts that trained in full.
 
-    transformers asks the model's ``get_adapter_state_dict``, which knows of adapters alone.
+    transformers asks the model's ``get_adapter_state_dict``. Its own knows of adapters alone, and in 5.24.0 refuses each
+    PEFT before 0.22.0, which was not published then; what is asked of PEFT here, every supported one can do.
 
     Attributes:
         model: With adapters.
@@ -66,7 +76,9 @@ class AdapterTensors:
                 remedy="Use result.save(folder), which PeftModel.from_pretrained loads, or result.keep(merge=True) and then "
                 "save_pretrained.",
             )
-        found = dict(type(self.model).get_adapter_state_dict(self.model, adapter_name, state_dict))
+        from peft import get_peft_model_state_dict
+
+        found = dict(get_peft_model_state_dict(self.model, state_dict=state_dict, adapter_name=adapter_name or ADAPTER))
         held = carried_tensors(self.model, self.parts)
         given = held if state_dict is None else state_dict
         # Copies, since a file of safetensors takes no tensor twice.

@@ -41,7 +41,7 @@ def child(folder: Path, pipe: int, model: object) -> None:
         burst = vf.Burst(model, {"projector": "full", "language_model": vf.Lora(rank=2)}, batches(), steps=12, lr=1e-3,
                          run_folder=folder)  # fmt: skip
         for number, _ in enumerate(burst, start=1):
-            os.write(pipe, f"{burst.recorder.folder.name} {number}\n".encode())
+            os.write(pipe, f"{burst.recording.folder.name} {number}\n".encode())
 
 
 def main(folder: Path, kills: int, seed: int, way: str) -> None:

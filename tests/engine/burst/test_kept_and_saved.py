@@ -175,6 +175,8 @@ def test_a_kept_model_is_saved_by_transformers_and_loads_as_what_was_trained(mer
     assert not torch.allclose(untrained, trained, atol=1e-2)
     assert (tmp_path / "kept" / "adapter_config.json").exists() is not merge
     if not merge:
+        theirs = PeftModel.from_pretrained(tiny_llava(tie=tie), tmp_path / "kept").eval()
+        assert torch.allclose(logits(theirs), trained, atol=1e-5)
         copy.deepcopy(model).save_pretrained(tmp_path / "copy")
         theirs = PeftModel.from_pretrained(tiny_llava(tie=tie), tmp_path / "copy").eval()
         assert torch.allclose(logits(theirs), trained, atol=1e-5)

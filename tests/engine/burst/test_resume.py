@@ -20,6 +20,7 @@ from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadState, CannotSave, VlmFreezeError, WrongPhase
 from vlmfreeze_widgets.engine.burst import checkpoint
 from vlmfreeze_widgets.engine.runs import atomic_folder
+from vlmfreeze_widgets.engine.tensors import random_streams
 
 STRATEGY = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4, dropout=0.2)}, {"": 1e-2}, {"": 0.1})
 STEPS = 8
@@ -107,7 +108,7 @@ def test_the_control_a_burst_whose_random_stream_is_not_restored_differs(stream,
     wanted = new_burst().run()
     stopped_at(4, tmp_path)
     real = checkpoint._state
-    other = vf.engine.randomness.RandomStream(99, torch.device("cpu"), with_libraries=True)
+    other = random_streams.RandomStream(99, torch.device("cpu"), with_libraries=True)
 
     def spoil(plain, name, tensors):
         state = real(plain, name, tensors)

@@ -360,6 +360,7 @@ def test_where_not_one_row_can_be_traced_nobody_says_how_many_fit(monkeypatch):
     assert "find_batch_size" in caught.value.remedy
 
 
+@pytest.mark.thorough
 def test_a_small_vlm_fits_a_gpu_with_as_many_rows_as_its_line_says():
     id_, both = "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", {"projector": "full", "language_model": vf.Lora(rank=16)}
     found = vf.largest_batch(id_, both, 24 * 2**30)

@@ -22,6 +22,7 @@ def test_a_dead_projector_a_rate_of_zero_and_two_equals_are_told_for_what_they_a
     assert board.loss("zero") == pytest.approx(board.loss_at_start("zero"), rel=1e-6)
 
 
+@pytest.mark.thorough
 def test_a_twin_that_hardly_learns_is_not_called_equal(demo):
     """Negative control of the above."""
     board = trial(0, demo, twin_rate=1 / 30, names=("good", "twin"))

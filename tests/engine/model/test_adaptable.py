@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.modeling_outputs import CausalLMOutput
 from transformers.models.idefics.modeling_idefics import IdeficsDecoupledLinear
 from transformers.models.phimoe import modeling_phimoe
@@ -20,14 +20,17 @@ from vlmfreeze_widgets.engine.model.adaptable import can_carry_lora, peft_kind
 LORA = vf.Lora(rank=2)
 
 
+LLAMA4_TEXT = {
+    **TEXT, "intermediate_size_mlp": 48, "num_local_experts": 4, "num_experts_per_tok": 1,
+    "interleave_moe_layer_step": 2, "attn_temperature_tuning": False,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+}  # fmt: skip
+
+
 def llama4():
-    rope = {"rope_type": "default", "rope_theta": 10000.0}
     config = AutoConfig.for_model(
         "llama4",
-        text_config={
-            **TEXT, "intermediate_size_mlp": 48, "num_local_experts": 4, "num_experts_per_tok": 1,
-            "interleave_moe_layer_step": 2, "attn_temperature_tuning": False, "rope_parameters": rope,
-        },
+        text_config=LLAMA4_TEXT,
         vision_config=dict(
             hidden_size=32, intermediate_size=128, num_hidden_layers=1, num_attention_heads=4, image_size=16, patch_size=4,
             vision_output_dim=32, projector_input_dim=32, projector_output_dim=32, rope_theta=10000.0,
@@ -36,6 +39,11 @@ def llama4():
     )  # fmt: skip
     torch.manual_seed(0)
     return AutoModelForImageTextToText.from_config(config).float().eval()
+
+
+def llama4_text():
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model("llama4_text", **LLAMA4_TEXT)).float().eval()
 
 
 class Scaled(nn.Linear):
@@ -133,7 +141,8 @@ def test_llama4_trains_without_its_router_and_says_why_where_it_is_named():
     plan = vf.resolve(rules, tree)
     assert plan.lora_targets
     assert router not in plan.lora_targets
-    assert vf.Burst(model, rules, [text_batch()], steps=1, lr=1e-3).run().history.taken == 1
+    # On text alone, since transformers 5.24.0 cannot run the image-text model: its outputs lack a field that it reads.
+    assert vf.Burst(llama4_text(), rules, [text_batch()], steps=1, lr=1e-3).run().history.taken == 1
     for named in (
         {router: LORA},
         {"*.router": LORA},

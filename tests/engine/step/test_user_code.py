@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import vlmfreeze_widgets as vf
-from tests.tiers import THOROUGH
+from tests.tiers import THOROUGH, covering
 from tests.tiny import batch, batches, differences, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import ModelBusy
 
@@ -244,10 +244,10 @@ GLOBAL = []
 IN_PLACE = {"data of a frozen tensor", "in place, frozen"}  # no copy of what is frozen is kept: told, not undone
 
 
-@pytest.mark.parametrize(("when", "leave"), [(1, False), (3, False), (2, True)], ids=["early", "last", "then left"])
-@pytest.mark.parametrize("kind", list(EDITS))
+@pytest.mark.parametrize(("kind", "moment"), covering(EDITS, [(1, False), (3, False), (2, True)]))
 @pytest.mark.check("F14")
-def test_an_edit_in_the_middle_of_a_burst_is_never_missed_and_undone_where_it_can_be(kind, when, leave, figure):
+def test_an_edit_in_the_middle_of_a_burst_is_never_missed_and_undone_where_it_can_be(kind, moment, figure):
+    when, leave = moment  # the step, and whether the burst is left after it
     model = tiny_llava()
     before = fingerprint(model)
     config = model.config.to_dict()
