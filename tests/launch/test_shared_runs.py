@@ -74,7 +74,7 @@ def launched(root: Path, models, names, *flags):
     return {name: root / name / "run" for name in names}
 
 
-SHARDED = NAMES if THOROUGH else ["projector-and-lora", "tied"]
+SHARDED = NAMES if THOROUGH else ["projector-and-lora", "tower"]
 LAUNCHES = {"ddp": ([*NAMES, "mixed", "half"], []), "fsdp": ([*SHARDED, "half"], ["--fsdp"])}
 
 
