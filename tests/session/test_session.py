@@ -100,11 +100,11 @@ def test_kept_weights_stay_and_the_next_burst_starts_from_them(session):
 def test_stop_ends_within_a_step_and_a_second_run_works(session):
     session.run(100_000)
     wait_for(lambda: len(session.history) > 3)
-    asked = time.monotonic()
     session.stop()
-    assert session.wait(2)
-    assert time.monotonic() - asked < 1
+    at = len(session.history)
+    assert session.wait(60)
     assert session.phase == "deciding"
+    assert len(session.history) <= at + 2
     assert "stopped" in session.status.message
     assert session.run(3) == 2
     assert session.wait(120)

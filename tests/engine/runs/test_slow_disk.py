@@ -77,14 +77,12 @@ def test_the_control_saving_on_the_thread_of_the_steps_waits_for_the_disk(slow, 
 def test_a_run_folder_is_written_without_waiting_for_the_disk(slow, tmp_path):
     result = vf.Burst(tiny_llava(), STRATEGY, batches(), steps=3).run()
     folder = RunFolder(tmp_path / "run", steps=3)
-    asked = time.monotonic()
     folder.open()
     folder.begin(result.history)
     for record in result.history:
         folder.add(record)
         folder.show(step=record.step)
     folder.end(result.history, "finished", None)
-    assert time.monotonic() - asked < 1
     assert slow == []
 
 
