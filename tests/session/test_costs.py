@@ -71,6 +71,15 @@ def test_a_toggle_shows_another_cost_before_it_is_estimated_and_back_is_known(se
     assert session.costs.view().total_bytes == before.total_bytes
 
 
+def test_a_page_that_asks_once_more_when_its_session_was_closed_gets_an_answer():
+    session = Session(tiny_llava(), batches(), LORA)
+    session.close()
+    session.costs.start()
+    assert session.costs.assumptions()["optimizer"] == "adamw"
+    assert session.costs.view().parts
+    assert session.costs._thread is None
+
+
 def test_a_rate_changes_no_cost(session):
     session.costs.start()
     ready(session)

@@ -366,7 +366,10 @@ class Costs:
     # --- what is asked ---------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        source = self._source()
+        try:
+            source = self._source()
+        except Gone:
+            return  # a page may ask once more while its session is being closed: what was known stays
         self._has_model = source.model is not None
         self._has_batch = source.batches is not None and self._has_model
         self._here = device_of(source.model)
