@@ -22,7 +22,7 @@ test:   ## everything: lint, types, the page, Python, notebooks, browser
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py all
 
-quick:  ## lint, types and what needs no model, in about a minute: while you write
+quick:  ## lint, types and what needs no model, in a minute and a half: while you write
 	@$(PYTHON) .ci/environment.py dev
 	@$(VENV)/python .ci/steps.py quick
 

@@ -26,7 +26,10 @@ def test_of_one_axis_every_third_is_in_the_fast_tier_and_a_tuple_is_a_case_of_se
 
 
 def test_the_fast_tier_draws_a_sixth_of_the_examples_and_the_thorough_one_all(monkeypatch):
+    monkeypatch.delenv("VLMFREEZE_QUICK", raising=False)
     monkeypatch.setattr(tiers, "THOROUGH", "")
     assert [tiers.examples(n) for n in (300, 30, 5)] == [50, 10, 5]
+    monkeypatch.setenv("VLMFREEZE_QUICK", "1")
+    assert [tiers.examples(n) for n in (300, 30, 5)] == [20, 10, 5]
     monkeypatch.setattr(tiers, "THOROUGH", "1")
     assert tiers.examples(300) == 300
