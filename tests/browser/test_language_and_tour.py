@@ -93,6 +93,7 @@ def test_the_switch_changes_page_and_kernel_and_keeps_what_is_being_done(shown):
     played.page.get_by_label("Number of steps").fill("7")
     button(played, "List").click()
     played.page.get_by_role("row", name=re.compile("language model")).first.click()
+    expect(played.page.locator(".vf-grid-row[aria-selected=true]")).to_contain_text("language model")
     button(played, "中文").focus()
     played.page.keyboard.press("Enter")
     played.until(

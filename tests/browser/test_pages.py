@@ -318,6 +318,22 @@ def test_the_list_shows_the_same_and_narrow_pages_stack(page):
     assert page.evaluate("() => document.body.scrollWidth") <= 1180
 
 
+def test_a_slow_click_selects_a_row_though_the_list_is_drawn_anew_meanwhile(page):
+    # The first press gives the list the keyboard, which draws it anew; during a burst, so does each message.
+    mount(page, "workbench", traits(Tree()))
+    page.get_by_role("button", name="List").click()
+    for name in ("vision tower", "language model"):
+        row = page.get_by_role("row", name=re.compile(name)).first
+        row.hover()
+        page.mouse.down()
+        page.evaluate(
+            "() => model.set('plan_state', { ...model.get('plan_state'), rev: model.get('plan_state').rev + 1 })"
+        )
+        page.evaluate("() => new Promise((done) => setTimeout(done, 60))")
+        page.mouse.up()
+        expect(page.locator(".vf-grid-row[aria-selected=true]")).to_contain_text(name)
+
+
 def test_a_dead_kernel_greys_the_page_out(page):
     mount(page, "workbench", traits(Tree()))
     page.evaluate("() => channel.trigger('comm:close')")

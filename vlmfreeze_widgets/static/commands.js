@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: e8e3d6a78b922b731b86c5a170d174b5e8c007b3002a89bd6ec0bd7d97070892 */
+/* vlmfreeze source-hash: c2501ead2dd32e6bbbd894db62166c75efac2a46d40cc42377a64fc67163cea3 */
 var e={initialize:()=>{}},t=e;export{t as default};

@@ -3,7 +3,7 @@ import { count, rate } from "../format";
 import { t, tn } from "../language/words";
 import { badge } from "../map/legend";
 import type { MapState } from "../map/map_state";
-import { h, say } from "../parts/dom";
+import { fill, h, say } from "../parts/dom";
 import { inlineNumber, parsePositive, parseRate, parseWhole, type InlineNumber } from "../parts/inline_number";
 import { segmented } from "../parts/segmented";
 import type { View } from "../parts/view";
@@ -59,7 +59,7 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       const enabled = page.alive;
       const before = now;
       now = row;
-      if (row.tuning !== before?.tuning) head.replaceChildren(badge(ROW_TUNINGS.indexOf(row.tuning)));
+      if (row.tuning !== before?.tuning) fill(head, badge(ROW_TUNINGS.indexOf(row.tuning)));
       say(title, row.label);
       say(amount, count(row.params));
       title.title = t("{name}: {some} of {all} train. Click selects it on the map.", { name: row.label, some: count(row.trainable_params), all: count(row.params) });

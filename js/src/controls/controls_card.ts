@@ -1,7 +1,7 @@
 /** The card of the components: one row each, in the order of the plan; rows are kept while the plan changes, so focus stays. */
 import { t } from "../language/words";
 import type { MapState } from "../map/map_state";
-import { h } from "../parts/dom";
+import { fill, h } from "../parts/dom";
 import type { View } from "../parts/view";
 import { componentRow, type ComponentRow } from "./component_row";
 
@@ -14,7 +14,7 @@ export function controlsCard(view: View, state: MapState): HTMLElement {
     if (names.join() !== [...rows.keys()].join()) {
       rows.clear();
       for (const name of names) rows.set(name, componentRow(view, state, name));
-      element.replaceChildren(...[...rows.values()].map((row) => row.element));
+      fill(element, ...[...rows.values()].map((row) => row.element));
     }
     for (const component of components) rows.get(component.name)?.update(component);
   };

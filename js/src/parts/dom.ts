@@ -1,4 +1,5 @@
 /** Elements from code. Text always goes in as text nodes; there is no way here to write markup. */
+import { afterPress, forget } from "./presses";
 
 export type Child = Node | string | number | null | undefined | false;
 type Handlers = { [K in keyof HTMLElementEventMap as `on${K}`]?: (event: HTMLElementEventMap[K]) => void };
@@ -29,10 +30,15 @@ export function append(element: Element, children: readonly Child[]): void {
   for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(typeof child === "number" ? String(child) : child);
 }
 
-/** Replaces what an element holds. */
+/** Replaces what an element holds; where the pointer is down on something in it, once it is up. With no children, at once. */
 export function fill(element: Element, ...children: Child[]): void {
-  element.replaceChildren();
-  append(element, children);
+  const build = (): void => {
+    element.replaceChildren();
+    append(element, children);
+  };
+  if (children.length) return afterPress(element, build);
+  forget(element);
+  build();
 }
 
 /** Writes text only where it changed, so that selections and screen readers are left in peace. */

@@ -1,6 +1,6 @@
 /** Errors; each can be dismissed. Where they stand is the widget's affair. */
 import { t } from "../language/words";
-import { h } from "./dom";
+import { fill, h } from "./dom";
 import { errorCard } from "./error_card";
 import { icon } from "./icons";
 import type { Page } from "../model/page";
@@ -14,7 +14,7 @@ export function errorShelf(page: Page, signal: AbortSignal): HTMLElement {
     if (page.advice) for (const error of page.errors) if (error.code === "out-of-memory") return page.dismiss(error);
     for (const error of page.errors) if (!cards.has(error)) cards.set(error, card(error));
     for (const error of [...cards.keys()]) if (!page.errors.includes(error)) cards.delete(error);
-    element.replaceChildren(...page.errors.map((error) => cards.get(error) as HTMLElement));
+    fill(element, ...page.errors.map((error) => cards.get(error)));
     element.hidden = !page.errors.length;
   };
 

@@ -7,6 +7,7 @@ import { languages, settle } from "../language/choice";
 import { banner } from "./banner";
 import { append, h, type Child } from "./dom";
 import { keep } from "./keep";
+import { watchPresses } from "./presses";
 import { followTheme } from "./theme";
 import { makeView, type View } from "./view";
 
@@ -26,6 +27,7 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
   const page = pageOf(model);
   const root = h("div.vf", { "data-widget": name });
   el.append(root);
+  watchPresses(root, ending.signal);
   const hides = stepAside(page.options.picture);
   if (hides) el.append(hides);
   let inner: AbortController | null = null;
