@@ -31,7 +31,9 @@ NOTHING = "nothing to run"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def call(*command: object, cwd: Path = ROOT, env: dict[str, str] | None = None, live: bool = True) -> bool:
+def call(
+    *command: object, cwd: Path = ROOT, env: dict[str, str] | None = None, live: bool = True, patient: bool = False
+) -> bool:
     """Run a command; whether it succeeded. Of one that a signal ended, the signal is told.
 
     Args:
@@ -39,12 +41,14 @@ def call(*command: object, cwd: Path = ROOT, env: dict[str, str] | None = None, 
         cwd: Where it runs.
         env: Its variables.
         live: Whether its output is shown as it comes; else in one piece at the end, since another lane writes meanwhile.
+        patient: Whether it leaves the processors to those that would have them.
     """
     print("$", " ".join(str(part).removeprefix(f"{ROOT}/") for part in command), flush=True)
     with nullcontext() if live else tempfile.TemporaryFile(mode="w+") as output:
         code = subprocess.run(
-            [str(part) for part in command], cwd=cwd, env=env, check=False, stdout=output, stderr=output
-        ).returncode
+            [*(("nice",) if patient and shutil.which("nice") else ()), *map(str, command)],
+            cwd=cwd, env=env, check=False, stdout=output, stderr=output,
+        ).returncode  # fmt: skip
         if output is not None:
             output.seek(0)
             print(output.read(), flush=True)
@@ -124,12 +128,14 @@ def pytest(marks: str, folder: str, **more: str) -> bool | str:
 
 
 def tests_without_a_browser() -> bool:
-    """The tests without a browser, and the notebooks: on all processors but the one that the page and its browser have."""
-    spare = max(1, (os.cpu_count() or 2) - 1)
-    several = ("-n", str(spare), "--dist", "worksteal") if spare > 1 else ()
+    """The tests without a browser, and the notebooks: on all processors, and behind the page and its browser, which do not wait.
+
+    A file stays in one process, since its tests share what takes long to make: a launch, a burst, a kernel.
+    """
     return call(
-        PYTHON, "-m", "pytest", "-m", "not browser and not lab", "--durations=12", *several, "tests",
-        env=environment(), live=False,
+        PYTHON, "-m", "pytest", "-m", "not browser and not lab", "--durations=12",
+        "-n", str(os.cpu_count() or 2), "--dist", "loadfile", "tests",
+        env=environment(), live=False, patient=True,
     )  # fmt: skip
 
 
