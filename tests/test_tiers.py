@@ -25,10 +25,10 @@ def test_of_one_axis_every_third_is_in_the_fast_tier_and_a_tuple_is_a_case_of_se
     assert [case.values for case in some([(1, 2), (3, 4)], 2)] == [(1, 2), (3, 4)]
 
 
-def test_the_fast_tier_draws_a_sixth_of_the_examples_and_the_thorough_one_all(monkeypatch):
+def test_the_fast_tier_draws_a_twelfth_of_the_examples_and_the_thorough_one_all(monkeypatch):
     monkeypatch.delenv("VLMFREEZE_QUICK", raising=False)
     monkeypatch.setattr(tiers, "THOROUGH", "")
-    assert [tiers.examples(n) for n in (300, 30, 5)] == [50, 10, 5]
+    assert [tiers.examples(n) for n in (300, 30, 5)] == [25, 10, 5]
     monkeypatch.setenv("VLMFREEZE_QUICK", "1")
     assert [tiers.examples(n) for n in (300, 30, 5)] == [20, 10, 5]
     monkeypatch.setattr(tiers, "THOROUGH", "1")

@@ -28,10 +28,10 @@ def some(cases: Sequence[Any], every: int) -> list[Any]:
 
 
 def examples(thorough: int) -> int:
-    """Hypothesis's ``max_examples``: a sixth, and at least ten, in the fast tier; twenty at most for `make quick`."""
+    """Hypothesis's ``max_examples``: a twelfth, and at least ten, in the fast tier; twenty at most for `make quick`."""
     if THOROUGH:
         return thorough
-    return min(thorough, max(10, thorough // 6), 20 if os.environ.get("VLMFREEZE_QUICK") else thorough)
+    return min(thorough, max(10, thorough // 12), 20 if os.environ.get("VLMFREEZE_QUICK") else thorough)
 
 
 def _case(values: Iterable[Any], kept: bool) -> Any:  # noqa: ANN401 - pytest's own type is private

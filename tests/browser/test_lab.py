@@ -51,12 +51,20 @@ def browser():
         launched.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    # One for all: its cache holds JupyterLab's own scripts, which else are fetched and compiled for each test.
+    made = browser.new_context(viewport={"width": 1400, "height": 1500})
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def page(lab, browser):
-    context = browser.new_context(viewport={"width": 1400, "height": 1500})
+def page(lab, context):
     opened = LabPage(context.new_page(), lab)
     yield opened
-    context.close()
+    for page in context.pages:
+        page.close()
     lab.end_kernels()
 
 

@@ -80,6 +80,13 @@ def test_nothing_unknown_in_a_file_is_dropped_in_silence(bad):
         vf.Strategy.from_dict(bad)
 
 
+@pytest.mark.parametrize("rules", ["projector", ["projector"], 3])
+def test_rules_that_are_no_mapping_are_refused_with_the_form_that_is_meant(rules):
+    with pytest.raises(InvalidStrategy, match="not rules") as caught:
+        vf.Strategy(rules)
+    assert "projector" in caught.value.remedy
+
+
 @pytest.mark.parametrize("bad", [-1.0, float("inf"), "fast", True])
 def test_a_rate_must_be_a_finite_number(bad):
     with pytest.raises(InvalidStrategy, match="lr of 'projector'"):

@@ -51,6 +51,13 @@ class Strategy:
         weight_decay: Mapping[str, float] | float | None = None,
         name: str = "",
     ) -> None:
+        if rules is not None and not isinstance(rules, Mapping):
+            raise InvalidStrategy(
+                "These are not rules.",
+                expected="a mapping of targets to tunings",
+                found=repr(rules)[:80],
+                remedy='Write {"projector": "full"}; published strategies are chosen by name with vf.preset(...).',
+            )
         frozen_rules = {_target(t): as_tuning(v) for t, v in (rules or {}).items()}
         object.__setattr__(self, "rules", MappingProxyType(frozen_rules))
         object.__setattr__(self, "lr", MappingProxyType(_numbers("lr", lr)))
