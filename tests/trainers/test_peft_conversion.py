@@ -2,11 +2,13 @@
 
 import json
 import warnings
+from copy import copy
 
 import peft
 import pytest
 import torch
 from packaging.version import Version
+from peft.tuners.lora.layer import LoraLayer, ParamWrapper
 
 import vlmfreeze_widgets as vf
 from tests.mixtures import MIXTURES, text_batch, tiny_mixture
@@ -148,3 +150,54 @@ def test_axolotl_is_read_with_the_peft_that_it_pins_which_rewrites_lists_and_bre
     monkeypatch.setattr(peft_conversions, "installed", lambda: "0.18.1")
     older = axolotl.simulate({**mine, "lora_target_modules": ["gate_proj", "up_proj"]}, tree)
     assert not any("experts" in path and tree.by_path[path].kind != "module" for path in older.lora)
+
+
+@pytest.fixture
+def patched_as_in_axolotl(monkeypatch):
+    """PEFT gives adapters on parameters no dropout instead of stopping, as Axolotl's patch of its ParamWrapper has it."""
+    whole = ParamWrapper.__init__
+
+    def without_dropout(self, base_layer, adapter_name, parameter_name, config, *arguments, **more):
+        spared = copy(config)
+        spared.lora_dropout = 0.0
+        whole(self, base_layer, adapter_name, parameter_name, spared, *arguments, **more)
+
+    monkeypatch.setattr(ParamWrapper, "__init__", without_dropout)
+
+
+def dropouts_of_peft(targets):
+    model = tiny_mixture("minimax")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peft.inject_adapter_in_model(peft.LoraConfig(lora_dropout=0.1, target_modules=targets), model)
+    layers = [m for m in model.modules() if isinstance(m, LoraLayer) and m.lora_dropout]
+    return {isinstance(m, ParamWrapper): getattr(m.lora_dropout["default"], "p", 0.0) for m in layers}
+
+
+@pytest.mark.usefixtures("patched_as_in_axolotl")
+def test_axolotl_does_without_dropout_on_experts_and_what_one_dropout_cannot_say_is_refused():
+    tree = vf.read_tree(tiny_mixture("minimax"))
+    mine = {"adapter": "lora", "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.1}
+    if REWRITES:
+        assert dropouts_of_peft(["w1", "w2", "w3", "q_proj"]) == {True: 0.0, False: 0.1}
+        with pytest.raises(
+            TrainerRefuses, match=r"0\.1 on 1 layers and, by Axolotl's patch of PEFT, none on 4 stacks"
+        ) as told:
+            axolotl.simulate({**mine, "lora_target_modules": ["w1", "w2", "w3", "q_proj"]}, tree)
+        assert "Set lora_dropout to 0" in told.value.remedy
+        assert dropouts_of_peft(["w1", "w2", "w3"]) == {True: 0.0}
+        read = vf.import_strategy({**mine, "lora_target_modules": ["w1", "w2", "w3"]}, tree, "axolotl")
+        assert {lora.dropout for lora in vf.resolve(read.strategy, tree).lora_targets.values()} == {0.0}
+        assert any("does without lora_dropout 0.1" in note for note in read.notes)
+    # Where no expert is adapted, the dropout stays; where the config names the parameters itself, Axolotl patches nothing.
+    kept = axolotl.simulate({**mine, "lora_target_modules": ["q_proj"]}, tree)
+    assert {lora.dropout for lora in kept.lora.values()} == {0.1}
+    with pytest.raises(TrainerRefuses, match="only without dropout"):
+        axolotl.simulate({**mine, "lora_target_parameters": ["experts.down_proj"]}, tree)
+
+
+def test_peft_without_axolotls_patch_stops():
+    """The control of the patch above."""
+    if REWRITES:
+        with pytest.raises(ValueError, match="dropout"):
+            dropouts_of_peft(["w1", "w2", "w3", "q_proj"])

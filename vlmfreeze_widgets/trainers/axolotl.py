@@ -101,8 +101,26 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
         conversion=conversion_of(tree.model_type, PEFT),
         conversion_by=PEFT,
         adapted_inside=CLIPPABLE,
+        stacks_without_dropout=True,  # _patch_peft_param_wrapper_dropout of src/axolotl/loaders/adapter.py
     )
+    without = [path for path, adapter in found.lora.items() if adapter.dropout != lora.dropout]
+    if without:
+        found = _without_dropout(found, lora.dropout, without)
     return _with_rates(_without_mm(found, flags), flags, tree)
+
+
+def _without_dropout(found: Selection, dropout: float, stacks: list[str]) -> Selection:
+    """The selection where nothing but stacks of experts is adapted: PEFT cannot drop out there, and Axolotl then does without."""
+    others = len(found.lora) - len(stacks)
+    if others:
+        raise TrainerRefuses(
+            "No strategy can say what Axolotl does with lora_dropout beside stacks of experts.",
+            expected="one dropout for all adapters, as one PEFT adapter has it",
+            found=f"{dropout:g} on {others} layers and, by Axolotl's patch of PEFT, none on {len(stacks)} stacks such as "
+            f"{stacks[0]}",
+            remedy="Set lora_dropout to 0, or take the experts out of lora_target_modules.",
+        )
+    return found.noting(f"Axolotl does without lora_dropout {dropout:g}: on stacks of experts PEFT cannot drop out.")
 
 
 def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) -> Selection:

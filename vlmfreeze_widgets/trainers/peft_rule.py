@@ -39,6 +39,7 @@ def select(
     conversion_by: str = "",
     adapted_inside: Mapping[str, str] | None = None,
     bias_by_suffix: bool = False,
+    stacks_without_dropout: bool = False,
 ) -> Selection:
     """What PEFT would adapt and train; all arguments as in ``peft.LoraConfig``. Rates are left open.
 
@@ -58,13 +59,15 @@ def select(
         conversion_by: The release of PEFT that does it, for people; by default the installed one.
         bias_by_suffix: Whether bias "all" means names that are or end in "bias" (PEFT 0.21), not all that hold the word (0.18).
         adapted_inside: Class of a wrapper -> the child that a trainer's own patch of PEFT adapts in its place.
+        stacks_without_dropout: Whether a trainer's own patch of PEFT gives adapters on parameters no dropout instead of stopping,
+            where the conversion found the parameters and target_parameters names none.
 
     Raises:
         TrainerRefuses: PEFT itself stops: nothing matches, or a match is no layer that it can adapt.
     """
     saved = list(modules_to_save or ())
     parameters = list(target_parameters or ())
-    named = tuple(reached(tree, parameters))
+    named, asked_for_parameters = tuple(reached(tree, parameters)), bool(parameters)
     ranks, alphas = rank_pattern or {}, alpha_pattern or {}
     rewritten: list[str] = []
     if conversion is not None:
@@ -102,14 +105,18 @@ def select(
             found=str(targets)[:120],
             remedy="print(tree) shows every path.",
         )
+    spared = stacks_without_dropout and not asked_for_parameters
     if stacks:
-        check_alone(lora)
+        check_alone(replace(lora, dropout=0.0) if spared else lora)
     adapters = {}
     for path, name in [*((node.path, node.path) for node in found), *stacks.items()]:
         rank = _by_pattern(ranks, name)
         alpha = _by_pattern(alphas, name)
         adapters[path] = replace(
-            lora, rank=int(rank if rank is not None else lora.rank), alpha=alpha if alpha is not None else lora.alpha
+            lora,
+            rank=int(rank if rank is not None else lora.rank),
+            alpha=alpha if alpha is not None else lora.alpha,
+            dropout=0.0 if spared and path in stacks else lora.dropout,
         )
     copied = _copied(tree, saved)
     for path in sorted({*copied} & adapters.keys()):
