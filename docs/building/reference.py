@@ -50,12 +50,30 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("export", "import_strategy"),
         ("trainers.selection.Exported", "trainers.selection.Imported"),
     ),
-    "widgets": (("Workbench", "FreezeMap", "BurstMonitor", "Figure", "Session"), ()),
+    "widgets": (
+        ("Workbench", "FreezeMap", "BurstMonitor", "Figure", "Session"),
+        (
+            "session.strategy_editor.StrategyEditor",
+            "session.loading.Loading",
+            "session.probing.Probing",
+            "session.burst_runner.BurstRunner",
+            "session.burst_decision.BurstDecision",
+            "session.checkpoints.Checkpoints",
+            "session.run_browser.RunBrowser",
+            "session.stage_list.StageList",
+            "session.stage_runner.StageRunner",
+            "session.stages_decision.StagesDecision",
+            "session.contenders.Contenders",
+            "session.comparison_runner.ComparisonRunner",
+        ),
+    ),
     "errors": (("VlmFreezeError",), ()),
 }
 
 # What these can do is spread over classes that they have in common.
-SHARED = {"vf.Workbench", "vf.FreezeMap", "vf.BurstMonitor", "vf.Session"}
+SHARED = {"vf.Workbench", "vf.FreezeMap", "vf.BurstMonitor"}
+# What stands above the classes beside the public ones.
+BESIDE = {"errors": "## Each kind\n", "widgets": "## The parts of a session\n"}
 
 
 def reference(page: str) -> str:
@@ -65,7 +83,7 @@ def reference(page: str) -> str:
     if page == "errors":
         beside = tuple(f"core.errors.{name}" for name in _errors())
     if beside:
-        parts.append("## What they give\n" if page != "errors" else "## Each kind\n")
+        parts.append(BESIDE.get(page, "## What they give\n"))
         parts += [_directive(f"vlmfreeze_widgets.{path}", path.rpartition(".")[2], 3) for path in beside]
     return "\n".join(parts)
 

@@ -69,7 +69,7 @@ UPWARD = {
     "session/cost_server.py": {"adapters.transformers_copies", "adapters.transformers_models"},
     "session/handover.py": {"trainers.looks"},
     "session/loading.py": {"adapters.transformers_weights"},
-    "session/looking.py": {"data.load"},
+    "session/probing.py": {"data.load"},
     "trainers/registry.py": {"engine.model.read"},
     "widgets/lifetime.py": {"adapters.marimo_host"},
     "widgets/monitor.py": {"adapters.marimo_host"},

@@ -67,7 +67,7 @@ def status(played, name, seconds=90):
 @pytest.mark.parametrize(("width", "theme"), some([(600, "dark"), (1000, "light")], 2))
 def test_two_strategies_are_added_compared_and_the_better_one_taken_up_by_keyboard(shown, width, theme):
     bench = bench_to_compare()
-    before = fingerprint(bench.session._model)
+    before = fingerprint(bench.session.model)
     played = shown(bench, width, theme)
     page = played.page
     expect(page.get_by_role("region", name="Compare")).to_contain_text("the model is given back")
@@ -99,12 +99,12 @@ def test_two_strategies_are_added_compared_and_the_better_one_taken_up_by_keyboa
     played.until(f"model.get('plan_state').rev > {bench.session.rev - 1}")
     assert bench.strategy == vf.Strategy({"language_model": "full"}, 5e-3)
     expect(card.get_by_role("button", name="strategy 1: held-out loss")).to_be_focused()
-    assert fingerprint(bench.session._model) == before
+    assert fingerprint(bench.session.model) == before
 
 
 def test_a_comparison_is_paused_a_loser_stopped_a_copy_made_and_all_of_it_ended(shown):
     bench = bench_to_compare()
-    before = fingerprint(bench.session._model)
+    before = fingerprint(bench.session.model)
     bench.add_contender("good")
     bench.add_contender("bad", vf.Strategy({"head": "full"}, 1e-6))
     played = shown(bench)
@@ -126,7 +126,7 @@ def test_a_comparison_is_paused_a_loser_stopped_a_copy_made_and_all_of_it_ended(
     status(played, "over")
     played.phase("idle")
     expect(page.get_by_role("region", name="Compare")).to_contain_text("Stopped.")
-    assert fingerprint(bench.session._model) == before
+    assert fingerprint(bench.session.model) == before
 
 
 def test_someone_who_cannot_train_is_named_before_anything_runs(shown):

@@ -24,12 +24,12 @@ def update():
     i = 0
     while bench._outbox.flushes - first < {TEN_MINUTES}:
         i += 1
-        with bench.session._lock:
-            bench.session._set(message=f"update {{i}}")
+        with bench.session._context.lock:
+            bench.session._context.set(message=f"update {{i}}")
         time.sleep(0.001)
     outbox.FLUSHES_PER_SECOND = 10.0
-    with bench.session._lock:
-        bench.session._set(message="the last update")
+    with bench.session._context.lock:
+        bench.session._context.set(message="the last update")
 updater = threading.Thread(target=update)
 updater.start()
 """

@@ -224,8 +224,8 @@ def test_twenty_thousand_changes_end_with_page_and_python_in_agreement(page, fig
 import threading
 def hammer():
     for i in range(20_000):
-        with bench.session._lock:
-            bench.session._set(message=f"update {i}")
+        with bench.session._context.lock:
+            bench.session._context.set(message=f"update {i}")
 thread = threading.Thread(target=hammer); thread.start(); thread.join()
 """,
         120,
@@ -304,7 +304,7 @@ def test_nan_leaves_a_gap_and_a_mark_and_the_result_of_the_steps_before(page):
 import torch
 spoilt = [dict(b) for b in demo.batches[:8]]
 spoilt[3]["pixel_values"] = torch.full_like(spoilt[3]["pixel_values"], float("nan"))
-bench.session._batches = spoilt
+bench.session._context.batches = spoilt
 """
     )
     page.page.get_by_role("button", name="Run", exact=True).click()

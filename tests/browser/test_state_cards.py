@@ -170,5 +170,5 @@ def test_after_memory_ran_out_run_so_starts_a_burst_with_fewer_rows(shown, width
     played.page.keyboard.press("Enter")
     played.phase("deciding")
     assert len(bench.history) == 2
-    assert {len(b["labels"]) for b in bench.session._batches} == {2}
+    assert {len(b["labels"]) for b in bench.session._context.batches} == {2}
     expect(card).to_be_hidden()

@@ -32,11 +32,19 @@ def documented(doc):
     return names
 
 
+def pointed(doc):
+    """The docstrings that one points to ("Starts a burst; see ``BurstRunner.run``."), of classes that the reference has, too."""
+    there = dict(shown())
+    places = re.findall(r"``(\w+)\.(\w+)``", doc.partition("; see ")[2])
+    return [inspect.getdoc(getattr(there[owner], method)) for owner, method in places]
+
+
 def gaps(name, value):
-    """What a docstring does not say."""
+    """What a docstring does not say, nor one that it points to."""
     doc = inspect.getdoc(value) or ""
     if not doc:
         return [f"{name}: no docstring"]
+    doc = "\n".join([doc, *pointed(doc)])
     if inspect.isclass(value):
         found = []
         if name not in GIVEN and not issubclass(value, BaseException) and "__init__" in vars(value):
@@ -100,3 +108,11 @@ def test_a_docstring_with_gaps_is_found():
 
     assert gaps("bad", bad) == ["bad: second is not described", "bad: what it raises is not told"]
     assert gaps("worse", lambda: None) == ["worse: no docstring"]
+
+    def pointing(first, second):
+        """Does it; see ``Checkpoints.resume_from``."""
+
+    assert gaps("pointing", pointing) == ["pointing: first is not described", "pointing: second is not described"]
+    pointing.__doc__ = "Does it; see ``Nobody.does``."
+    with pytest.raises(KeyError):
+        gaps("pointing", pointing)

@@ -44,11 +44,11 @@ def test_a_session_finds_what_vf_compare_finds(session):
 
 
 def test_afterwards_the_model_is_as_before_and_a_burst_can_run(session):
-    before = fingerprint(session._model)
+    before = fingerprint(session.model)
     session.add_contender()
     session.compare()
     assert session.wait(120)
-    assert fingerprint(session._model) == before
+    assert fingerprint(session.model) == before
     assert (session.phase, session.compared.status) == ("idle", "over")
     session.run(2)
     assert session.wait(60)

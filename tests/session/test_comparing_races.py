@@ -58,13 +58,13 @@ def test_who_is_taken_out_while_a_comparison_is_made_does_not_run(preparing, gat
 
 
 def test_a_comparison_stopped_while_it_is_made_takes_no_step_and_leaves_the_model(preparing, gate):
-    before = fingerprint(preparing._model)
+    before = fingerprint(preparing.model)
     preparing.stop()
     gate.open.set()
     assert preparing.wait(120)
     assert (preparing.phase, preparing.compared.status) == ("idle", "over")
     assert {e.state for e in preparing.board.entries} == {"stopped"}
-    assert fingerprint(preparing._model) == before
+    assert fingerprint(preparing.model) == before
 
 
 class Breaking(list):
@@ -94,7 +94,7 @@ def test_whatever_fails_at_the_end_of_a_comparison_the_session_is_free(monkeypat
     session = Session(tiny_llava(), batches(), PROJECTOR, settings=BurstSettings(steps=2))
     session.add_contender("a")
     session.set_comparison(steps=2, seeds=1)
-    monkeypatch.setattr(session, "_what_pays", lambda board: 1 / 0)
+    monkeypatch.setattr(session._comparisons, "_what_pays", lambda board: 1 / 0)
     session.compare()
     assert session.wait(60)
     assert session.phase == "failed"
@@ -107,7 +107,7 @@ def test_what_pays_is_not_said_of_another_comparison(monkeypatch):
     session = Session(tiny_llava(), batches(), PROJECTOR, settings=BurstSettings(steps=2))
     session.add_contender("a")
     session.set_comparison(steps=1, seeds=1)
-    monkeypatch.setattr(session, "_what_pays", lambda board: "The projector pays.")
+    monkeypatch.setattr(session._comparisons, "_what_pays", lambda board: "The projector pays.")
     session.compare()
     assert session.wait(60)
     assert session.compared.pays

@@ -54,7 +54,7 @@ def test_arithmetic_is_there_at_once_and_activations_follow(session):
     assert first.parts["weights"] > 0
     last = ready(session)
     assert last.status == "ready"
-    wanted = vf.estimate_cost(session._model, session.plan, batches()[0])
+    wanted = vf.estimate_cost(session.model, session.plan, batches()[0])
     assert last.cost.to_dict() == wanted.to_dict()
 
 
@@ -95,7 +95,7 @@ def test_switches_and_the_largest_batch_come_after_the_estimate(session):
     assert view.largest[0] >= 1
     by_name = {s.name: s for s in view.switches}
     assert set(by_name) == {"checkpointing", "adamw8bit", "freeze projector", "freeze language_model"}
-    other = vf.estimate_cost(session._model, session.plan, batches()[0], checkpointing=True, device="cuda")
+    other = vf.estimate_cost(session.model, session.plan, batches()[0], checkpointing=True, device="cuda")
     assert by_name["checkpointing"].saved_bytes == view.total_bytes - other.peak_bytes
     assert by_name["checkpointing"].unit == "time"
 
@@ -138,10 +138,10 @@ def test_a_burst_is_compared_and_gives_the_speed_for_the_next_estimate(session):
 
 
 def test_the_model_and_the_random_stream_are_not_touched(session):
-    before, state = fingerprint(session._model), torch.get_rng_state()
+    before, state = fingerprint(session.model), torch.get_rng_state()
     session.costs.start()
     until(lambda: session.costs.view().switches is not None)
-    assert fingerprint(session._model) == before
+    assert fingerprint(session.model) == before
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -258,10 +258,12 @@ def test_costs_begin_with_the_settings_of_the_burst():
 def test_what_was_foretold_of_a_burst_stands_beside_what_is_measured(session, monkeypatch):
     session.costs.start()
     cost = ready(session).cost
-    from vlmfreeze_widgets.session import bursting
+    from vlmfreeze_widgets.session import burst_runner
 
-    made = bursting.Burst.__next__
-    monkeypatch.setattr(bursting.Burst, "__next__", lambda burst: replace(made(burst), memory_bytes=7), raising=False)
+    made = burst_runner.Burst.__next__
+    monkeypatch.setattr(
+        burst_runner.Burst, "__next__", lambda burst: replace(made(burst), memory_bytes=7), raising=False
+    )
     session.run(2)
     until(lambda: session.phase == "deciding")
     assert session.status.estimate_bytes == cost.peak_bytes

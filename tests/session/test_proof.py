@@ -44,7 +44,7 @@ def test_a_discard_reads_every_tensor_of_the_model_again(session):
     session.discard()
     assert session.wait(20)
     restored = session.proved.restored
-    names = {n for n, _ in (*session._model.named_parameters(), *session._model.named_buffers())}
+    names = {n for n, _ in (*session.model.named_parameters(), *session.model.named_buffers())}
     assert (restored.tensors, restored.changed) == (len(names), ())
     assert str(restored) == f"{len(names)} of {len(names)} tensors as before (SHA-256)"
 
@@ -52,7 +52,7 @@ def test_a_discard_reads_every_tensor_of_the_model_again(session):
 def test_the_control_a_model_that_was_not_given_back_is_told(session):
     burst(session)
     with torch.no_grad():
-        session._model.model.multi_modal_projector.linear_1.bias[0] += 1e-3
+        session.model.model.multi_modal_projector.linear_1.bias[0] += 1e-3
     session.discard()
     assert session.wait(20)
     assert session.proved.restored.changed == ("model.multi_modal_projector.linear_1.bias",)

@@ -253,7 +253,7 @@ def test_a_run_that_is_read_while_the_folder_changes_is_not_at_hand(open_session
         session.record(tmp_path / "there")
         return found
 
-    monkeypatch.setattr("vlmfreeze_widgets.session.recording.read_run", slowly)
+    monkeypatch.setattr("vlmfreeze_widgets.session.run_browser.read_run", slowly)
     session.open_run(name)
     assert session.wait_for_runs(30)
     assert session.shelf.opened is None

@@ -60,7 +60,7 @@ def test_another_session_goes_on_with_the_same_numbers(session, tmp_path):
     session.stop()
     session.wait(20)
     other = Session(tiny_llava(dropout=0.1), batches(), run_folder=tmp_path / "runs")
-    before = fingerprint(other._model)
+    before = fingerprint(other.model)
     other.look_for_states()
     assert other.wait(20)
     (state,) = other.saving.states
@@ -70,7 +70,7 @@ def test_another_session_goes_on_with_the_same_numbers(session, tmp_path):
     assert other.phase == "deciding"
     assert [r.loss for r in other.history] == [r.loss for r in session.history][: taken + 4]
     assert other.strategy.rules == session.strategy.rules
-    assert fingerprint(other._model) == before
+    assert fingerprint(other.model) == before
     other.close()
 
 

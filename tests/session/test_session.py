@@ -69,26 +69,26 @@ def test_setting_a_component_overrules_what_was_set_inside_it(session):
 
 
 def test_a_burst_runs_decides_and_leaves_the_model(session):
-    before = fingerprint(session._model)
+    before = fingerprint(session.model)
     number = session.run(5)
     assert session.wait(120)
     assert (number, session.phase, len(session.history)) == (1, "deciding", 5)
-    assert fingerprint(session._model) == before
+    assert fingerprint(session.model) == before
     session.discard()
     assert session.wait(5)
     assert (session.phase, session.status.outcome) == ("idle", "discarded")
-    assert fingerprint(session._model) == before
+    assert fingerprint(session.model) == before
 
 
 def test_kept_weights_stay_and_the_next_burst_starts_from_them(session):
     session.set_tuning(["language_model"], "lora")
-    before = {n: p.clone() for n, p in session._model.named_parameters()}
+    before = {n: p.clone() for n, p in session.model.named_parameters()}
     session.run(5)
     session.wait(120)
     session.keep()
     session.wait(5)
     assert session.status.outcome == "kept"
-    after = dict(session._model.named_parameters())
+    after = dict(session.model.named_parameters())
     assert before.keys() == after.keys()
     changed = {n for n in before if not torch.equal(before[n], after[n])}
     assert any("language_model" in n for n in changed)
@@ -158,14 +158,14 @@ def test_a_burst_that_meets_nan_shows_the_error_and_offers_what_was_learnt_befor
 
 def test_a_failed_burst_shows_its_error_and_gives_the_model_back():
     session = Session(tiny_llava(), [{**batch(0), "pixel_values": batch(0)["pixel_values"] * float("nan")}])
-    before = fingerprint(session._model)
+    before = fingerprint(session.model)
     session.run(5)
     assert session.wait(10)
     assert session.phase == "failed"
     assert session.status.error["code"] == "non-finite"
     assert session.status.error["remedy"]
-    assert fingerprint(session._model) == before
-    session._batches = batches()
+    assert fingerprint(session.model) == before
+    session._context.batches = batches()
     session.run(2)
     assert session.wait(10)
     assert session.phase == "deciding"
@@ -270,7 +270,7 @@ def test_closing_ends_the_worker():
     session = Session(tiny_llava(), batches())
     session.run(100_000)
     wait_for(lambda: len(session.history) > 1)
-    worker = session._worker.thread
+    worker = session._context.worker.thread
     session.close()
     worker.join(5)
     assert not worker.is_alive()
@@ -286,7 +286,7 @@ def test_threads_take_turns_often_while_bursts_run_and_as_before_afterwards():
 
 
 def test_a_probe_runs_on_the_worker_leaves_the_model_and_goes_back_to_where_the_session_stood(session):
-    before = fingerprint(session._model)
+    before = fingerprint(session.model)
     told = []
     session.subscribe(told.append)
     session.set_tuning(["projector"], "frozen")
@@ -300,7 +300,7 @@ def test_a_probe_runs_on_the_worker_leaves_the_model_and_goes_back_to_where_the_
     assert session.probed.report.ok
     assert session.probed.report.open_norms["model.multi_modal_projector.linear_1.weight"] > 0
     assert "probe" in told
-    assert fingerprint(session._model) == before
+    assert fingerprint(session.model) == before
 
 
 def test_a_plan_that_cannot_run_is_probed_to_name_the_cause_and_an_undecided_result_stays(session):

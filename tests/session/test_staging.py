@@ -99,7 +99,7 @@ def test_kept_stages_are_on_the_model_and_another_look_would_find_them(open_sess
     session = open_session(model)
     session.run_stages()
     assert session.wait(120)
-    start = session._start_of_stages
+    start = session._stages_decision.start
     session.keep_stages()
     assert fingerprint(model)["values"] != before["values"]
     assert start.check().changed  # a check that could not fail would say ()
@@ -259,3 +259,11 @@ def test_the_curve_of_a_stage_is_its_history(open_session):
     history = session.stage_histories["align"]
     assert list(values[0::3]) == [r.step for r in history]
     assert list(values[1::3]) == [r.loss for r in history]
+
+
+def test_an_event_that_does_not_belong_to_the_status_of_a_stage_changes_nothing(open_session):
+    session = open_session(tiny_llava())
+    before = session.staged
+    with pytest.raises(WrongPhase, match="does not belong"):
+        session._stages.advance("align", "keep")
+    assert session.staged is before

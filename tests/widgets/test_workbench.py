@@ -139,9 +139,9 @@ def test_without_a_kernel_a_picture_remains_and_names_stay_text():
 def test_closing_lets_go_of_the_session():
     bench = vf.Workbench(tiny_llava(), batches())
     session = bench.session
-    assert len(session._listeners) == 1
+    assert len(session._context.listeners) == 1
     bench.close()
-    assert session._listeners == []
+    assert session._context.listeners == []
 
 
 def test_a_probe_is_asked_for_and_its_state_carries_what_frozen_parts_would_receive(bench):

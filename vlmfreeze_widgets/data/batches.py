@@ -50,13 +50,17 @@ class Batches(ABC):
     def preview(self, n: int = 4) -> RowPreviews:
         """The first ``n`` rows as the model gets them."""
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {len(self):,} batches; {str(self.report).splitlines()[0]}>"
 
-    def _repr_html_(self) -> str:
-        return f"<p><b>{len(self):,}</b> batches</p>{self.report._repr_html_()}" + "".join(
-            row._repr_html_() for row in self.preview(1)
-        )
+def text_of(batches: Batches) -> str:
+    """One line on batches: how many there are, and what became of the rows."""
+    return f"<{type(batches).__name__}: {len(batches):,} batches; {str(batches.report).splitlines()[0]}>"
+
+
+def html_of(batches: Batches) -> str:
+    """The same for a notebook, with the report and the first row."""
+    return f"<p><b>{len(batches):,}</b> batches</p>{batches.report._repr_html_()}" + "".join(
+        row._repr_html_() for row in batches.preview(1)
+    )
 
 
 class RowBatches(Batches):
@@ -74,6 +78,9 @@ class RowBatches(Batches):
     Raises:
         BadData: Not one of the rows that were looked at can be used.
     """
+
+    __repr__ = text_of
+    _repr_html_ = html_of
 
     def __init__(
         self, rows: Rows, preparer: Preparer, *, batch_size: int, limit: int | None, order: int | None, look_at: int,

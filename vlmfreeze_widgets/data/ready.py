@@ -10,7 +10,7 @@ import torch
 from ..core.errors import BadData
 from ..core.source_length import length_of
 from ..engine.batches.micro_batch import IGNORED, MicroBatch, non_finite_inputs
-from .batches import Batches
+from .batches import Batches, html_of, text_of
 from .collate import Tensors
 from .preview import RowPreview, RowPreviews, token_spans
 from .report import BatchCounts, LoadReport
@@ -33,6 +33,9 @@ class ReadyBatches(Batches):
     Raises:
         BadData: Not one of them can be trained on.
     """
+
+    __repr__ = text_of
+    _repr_html_ = html_of
 
     def __init__(self, source: Iterable[Any], limit: int | None, tokenizer: Any = None) -> None:  # noqa: ANN401
         self._source = source

@@ -16,7 +16,7 @@ from ..core.wire.messages import stale
 if TYPE_CHECKING:
     from ..core.data_origin import DataOrigin
     from ..engine.settings import BurstSettings
-    from .desk import Desk
+    from .strategy_editor import StrategyEditor
 
 FOLDER = "handover"
 """Proposed for saving, below the working folder."""
@@ -31,11 +31,11 @@ class Handover:
     """The way in and out of one session's strategy.
 
     Args:
-        desk: Where the strategy is worked on.
+        editor: Of the strategy.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, editor: StrategyEditor) -> None:
+        self._editor = editor
         self._looks: dict[str, tuple[int, ExportLook]] = {}
 
     @property
@@ -62,7 +62,7 @@ class Handover:
             )
         from ..trainers.looks import look_at_import
 
-        look: ImportLook = look_at_import(text, self._desk.plan, trainer)
+        look: ImportLook = look_at_import(text, self._editor.plan, trainer)
         return look
 
     def import_text(self, text: str, trainer: str = "") -> int:
@@ -74,7 +74,7 @@ class Handover:
         Raises:
             VlmFreezeError: They cannot be read or do not fit; nothing is changed.
         """
-        return self._desk.set_strategy(self.look_at_import(text, trainer).strategy)
+        return self._editor.set_strategy(self.look_at_import(text, trainer).strategy)
 
     def look_at_export(
         self,
@@ -97,10 +97,10 @@ class Handover:
         Raises:
             VlmFreezeError: The trainer cannot say the strategy, or the plan is refused.
         """
-        rev = self._desk.rev
+        rev = self._editor.rev
         from ..trainers.looks import look_at_export
 
-        look: ExportLook = look_at_export(self._desk.plan, to, settings, rows, data)
+        look: ExportLook = look_at_export(self._editor.plan, to, settings, rows, data)
         token = secrets.token_urlsafe(12)
         self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
         return token, look
@@ -128,8 +128,8 @@ class Handover:
                 remedy="Look at the files again and save then.",
             )
         rev, look = self._looks[token]
-        if rev != self._desk.rev:
-            raise stale(rev, self._desk.rev)
+        if rev != self._editor.rev:
+            raise stale(rev, self._editor.rev)
         home = Path.cwd().resolve()
         place = below(home, folder)
         paths = _write(look, place)

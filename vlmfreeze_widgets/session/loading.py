@@ -13,22 +13,32 @@ from ..core.language.phrase import say
 from ..core.wire.load_state import LoadChoices
 from ..core.wire.run_state import BUSY
 from ..engine.model.read import read_tree
-from .phases import Phases
+from .context import SessionContext
+from .strategy_editor import StrategyEditor
 
 
-class Loading(Phases):
-    """A session that can load what it has planned so far."""
+class Loading:
+    """Loads the weights of what a session has planned so far.
+
+    Args:
+        context: Of the session; its model is set.
+        editor: Its strategy, which moves to the tree of the model.
+    """
+
+    def __init__(self, context: SessionContext, editor: StrategyEditor) -> None:
+        self._context = context
+        self._editor = editor
 
     @property
-    def load_choices(self) -> LoadChoices | None:
+    def choices(self) -> LoadChoices | None:
         """How the weights could be loaded on this machine; None where there are none to load."""
-        if self._source is None:
+        if self._context.source is None:
             return None
         gpus = [(f"cuda:{i}", _gpu(i)) for i in range(torch.cuda.device_count())]
         several = [("auto", say("spread over all devices"))] if gpus else []
-        total = self.tree.total_params
+        total = self._context.tree.total_params
         sizes = (
-            ("auto", self.tree.root.total_bytes),
+            ("auto", self._context.tree.root.total_bytes),
             ("bfloat16", 2 * total),
             ("float16", 2 * total),
             ("float32", 4 * total),
@@ -49,39 +59,42 @@ class Loading(Phases):
         Raises:
             WrongPhase: There is nothing to load, or the session is busy.
         """
-        with self._lock:
-            if self._source is None or self._status.phase in BUSY:
+        with self._context.lock:
+            if self._context.source is None or self._context.status.phase in BUSY:
                 raise WrongPhase(
                     "No weights can be loaded now.",
                     expected="a session that was opened on a folder or a Hub id, and is not busy",
-                    found=self._status.phase if self._source else "weights that are here already, or a config alone",
+                    found=self._context.status.phase
+                    if self._context.source
+                    else "weights that are here already, or a config alone",
                     remedy="Open the folder: Workbench('path/to/model').",
                 )
-            source = self._source
-            self._set(phase="loading", step=0, steps=0, error=None)
-            self._worker.post(lambda: self._load(source, dtype, device))
+            source = self._context.source
+            self._context.set(phase="loading", step=0, steps=0, error=None)
+            self._context.worker.post(lambda: self._load(source, dtype, device))
 
     def _load(self, source: str | Path, dtype: str, device: str | None) -> None:
         began = time.monotonic()
 
         def told(done: int, total: int) -> None:
             left = (time.monotonic() - began) / done * (total - done) if done else None
-            self._set(step=done, steps=total, eta_seconds=left)
+            self._context.set(step=done, steps=total, eta_seconds=left)
 
         try:
             from ..adapters import transformers_weights
 
             model = transformers_weights.load(source, dtype, device=device, on_progress=told)
-            tree = read_tree(model, title=self.tree.title)
-            self._edits.move_to(tree)
+            tree = read_tree(model, title=self._context.tree.title)
+            self._editor.move_to(tree)
         except Exception as error:
-            self._fail(error, "plan_only")
+            self._context.fail(error, "plan_only")
             return
-        with self._lock:
-            self.tree, self._model, self._source = tree, model, None
-        self._tell("tree")
-        self._tell("plan")
-        self._set(phase=self._rest, step=0, steps=0, eta_seconds=None)
+        context = self._context
+        with context.lock:
+            context.tree, context.model, context.source = tree, model, None
+        self._context.tell("tree")
+        self._context.tell("plan")
+        self._context.set(phase=self._context.rest, step=0, steps=0, eta_seconds=None)
 
 
 def _gpu(index: int) -> str:

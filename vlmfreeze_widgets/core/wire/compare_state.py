@@ -1,5 +1,5 @@
 """A comparison that a session runs, as a value, and what the page is shown of it: the trait ``compare_state``
-(tests/wire/README.md). The board is ``core.comparison.board``; who runs it is ``session.comparing``.
+(tests/wire/README.md). The board is ``core.comparison.board``; who runs it is ``session.comparison_runner``.
 """
 
 from __future__ import annotations

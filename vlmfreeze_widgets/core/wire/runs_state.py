@@ -1,5 +1,5 @@
 """Runs of a folder as a page shows them: the list, one that is open, two side by side; the trait ``runs_state``
-(tests/wire/README.md). Who reads the folders is ``engine.runs.page_rows``, who asks ``session.recording``.
+(tests/wire/README.md). Who reads the folders is ``engine.runs.page_rows``, who asks ``session.run_browser``.
 """
 
 from __future__ import annotations

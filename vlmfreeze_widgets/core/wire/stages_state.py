@@ -1,5 +1,5 @@
 """Stages that a session runs, as values, and what the page is shown of them: the trait ``stages_state`` (tests/wire/README.md).
-What a stage is stands in ``core.recipes.stages``; who runs them is ``session.staging``.
+What a stage is stands in ``core.recipes.stages``; who runs them is ``session.stage_runner``.
 """
 
 from __future__ import annotations

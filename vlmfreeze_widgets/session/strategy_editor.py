@@ -1,8 +1,7 @@
-"""The strategy of a session: edits, undo, redo, and those who are told of changes. Values only; no model is touched here."""
+"""The strategy of a session: edits, undo and redo. Values only; no model is touched here."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 
 from ..core.strategy import edits
@@ -10,33 +9,25 @@ from ..core.strategy.edit_history import EditHistory
 from ..core.strategy.plan import Plan
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
-from .handover import Handover
-from .shown import Change
+from .context import SessionContext
 
 
-class Desk:
-    """Where a strategy is worked on. Edits happen at once, on whatever thread asks, under one lock.
+class StrategyEditor:
+    """Edits a strategy at once, on whatever thread asks, under the session's lock.
 
     Args:
-        tree: Of the model.
+        context: Of the session.
         strategy: Where to start.
     """
 
-    def __init__(self, tree: ModuleTree, strategy: Strategy) -> None:
-        self.tree = tree
-        self._lock = threading.RLock()
-        self._edits = EditHistory(tree, strategy)
-        self.handover = Handover(self)
-        self._listeners: list[Callable[[Change], None]] = []
+    def __init__(self, context: SessionContext, strategy: Strategy) -> None:
+        self._context = context
+        self._edits = EditHistory(context.tree, strategy)
 
     @property
     def strategy(self) -> Strategy:
-        """What is wanted now. Setting it is one undoable edit."""
+        """The present strategy."""
         return self._edits.strategy
-
-    @strategy.setter
-    def strategy(self, strategy: Strategy) -> None:
-        self.set_strategy(strategy)
 
     @property
     def plan(self) -> Plan:
@@ -45,31 +36,18 @@ class Desk:
 
     @property
     def rev(self) -> int:
-        """Grows with every change of the strategy."""
+        """The revision: grows with every change of the strategy."""
         return self._edits.rev
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an edit to take back."""
+        """Whether there is an edit to undo."""
         return self._edits.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is an edit to make again."""
+        """Whether there is an undone edit to redo."""
         return self._edits.can_redo
-
-    def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Calls ``listener`` with the name of what changed (a ``Change``) after each change, on the thread that made it.
-
-        Returns:
-            A function that ends the subscription.
-        """
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
-
-    def _tell(self, change: Change) -> None:
-        for listener in list(self._listeners):
-            listener(change)
 
     def edit(self, change: Callable[[Strategy, ModuleTree], Strategy]) -> int:
         """Makes one undoable edit: ``change`` gives the new strategy from the old one and the tree.
@@ -88,12 +66,23 @@ class Desk:
         return self.edit(lambda _, __: wanted)
 
     def set_tuning(self, targets: Iterable[str], tuning: str) -> int:
-        """Sets components or paths to "frozen", "lora", "full" or "inherit"; see ``core.strategy.edits``."""
+        """Makes one undoable edit of how components or paths are tuned; see ``core.strategy.edits``.
+
+        Args:
+            targets: Names of components, paths of modules, or one of these.
+            tuning: "frozen", "lora", "full" or "inherit".
+
+        Returns:
+            The new revision.
+
+        Raises:
+            VlmFreezeError: The model does not have it, or cannot be tuned so; nothing is changed.
+        """
         wanted = [targets] if isinstance(targets, str) else list(targets)
         return self.edit(lambda s, t: edits.set_tuning(s, t, wanted, tuning))
 
     def undo(self) -> int:
-        """Takes the last edit back."""
+        """Undoes the last edit."""
         return self._edited(self._edits.undo)
 
     def redo(self) -> int:
@@ -104,11 +93,19 @@ class Desk:
         """Goes back to the strategy that the session started with, as an undoable edit."""
         return self.set_strategy(self._edits.start)
 
+    def move_to(self, tree: ModuleTree) -> None:
+        """Resolves the strategy on another tree of the same model, such as the one that was read after loading.
+
+        Raises:
+            VlmFreezeError: The strategy does not fit it; nothing is changed.
+        """
+        self._edits.move_to(tree)
+
     def _edited(self, change: Callable[[], object]) -> int:
-        with self._lock:
+        with self._context.lock:
             before = self.rev
             change()
             if self.rev != before:
-                self._tell("plan")
-                self._tell("run")  # why_not may have changed with the plan
+                self._context.tell("plan")
+                self._context.tell("run")  # why_not may have changed with the plan
             return self.rev

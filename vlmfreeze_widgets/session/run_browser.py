@@ -18,29 +18,40 @@ from ..core.wire.runs_state import Shelf, cut
 from ..engine.burst.burst import Burst
 from ..engine.burst.result import BurstResult
 from ..engine.runs.page_rows import Seen, compared, list_rows, opened, read_run
+from .burst_hooks import BurstHooks
+from .checkpoints import Checkpoints
+from .context import SessionContext
 from .handover import below
-from .staging import Staging
+from .strategy_editor import StrategyEditor
 from .worker import Worker
 
 RUNS = "runs"
 """The folder that a page proposes."""
 
 
-class Recording(Staging):
-    """A session whose runs can be looked at.
+class RunBrowser:
+    """Lists, opens and compares the recorded runs of a folder.
+
+    Args:
+        context: Of the session; ``record`` sets its ``run_folder``.
+        editor: Its strategy, which ``take_strategy`` replaces.
+        checkpoints: Written below the same folder.
 
     Attributes:
         shelf: The runs of the folder, as far as they were asked for.
+        hooks: What it does with each burst.
     """
 
-    shelf = Shelf(RUNS, recording=False)
-
-    def _open_shelf(self) -> None:
+    def __init__(self, context: SessionContext, editor: StrategyEditor, checkpoints: Checkpoints) -> None:
+        self._context = context
+        self._editor = editor
+        self._checkpoints = checkpoints
         self._reader = Worker(self._not_read)
         self._seen: Seen = {}
         self._strategy_at_hand: tuple[str, Strategy] | None = None
-        folder = self._record_below or self._folder
-        self.shelf = Shelf(str(folder), recording=self._record_below is not None)
+        self._listed: Path | None = None  # the run folder of the present burst, once it is among the rows
+        self.shelf = Shelf(str(context.run_folder or checkpoints.folder), recording=context.run_folder is not None)
+        self.hooks = BurstHooks(made=self._made, between=self._between, over=self._over)
 
     def record(self, folder: str | Path | None = RUNS) -> None:
         """Writes every burst from the next one on below a folder, or none any more.
@@ -48,11 +59,11 @@ class Recording(Staging):
         Args:
             folder: Is made by the first burst; None: nothing is written.
         """
-        with self._lock:
-            self._record_below = None if folder is None else Path(folder).absolute()
-            if self._record_below is not None:
-                self._save_there(self._record_below)
-            self._look_into(self._record_below or Path(self.shelf.folder))
+        with self._context.lock:
+            self._context.run_folder = None if folder is None else Path(folder).absolute()
+            if self._context.run_folder is not None:
+                self._checkpoints.save_below(self._context.run_folder)
+            self._look_into(self._context.run_folder or Path(self.shelf.folder))
 
     def record_here(self, folder: str) -> None:
         """As ``record``, for a folder that a page names: below the working folder only.
@@ -70,7 +81,7 @@ class Recording(Staging):
     def open_run(self, name: str) -> None:
         """Starts to read one run; ``shelf.opened`` holds it then. "" closes the one that is open."""
         if not name:
-            with self._lock:
+            with self._context.lock:
                 self._strategy_at_hand = None
                 self._shelve(opened=None)
             return
@@ -78,7 +89,12 @@ class Recording(Staging):
         self._reader.post(lambda: self._read_one(name))
 
     def compare_runs(self, name: str, other: str) -> None:
-        """Starts to read two runs; ``shelf.compared`` says then what differs. "" closes it."""
+        """Starts to read two runs; ``shelf.compared`` says then what differs.
+
+        Args:
+            name: Of a run of the folder; "" closes the comparison.
+            other: Of the run that it is compared with.
+        """
         if not name:
             self._shelve(compared=None)
             return
@@ -97,7 +113,7 @@ class Recording(Staging):
                 "The strategy of this run is not at hand.", expected="the run that is open", found=repr(name[:80]),
                 remedy="Open the run first.",
             )  # fmt: skip
-        self.set_strategy(self._strategy_at_hand[1])
+        self._editor.set_strategy(self._strategy_at_hand[1])
 
     def report_run(self, name: str, write: Callable[[Path, Path], Path]) -> None:
         """Starts to write a report of a run beside its folder; ``shelf.report`` says then where it lies.
@@ -118,13 +134,13 @@ class Recording(Staging):
             self._seen = {}
             self._strategy_at_hand = None
             self.shelf = Shelf(str(folder), recording=False)
-        self._shelve(recording=self._record_below is not None)
+        self._shelve(recording=self._context.run_folder is not None)
         self.look_for_runs()
 
     def _shelve(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
-        with self._lock:
+        with self._context.lock:
             self.shelf = replace(self.shelf, **changes)
-        self._tell("runs")
+        self._context.tell("runs")
 
     # What follows is done by the reader.
 
@@ -136,8 +152,8 @@ class Recording(Staging):
     def _read_one(self, name: str) -> None:
         folder = self.shelf.folder
         run = read_run(Path(folder), name)
-        shown = opened(run, self.tree)
-        with self._lock:
+        shown = opened(run, self._context.tree)
+        with self._context.lock:
             if self._put(folder, opened=shown):
                 self._strategy_at_hand = (name, run.strategy)
 
@@ -155,7 +171,7 @@ class Recording(Staging):
         self._put(str(folder), report=str(write(source, target)))
 
     def _put(self, folder: str, **changes: Any) -> bool:  # noqa: ANN401 - fields of Shelf
-        with self._lock:
+        with self._context.lock:
             # Of a folder that was changed meanwhile nothing is of use.
             is_wanted = folder == self.shelf.folder
             if is_wanted:
@@ -166,25 +182,25 @@ class Recording(Staging):
         said = str(error) if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
         self._shelve(waiting=False, problem=cut(said))
 
+    def end(self) -> None:
+        """Takes no more requests; what was asked of the runs is still read."""
+        self._reader.end()
+
+    def close(self, timeout: float) -> bool:
+        """Ends the thread that reads runs; False when the time was up first."""
+        return self._reader.close(timeout)
+
     # What follows is done by the worker.
 
+    def _made(self, _: Burst) -> None:
+        self._listed = None
+
     def _between(self, burst: Burst) -> None:
-        was = self.recorded
-        super()._between(burst)
-        if self.recorded is not None and self.recorded != was and self.shelf.rows is not None:
+        folder, before = burst.recording.folder, self._listed
+        self._listed = folder
+        if folder is not None and folder != before and self.shelf.rows is not None:
             self.look_for_runs()
 
-    def _over(self, burst: Burst, result: BurstResult) -> None:
-        super()._over(burst, result)
+    def _over(self, burst: Burst, _: BurstResult) -> None:
         if burst.recording.folder is not None and self.shelf.rows is not None:
             self.look_for_runs()
-
-    def let_go(self, why: str | None = None) -> None:
-        """As of any session; what was asked of the runs is still read."""
-        self._reader.end()
-        super().let_go(why)
-
-    def close(self, timeout: float = 30.0) -> bool:
-        """As of any session; ends the thread that reads runs, too."""
-        ended = super().close(timeout)
-        return self._reader.close(timeout) and ended

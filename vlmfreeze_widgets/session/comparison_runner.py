@@ -1,12 +1,12 @@
 """Comparisons of a session: contenders take turns on the worker thread. The model is given back between two turns and at the end,
-so nothing is left to decide. Who takes part is ``session.lineup``, what a comparison is ``engine.comparison.comparison``.
+so nothing is left to decide. Who takes part is ``session.contenders``, what a comparison is ``engine.comparison.comparison``.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -20,49 +20,51 @@ from ..core.wire.run_state import Phase
 from ..engine.comparison.comparison import Comparison
 from ..engine.comparison.turn_scheduler import ComparedStep
 from ..engine.settings import BurstSettings
-from .lineup import TUNINGS, Lineup
+from .contenders import TUNINGS, Contenders
+from .context import SessionContext
 from .obstacle import Obstacle, not_now
 
 _LOOK = 0.3  # seconds between two boards; each judges all pairs
 _OWN = ("steps", "seed", "on_out_of_memory")  # settings that a comparison gives itself
 
 
-class Comparing(Lineup):
-    """A session that can compare strategies."""
+class ComparisonRunner:
+    """Runs the comparison of one session.
 
-    def __init__(self, *args: Any, **named: Any) -> None:  # noqa: ANN401 - those of Lineup
-        super().__init__(*args, **named)
+    Args:
+        context: Of the session.
+        contenders: Who takes part.
+        feed: Gives the micro-batches.
+    """
+
+    def __init__(self, context: SessionContext, contenders: Contenders, feed: Callable[[], Iterable[Any]]) -> None:
+        self._context = context
+        self._contenders = contenders
+        self._feed = feed
         self._goes_on = threading.Event()
         self._goes_on.set()
 
-    @property
-    def why_no_comparison(self) -> str | None:
-        """Why no comparison can start now; None where one can."""
-        with self._lock:
-            obstacle = self._obstacle_to_any()
-            return None if obstacle is None else obstacle.why
-
-    def compare(self) -> None:
+    def run(self) -> None:
         """Starts the comparison on the worker thread and returns at once. ``compared`` grows; an undecided burst stays undecided.
 
         Raises:
             WrongPhase: Nobody takes part, somebody cannot, or the model is busy.
         """
-        with self._lock:
-            obstacle = self._obstacle_to_any() or self._obstacle_to_comparing()
+        with self._context.lock:
+            obstacle = self._context.obstacle() or self._obstacle_to_comparing()
             if obstacle is not None:
                 expected = "a free model, batches, and contenders that train"
                 raise not_now(obstacle, "No comparison can start now.", expected)
-            before = self._status.phase
-            self._stop.clear()
+            before = self._context.status.phase
+            self._context.stop_asked.clear()
             self._goes_on.set()
-            self.comparison = None
-            self._leaving.clear()
-            self._show(status="running", board=None, done=0.0, eta_seconds=None, message="", pays="")
-            self._set(phase="comparing", error=None)
-            self._worker.post(lambda: self._compare("idle" if before == "failed" else before))
+            self._contenders.comparison = None
+            self._contenders.leaving.clear()
+            self._contenders.show(status="running", board=None, done=0.0, eta_seconds=None, message="", pays="")
+            self._context.set(phase="comparing", error=None)
+            self._context.worker.post(lambda: self._compare("idle" if before == "failed" else before))
 
-    def pause_comparing(self) -> None:
+    def pause(self) -> None:
         """Holds the comparison after the step that is being taken.
 
         Raises:
@@ -70,7 +72,7 @@ class Comparing(Lineup):
         """
         self._hold("running", "paused", self._goes_on.clear)
 
-    def go_on_comparing(self) -> None:
+    def resume(self) -> None:
         """Goes on after a pause.
 
         Raises:
@@ -78,43 +80,42 @@ class Comparing(Lineup):
         """
         self._hold("paused", "running", self._goes_on.set)
 
-    def stop(self) -> None:
-        """Ends the burst or the comparison that runs, between two micro-batches."""
-        with self._lock:
-            if self.compared.is_busy:
-                self._stop.set()
-                self._goes_on.set()
-                if self.comparison is not None:
-                    self.comparison.stop()
-                return
-        super().stop()
+    def stop(self) -> bool:
+        """Ends the comparison between two micro-batches; under the lock.
 
-    def _leave(self) -> None:
-        self.comparison = None
-        super()._leave()
+        Returns:
+            False where none runs.
+        """
+        if not self._contenders.compared.is_busy:
+            return False
+        self._context.stop_asked.set()
+        self._goes_on.set()
+        if self._contenders.comparison is not None:
+            self._contenders.comparison.stop()
+        return True
 
     # What follows is asked under the lock.
 
     def _obstacle_to_comparing(self) -> Obstacle | None:
-        if not self.compared.candidates:
+        if not self._contenders.compared.candidates:
             return Obstacle(say("nobody takes part: add a strategy"), "Add one: bench.add_contender().")
         refused = (
             Obstacle(
                 f"{c.name}: {c.refusal}", f"Take {c.name!r} out, or give it another strategy: bench.add_contender()."
             )
-            for c in self.compared.candidates
+            for c in self._contenders.compared.candidates
             if c.refusal
         )
         return next(refused, None)
 
     def _hold(self, now: CompareStatus, then: CompareStatus, do: Callable[[], None]) -> None:
-        with self._lock:
-            if self.compared.status != now:
-                why = f"the comparison is {self.compared.status}"
+        with self._context.lock:
+            if self._contenders.compared.status != now:
+                why = f"the comparison is {self._contenders.compared.status}"
                 remedy = "Start one: bench.compare()." if now == "running" else "Pause it first."
                 raise not_now(Obstacle(why, remedy), "That is not possible now.", f"a comparison that is {now}")
             do()
-            self._show(status=then)
+            self._contenders.show(status=then)
 
     # What follows is done on the worker.
 
@@ -132,40 +133,42 @@ class Comparing(Lineup):
                         looked = time.monotonic()
         except BaseException as failed:  # SystemExit of somebody's batches too: the session must be free again
             error = failed
-        with self._lock:
+        with self._context.lock:
             try:
                 if comparison is not None:
                     board = comparison.board()
-                    self.compared = replace(self.compared, board=board, pays=self._what_pays(board))
+                    self._contenders.compared = replace(
+                        self._contenders.compared, board=board, pays=self._what_pays(board)
+                    )
             except Exception as failed:
                 error = error or failed
-            stopped = say("Stopped.") if self._stop.is_set() else ""
-            self._show(
+            stopped = say("Stopped.") if self._context.stop_asked.is_set() else ""
+            self._contenders.show(
                 status="open" if comparison is None else "over", done=1.0, eta_seconds=None,
                 message=stopped if error is None else first_line(error),
             )  # fmt: skip
             if error is not None:
-                self._fail(error, after if isinstance(error, VlmFreezeError) and after != "idle" else "failed")
+                self._context.fail(error, after if isinstance(error, VlmFreezeError) and after != "idle" else "failed")
             else:
-                self._set(phase=after)
+                self._context.set(phase=after)
 
     def _hand_on(self, comparison: Comparison) -> None:
         """Those who joined, left or stopped all of it while it was being made."""
-        with self._lock:
-            self.comparison = comparison
+        with self._context.lock:
+            self._contenders.comparison = comparison
             known = {entry.name for entry in comparison.board().entries}
-            for candidate in self.compared.candidates:
+            for candidate in self._contenders.compared.candidates:
                 if candidate.name not in known:
                     comparison.add(candidate.name, candidate.strategy)
-            for name in self._leaving:
+            for name in self._contenders.leaving:
                 comparison.stop(name)
-            if self._stop.is_set():
+            if self._context.stop_asked.is_set():
                 comparison.stop()
 
     def _what_pays(self, board: Board) -> str:
-        made = corners(self._corners, TUNINGS) if self._corners else {}
+        made = corners(self._contenders.corners, TUNINGS) if self._contenders.corners else {}
         there = {e.name for e in board.entries if e.runs and e.state == "finished"}
-        return Ablation(board, self._corners, made).sentence if made and made.keys() <= there else ""
+        return Ablation(board, self._contenders.corners, made).sentence if made and made.keys() <= there else ""
 
     def _steps_of(self, comparison: Comparison) -> Iterator[ComparedStep]:
         for step in comparison:
@@ -173,24 +176,24 @@ class Comparing(Lineup):
             self._goes_on.wait()
 
     def _make_comparison(self) -> Comparison:
-        assert self._model is not None
-        shared = {f.name: getattr(self.settings, f.name) for f in fields(BurstSettings) if f.name not in _OWN}
+        assert self._context.model is not None
+        shared = {f.name: getattr(self._context.settings, f.name) for f in fields(BurstSettings) if f.name not in _OWN}
         return Comparison(
-            self._model,
-            {c.name: c.strategy for c in self.compared.candidates},
-            self._feed,
-            eval_batches=self._watched.get("eval_batches"),
-            retention_batches=self._watched.get("retention_batches"),
-            steps=self.compared.steps,
-            seeds=[self.settings.seed + i for i in range(self.compared.seeds)],
+            self._context.model,
+            {c.name: c.strategy for c in self._contenders.compared.candidates},
+            self._feed(),
+            eval_batches=self._context.inputs.get("eval_batches"),
+            retention_batches=self._context.inputs.get("retention_batches"),
+            steps=self._contenders.compared.steps,
+            seeds=[self._context.settings.seed + i for i in range(self._contenders.compared.seeds)],
             keep_results=False,
             **shared,
         )
 
     def _look_at(self, comparison: Comparison, taken: int, began: float) -> None:
-        with self._lock:
+        with self._context.lock:
             board = comparison.board()
             runs = sum(e.state in ("running", "finished") for e in board.entries)
-            total = max(taken, runs * self.compared.steps * self.compared.seeds)
+            total = max(taken, runs * self._contenders.compared.steps * self._contenders.compared.seeds)
             left = (time.monotonic() - began) / taken * (total - taken)
-            self._show(board=board, done=taken / total, eta_seconds=left)
+            self._contenders.show(board=board, done=taken / total, eta_seconds=left)
