@@ -36,7 +36,7 @@ class FollowedHistory(History):
     def __init__(self, folder: str | Path) -> None:
         super().__init__(NormLayout((), (), ()))
         self.folder = Path(folder)
-        self.run = RunState()
+        self._show(RunState())
         self._lines = HistoryLines(self)
         self._read = 0
         self._suspect = False
@@ -71,12 +71,12 @@ class FollowedHistory(History):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _head(self) -> str:
-        run = self.run
+    def _show(self, run: RunState) -> None:
+        self.run = run
         where = (
             "waiting for its first word" if run.phase == "waiting" else f"{run.phase}, step {run.step} / {run.steps}"
         )
-        return f"{self.folder.name}: {where}; {super()._head()}"
+        self.heading = f"{self.folder.name}: {where}"
 
     def _look(self) -> bool:
         """Reads what is new; whether nothing more will come."""
@@ -93,7 +93,7 @@ class FollowedHistory(History):
         except VlmFreezeError as error:
             state = replace(self.run, phase="failed", error=error.to_dict())
         changed = state != self.run
-        self.run = state
+        self._show(state)
         if changed:
             self.tell()
         return state.ended

@@ -98,10 +98,12 @@ class History(Sequence[StepRecord]):
         tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
         successor: What took its place while it was empty, as in a session before its first burst.
         run: Where the process stands that writes this history, when it is another one (``vf.follow``); else None.
+        heading: Stands before the sentence that ``repr`` says, such as where that process stands; "" for nothing.
     """
 
     run: RunState | None = None
     successor: History | None = None
+    heading: str = ""
 
     def __init__(
         self,
@@ -248,7 +250,7 @@ class History(Sequence[StepRecord]):
         return history_html(self, self._head(), [f"! {text}" for text in (*self.tainted, *self.notes)])
 
     def _head(self) -> str:
-        return sentence(self)
+        return f"{self.heading}; {sentence(self)}" if self.heading else sentence(self)
 
     def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
