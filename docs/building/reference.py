@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("core.comparison.paired_difference.Difference", "engine.stages.run_stages.StagesResult"),
     ),
     "runs": (("runs", "list_runs", "load_run", "Run", "report", "write_recipe", "Recipe", "follow"), ()),
-    "data": (("load_batches", "load_processor", "demo"), ("data.batches.Batches", "demo.bundle.Demo")),
+    "data": (("load_batches", "load_processor", "demo"), ("data.any_batches.Batches", "demo.bundle.Demo")),
     "hand_over": (
         ("export", "import_strategy"),
         ("trainers.selection.Exported", "trainers.selection.Imported"),

@@ -5,7 +5,6 @@ Rows are read and made into tensors when they are reached. Batches of tensors th
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from array import array
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import torch
 from ..core.data_origin import DataOrigin
 from ..core.errors import BadData
 from ..engine.batches.micro_batch import IGNORED
+from .any_batches import Batches, html_of, text_of
 from .collate import Tensors, collate
 from .json_files import JsonRows
 from .picture_folders import Rows
@@ -28,39 +28,6 @@ from .rows import BadRow, Dropped, Place, Remark
 
 _LISTED = 10_000
 _KEPT_BYTES = 128 * 2**20
-
-
-class Batches(ABC):
-    """Micro-batches for ``vf.Burst``: iterate as often as you like, each time from the start and in the same order."""
-
-    @abstractmethod
-    def __iter__(self) -> Iterator[Tensors]:
-        """Dicts of tensors with ``labels``."""
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many there are; the most that there can be while rows remain that nobody has looked at."""
-
-    @property
-    @abstractmethod
-    def report(self) -> LoadReport:
-        """What became of the rows so far."""
-
-    @abstractmethod
-    def preview(self, n: int = 4) -> RowPreviews:
-        """The first ``n`` rows as the model gets them."""
-
-
-def text_of(batches: Batches) -> str:
-    """One line on batches: how many there are, and what became of the rows."""
-    return f"<{type(batches).__name__}: {len(batches):,} batches; {str(batches.report).splitlines()[0]}>"
-
-
-def html_of(batches: Batches) -> str:
-    """The same for a notebook, with the report and the first row."""
-    return f"<p><b>{len(batches):,}</b> batches</p>{batches.report._repr_html_()}" + "".join(
-        row._repr_html_() for row in batches.preview(1)
-    )
 
 
 class RowBatches(Batches):

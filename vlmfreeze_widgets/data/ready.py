@@ -10,7 +10,7 @@ import torch
 from ..core.errors import BadData
 from ..core.source_length import length_of
 from ..engine.batches.micro_batch import IGNORED, MicroBatch, non_finite_inputs
-from .batches import Batches, html_of, text_of
+from .any_batches import Batches, html_of, text_of
 from .collate import Tensors
 from .preview import RowPreview, RowPreviews, token_spans
 from .report import BatchCounts, LoadReport
