@@ -134,7 +134,7 @@ def tests_without_a_browser() -> bool:
     """
     return call(
         PYTHON, "-m", "pytest", "-m", "not browser and not lab", "--durations=12",
-        "-n", str(os.cpu_count() or 2), "--dist", "loadfile", "tests",
+        "-n", str(os.cpu_count() or 2), "--dist", "loadfile", "--no-loadscope-reorder", "tests",
         env=environment(), live=False, patient=True,
     )  # fmt: skip
 

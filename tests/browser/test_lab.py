@@ -19,6 +19,7 @@ SETUP = """
 import vlmfreeze_widgets as vf
 demo = vf.demo()
 bench = vf.Workbench(demo.model, demo.batches, vf.Strategy({"projector": "full"}, lr={"projector": 2e-3}), steps=40)
+bench.session.costs._own_process = False  # its imports take longer than most of these tests; the quickstart's has one
 """
 
 

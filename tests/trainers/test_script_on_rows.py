@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 import vlmfreeze_widgets as vf
-from tests.tiers import some
+from tests.tiers import THOROUGH, some
 from tests.tiny import tiny_llava
 from tests.trainers.script_runs import losses, run_script, tensors, write_demo
 from vlmfreeze_widgets.demo.bundle import load_demo
@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one_process(folder):
-    for i in range(len(STRATEGIES)):
+    for i in range(len(STRATEGIES) if THOROUGH else 1):
         run_script(folder, *RUN, "--accumulation", "2", "--output", f"../out{i}", at=f"export{i}")
     return folder
 
