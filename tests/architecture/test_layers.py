@@ -74,7 +74,7 @@ UPWARD = {
     "widgets/lifetime.py": {"adapters.marimo_host"},
     "widgets/monitor.py": {"adapters.marimo_host"},
     "widgets/page.py": {"adapters.marimo_host"},
-    "widgets/workbench.py": {"adapters.pillow_thumbnails"},
+    "widgets/page_states.py": {"adapters.pillow_thumbnails"},
 }
 TOP = {"__init__", "__main__", "cli"}  # may name every layer
 # The folders of the two large layers, floor by floor from the bottom up: each may import what stands on a lower floor, in whatever

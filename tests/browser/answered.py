@@ -8,6 +8,7 @@ from typing import Any
 from playwright.sync_api import Page
 
 from tests.browser.mount import mount
+from vlmfreeze_widgets.widgets import page_states
 
 ANSWER = """() => {
   channel.send = (wish) => {
@@ -37,7 +38,10 @@ def show(page: Page, bench: Any, bundle: str = "workbench", *, theme: str = "lig
 
     def kernel(wish: dict[str, Any]) -> dict[str, Any]:
         reply = bench.commands.answer(wish)
-        return {"reply": reply, "traits": {"plan_state": plain(bench._plan_state())} if reply["ok"] else {}}
+        return {
+            "reply": reply,
+            "traits": {"plan_state": plain(page_states.plan_state(bench.session))} if reply["ok"] else {},
+        }
 
     page.expose_function("kernel", kernel)
     traits = {name: plain(getattr(bench, name)) for name in TRAITS if hasattr(bench, name)}

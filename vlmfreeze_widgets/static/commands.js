@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: c2501ead2dd32e6bbbd894db62166c75efac2a46d40cc42377a64fc67163cea3 */
+/* vlmfreeze source-hash: 486847f2d96d277f7072de0f4a8fc86969eefdb79e78f35879731fa06e37f041 */
 var e={initialize:()=>{}},t=e;export{t as default};

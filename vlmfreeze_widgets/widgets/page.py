@@ -15,16 +15,16 @@ from ..core.strategy.plan import Plan
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
 from ..core.wire.messages import VERSION, Wish
-from ..core.wire.plan_state import plan_state
 from ..core.wire.tree_state import tree_state
 from ..session import Change, Session
+from . import page_states
 from .assets import asset
 from .channel import CommandChannel
 from .grants import grant
 from .handover_grants import state_of
 from .lifetime import Lifetime
 from .outbox import Outbox
-from .state_trait import State, to_json
+from .state_trait import ShownStates, State, to_json
 from .weakly import weakly
 from .words import Words
 
@@ -44,31 +44,22 @@ class SessionPage(anywidget.AnyWidget):
     _css = traitlets.Unicode().tag(sync=True)
     commands = anywidget.WidgetTrait().tag(sync=True)
     _trait_to_json = staticmethod(to_json)
-    tree_state = State()
-    plan_state = State()
-    handover_state = State()
+    tree_state = State(lambda s: tree_state(s.tree), lambda s: s.tree)
+    plan_state = State(page_states.plan_state, lambda s: (s.rev, s.costs.settings))
+    handover_state = State(state_of)
     noted = State()
     options = State()
 
-    def __init__(self, session: Session, bundle: str, options: Mapping[str, Any], **state: Any) -> None:  # noqa: ANN401
+    def __init__(self, session: Session, bundle: str, options: Mapping[str, Any]) -> None:
         self.session = session
-        self._shown_rev = session.rev
-        self._shown_tree = session.tree
+        self._states = ShownStates(type(self), session)
         self._picture = secrets.token_hex(8)
         self._words = Words(self, options)
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
             commands=CommandChannel(weakly(self._grant), lambda: session.rev, weakly(self._greeted)),
-            **self._words.of(
-                {
-                    "options": {**options, "picture": self._picture},
-                    "tree_state": tree_state(session.tree),
-                    "plan_state": self._plan_state(),
-                    "handover_state": state_of(session),
-                    **state,
-                }
-            ),
+            **self._words.of({"options": {**options, "picture": self._picture}, **dict(self._states.first())}),
         )
         self._outbox = Outbox(
             weakly(self._flush_together), lambda error: log.error("The page could not be updated", exc_info=error)
@@ -137,12 +128,6 @@ class SessionPage(anywidget.AnyWidget):
     def _snapshot(self, burst: int, first: int) -> None:
         """A page has only the rows below ``first`` of a burst."""
 
-    def _plan_state(self) -> dict[str, Any]:
-        s = self.session
-        assumed = s.costs.assumptions()
-        self._shown_assumptions = s.costs.settings
-        return plan_state(s.plan, s.rev, can_undo=s.can_undo, can_redo=s.can_redo, settings=assumed)
-
     def _flush_together(self) -> None:
         with self.hold_sync():  # all traits that change are one message
             self._flush()
@@ -150,12 +135,8 @@ class SessionPage(anywidget.AnyWidget):
     def _flush(self) -> None:
         """Publishes what changed; on the outbox's thread, under its lock."""
         self._words.turn()
-        if self.session.tree is not self._shown_tree:
-            self._shown_tree = self.session.tree
-            self._words.show("tree_state", tree_state(self.session.tree))
-        if self.session.rev != self._shown_rev or self.session.costs.settings != self._shown_assumptions:
-            self._shown_rev = self.session.rev
-            self._words.show("plan_state", self._plan_state())
+        for name, state in self._states.changed():
+            self._words.show(name, state)
 
     def _ipython_display_(self, **_: Any) -> None:  # noqa: ANN401 - IPython's own
         """Shows the live view and, as an output of its own, the static picture, which the view hides as long as it lives.

@@ -9,21 +9,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.comparison.board import Board
 from ..core.evidence.probe_report import ProbeReport
 from ..core.history.history import History
 from ..core.language.phrase import say
 from ..core.recipes.stages import Stages
 from ..core.strategy.strategy import Strategy
 from ..core.wire.advice_state import advice_state
-from ..core.wire.cost_state import cost_state
-from ..core.wire.data_state import data_state
-from ..core.wire.load_state import load_state
-from ..core.wire.probe_state import probe_state
-from ..core.wire.proof_state import proof_state
 from ..core.wire.runs_state import runs_state
 from ..core.wire.saved_state import saved_state
-from ..session import BurstResult, BurstSettings, Proved, Question, Session
-from .buttons import Buttons
+from ..core.wire.stages_state import Staged
+from ..session import BurstResult, BurstSettings, Question, Session
+from . import page_states
 from .compare_grants import compare_page_state
 from .interrupts import watch_interrupts
 from .lifetime import kept
@@ -37,7 +34,7 @@ from .weakly import weakly
 UNSEEN = say("Nobody sees this Workbench any more, and no name refers to it.")
 
 
-class Workbench(Buttons, SessionPage):
+class Workbench(SessionPage):
     """See a model, choose what trains, run a burst, in one notebook cell.
 
     Args:
@@ -71,17 +68,18 @@ class Workbench(Buttons, SessionPage):
         >>> bench
     """
 
-    run_state = State()
-    probe_state = State()
-    data_state = State()
-    proof_state = State()
-    saved_state = State()
-    advice_state = State()
-    load_state = State()
-    cost_state = State()
-    stages_state = State()
-    compare_state = State()
-    runs_state = State()
+    # The table of traits: what each shows of the session, and when that is out of date.
+    run_state = State(lambda s: s.status.to_dict())  # later on with the rows, see _flush
+    data_state = State(page_states.data_state, lambda s: s.preview)
+    probe_state = State(page_states.probe_state, lambda s: s.probed)
+    proof_state = State(page_states.proof_state, lambda s: s.proved)
+    saved_state = State(lambda s: saved_state(s.saving), lambda s: s.saving)
+    stages_state = State(stages_page_state, lambda s: (s.staged, s.why_no_stage))
+    compare_state = State(compare_page_state, lambda s: (s.compared, s.why_no_comparison))
+    runs_state = State(lambda s: runs_state(s.shelf), lambda s: s.shelf)
+    advice_state = State(lambda s: advice_state(s.advice), lambda s: s.advice)
+    load_state = State(page_states.load_state, page_states.is_loadable)
+    cost_state = State(page_states.cost_state, page_states.cost_number)
 
     def __init__(
         self,
@@ -113,23 +111,7 @@ class Workbench(Buttons, SessionPage):
                 report_to=report_to,
             )  # fmt: skip
         self._feed = RowFeed(weakly(self.send))
-        self._shown_proof: Proved | None = None
-        self._shown_saving = session.saving
-        self._shown_stages = session.staged, session.why_no_stage
-        self._shown_compared = session.compared, session.why_no_comparison
-        self._shown_shelf = session.shelf
-        super().__init__(
-            session,
-            "workbench",
-            page_options(height, theme, language, tour),
-            run_state=session.status.to_dict(),
-            data_state=_data_state(session),
-            saved_state=saved_state(session.saving),
-            load_state=load_state(session.load_choices),
-            stages_state=stages_page_state(session),
-            compare_state=compare_page_state(session),
-            runs_state=runs_state(session.shelf),
-        )
+        super().__init__(session, "workbench", page_options(height, theme, language, tour))
         if len(session.history):
             self._outbox.touch()
         watch_interrupts()
@@ -150,6 +132,113 @@ class Workbench(Buttons, SessionPage):
     def result(self) -> BurstResult | None:
         """The last burst's result, once it is over."""
         return self.session.result
+
+    # What the buttons of the page do: asked of the same session, at once; ``wait`` waits.
+
+    def run(self, steps: int | None = None) -> int:
+        """Starts a burst, as the button does; returns at once. ``wait`` waits for it.
+
+        Args:
+            steps: Optimizer steps; by default those of the settings.
+
+        Returns:
+            The number of the burst.
+        """
+        return self.session.run(steps)
+
+    def load(self, dtype: str = "auto", device: str | None = None) -> None:
+        """Starts to bring the weights, as the button does; returns at once. ``wait`` waits for them.
+
+        Args:
+            dtype: "auto" (as stored), "bfloat16", "float16", "float32", or "4bit" (QLoRA: the language model in NF4).
+            device: Such as "cuda:0"; "auto" spreads over what there is. By default the first GPU, else the CPU.
+        """
+        self.session.load(dtype, device)
+
+    def probe(self, *, open_all: bool = False) -> None:
+        """Starts a probe, as the button does; returns at once. ``wait`` waits for it, ``report`` holds it."""
+        self.session.probe(open_all=open_all)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Blocks until nothing runs; False when the time was up first."""
+        return self.session.wait(timeout)
+
+    def stop(self) -> None:
+        """Ends the burst between two micro-batches."""
+        self.session.stop()
+
+    def keep(self) -> None:
+        """Puts the trained values on the model, as the button does."""
+        self.session.keep()
+
+    def discard(self) -> None:
+        """Lets the trained values go, as the button does."""
+        self.session.discard()
+
+    @property
+    def stages(self) -> Stages | None:
+        """The chosen stages; set ``vf.Stages``, the name of a published recipe, or None."""
+        return self.session.stages
+
+    @stages.setter
+    def stages(self, stages: Stages | str | None) -> None:
+        self.session.choose_stages(stages)
+
+    @property
+    def staged(self) -> Staged | None:
+        """How far each of the stages is."""
+        return self.session.staged
+
+    def run_stages(self, *, only_next: bool = False) -> int:
+        """Starts the stages that are not done yet, as the button does; returns at once. ``wait`` waits for them."""
+        return self.session.run_stages(only_next=only_next)
+
+    def keep_stages(self) -> None:
+        """Leaves the weights of the stages on the model, as the button does."""
+        self.session.keep_stages()
+
+    def discard_stages(self) -> None:
+        """Gives the model back as it was before the first stage, as the button does."""
+        self.session.discard_stages()
+
+    def record(self, folder: str | Path | None = "runs") -> None:
+        """Writes every burst from the next one on below a folder, as the button does; None: no more. ``vf.runs`` lists them."""
+        self.session.record(folder)
+
+    def add_contender(self, name: str = "", strategy: Strategy | Mapping[str, object] | None = None) -> str:
+        """Lets a strategy take part in the comparison, as the button does.
+
+        Args:
+            name: For the board; without one it gets the strategy's own, or a short one.
+            strategy: What trains; by default the present strategy.
+
+        Returns:
+            Its name.
+        """
+        return self.session.add_contender(name, strategy)
+
+    def compare(
+        self,
+        strategies: Mapping[str, Strategy | Mapping[str, object]] | None = None,
+        *,
+        steps: int | None = None,
+        seeds: int | None = None,
+    ) -> None:
+        """Starts to compare the contenders, as the button does; returns at once. ``wait`` waits for the end, ``board`` has it.
+
+        Args:
+            strategies: More contenders by name, added first, all or none; a name that takes part already gets the strategy.
+            steps: Of every run.
+            seeds: How many runs each takes.
+        """
+        self.session.add_contenders(strategies or {})
+        self.session.set_comparison(steps, seeds)
+        self.session.compare()
+
+    @property
+    def board(self) -> Board | None:
+        """What is known of the contenders; None before the first step."""
+        return self.session.board
 
     @staticmethod
     def kept() -> list[Workbench]:
@@ -186,54 +275,9 @@ class Workbench(Buttons, SessionPage):
         if self._lifetime.is_cut_off and self._owns_session:
             self.session.let_go(UNSEEN)
         super()._flush()
-        status = self.session.status
-        history = self.session.history
-        preview = self.session.preview
-        shown = self.data_state["preview"]
-        if preview is not None and (shown is None or preview.number != shown["number"]):
-            self._words.show("data_state", _data_state(self.session))
-        probed = self.session.probed
-        if probed is not None and probed.number != self.probe_state.get("probe"):
-            found = probe_state(probed.report, probed.number, probed.rev, self.tree)
-            self._words.show("probe_state", found)
-        if self.session.proved is not self._shown_proof:
-            self._shown_proof = proved = self.session.proved
-            found = proof_state(proved.burst, proved.proof, proved.restored) if proved else {}
-            self._words.show("proof_state", found)
-        if self.session.saving is not self._shown_saving:
-            self._shown_saving = self.session.saving
-            self._words.show("saved_state", saved_state(self._shown_saving))
-        stages = self.session.staged, self.session.why_no_stage
-        if stages[0] is not self._shown_stages[0] or stages[1] != self._shown_stages[1]:
-            self._shown_stages = stages
-            self._words.show("stages_state", stages_page_state(self.session))
-        compared = self.session.compared, self.session.why_no_comparison
-        if compared[0] is not self._shown_compared[0] or compared[1] != self._shown_compared[1]:
-            self._shown_compared = compared
-            self._words.show("compare_state", compare_page_state(self.session))
-        if self.session.shelf is not self._shown_shelf:
-            self._shown_shelf = self.session.shelf
-            self._words.show("runs_state", runs_state(self._shown_shelf))
-        self._words.show("advice_state", advice_state(self.session.advice))
-        if self.load_state and not status.can_load and status.phase != "loading":
-            self._words.show("load_state", {})
-        costs = self.session.costs
-        if costs.started and costs.number != self.cost_state.get("number"):
-            number = costs.number
-            self._words.show("cost_state", cost_state(costs.view(), self.session.plan, number))
+        status, history = self.session.status, self.session.history
         state = status.to_dict()
         told = self._feed.feed(
             status.burst, history, status.lr_columns, status.norm_columns, self._words.said(state), self.tree
         )
         self._words.show("run_state", state, quietly=told)
-
-
-def _data_state(session: Session) -> dict[str, Any]:
-    from ..adapters import pillow_thumbnails
-
-    return data_state(
-        session.questions,
-        session.preview,
-        pillow_thumbnails.png,
-        can_preview=session.can_preview,
-    )

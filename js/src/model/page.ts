@@ -7,47 +7,33 @@ import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../base/loose";
 import { isEdit, isRollCall, readEvent, type PaintEvent, type WishName } from "../wire/messages";
-import { readCompare, type CompareState } from "../wire/compare_state";
-import { readCost, type CostState } from "../wire/cost_state";
-import { readData, type DataState } from "../wire/data_state";
-import { readProbe, type ProbeState } from "../wire/probe_state";
-import { readProof, type ProofState } from "../wire/proof_state";
-import { readAdvice, type AdviceState } from "../wire/advice_state";
 import { readLoad, type LoadState } from "../wire/load_state";
-import { readSaved, type SavedState } from "../wire/saved_state";
-import { readRuns, type RunsState } from "../wire/runs_state";
-import { readStages, type StagesState } from "../wire/stages_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
 import { readTree } from "../wire/tree_state";
 import { Client } from "./client";
 import { Edits } from "./edits";
 import { connect } from "./link";
+import { STATES, STATE_TOPICS, type StateTopic, type States } from "./page_states";
 import { Rows } from "./rows";
 import { Topics } from "../base/topics";
 
-export type Topic = "tree" | "plan" | "run" | "rows" | "paint" | "probe" | "cost" | "data" | "proof" | "saved" | "advice" | "stages" | "runs" | "compare" | "connection" | "errors" | "options";
+export type Topic = StateTopic | "tree" | "plan" | "run" | "rows" | "paint" | "connection" | "errors" | "options";
 
-export class Page extends Topics<Topic> {
+/** With a field for each row of the table of states. */
+const WithStates = Topics as new () => Topics<Topic> & States;
+
+export class Page extends WithStates {
   tree: ModelTree | null = null;
   display: DisplayTree | null = null;
   run: RunState | null = null;
   paint: PaintEvent | null = null;
   /** How far the last measured step moved each node, relative to its weights. */
   updates: PaintEvent | null = null;
-  probe: ProbeState | null = null;
-  data: DataState | null = null;
-  proof: ProofState | null = null;
-  saved: SavedState | null = null;
-  advice: AdviceState | null = null;
-  stages: StagesState | null = null;
-  runs: RunsState | null = null;
   /** How weights could be loaded. */
   get loading(): LoadState {
     return readLoad(this.model.get("load_state"));
   }
-  cost: CostState | null = null;
-  compare: CompareState | null = null;
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
   readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
@@ -66,30 +52,15 @@ export class Page extends Topics<Topic> {
     readonly signal?: AbortSignal,
   ) {
     super();
+    for (const topic of STATE_TOPICS) (this as States)[topic] = null;
     this.#readTree();
     this.#readPlan();
     this.#readRun();
-    this.#readProbe();
-    this.#readData();
-    this.#readProof();
-    this.#readSaved();
-    this.#readAdvice();
-    this.#readCost();
-    this.#readCompare();
-    this.#readStages();
-    this.#readRuns();
+    for (const topic of STATE_TOPICS) this.#read(topic);
     listen(model, "change:tree_state", () => this.#readTree(), signal);
     listen(model, "change:plan_state", () => this.#readPlan(), signal);
     listen(model, "change:run_state", () => this.#readRun(), signal);
-    listen(model, "change:probe_state", () => this.#readProbe(), signal);
-    listen(model, "change:data_state", () => this.#readData(), signal);
-    listen(model, "change:proof_state", () => this.#readProof(), signal);
-    listen(model, "change:saved_state", () => this.#readSaved(), signal);
-    listen(model, "change:advice_state", () => this.#readAdvice(), signal);
-    listen(model, "change:cost_state", () => this.#readCost(), signal);
-    listen(model, "change:compare_state", () => this.#readCompare(), signal);
-    listen(model, "change:runs_state", () => this.#readRuns(), signal);
-    listen(model, "change:stages_state", () => this.#readStages(), signal);
+    for (const topic of STATE_TOPICS) listen(model, `change:${STATES[topic].trait}`, () => this.#read(topic), signal);
     listen(model, "change:options", () => this.emit("options"), signal);
     listen(model, "msg:custom", (message, buffers) => this.#event(message, buffers as unknown[] | undefined), signal);
     signal?.addEventListener("abort", () => clearTimeout(this.#late), { once: true });
@@ -195,57 +166,12 @@ export class Page extends Topics<Topic> {
     this.#lookAgain();
   }
 
-  #readData(): void {
-    const state = this.model.get("data_state");
-    if (!state) return;
-    this.data = readData(state);
-    this.emit("data");
-  }
-
-  #readProof(): void {
-    this.proof = readProof(this.model.get("proof_state"));
-    this.emit("proof");
-  }
-
-  #readAdvice(): void {
-    this.advice = readAdvice(this.model.get("advice_state"));
-    this.emit("advice");
-  }
-
-  #readCompare(): void {
-    this.compare = readCompare(this.model.get("compare_state"));
-    this.emit("compare");
-  }
-
-  #readRuns(): void {
-    this.runs = readRuns(this.model.get("runs_state"));
-    this.emit("runs");
-  }
-
-  #readStages(): void {
-    this.stages = readStages(this.model.get("stages_state"));
-    this.emit("stages");
-  }
-
-  #readSaved(): void {
-    this.saved = readSaved(this.model.get("saved_state"));
-    this.emit("saved");
-  }
-
-  #readCost(): void {
-    const state = readCost(this.model.get("cost_state"));
-    if (!state) return;
-    if (state.by_node.length !== this.tree?.size) state.by_node = new Float32Array();
-    this.cost = state;
-    this.emit("cost");
-  }
-
-  #readProbe(): void {
-    const state = readProbe(this.model.get("probe_state"));
-    if (!state.probe) return;
-    if (state.open.length !== this.tree?.size) state.open = new Float32Array();
-    this.probe = state;
-    this.emit("probe");
+  #read<T extends StateTopic>(topic: T): void {
+    const { trait, read } = STATES[topic];
+    const found = read(this.model.get(trait), this.tree?.size);
+    if (found === undefined) return;
+    (this as States)[topic] = found as States[T];
+    this.emit(topic);
   }
 
   /** The last rows of a burst have no successor that would reveal their loss: compare with what Python says it holds. */
