@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from contextlib import contextmanager, suppress
@@ -20,15 +19,6 @@ ENVIRONMENT = {
     "HF_HOME": str(ROOT / "tests" / "no-such-home"),  # so that nobody's accelerate config has a say
     "ACCELERATE_USE_CPU": "true",
 }
-
-
-def accelerated(target: list[str], processes: int) -> list[str]:
-    """The accelerate command line for a module or script on several processes."""
-    from vlmfreeze_widgets.launch.command import launch_command
-
-    arguments, _ = launch_command("recipe.json", processes, cpu=True)
-    at = arguments.index("vlmfreeze_widgets.launch")
-    return [*arguments[: at - 1], *target]
 
 
 @contextmanager
@@ -79,11 +69,6 @@ def _marked(mark: bytes) -> list[int]:
             if mark in environment.read_bytes().split(b"\0"):
                 found.append(int(environment.parent.name))
     return found
-
-
-def alone(recipe: Path) -> list[str]:
-    """The command line of a run of one process, without accelerate's launcher."""
-    return [sys.executable, "-m", "vlmfreeze_widgets.launch", str(recipe), "--cpu"]
 
 
 def status(run: Path) -> dict:

@@ -10,16 +10,16 @@ import pytest
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from tests.launch.processes import alone, finished, left_of, started, status
-from tests.tiers import some
+from tests.launch.processes import finished, left_of, started, status
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets import follow, write_recipe
 from vlmfreeze_widgets.cli import app
+from vlmfreeze_widgets.engine.runs.run_folder import RunFolder
 from vlmfreeze_widgets.launch import command
 from vlmfreeze_widgets.launch.command import launch_command
 
 STRATEGY = {"projector": "full"}
-slow = [pytest.mark.launch, pytest.mark.timeout(120)]
+slow = [pytest.mark.launch, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,9 @@ def cli(*arguments):
 class TestEnds:
     pytestmark = slow
 
-    def test_the_command_trains_on_two_processes_tells_its_steps_and_leaves_none_behind(self, tmp_path, model_folder):
+    def test_the_command_trains_on_two_processes_tells_its_steps_and_leaves_none_behind(
+        self, tmp_path, model_folder, forks
+    ):
         recipe = write_recipe(tmp_path / "r", model_folder, STRATEGY, batches(3), steps=4, lr=1e-3)
         code = finished(cli("launch", recipe, "--processes", 2, "--cpu", "--fsdp"), tmp_path / "log")
         told = (tmp_path / "log").read_text()
@@ -54,7 +56,7 @@ class TestEnds:
         assert load_file(tmp_path / "r" / "run" / "result" / "trained.safetensors")
         # The folder is taken now: the second run changes nothing and says so.
         before = (tmp_path / "r" / "run" / "history.jsonl").read_bytes()
-        assert finished(alone(recipe), tmp_path / "log2") == 1
+        assert forks.start([str(recipe), "--cpu"], tmp_path / "log2").wait() == 1
         assert "holds a run already" in (tmp_path / "log2").read_text()
         assert (tmp_path / "r" / "run" / "history.jsonl").read_bytes() == before
         assert status(tmp_path / "r" / "run")["phase"] == "finished"
@@ -75,27 +77,29 @@ class TestEnds:
         whole = (tmp_path / "r" / "run" / "history.jsonl").read_bytes().count(b"\n") - 1
         assert [r.step for r in followed] == list(range(1, whole + 1))
 
-    def test_a_batch_that_one_process_cannot_compute_is_told_as_the_cause(self, tmp_path, model_folder):
+    def test_a_batch_that_one_process_cannot_compute_is_told_as_the_cause(self, tmp_path, model_folder, forks):
         bad = batch(1)
         bad["pixel_values"] = bad["pixel_values"][:, :2]  # the second micro-batch: the second process has it
         recipe = write_recipe(tmp_path / "r", model_folder, STRATEGY, [batch(), bad], steps=4)
-        assert finished(cli("launch", recipe, "--processes", 2, "--cpu"), tmp_path / "log") == 1
-        assert "  remedy  " in "".join((tmp_path / "log").read_text().splitlines(keepends=True)[-8:])
+        ranks = forks.group(2, [str(recipe), "--cpu"], tmp_path / "log")
+        assert [rank.wait() for rank in ranks] == [1, 1]  # also the one that was well, and waited for the other's sum
+        assert "  remedy  " in (tmp_path / "log").read_text()
         told = status(tmp_path / "r" / "run")
         assert told["phase"] == "failed"
         assert told["error"]["traceback"]
         assert "channel" in json.dumps(told["error"])
         assert follow(tmp_path / "r" / "run").run.error["remedy"]
 
-    @pytest.mark.parametrize("way", some(["follower", "SIGTERM"], 2))
-    def test_a_run_that_is_asked_to_stop_saves_what_it_has(self, tmp_path, model_folder, way):
+    @pytest.mark.parametrize("way", ["follower", "SIGTERM"])
+    def test_a_run_that_is_asked_to_stop_saves_what_it_has(self, tmp_path, model_folder, forks, way):
         recipe = write_recipe(tmp_path / "r", model_folder, STRATEGY, batches(3), steps=100_000)
-        with started(alone(recipe), tmp_path / "log") as child, follow(tmp_path / "r" / "run") as followed:
+        child = forks.start([str(recipe), "--cpu"], tmp_path / "log")
+        with follow(tmp_path / "r" / "run") as followed:
             until(lambda: len(followed) >= 3)
             if way == "follower":
                 followed.stop()
             else:
-                child.terminate()
+                os.kill(child.pid, signal.SIGTERM)
             assert followed.wait(30).phase == "stopped"
             assert child.wait(30) == 0
         assert load_file(tmp_path / "r" / "run" / "result" / "trained.safetensors")
@@ -111,11 +115,11 @@ class TestEnds:
             assert child.wait(30) == 0
         assert followed.wait(5).phase == "stopped"
 
-    def test_numbers_that_are_not_finite_end_the_run_and_save_the_step_before(self, tmp_path, model_folder):
+    def test_numbers_that_are_not_finite_end_the_run_and_save_the_step_before(self, tmp_path, model_folder, forks):
         bad = batch(1)
         bad["pixel_values"][0, 0, 0, 0] = float("nan")
         recipe = write_recipe(tmp_path / "r", model_folder, STRATEGY, [batch(), bad], steps=4)
-        assert finished(alone(recipe), tmp_path / "log") == 1
+        assert forks.start([str(recipe), "--cpu"], tmp_path / "log").wait() == 1
         followed = follow(tmp_path / "r" / "run")
         assert followed.run.phase == "failed"
         assert "pixel_values of micro-batch 1" in followed.run.error["found"]
@@ -125,20 +129,17 @@ class TestEnds:
 
     @pytest.mark.parametrize(
         ("arguments", "changes", "code"),
-        some(
-            [
-                (["--fsdp"], {}, "invalid-strategy"),  # one process
-                ([], {"strategy": {"rules": {"projectr": "full"}}}, "unknown-target"),
-                ([], {"batches": "nowhere"}, "bad-batch"),
-                ([], {"model": "no-such/model"}, "bad-source"),
-            ],
-            2,
-        ),
+        [
+            (["--fsdp"], {}, "invalid-strategy"),  # one process
+            ([], {"strategy": {"rules": {"projectr": "full"}}}, "unknown-target"),
+            ([], {"batches": "nowhere"}, "bad-batch"),
+            ([], {"model": "no-such/model"}, "bad-source"),
+        ],
     )
-    def test_what_cannot_run_is_told_in_three_parts(self, tmp_path, model_folder, arguments, changes, code):
+    def test_what_cannot_run_is_told_in_three_parts(self, tmp_path, model_folder, forks, arguments, changes, code):
         path = write_recipe(tmp_path / "r", model_folder, STRATEGY, batches(1), steps=1)
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-        assert finished([*alone(path), *arguments], tmp_path / "log") == 1
+        assert forks.start([str(path), "--cpu", *arguments], tmp_path / "log").wait() == 1
         told = status(tmp_path / "r" / "run")
         assert (told["phase"], told["error"]["code"]) == ("failed", code)
         assert "remedy" in (tmp_path / "log").read_text()
@@ -165,6 +166,24 @@ def test_the_command_line_passes_on_what_was_asked(tmp_path, monkeypatch):
     told = CliRunner().invoke(app, ["launch", str(recipe)])
     assert told.exit_code == 1
     assert "remedy" in told.output
+
+
+def test_the_command_says_the_cause_again_below_what_torchrun_prints(tmp_path, monkeypatch):
+    recipe = write_recipe(tmp_path / "r", "some/model", STRATEGY, batches(1))
+    cause = {"message": "The cause.", "expected": "this", "found": "that", "remedy": "Do so."}
+
+    def failing(_recipe, output, *_):
+        folder = RunFolder(output, 1, 2)
+        folder.open()
+        folder.fail(cause)
+        print("torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ...", flush=True)
+        return 1
+
+    monkeypatch.setattr(command, "launch", failing)
+    told = CliRunner().invoke(app, ["launch", str(recipe), "--processes", "2"])
+    assert told.exit_code == 1
+    last = told.output.partition("ChildFailedError")[2]
+    assert all(text in last for text in (*cause.values(), "remedy"))
 
 
 def test_accelerates_own_cpu_flag_is_refused_since_it_starts_one_process(monkeypatch):

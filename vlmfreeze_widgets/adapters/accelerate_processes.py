@@ -1,6 +1,6 @@
 """Several processes that train one model, through accelerate: DDP copies or FSDP2 shards, and the sums between them.
 
-What a step computes is ``launch.shared_step``'s affair.
+What a step computes is ``engine.step.training_step``'s affair.
 """
 
 from __future__ import annotations

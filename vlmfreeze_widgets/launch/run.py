@@ -15,10 +15,10 @@ from ..core.history.norms import ModuleNorms, NormLayout
 from ..engine.batches.micro_batch import MicroBatch
 from ..engine.batches.micro_batches import MicroBatches
 from ..engine.runs.run_folder import RESULT, RunFolder
+from ..engine.step.training_step import StepResult
 from .batch_files import read_batches, same_inputs
 from .recipe import Recipe
 from .shared_model import SharedModel
-from .shared_step import SharedStepResult
 
 _STATUS_SECONDS = 0.5  # status.json is written at most this often while steps are taken
 
@@ -69,7 +69,7 @@ class Run:
         if main:
             self._folder.begin(self.history)
             self._folder.show(phase="running")
-        batches = MicroBatches(files)
+        batches = MicroBatches(files, model.shifts)
         ending = self._steps(model, batches)
         self.history.skipped = batches.skipped
         if main:
@@ -90,13 +90,16 @@ class Run:
         settings, processes = self._recipe.settings, self._processes
         began = shown_at = time.monotonic()
         for number in range(1, settings.steps + 1):
+            # Batches of all processes: each counts the label tokens of all and reads the pictures of its own.
             started = time.perf_counter()
             taken = batches.take(settings.accumulation * processes.count)
             self._rates = model.rates
             # One clock decides for all.
             over = processes.is_main and settings.seconds is not None and time.monotonic() - began >= settings.seconds
             asked = self._stopped() or (processes.is_main and self._folder.stop_asked())
+            # Step: the engine's own, with sums over the processes.
             shown = model.step(taken, number, asked or over)
+            # Record: the same numbers on all; the main process writes them.
             record = self._record(number, shown, taken, time.perf_counter() - started)
             self.history.append(record)
             if processes.is_main:
@@ -105,9 +108,11 @@ class Run:
                 if time.monotonic() - shown_at >= _STATUS_SECONDS:
                     self._folder.show(step=number)
                     shown_at = time.monotonic()
+            if shown.interrupt is not None:
+                raise shown.interrupt
             if shown.error is not None:
                 return _Ending("failed", shown.error.problem, shown.error)
-            if shown.stopped and number < settings.steps:
+            if shown.is_last and number < settings.steps:
                 return (
                     _Ending("finished", f"{settings.seconds:g} seconds were up")
                     if over
@@ -115,7 +120,7 @@ class Run:
                 )
         return _Ending()
 
-    def _record(self, number: int, shown: SharedStepResult, taken: Sequence[MicroBatch], seconds: float) -> StepRecord:
+    def _record(self, number: int, shown: StepResult, taken: Sequence[MicroBatch], seconds: float) -> StepRecord:
         device = self._processes.device
         return StepRecord(
             step=number,

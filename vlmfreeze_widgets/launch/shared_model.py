@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
 
 import torch
+from torch import nn
 
 from ..adapters.accelerate_processes import Processes, gathered
 from ..adapters.transformers_weights import load
 from ..core.errors import InvalidStrategy
+from ..core.evidence.freeze_proof import Proof
 from ..core.evidence.verdict import Verdict
 from ..core.history.norms import NormLayout
-from ..engine.apply.activation_checkpointing import enable_checkpointing
-from ..engine.apply.apply import apply, plan_for
-from ..engine.apply.dropout_rng import draws_random_numbers
-from ..engine.apply.master_weights import Masters, computed_precision
+from ..engine.apply.apply import plan_for
+from ..engine.apply.master_weights import computed_precision
 from ..engine.apply.trainable import check_trainable
 from ..engine.batches.micro_batch import MicroBatch
 from ..engine.burst.result import BurstResult
+from ..engine.burst.training_run import TrainingRun
 from ..engine.model.dead_ends import dead_parameters
 from ..engine.model.experts import find_experts
 from ..engine.settings import BurstSettings
-from ..engine.step.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
-from ..engine.tensors.precision import UpdateMeter
-from ..engine.tensors.random_streams import RandomStream
+from ..engine.step.training_step import StepResult
 from .recipe import Recipe
-from .shared_evidence import SharedWitness
-from .shared_step import SharedStep, SharedStepResult
-
-_ANOTHER_STREAM = 7919  # a prime, so that the streams of neighbouring seeds and ranks do not meet
+from .reduction import over
 
 
 class SharedModel:
@@ -43,7 +37,8 @@ class SharedModel:
 
     Attributes:
         plan: The strategy on this model.
-        layout: Of the norms.
+        training: What is alive while it trains: the same as in a burst, over all processes.
+        shifts: Whether the loss shifts the labels.
 
     Raises:
         VlmFreezeError: As ``Burst`` does; and where shards cannot do what the recipe asks.
@@ -51,55 +46,29 @@ class SharedModel:
 
     def __init__(self, recipe: Recipe, processes: Processes, same_inputs: bool) -> None:
         settings = recipe.settings
-        self._recipe, self._processes = recipe, processes
+        self._recipe, self._processes, self._same_inputs = recipe, processes, same_inputs
+        self._proof: Proof | None = None
+        self._before: dict[str, str] = {}
         if processes.sharded:
             check_shardable(recipe, same_inputs)
         device = torch.device("cpu") if processes.sharded else processes.device
         self._model = load(recipe.model, recipe.dtype, device=str(device))
+        self.shifts = not getattr(self._model.config, "is_encoder_decoder", False)
         self.plan = plan_for(self._model, recipe.strategy)
         self.plan.check()
         check_trainable(self._model, self.plan)
         precision = computed_precision(self._model, settings.precision, self.plan.trainable)
         if processes.sharded and precision == "fp16":
             raise _not_in_shards("fp16", "bf16-mixed, or float32")
-        stream = RandomStream(settings.seed, processes.device)
-        with stream.active():
-            self._applied = applied = apply(self._model, self.plan, owner="a launched run")
-        # The adapters start the same everywhere; dropout must not.
-        rank = processes.rank
-        self._stream = stream if rank == 0 else RandomStream(settings.seed + _ANOTHER_STREAM * rank, processes.device)
-        self._in_stream = self._stream.active if draws_random_numbers(self._model) else nullcontext
-        if settings.checkpointing:
-            enable_checkpointing(self._model, settings.checkpointing)
-            applied.set_training_mode()
-        pure = precision == "bf16-pure"
-        if pure:
-            for trainable in applied.trainables:
-                if trainable.is_adapter:
-                    trainable.parameter.data = trainable.parameter.data.bfloat16()
-        names = {id(p): name for name, p in self._model.named_parameters()}
-        find_unused = not same_inputs or self._some_are_unreached()
-        if processes.count > 1 and not processes.sharded:
-            check_copyable(settings, find_unused)
-        wrapped = processes.wrap(self._model, find_unused)
-        now = dict(self._model.named_parameters())
-        applied.trainables = tuple(replace(t, parameter=now[names[id(t.parameter)]]) for t in applied.trainables)
-        self._masters = Masters([t.parameter for t in applied.trainables], pure)
-        self._optimizer = make_optimizer(applied, self._masters, settings)
-        self._schedule = make_schedule(self._optimizer, settings)
-        self._meter = UpdateMeter(self._masters.tensors) if pure and not processes.sharded else None
-        optimized = {id(t) for g in self._optimizer.param_groups for t in g["params"]}
-        held = frozenset(id(p) for p in self._masters.parameters if id(self._masters.of(p)) in optimized)
-        self._witness = SharedWitness(applied, held, processes)
-        self.layout = NormLayout(
-            tuple(t.name for t in applied.trainables),
-            tuple(t.module for t in applied.trainables),
-            tuple(t.component for t in applied.trainables),
+        self.training = TrainingRun(
+            self._model, self.plan, settings, precision, processes.device, over(processes), self._wrapped
         )
-        self._step = SharedStep(
-            wrapped, self._masters, self._optimizer, processes, settings.max_grad_norm,
-            autocast(precision, processes.device), make_scaler(precision, settings, processes.device), self._meter,
-        )  # fmt: skip
+
+    def _wrapped(self, model: nn.Module) -> nn.Module:
+        find_unused = not self._same_inputs or self._some_are_unreached()
+        if self._processes.count > 1 and not self._processes.sharded:
+            check_copyable(self._recipe.settings, find_unused)
+        return self._processes.wrap(model, find_unused)
 
     def _some_are_unreached(self) -> bool:
         """Whether something that trains may get no gradient: layers behind the one that is read, experts without a token."""
@@ -108,44 +77,52 @@ class SharedModel:
         return bool(dead & self.plan.trainable) or adapted or bool(find_experts(self._model))
 
     @property
+    def layout(self) -> NormLayout:
+        """Of the norms."""
+        return self.training.layout
+
+    @property
     def rates(self) -> dict[str, float]:
         """Component -> learning rate of the next step."""
-        return rates_of(self._optimizer)
+        return self.training.rates
 
-    def step(self, batches: Sequence[MicroBatch], number: int, stop: bool) -> SharedStepResult:
-        """Takes one step; see ``SharedStep.take``."""
-        with self._in_stream(), torch.autocast(self._processes.device.type, enabled=False):
-            shown = self._step.take(batches, number, stop)
-        if shown.problem is None:
-            if self._schedule is not None:
-                self._schedule.step()
-            self._witness.see_step(shown.norms)
+    def step(self, batches: Sequence[MicroBatch], number: int, is_last: bool) -> StepResult:
+        """Takes one step with the other processes; see ``TrainingStep.take``."""
+        # None breaks off in the middle of a step: the others would wait for it.
+        shown = self.training.step(batches, lambda: False, number, is_last=is_last)
+        assert shown is not None
         return shown
 
     def verdicts(self, lr: dict[str, float]) -> tuple[Verdict, ...]:
-        """Judges every component now; all processes call it."""
-        moved = dict(zip(self.layout.names, self._meter.counts(), strict=True)) if self._meter is not None else {}
-        return self._witness.verdicts(lr, moved)
+        """Judges every component now; all processes call it, before ``trained``."""
+        found = self.training.verdicts(lr)
+        if self._processes.is_main and not self._processes.sharded:
+            # Digests of shards could be compared with nothing that anybody else has.
+            self._proof, self._before = self.training.witness.proof, self.training.witness.all_digests()
+        return found
 
     def trained(self) -> dict[str, torch.Tensor]:
-        """What has trained, by the names of the plan, on the main process; all processes call it."""
-        values = gathered([t.parameter for t in self._applied.trainables], self._processes.is_main)
+        """What has trained, by the names of the plan, on the main process; all processes call it, once, at the end.
+
+        Shards are gathered. Where each process has the model whole, it is given back as it was loaded.
+        """
+        # Before it is given back: DDP puts the parameters into storages of its own, and those that come back are as loaded.
+        values = gathered([t.parameter for t in self.training.applied.trainables], self._processes.is_main)
+        self.training.end()
         return dict(zip(self.layout.names, values, strict=False))
 
     def result(self, trained: dict[str, torch.Tensor], **about: object) -> BurstResult:
-        """The result as a burst leaves it, on the main process; this model is given back for it.
+        """The result as a burst leaves it, on the main process.
 
         Args:
             trained: As ``trained`` gave it.
             about: history, verdicts, stopped_early, problem.
         """
-        if self._processes.sharded:
-            # The files that PEFT reads want whole modules, also what did not train in them; the shards are spread by now.
-            base = load(self._recipe.model, self._recipe.dtype, device="cpu")
-        else:
-            self._applied.revert()
-            base = self._model
-        return BurstResult(model=base, plan=self.plan, trained=trained, **about)  # type: ignore[arg-type]
+        # The files that PEFT reads want whole modules, also what did not train in them; the shards are spread by now.
+        base = load(self._recipe.model, self._recipe.dtype, device="cpu") if self._processes.sharded else self._model
+        return BurstResult(
+            model=base, plan=self.plan, trained=trained, proof=self._proof, before=self._before, **about  # type: ignore[arg-type]
+        )  # fmt: skip
 
 
 def check_shardable(recipe: Recipe, same_inputs: bool) -> None:

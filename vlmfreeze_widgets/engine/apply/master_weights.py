@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ...core.errors import ModelNotTrainable
+from ..tensors.reduction import ONE_PROCESS, Reduction
 
 _HALF = (torch.float16, torch.bfloat16)
 
@@ -21,10 +22,14 @@ class Masters:
     Args:
         parameters: Trainable parameters of the model.
         pure: Give none to bfloat16 parameters; they are stepped as they are.
+        together: The processes that hold the parameters. A master of a shard is a shard.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], pure: bool = False) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], pure: bool = False, together: Reduction = ONE_PROCESS
+    ) -> None:
         self.parameters = list(parameters)
+        self._own_part = together.own_part
         mastered = (torch.float16,) if pure else _HALF
         self.tensors: list[torch.Tensor] = [
             nn.Parameter(p.detach().float()) if p.dtype in mastered else p for p in parameters
@@ -45,8 +50,9 @@ class Masters:
     def give_values(self) -> None:
         """Rounds the masters back into the model."""
         if self._pairs:
+            part = self._own_part  # torch copies no lists of shards
             with torch.no_grad():
-                torch._foreach_copy_([p for p, _ in self._pairs], [m for _, m in self._pairs])
+                torch._foreach_copy_([part(p) for p, _ in self._pairs], [part(m) for _, m in self._pairs])
 
     def clear_gradients(self) -> None:
         """Sets every gradient to None."""

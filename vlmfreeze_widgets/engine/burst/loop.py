@@ -165,12 +165,14 @@ class BurstLoop:
             rates = dict(last_taken.lr)
         try:
             for number in range(len(self.history) + 1, settings.steps + 1):
+                # Batches: ``accumulation`` micro-batches of (rows, tokens) with at least one label token each.
                 started = time.perf_counter()
                 batches = self.batches.take(settings.accumulation)
                 self.history.skipped = self.batches.skipped
                 if not batches:
                     self.stopped_early = say("the batches ran out")
                     return
+                # Step: forward, backward, norms, clip, update; its phases are commented in ``TrainingStep._take``.
                 rates = run.rates
                 due = number % settings.eval_interval == 0 or number == 1
                 self.tried = tuple(batches)
@@ -182,6 +184,7 @@ class BurstLoop:
                 if shown is None:
                     self.stopped_early = say("stopped")
                     return
+                # Record: loss in nats per label token, norms before clipping, rates as they were in this step, seconds and bytes.
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - self.began >= settings.seconds
                 last = number == settings.steps or over
@@ -199,6 +202,7 @@ class BurstLoop:
                     problem=shown.problem,
                     updates=shown.updates,
                 )
+                # Looks: held-out loss, retention and answers, with the model at rest; they are not part of the step's seconds.
                 try:
                     if shown.interrupt is not None:
                         raise shown.interrupt
@@ -211,11 +215,13 @@ class BurstLoop:
                         run.notes.clear()
                 finally:
                     self.history.append(record)
+                # Evidence: what each component has shown so far.
                 if number == settings.verdict_after:
                     self.verdicts = run.verdicts(rates)
                 if shown.error is not None:
                     self.problem = shown.error
                     self.stopped_early = shown.error.problem
+                # Elsewhere: the person's loop has the control, and what it changes on the model is noticed.
                 run.watch.leave(number)
                 yield record
                 run.watch.look()

@@ -1,13 +1,16 @@
-"""What is alive while a burst runs: the plan on the model, optimizer, schedule, random stream, witness.
-``engine.burst.burst`` loops.
+"""What is alive while a burst or a launched run trains: the plan on the model, optimizer, schedule, random stream, witness.
+``engine.burst.loop`` and ``launch.run`` loop.
 
 Taking and giving back the model is never cut in two by Ctrl-C.
+
+Long because what is put on a model and how it is taken off again must be read side by side.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -33,9 +36,11 @@ from ..step.optimizer import autocast, make_optimizer, make_scaler, make_schedul
 from ..step.training_step import StepResult, TrainingStep
 from ..tensors.precision import UpdateMeter
 from ..tensors.random_streams import RandomStream
+from ..tensors.reduction import ONE_PROCESS, Reduction
 from ..tensors.update_ratio import UpdateRatio
 
 _OWNER = "a running burst"
+_ANOTHER_STREAM = 7919  # a prime, so that the streams of neighbouring seeds and ranks do not meet
 
 
 class TrainingRun:
@@ -46,7 +51,9 @@ class TrainingRun:
         plan: For this model.
         settings: Of the burst.
         precision: What ``masters.computed_precision`` made of the settings.
-        device: Of the model.
+        device: Where the batches go.
+        together: The processes that train the model together.
+        distribute: Makes of the model, with the plan on it, what these processes train. May replace its parameters.
 
     Attributes:
         taken: Steps so far that moved the weights.
@@ -57,9 +64,17 @@ class TrainingRun:
     """
 
     def __init__(
-        self, model: nn.Module, plan: Plan, settings: BurstSettings, precision: str, device: torch.device
+        self,
+        model: nn.Module,
+        plan: Plan,
+        settings: BurstSettings,
+        precision: str,
+        device: torch.device,
+        together: Reduction = ONE_PROCESS,
+        distribute: Callable[[nn.Module], nn.Module] | None = None,
     ) -> None:
         self.device = device
+        self._together, self._distribute = together, distribute
         self.taken = 0
         self.stream = RandomStream(settings.seed, device)
         self._model, self._plan = model, plan
@@ -85,7 +100,10 @@ class TrainingRun:
             self._applied = apply(self._model, self._plan, owner=_OWNER)
 
     def _prepare(self, settings: BurstSettings, precision: str) -> None:
-        applied = self.applied
+        applied, together = self.applied, self._together
+        if together.rank:
+            # The adapters start the same everywhere; dropout must not.
+            self.stream = RandomStream(settings.seed + _ANOTHER_STREAM * together.rank, self.device)
         # Recomputed layers rewind torch's default generators, and only those.
         draws = draws_random_numbers(self._model)
         if draws and not settings.checkpointing and lead(self._model, own := self.stream.generator()):
@@ -95,33 +113,47 @@ class TrainingRun:
         if settings.checkpointing:
             enable_checkpointing(self._model, settings.checkpointing)
             applied.set_training_mode()
-        if settings.cache_features:
+        # A shard is gathered by all processes at once: one that looks its features up would keep the others waiting.
+        if settings.cache_features and not together.is_sharded:
             self._features = FeatureCache(self._model, cacheable(self._plan, self._model))
         pure = precision == "bf16-pure"
         if pure:
             for trainable in applied.trainables:
                 if trainable.is_adapter:
                     trainable.parameter.data = trainable.parameter.data.bfloat16()
+        wrapped = self._model if self._distribute is None else self._distributed(self._distribute)
         # A cast or a move in mid-burst gives parameters other storages; what had trained until then lies in these.
         self._storages = [(t.parameter, t.parameter.data) for t in applied.trainables]
-        self.masters = Masters([t.parameter for t in applied.trainables], pure)
+        self.masters = Masters([t.parameter for t in applied.trainables], pure, together)
         self.optimizer = make_optimizer(applied, self.masters, settings)
         self.schedule = make_schedule(self.optimizer, settings)
         self.scaler = make_scaler(precision, settings, self.device)
-        self.meter = UpdateMeter(self.masters.tensors) if pure else None
+        self.meter = UpdateMeter(self.masters.tensors) if pure and not together.is_sharded else None
         optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
         held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
-        self.witness = Witness(applied, held, settings.proof)
-        self.watch = Watch(self._model, self.masters.parameters)
+        self.witness = Witness(applied, held, settings.proof, together)
+        if (
+            not together.is_sharded
+        ):  # shards have no place of their own to look at, and nobody has them between two steps
+            self.watch = Watch(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),
             tuple(t.module for t in applied.trainables),
             tuple(t.component for t in applied.trainables),
         )
         self._step = TrainingStep(
-            self._model, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter, self.hand,
+            wrapped, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
+            self.device, self.scaler, self.meter, self.hand, together,
         )  # fmt: skip
+
+    def _distributed(self, distribute: Callable[[nn.Module], nn.Module]) -> nn.Module:
+        """The model as all processes train it; what trains are its parameters then."""
+        names = {id(p): name for name, p in self._model.named_parameters()}
+        wrapped = distribute(self._model)
+        now = dict(self._model.named_parameters())
+        trainables = (replace(t, parameter=now[names[id(t.parameter)]]) for t in self.applied.trainables)
+        self.applied.trainables = tuple(trainables)
+        return wrapped
 
     @property
     def applied(self) -> AppliedModel:
@@ -140,7 +172,12 @@ class TrainingRun:
         return rates_of(self.optimizer)
 
     def step(
-        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, measure: bool = False
+        self,
+        batches: Sequence[MicroBatch],
+        stopped: Callable[[], bool],
+        number: int,
+        measure: bool = False,
+        is_last: bool = False,
     ) -> StepResult | None:
         """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
         self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
@@ -148,7 +185,7 @@ class TrainingRun:
         # Only the first step is compared with an evaluation of the same batches: one forward pass more.
         counted = self._calls.training(batches) if self._calls is not None and not self.taken else nullcontext()
         with self._on_device(), self._in_stream(), torch.autocast(self.device.type, enabled=False), counted:
-            shown = self._step.take(batches, stopped, number)
+            shown = self._step.take(batches, stopped, number, is_last)
         if shown is not None and shown.problem is None:
             self.taken += 1
             if self.schedule is not None:
@@ -185,7 +222,7 @@ class TrainingRun:
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
-        """Judges every component now.
+        """Judges every component now; all processes call it.
 
         Args:
             lr: Component -> rate of the last step.
@@ -239,8 +276,8 @@ class TrainingRun:
     def _revert(self) -> None:
         if self._features is not None:
             self._features.close()
-        if self._applied is None or not self._applied.is_applied:
-            return
+        if self._applied is None or not self._applied.is_applied or self._together.is_sharded:
+            return  # shards cannot be given back: the whole parameters that they were made of are no longer in the model
         for parameter, data in getattr(self, "_storages", ()):
             if (parameter.data_ptr(), parameter.dtype) != (data.data_ptr(), data.dtype):
                 parameter.data = data

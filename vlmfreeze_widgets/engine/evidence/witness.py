@@ -1,4 +1,7 @@
-"""Gathers, from a running burst, what the verdicts are judged on. The judgement is in ``core.evidence.verdict``."""
+"""Gathers, from a burst or a launched run, what the verdicts are judged on. The judgement is in ``core.evidence.verdict``.
+
+Of several processes each looks at what it holds, and the counts are added up.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from ...core.strategy.plan import Plan
 from ...core.tree.components import COMPONENTS
 from ..apply.apply import AppliedModel
 from ..tensors.digests import algorithm_for, bytes_of, digests
-from ..tensors.movement import movement
+from ..tensors.movement import measured, movement
+from ..tensors.reduction import ONE_PROCESS, Reduction
 
 _BASE_LAYERS = re.compile(r"(\.base_layer)+\.")  # PEFT nests them, one for each adapted stack of experts
 
@@ -28,15 +32,23 @@ class Witness:
         applied: The model with its plan on.
         optimized: Ids of the parameters that are in an optimizer group.
         proof: "sha256", "fast" or "auto": how frozen tensors are compared.
+        together: The processes that hold the model, when there are several; digests are then those of this one's parts.
     """
 
-    def __init__(self, applied: AppliedModel, optimized: frozenset[int], proof: str = "auto") -> None:
+    def __init__(
+        self,
+        applied: AppliedModel,
+        optimized: frozenset[int],
+        proof: str = "auto",
+        together: Reduction = ONE_PROCESS,
+    ) -> None:
         self._applied = applied
         self._optimized = optimized
+        self._together = together
         self._frozen = frozen_tensors(applied.model, applied.plan)
         began = time.perf_counter()
-        self._algorithm = algorithm_for(list(self._frozen.values()), proof)
-        self._before = digests(list(self._frozen.values()), self._algorithm)
+        self._algorithm = algorithm_for(self._frozen_parts(), proof)
+        self._before = digests(self._frozen_parts(), self._algorithm)
         self._seconds = time.perf_counter() - began
         # Buffers of what trains may move (a BatchNorm's means), and are given back: needed for ``all_digests``.
         known = applied.plan.tree.by_path  # adapters' own modules are in no tree
@@ -50,12 +62,16 @@ class Witness:
         """What the last judgement showed of the frozen tensors."""
         self._start = applied.start_values()
         for trainable in applied.trainables:
-            if trainable.is_adapter:
-                self._start[trainable.name] = trainable.parameter.detach().to("cpu", copy=True)
+            if trainable.is_adapter or together.is_sharded:  # a whole start value tells nothing of a shard
+                self._start[trainable.name] = together.own_part(trainable.parameter.detach()).to("cpu", copy=True)
         self._component: dict[str, str | None] = {}
+        self._moved = measured([], [])
         self._ever = [False] * len(applied.trainables)
         self._last: Sequence[float | None] = [None] * len(applied.trainables)
         self._steps = 0
+
+    def _frozen_parts(self) -> list[torch.Tensor]:
+        return [self._together.own_part(t) for t in self._frozen.values()]
 
     def see_step(self, norms: Sequence[float | None]) -> None:
         """Takes note of the gradient norms of one step, in the order of ``trainables``."""
@@ -100,7 +116,7 @@ class Witness:
     def verdicts(
         self, lr: Mapping[str, float], updates: Mapping[str, tuple[int, int]] | None = None
     ) -> tuple[Verdict, ...]:
-        """Judges every component now. Reads each frozen and each trained tensor once.
+        """Judges every component now; all processes call it. Reads each frozen and each trained tensor once.
 
         Args:
             lr: Component -> its current rate.
@@ -108,10 +124,15 @@ class Witness:
                 weights are stepped in half precision.
         """
         began = time.perf_counter()
-        frozen = list(self._frozen.values())
+        frozen = self._frozen_parts()
         after = digests(frozen, self._algorithm)
-        changed = {name for name, a, b in zip(self._frozen, self._before, after, strict=True) if a != b}
+        unlike = [float(a != b) for a, b in zip(self._before, after, strict=True)]
+        parts = self._together.sum_of_parts(torch.tensor(unlike, dtype=torch.float64, device="cpu")).tolist()
+        changed = {name for name, count in zip(self._frozen, parts, strict=True) if count}
         spent = self._seconds + time.perf_counter() - began
+        now = [self._together.own_part(t.parameter.detach()) for t in self._applied.trainables]
+        start = [self._start[t.name] for t in self._applied.trainables]
+        self._moved = self._together.sum_of_parts(measured(now, start))
         tree = self._applied.plan.tree
         names = [c for c in COMPONENTS if c in tree.components]
         self._component = {name: tree.component_of(name) for name in self._frozen}
@@ -130,7 +151,7 @@ class Witness:
     ) -> Evidence:
         frozen = [name for name, at in self._component.items() if at == component]
         selected = [(i, t) for i, t in enumerate(self._applied.trainables) if t.component == component]
-        way = movement([t.parameter for _, t in selected], [self._start[t.name] for _, t in selected])
+        way = movement(self._moved[[i for i, _ in selected]])
         counted = [updates[t.name] for _, t in selected if t.name in updates]
         had_gradient = sum(had for _, had in counted)
         norms = [n for i, _ in selected if (n := self._last[i]) is not None]

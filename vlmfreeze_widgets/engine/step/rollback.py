@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..tensors.reduction import ONE_PROCESS, Reduction
+
 _MOST = {"cpu": 4 * 2**20}
 _MOST_ON_ACCELERATORS = 256 * 2**20  # a quarter of a millisecond at the speed of their memory
 
@@ -19,18 +21,19 @@ class StepUndo:
 
     Args:
         tensors: What the optimizer steps on.
+        together: The processes that hold them; of a shard this one's part is kept.
     """
 
-    def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
-        self._tensors = list(tensors)
-        nbytes = sum(t.numel() * t.element_size() for t in self._tensors)
+    def __init__(self, tensors: Sequence[torch.Tensor], together: Reduction = ONE_PROCESS) -> None:
+        self._tensors, self._together = list(tensors), together
+        nbytes = sum(t.numel() * t.element_size() for t in self._parts())
         kinds = {t.device.type for t in self._tensors}
         self._is_small = all(nbytes <= _MOST.get(kind, _MOST_ON_ACCELERATORS) for kind in kinds)
         self._kept: list[torch.Tensor] | None = None
 
     def keep(self) -> None:
         """Copies them where they lie; activations are gone by now, so that the peak of a step stays what it was."""
-        self._kept = [t.detach().clone() for t in self._tensors] if self._is_small else None
+        self._kept = [t.clone() for t in self._parts()] if self._is_small else None
 
     def forget(self) -> None:
         """Lets the copies go."""
@@ -46,5 +49,8 @@ class StepUndo:
         if kept is None:
             return False
         with torch.no_grad():
-            torch._foreach_copy_([t.detach() for t in self._tensors], kept)
+            torch._foreach_copy_(self._parts(), kept)
         return True
+
+    def _parts(self) -> list[torch.Tensor]:
+        return [self._together.own_part(t.detach()) for t in self._tensors]

@@ -1,7 +1,8 @@
-"""One optimizer step: forward and backward over its micro-batches, norms, clipping, update. The loop is in ``engine.burst.burst``.
+"""One optimizer step: forward and backward over its micro-batches, norms, clipping, update. The loop is in ``engine.burst.loop``,
+and that of several processes, which take this same step together, in ``launch.run``.
 
-Token-correct: the loss is the mean over all label tokens of the step, however they are spread over micro-batches (the naive
-mean of means is off by 17.6 % in the gradient on ragged labels; transformers#34191).
+Token-correct: the loss is the mean over all label tokens of the step, however they are spread over micro-batches and processes
+(the naive mean of means is off by 17.6 % in the gradient on ragged labels; transformers#34191).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from ...core.errors import NoGradientPath, NonFiniteLoss
 from ...core.history.update_norms import UpdateNorms
 from ..apply.master_weights import Masters
 from ..batches.micro_batch import MicroBatch, non_finite_inputs
-from ..tensors.norms import clip_by_total, read_norms
+from ..tensors.norms import clip_by_total, read_norms, read_norms_of_shards
 from ..tensors.precision import UpdateMeter
+from ..tensors.reduction import ONE_PROCESS, Reduction
 from ..tensors.update_ratio import UpdateRatio
 from .interrupt_shield import SteadyHand
 from .loss import model_loss
@@ -29,16 +31,17 @@ from .rollback import StepUndo
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step showed.
+    """What one step showed; the same on all processes that took it.
 
     Attributes:
-        loss: Mean over the label tokens.
+        loss: Mean over the label tokens, in nats.
         norms: Pre-clip gradient norm per trainable tensor, without the loss scale; None where no gradient came.
         grad_norm: Their total.
         problem: Why the weights did not move; None when they did.
         error: Set where no further step makes sense.
         interrupt: Ctrl-C came while the weights moved; they are at the end of this step.
         updates: How far each tensor moved; None where that was not measured.
+        is_last: Some process asked that no step follow.
     """
 
     loss: float
@@ -48,14 +51,15 @@ class StepResult:
     error: NonFiniteLoss | None = None
     interrupt: KeyboardInterrupt | None = None
     updates: UpdateNorms | None = None
+    is_last: bool = False
 
 
 class TrainingStep:
     """Takes optimizer steps on one model.
 
     Args:
-        model: With its plan applied.
-        masters: The tensors that are optimized.
+        model: With its plan applied; of several processes, as it is wrapped for them.
+        masters: The tensors that are optimized, whole or shards.
         optimizer: Holds exactly those.
         max_grad_norm: Clipping threshold or None.
         autocast: Makes the context of each forward pass.
@@ -63,6 +67,7 @@ class TrainingStep:
         scaler: Scales the loss of a float16 step.
         meter: Measures what updates move; None where every update is held.
         hand: Moves the weights.
+        together: The processes that take each step together.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class TrainingStep:
         scaler: torch.amp.GradScaler | None = None,
         meter: UpdateMeter | None = None,
         hand: SteadyHand | None = None,
+        together: Reduction = ONE_PROCESS,
     ) -> None:
         self._model = model
         self._masters = masters
@@ -89,61 +95,92 @@ class TrainingStep:
         """Measures the next step when it is set."""
         self._updates: UpdateNorms | None = None
         self._hand = hand or SteadyHand(self._device)
-        self._undo = StepUndo(masters.tensors)
+        self._together = together
+        self._undo = StepUndo(masters.tensors, together)
         self.moving = False
         """Whether weights are being moved right now; stays True when an error came meanwhile."""
 
-    def take(self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int) -> StepResult | None:
+    def take(
+        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, is_last: bool = False
+    ) -> StepResult | None:
         """One step over its micro-batches; None when it was stopped between two of them (then nothing changed).
 
         Where loss or gradients are NaN or infinite the weights stay those of the step before, and the result says so.
+
+        Args:
+            batches: The micro-batches of the step, of all processes, in the order of the source.
+            stopped: Whether to break off. Of several processes none may, since the others would wait for it.
+            number: Of the step, for messages.
+            is_last: This process asks that no step follow; the result tells all of them whether one did.
 
         Raises:
             NoGradientPath: The loss depends on nothing that trains.
             BadBatch: The model cannot compute a loss from a batch.
         """
         try:
-            return self._take(batches, stopped, number)
+            return self._take(batches, stopped, number, is_last)
         except BaseException:
             self._masters.clear_gradients()
             raise
 
-    def _take(self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int) -> StepResult | None:
+    def _take(
+        self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, is_last: bool
+    ) -> StepResult | None:
+        together = self._together
+        # Label tokens of the whole step: by their share of them its micro-batches are weighed.
         tokens = sum(batch.label_tokens for batch in batches)
+        own = batches[together.rank :: together.count]
         self._masters.clear_gradients()
-        total = torch.zeros((), device=self._device)
-        for batch in batches:
+        # In float64, so that the mean is the same to the last digit shown however many micro-batches and processes add to it.
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        for i, batch in enumerate(own):
             if stopped():
                 self._masters.clear_gradients()
                 return None
-            share = batch.label_tokens / tokens
-            with torch.enable_grad():
+            share = batch.label_tokens / tokens  # 0 to 1
+            exchanged = nullcontext() if i == len(own) - 1 else together.without_sync(self._model)
+            with exchanged, torch.enable_grad():
+                # Forward: input_ids (rows, tokens) and pixels as the processor makes them -> (), nats per label token of the batch.
                 loss = self.loss_of(batch)
                 if not loss.requires_grad:
                     raise _no_path(batch)
                 # A share of 1 is left out, so that one micro-batch per step is bit-identical to a plain loop.
                 part = loss if share == 1 else loss * share
-                (part if self._scaler is None else self._scaler.scale(part)).backward()
-            total = total + part.detach().to(self._device, torch.float32)  # a model on several devices ends on the last
+                # Backward: adds d(part)/d(tensor) to .grad of what trains, in its shape and dtype; averaged over processes.
+                summed = part if together.count == 1 else part * together.count
+                (summed if self._scaler is None else self._scaler.scale(summed)).backward()
+            total = total + part.detach().to(self._device, torch.float64)  # a model on several devices ends on the last
         if stopped():
             self._masters.clear_gradients()
             return None
+        # Gradients: float32 for the masters of half-precision parameters, without the loss scale.
         self._masters.take_gradients()
-        with_gradient = [i for i, t in enumerate(self._masters.tensors) if t.grad is not None]
-        grads = [g for i in with_gradient if (g := self._masters.tensors[i].grad) is not None]
-        if self._scaler is not None and grads:
+        grads = [None if t.grad is None else together.own_part(t.grad) for t in self._masters.tensors]
+        held = [g for g in grads if g is not None]
+        if self._scaler is not None and held:
             self._scaler.unscale_(self._optimizer)
-        read, (loss_value,) = read_norms(grads, total)
-        grad_norm = math.hypot(*read)
-        norms: list[float | None] = [None] * len(self._masters.tensors)
-        for i, norm in zip(with_gradient, read, strict=True):
-            norms[i] = norm
-        shown = StepResult(loss_value, tuple(norms), grad_norm)
+        # Loss and norms: one number per tensor, L2 over its elements before clipping. The step's only wait for the device.
+        asked = torch.full((), float(is_last), dtype=torch.float64, device=self._device)
+        norms, (ends, loss_value) = self._read(grads, together.sum(torch.stack([asked, total])))
+        grad_norm = math.hypot(*(n for n in norms if n is not None))
+        shown = StepResult(loss_value, norms, grad_norm, is_last=ends > 0)
         if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
             return self._not_taken(shown, number, batches)
-        clip_by_total(grads, grad_norm, self._max_grad_norm)
+        # Clip: all gradients by one factor, so that their total norm is at most max_grad_norm.
+        clip_by_total(held, grad_norm, self._max_grad_norm)
+        # Step: the optimizer moves the masters, the model gets them rounded to its dtype.
         interrupt = self._hand.do(self._move)
         return replace(shown, interrupt=interrupt, updates=self._updates)
+
+    def _read(
+        self, grads: Sequence[torch.Tensor | None], extra: torch.Tensor
+    ) -> tuple[tuple[float | None, ...], list[float]]:
+        """The norm of each gradient, None where there is none, and the numbers of ``extra``, in one transfer."""
+        if self._together.is_sharded:
+            return read_norms_of_shards(grads, self._together, extra)
+        read, rest = read_norms([g for g in grads if g is not None], extra)
+        values = iter(read)
+        return tuple(None if g is None else next(values) for g in grads), rest
 
     def _move(self) -> None:
         self.moving = True

@@ -27,20 +27,34 @@ class Movement:
     start_squares: float
 
 
-def movement(now: Sequence[torch.Tensor], start: Sequence[torch.Tensor]) -> Movement:
+def measured(now: Sequence[torch.Tensor], start: Sequence[torch.Tensor]) -> torch.Tensor:
     """Compares tensors with their start, with one transfer back per device.
 
     Args:
         now: Any dtypes and devices.
         start: Of the same shapes and dtypes, in host memory.
+
+    Returns:
+        Float64 of shape (tensors, 3) in host memory. A row holds 1 where an element is not what it was, else 0; the sum of the
+        squares of the differences; the sum of the squares at the start. Rows of parts add up to that of the whole, but for the
+        first column, which counts the parts that moved.
     """
-    by_device: dict[torch.device, list[torch.Tensor]] = {}
-    for a, b in zip(now, start, strict=True):
-        by_device.setdefault(a.device, []).append(_measured(a.detach().reshape(-1), b.reshape(-1)))
+    by_device: dict[torch.device, list[int]] = {}
+    for i, tensor in enumerate(now):
+        by_device.setdefault(tensor.device, []).append(i)
+    rows = torch.zeros(len(now), 3, dtype=torch.float64, device="cpu")
+    for members in by_device.values():
+        rows[members] = torch.stack(
+            [_measured(now[i].detach().reshape(-1), start[i].reshape(-1)) for i in members]
+        ).cpu()
+    return rows
+
+
+def movement(rows: torch.Tensor) -> Movement:
+    """Several tensors together, from their rows of ``measured``."""
     moved, squares, start_squares = 0, 0.0, 0.0
-    for found in by_device.values():
-        for changed, difference, size in torch.stack(found).tolist():
-            moved, squares, start_squares = moved + (changed > 0), squares + difference, start_squares + size
+    for changed, difference, size in rows.tolist():
+        moved, squares, start_squares = moved + (changed > 0), squares + difference, start_squares + size
     return Movement(moved, squares, start_squares)
 
 

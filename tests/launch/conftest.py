@@ -1,0 +1,13 @@
+"""Fixtures of the launched runs."""
+
+import pytest
+
+from tests.launch.forks import Forks
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Starts runs as processes that need import nothing any more."""
+    made = Forks()
+    yield made
+    made.close()
