@@ -103,7 +103,7 @@ def select(
             "PEFT stops: no module matches the targets.",
             expected="a name that a module ends in",
             found=str(targets)[:120],
-            remedy="print(tree) shows every path.",
+            remedy="print(tree) shows every path; releases of transformers differ in names.",
         )
     spared = stacks_without_dropout and not asked_for_parameters
     if stacks:

@@ -48,6 +48,7 @@ from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
 from .local_paths import with_whole_paths
 from .names_in_files import notes_on_names
+from .names_of_nothing import names_of_nothing
 from .recognise import check_known, recognised
 from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
@@ -196,7 +197,8 @@ def import_strategy(
     )
     others = other_settings(given, chosen.flags)
     elsewhere = [] if live else read_elsewhere(chosen, given, found, tree)
-    notes = [*found.notes, *chosen.quirks(given, tree, found), *map(import_note, wrong), *elsewhere]
+    nothing = [] if live else names_of_nothing(given, chosen.flags, chosen.simulate, found, tree)
+    notes = [*found.notes, *nothing, *chosen.quirks(given, tree, found), *map(import_note, wrong), *elsewhere]
     return Imported(strategy, tuple(notes), others, chosen.name)
 
 
