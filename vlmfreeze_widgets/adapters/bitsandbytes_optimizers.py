@@ -20,7 +20,7 @@ def adamw8bit(groups: Sequence[dict[str, Any]], betas: tuple[float, float], eps:
         MissingLibrary: bitsandbytes is not installed, or does not work here.
     """
     try:
-        from bitsandbytes.optim import AdamW8bit
+        from bitsandbytes.optim import AdamW8bit  # type: ignore[attr-defined]
     except (ImportError, RuntimeError, OSError) as error:
         raise MissingLibrary(
             "The optimizer 'adamw8bit' needs bitsandbytes.",

@@ -30,10 +30,10 @@ def render(
     """
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    made, _ = render_jinja_template(
-        conversations=[list(messages)], chat_template=template, add_generation_prompt=ask, **variables
+    made: Any = render_jinja_template(
+        conversations=[list(map(dict, messages))], chat_template=template, add_generation_prompt=ask, **variables
     )
-    return str(made[0])
+    return str(made[0][0])
 
 
 def answers_marked(
@@ -46,11 +46,11 @@ def answers_marked(
     """
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    _, marked = render_jinja_template(
-        conversations=[list(messages)],
+    made: Any = render_jinja_template(
+        conversations=[list(map(dict, messages))],
         chat_template=template,
         return_assistant_tokens_mask=True,
         add_generation_prompt=False,
         **variables,
     )
-    return [(int(start), int(end)) for start, end in marked[0]]
+    return [(int(start), int(end)) for start, end in made[1][0]]

@@ -58,8 +58,9 @@ def runs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             remedy="pip install pandas, or use vf.list_runs(folder), which gives the runs themselves.",
         ) from error  # fmt: skip
 
+    widths = [len(row) for row in rows]
     columns = (
-        list(max(rows, key=len))
+        list(rows[widths.index(max(widths))])
         if rows
         else ["name", "began", "phase", "strategy", "steps", "loss", "eval_loss", "folder"]
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 _LISTS_FROM, _TEXTS_FROM = (0, 19), (0, 20)
 
@@ -43,7 +44,9 @@ def conversion_of(model_type: str, release: str = "") -> Conversion | None:
     found = tuple(int(part) for part in (release or installed()).split(".")[:2])
     if found < _LISTS_FROM or not model_type:
         return None
-    from peft.utils import transformers_weight_conversion as tables
+    from peft.utils import transformers_weight_conversion
+
+    tables: Any = transformers_weight_conversion  # its names are private
 
     family = tables._MODEL_TO_CONVERSION_PATTERN.get(model_type)
     renamed = tables._MOE_TARGET_MODULE_MAPPING.get(family or "")

@@ -104,7 +104,8 @@ def default_targets(model_type: str) -> list[str] | None:
     """The target modules that PEFT takes for a model type when none are given; None where it has no default."""
     from peft.utils import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
-    return TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type)
+    found = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.get(model_type)
+    return None if found is None else list(found)
 
 
 def adapted_layer(model: nn.Module, path: str) -> tuple[Any, str]:

@@ -16,7 +16,7 @@ from ..core.errors import CannotSave
 from ..core.strategy.plan import Plan
 from .peft_files import carried_tensors, saved_config
 from .peft_layout import FullParts, full_parts
-from .peft_lora import ADAPTER
+from .peft_places import ADAPTER
 
 
 def register(model: nn.Module, plan: Plan) -> None:

@@ -161,7 +161,7 @@ def _made(values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - trans
             + "A newer transformers may know it; else load the model yourself and give it.",
         )
     try:
-        return _harmless(CONFIG_MAPPING[kind].from_dict(_without_code(dict(values))))
+        return _harmless(CONFIG_MAPPING[str(kind)].from_dict(_without_code(dict(values))))
     except Exception as error:  # validators of 100 families raise whatever they like
         raise BadSource(
             f"The values of {where} do not make a {kind} config.",

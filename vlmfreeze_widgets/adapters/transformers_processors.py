@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +89,10 @@ def _for_pictures(folder: str) -> Any:  # noqa: ANN401
 
     kind = getattr(transformers, _class_name(folder))
 
-    class NoVideos(BaseVideoProcessor):  # type: ignore[misc]
+    class NoVideos(BaseVideoProcessor):
         """Stands where a processor insists on a video processor; keeps its settings, so that what is saved is complete."""
 
-        model_input_names = ()
+        model_input_names: list[str] = []  # noqa: RUF012 - as the class above has it
 
         def __init__(self, settings: dict[str, Any], pictures: Any) -> None:  # noqa: ANN401
             self._settings, self._pictures = settings, pictures
@@ -122,19 +123,20 @@ def _for_pictures(folder: str) -> Any:  # noqa: ANN401
         raise ImportError(f"{kind.__name__} needs torchvision for pictures, too")
     values, _ = kind.get_processor_dict(folder)
     pictures = transformers.AutoImageProcessor.from_pretrained(folder)
-    parts = {
+    parts: dict[str, Callable[[], Any]] = {
         "image_processor": lambda: pictures,
         "tokenizer": lambda: transformers.AutoTokenizer.from_pretrained(folder),
         "feature_extractor": lambda: transformers.AutoFeatureExtractor.from_pretrained(folder),
         "video_processor": lambda: NoVideos(values.get("video_processor") or {}, pictures),
     }
     # The name stays, so that what is saved says the class that transformers knows.
-    without = type(kind.__name__, (kind,), {"check_argument_for_proper_class": check, "__module__": kind.__module__})
+    without: Any = type(
+        kind.__name__, (kind,), {"check_argument_for_proper_class": check, "__module__": kind.__module__}
+    )
     module = importlib.import_module(kind.__module__)
     if getattr(module, "num2words", str) is None:
-        module.num2words = (
-            str  # SmolVLM's: says in words how many frames a video has, and is asked for when there is none, too
-        )
+        # SmolVLM's: says in words how many frames a video has, and is asked for when there is none, too.
+        vars(module)["num2words"] = str
     return without.from_args_and_dict([parts[name]() for name in names], values)
 
 
@@ -142,7 +144,7 @@ def _class_name(folder: str) -> str:
     """What the files say of the processor's class; else the class that transformers has for the model type."""
     from transformers import AutoConfig, ProcessorMixin
     from transformers.image_processing_utils import BaseImageProcessor
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     for read in (
@@ -151,7 +153,7 @@ def _class_name(folder: str) -> str:
         lambda: get_tokenizer_config(folder),
     ):
         try:
-            found = read().get("processor_class")
+            found = read().get("processor_class")  # type: ignore[no-untyped-call]
         except (OSError, ValueError):  # no such file
             continue
         if isinstance(found, str):

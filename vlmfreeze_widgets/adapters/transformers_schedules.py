@@ -10,4 +10,5 @@ def make_schedule(name: str, optimizer: Optimizer, warmup_steps: int, steps: int
     """A scheduler by the name that ``TrainingArguments.lr_scheduler_type`` uses."""
     from transformers import get_scheduler
 
-    return get_scheduler(name, optimizer, num_warmup_steps=warmup_steps, num_training_steps=steps)
+    made: LRScheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup_steps, num_training_steps=steps)
+    return made

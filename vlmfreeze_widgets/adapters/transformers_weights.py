@@ -98,7 +98,7 @@ def _four_bits(found: FoundConfig) -> Any:  # noqa: ANN401 - transformers' confi
 
     tree = read_tree(build_on_meta(found.config).model)
     spared = [p for c, paths in tree.components.items() if c not in ("language_model", "embeddings") for p in paths]
-    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+    return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

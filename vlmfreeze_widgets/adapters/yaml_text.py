@@ -54,7 +54,7 @@ def _check_depth(text: str) -> None:
 def _yaml() -> Any:  # noqa: ANN401 - ruamel.yaml.YAML
     from ruamel.yaml import YAML
 
-    yaml = YAML(typ="safe", pure=True)
+    yaml: Any = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # rules keep their order: of two equal ones the later wins
     return yaml

@@ -153,7 +153,7 @@ def strategy_of(
             raise typer.BadParameter(
                 f"{rule!r} is no rule: write lora:RANK or lora:RANK:ALPHA with whole numbers, such as lora:8:16."
             )
-        rank_alpha = dict(zip(("rank", "alpha"), map(int, numbers), strict=False))
+        rank_alpha: dict[str, Any] = dict(zip(("rank", "alpha"), map(int, numbers), strict=False))
         wanted = wanted.with_rule(target, Lora(**rank_alpha) if numbers else kind)
     for value in lr or ():
         target, equals, number = value.rpartition("=")

@@ -11,7 +11,8 @@ from ..adapters.transformers_processors import check_torchvision, load_processor
 from ..core.data_origin import DataOrigin
 from ..core.errors import BadData
 from ..core.source_length import length_of
-from .batches import Batches, RowBatches
+from .any_batches import Batches
+from .batches import RowBatches
 from .formats import CAPTION_PROMPT, check_format
 from .open_rows import root_of, rows_of
 from .pictures import MAX_PIXELS, PictureLoader

@@ -178,12 +178,13 @@ def load_demo(folder: Path = WEIGHTS) -> Demo:
     try:
         with MAKING_LAYERS, warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            model, report = LlavaForConditionalGeneration.from_pretrained(
+            made: Any = LlavaForConditionalGeneration.from_pretrained(
                 folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
             )
     finally:
         if shown:
             logging.enable_progress_bar()
+    model, report = made
     check_loading_report(report, folder)
     model.config._name_or_path = "tiny-llava"
     processor = make_processor()

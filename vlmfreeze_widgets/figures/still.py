@@ -100,7 +100,7 @@ def _panel(figure: go.Figure, traces: list[Any], height: int) -> _Panel | None:
     y = scale_of(ys, log=up.type == "log", from_zero=bool(bars) and not flat)
     if x is None or y is None:
         return None
-    start, end = across.domain or (0, 1)
+    start, end = across.domain or (0.0, 1.0)
     wide = _WIDTH - _LEFT - _RIGHT
     left = _LEFT + start * wide
     if y.names:
@@ -169,10 +169,10 @@ def _bars(figure: go.Figure, bars: list[Any], panel: _Panel) -> list[str]:
         for name, size in zip(trace.y if flat else trace.x, trace.x if flat else trace.y, strict=False):
             start = reached[name] if stacked else 0.0
             reached[name] = start + size
-            ends = [panel.spot(v, name) if flat else panel.spot(name, v) for v in (start, start + size)]
-            if None in ends:
+            one, other = (panel.spot(v, name) if flat else panel.spot(name, v) for v in (start, start + size))
+            if one is None or other is None:
                 continue
-            (x0, y0), (x1, y1) = ends
+            (x0, y0), (x1, y1) = one, other
             off = -room / 2 + (0 if stacked else i * wide)
             box = (min(x0, x1), y0 + off, abs(x1 - x0), wide) if flat else (x0 + off, min(y0, y1), wide, abs(y1 - y0))
             parts.append('<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" '.format(*box))

@@ -124,7 +124,7 @@ def looks(content: Content) -> str:
     ]  # fmt: skip
     names = ("step", "loss", "held-out loss", "gradient norm", "KL on text alone")
     if not any(row[4] for row in rows):
-        names, rows = names[:4], [row[:4] for row in rows]
+        return _section("Numbers", _table(names[:4], [row[:4] for row in rows]))
     return _section("Numbers", _table(names, rows))
 
 

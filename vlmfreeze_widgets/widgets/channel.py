@@ -32,7 +32,7 @@ class CommandChannel(anywidget.AnyWidget):
 
     _trait_to_json = staticmethod(to_json)
     _esm = traitlets.Unicode().tag(sync=True)
-    _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)
+    _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)  # type: ignore[assignment]
 
     def __init__(self, grant: Grant, rev: Callable[[], int], greeted: Callable[[], None] | None = None) -> None:
         self._grant = grant

@@ -27,7 +27,7 @@ def watch_interrupts() -> None:
         return
     _watched.append(shell)
     shell.events.register("post_run_cell", _after_cell)
-    kernel = getattr(shell, "kernel", None)
+    kernel: Any = getattr(shell, "kernel", None)
     if getattr(kernel, "saved_sigint_handler", None) is signal.SIG_IGN:
         kernel.saved_sigint_handler = _between_cells  # what it sets again when this cell is over
 

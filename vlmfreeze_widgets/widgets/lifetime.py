@@ -150,14 +150,15 @@ def forget_result(widget: Any) -> None:  # noqa: ANN401
             if value is widget and _HISTORY.fullmatch(name):
                 there[name] = ""
     results = names.get("_oh")
-    for number, value in list(results.items()) if isinstance(results, dict) else ():
+    results = results if isinstance(results, dict) else {}
+    for number, value in list(results.items()):
         if value is widget:
             results.pop(number, None)
     hook = getattr(shell, "displayhook", None)
     for name in ("_", "__", "___"):
         if getattr(hook, name, None) is widget:
             setattr(hook, name, "")
-    last = getattr(shell, "last_execution_result", None)
+    last: Any = getattr(shell, "last_execution_result", None)
     if getattr(last, "result", None) is widget:
         last.result = None
 

@@ -22,13 +22,14 @@ _GONE = 1.0  # seconds that the system may take to tell of a process that was ki
 
 def begin_pass(source: Iterable[Any]) -> Iterator[Any]:
     """An iterator over a source; one with worker processes gets a time limit if it has none."""
-    if not _has_workers(source) or source.timeout:
+    loader: Any = source
+    if not _has_workers(source) or loader.timeout:
         return iter(source)
-    source.timeout = PATIENCE
+    loader.timeout = PATIENCE
     try:
         return iter(source)
     finally:
-        source.timeout = 0
+        loader.timeout = 0
 
 
 def end_pass(iterator: Iterator[Any] | None) -> None:
@@ -74,7 +75,7 @@ def _cut_off(error: Exception, iterator: Iterator[Any] | None) -> bool:
 def _end_at_once(iterator: _MultiProcessingDataLoaderIter) -> None:
     if getattr(iterator, "_worker_pids_set", False):
         # Else torch's signal handler would take our own killing for a loss, and raise a second time.
-        signal_handling._remove_worker_pids(id(iterator))  # noqa: SLF001
+        signal_handling._remove_worker_pids(id(iterator))  # type: ignore[attr-defined]  # noqa: SLF001
         iterator._worker_pids_set = False  # noqa: SLF001
     for worker in iterator._workers:  # noqa: SLF001
         worker.kill()  # one that hangs would be joined for five seconds

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
+from inspect import GEN_CLOSED, GEN_RUNNING, getgeneratorstate
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -64,7 +65,7 @@ def _close_all() -> None:
         burst.stop()  # also one that another thread is in the middle of
     end = time.monotonic() + _STEP_SECONDS
     for burst in known:
-        while burst._generator.gi_running and time.monotonic() < end:
+        while getgeneratorstate(burst._generator) == GEN_RUNNING and time.monotonic() < end:
             time.sleep(0.01)
         with suppress(ValueError):  # its thread has begun the next step just now: it stops there
             burst.close()
@@ -154,12 +155,12 @@ class Burst:
         drawn = RandomStream(self.settings.seed, device, with_libraries=True)
         self.batches = MicroBatches(batches, shifts, drawn)
         unseen = RandomStream(self.settings.seed, device, with_libraries=True)
-        asked = tuple(questions)
+        answered = tuple(questions)
         watched = Watched(
             () if eval_batches is None else tuple(_all(eval_batches, shifts, unseen)),
             () if retention_batches is None else tuple(_all(retention_batches, shifts, unseen)),
-            asked,
-            decoder(processor, asked),
+            answered,
+            decoder(processor, answered),
         )
         if self.settings.cache_features:
             cacheable(self.plan, model)
@@ -200,7 +201,7 @@ class Burst:
         return history_html(self.history, self._head(), [f"✗ {self.problem}"] if self.problem else ())
 
     def _head(self) -> str:
-        over = self._result is not None or self._generator.gi_frame is None
+        over = self._result is not None or getgeneratorstate(self._generator) == GEN_CLOSED
         where = "over" if over else f"of {self.settings.steps} steps" if len(self.history) else "not begun"
         return f"{text_of_plan(self.plan)}; {sentence(self.history)} ({where})"
 
@@ -249,7 +250,7 @@ class Burst:
         What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
         """
         run = self._loop.run
-        if run is None or run.is_aside or self._generator.gi_running:
+        if run is None or run.is_aside or getgeneratorstate(self._generator) == GEN_RUNNING:
             return
         run.set_aside()
         if not run.is_aside:
@@ -349,12 +350,12 @@ class Burst:
 
     def _between_steps(self) -> TrainingRun:
         run = self._loop.run
-        if run is None or self._generator.gi_running:
+        if run is None or getgeneratorstate(self._generator) == GEN_RUNNING:
             raise WrongPhase(
                 "The burst cannot be saved now.",
                 expected="a burst between two steps",
                 found="one in the middle of a step"
-                if self._generator.gi_running
+                if getgeneratorstate(self._generator) == GEN_RUNNING
                 else "one that has not begun, or is over",
                 remedy="Save inside the loop, or while it is paused. What is over is written by burst.result().save(folder).",
             )

@@ -215,4 +215,4 @@ def _ratio(other: CostEstimate, now: CostEstimate) -> float:
 
 
 def _as_strategy(given: Strategy | Mapping[str, object]) -> Strategy:
-    return given if isinstance(given, Strategy) else Strategy(given)  # type: ignore[arg-type]
+    return given if isinstance(given, Strategy) else Strategy(given)

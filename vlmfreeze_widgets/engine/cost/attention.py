@@ -114,7 +114,8 @@ class GpuAttention(TorchFunctionMode):
             made = torch.ops.aten._scaled_dot_product_flash_attention(
                 query, key, value, dropout_p, is_causal, False, scale=scale
             )[0]
-            return made[..., :width]
+            cut: torch.Tensor = made[..., :width]
+            return cut
         if enable_gqa and key.shape[-3] != query.shape[-3]:
             groups = query.shape[-3] // key.shape[-3]
             key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)

@@ -49,7 +49,7 @@ class TraceMode(TorchDispatchMode):
     """
 
     def __init__(self, fakes: FakeTensorMode, ledger: Ledger, real: bool = False, on_gpu: bool = False) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.fakes = fakes
         self.ledger = ledger
         self.real = real

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -108,8 +108,8 @@ def made_batch(
         if not copied:
             copied.append(fake_copy(model, fakes, dtype))
             rest_all(copied[0])
-        inner = getattr(copied[0], "model", copied[0])
-        ask = getattr(inner, "get_image_features", None) or copied[0].get_image_features
+        whole: Any = copied[0]
+        ask = getattr(getattr(whole, "model", whole), "get_image_features", None) or whole.get_image_features
         with _quietly(), TraceMode(fakes, Ledger()), torch.no_grad():
             return ask(**pictures)
 
@@ -121,14 +121,14 @@ def _trace(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
     fakes = FakeTensorMode()
     copied = fake_copy(model, fakes, conditions.dtype)
     if conditions.attention is not None and hasattr(copied, "set_attn_implementation"):
-        copied.set_attn_implementation(conditions.attention)
+        cast(Any, copied).set_attn_implementation(conditions.attention)
     adapters = torch.bfloat16 if conditions.precision == "bf16-pure" else torch.float32
     with _quietly():
         trained = put_plan(copied, plan, fakes, conditions.checkpointing, adapters)
         for part in copied.modules() if conditions.checkpointing else ():
             # transformers does the same in its forward, and says so each time.
             if getattr(getattr(part, "config", None), "use_cache", False):
-                part.config.use_cache = False
+                cast(Any, part).config.use_cache = False
         one = MicroBatch(0, batch, 1, 1)
         mode = TraceMode(fakes, Ledger(_GPU_BLOCK if conditions.on_gpu else 1), on_gpu=conditions.on_gpu)
 

@@ -28,8 +28,9 @@ def peft_kind(module: nn.Module) -> tuple[str, tuple[int, int] | None]:
         return "linear", (module.in_features, module.out_features)
     if (packed := packed_weight(module)) is not None:
         return "linear", (packed.shape[1], packed.shape[0])
-    if type(module).__name__ == "Conv1D" and hasattr(module, "weight"):  # GPT-2's: weight is (in, out)
-        return "linear", (module.weight.shape[0], module.weight.shape[1])
+    weight = getattr(module, "weight", None)
+    if type(module).__name__ == "Conv1D" and isinstance(weight, torch.Tensor):  # GPT-2's: weight is (in, out)
+        return "linear", (weight.shape[0], weight.shape[1])
     if isinstance(module, nn.Embedding):
         return "embedding", (module.num_embeddings, module.embedding_dim)
     if isinstance(module, _CONVOLUTIONS) and module.groups == 1:

@@ -17,7 +17,7 @@ from uuid import uuid4
 from ...core.atomic_files import ASIDE, flush, shown, write_new_files
 from ...core.errors import BadState, CannotSave, FolderNotEmpty
 
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
 """Writes one file at the path that it is given."""
 
 _MANIFEST = "manifest.json"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -133,7 +134,7 @@ def run_stages(
                 _batches(stage, batches),
                 **{**of_stage, "accumulation": accumulation, **settings},
             )
-            result = burst.run(None if on_record is None else (lambda record, stage=stage: on_record(stage, record)))
+            result = burst.run(None if on_record is None else partial(on_record, stage))
             results[stage.name] = result
             if (told := _kept(result, is_last=stage.name == stages[-1].name)) is not None:
                 notes.append(f"{stage.name}: {told}")

@@ -62,7 +62,7 @@ def _sha256(tensor: torch.Tensor) -> str:
             flat.view(torch.uint8) if not flat.is_complex() else torch.view_as_real(flat).reshape(-1).view(torch.uint8)
         )
         for start in range(0, raw.numel(), _PIECE):
-            digest.update(raw[start : start + _PIECE].cpu().numpy())
+            digest.update(raw[start : start + _PIECE].cpu().numpy().data)
     return digest.hexdigest()
 
 
