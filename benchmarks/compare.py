@@ -49,7 +49,7 @@ def planted(twin_rate: float = 1.0) -> dict[str, vf.Strategy]:
 
 def trial(
     number: int,
-    demo: Any,  # noqa: ANN401 - what vf.demo() returns
+    demo: Any,  # what vf.demo() returns
     twin_rate: float = 1.0,
     names: tuple[str, ...] = ("zero", "twin", "dead", "good", "same"),
 ) -> vf.Board:

@@ -34,5 +34,5 @@ def examples(thorough: int) -> int:
     return min(thorough, max(10, thorough // 12), 20 if os.environ.get("VLMFREEZE_QUICK") else thorough)
 
 
-def _case(values: Iterable[Any], kept: bool) -> Any:  # noqa: ANN401 - pytest's own type is private
+def _case(values: Iterable[Any], kept: bool) -> Any:  # pytest's own type is private
     return pytest.param(*values, marks=() if kept else pytest.mark.thorough)

@@ -12,6 +12,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 from building.parts import filled  # noqa: E402 - found only now
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:  # noqa: ANN401 - page, config, files
+def on_page_markdown(markdown: str, **_: Any) -> str:  # page, config, files
     """The page's text, complete."""
     return filled(markdown)

@@ -56,10 +56,10 @@ def cost_summary() -> str:
         return _missing("cost.json")
     groups = {"tiny VLMs": report["tiny cells"], "101.5 M and 256 M": report["midsize cells"]}
 
-    def row(title: str, say: Any) -> tuple[str, ...]:  # noqa: ANN401 - a function of a group
+    def row(title: str, say: Any) -> tuple[str, ...]:  # a function of a group
         return (title, *(say(group) for group in groups.values()))
 
-    def errors(key: str) -> Any:  # noqa: ANN401 - a function of a group
+    def errors(key: str) -> Any:  # a function of a group
         return lambda g: f"{_share(g[key]['median'])}, {_share(g[key]['largest'])}"
 
     rows = [

@@ -69,7 +69,7 @@ def smaller(png: bytes) -> bytes:
 class Photographer:
     """Takes a part of a page in both themes."""
 
-    def __init__(self, browser: Any) -> None:  # noqa: ANN401 - playwright's
+    def __init__(self, browser: Any) -> None:  # playwright's
         self.browser = browser
 
     @contextmanager
@@ -79,7 +79,7 @@ class Photographer:
         yield page
         page.close()
 
-    def take(self, page: Any, name: str, selector: str = ".vf") -> None:  # noqa: ANN401 - playwright's
+    def take(self, page: Any, name: str, selector: str = ".vf") -> None:  # playwright's
         """Writes <name>-light.png and <name>-dark.png."""
         for theme in THEMES:
             page.evaluate("(theme) => model.set('options', {...model.get('options'), theme})", theme)

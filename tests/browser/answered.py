@@ -22,7 +22,7 @@ ANSWER = """() => {
 TRAITS = ("tree_state", "plan_state", "run_state", "handover_state", "options")
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - a trait
+def plain(value: Any) -> Any:  # a trait
     """A trait with its buffers as the golden files write them."""
     if isinstance(value, bytes | bytearray | memoryview):
         return {"base64": base64.b64encode(bytes(value)).decode()}
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a trait
     return value
 
 
-def show(page: Page, bench: Any, bundle: str = "workbench", *, theme: str = "light", width: int = 1150) -> None:  # noqa: ANN401
+def show(page: Page, bench: Any, bundle: str = "workbench", *, theme: str = "light", width: int = 1150) -> None:
     """Mounts a widget's page; every wish goes to the widget, and the plan comes back."""
 
     def kernel(wish: dict[str, Any]) -> dict[str, Any]:

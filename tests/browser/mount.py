@@ -179,7 +179,7 @@ class Tree:
         }
 
 
-def run_state(**change: Any) -> dict[str, Any]:  # noqa: ANN401 - any field of the trait
+def run_state(**change: Any) -> dict[str, Any]:  # any field of the trait
     """The trait ``run_state``, idle unless told otherwise."""
     unknown = (
         "seconds_per_step",

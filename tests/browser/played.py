@@ -20,7 +20,7 @@ TRAITS = (
 )  # fmt: skip
 
 
-def encoded(value: Any) -> Any:  # noqa: ANN401 - as a trait holds it
+def encoded(value: Any) -> Any:  # as a trait holds it
     """Buffers as the harness reads them."""
     if isinstance(value, bytes | bytearray | memoryview):
         return {"base64": base64.b64encode(bytes(value)).decode()}

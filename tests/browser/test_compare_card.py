@@ -60,7 +60,7 @@ def press(played, name):
     played.page.get_by_role("button", name=name, exact=True).click()
 
 
-def status(played, name, seconds=90):
+def status(played, name, seconds=180):
     played.until(f"model.get('compare_state').status === {name!r}", seconds)
 
 

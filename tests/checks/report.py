@@ -122,7 +122,7 @@ class _Report:
         text = json.dumps({"counts": counts, **about, "machine": machine, "checks": self._rows}, indent=1)
         self._path.write_text(text + "\n", encoding="utf-8")
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # noqa: ANN401 - pytest's own
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:  # pytest's own
         for line, colour in lines(self._rows, time.monotonic() - self._began):
             terminalreporter.write_line(line, **({colour: True} if colour else {}))
 

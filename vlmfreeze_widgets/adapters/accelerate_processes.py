@@ -154,7 +154,7 @@ def gathered(tensors: Sequence[torch.Tensor], keep: bool) -> list[torch.Tensor]:
     return found
 
 
-def _accelerator(cpu: bool, sharded: bool) -> Any:  # noqa: ANN401 - accelerate.Accelerator
+def _accelerator(cpu: bool, sharded: bool) -> Any:  # accelerate.Accelerator
     from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
     from accelerate.utils import DistributedType
 

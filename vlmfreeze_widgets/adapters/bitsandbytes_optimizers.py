@@ -8,7 +8,7 @@ from typing import Any
 from ..core.errors import MissingLibrary
 
 
-def adamw8bit(groups: Sequence[dict[str, Any]], betas: tuple[float, float], eps: float) -> Any:  # noqa: ANN401
+def adamw8bit(groups: Sequence[dict[str, Any]], betas: tuple[float, float], eps: float) -> Any:
     """bitsandbytes' AdamW with 8-bit moments; tensors below 4,096 elements keep float32 moments, as it decides itself.
 
     Args:

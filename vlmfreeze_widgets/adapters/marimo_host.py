@@ -7,7 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 
-def element(widget: Any) -> Any:  # noqa: ANN401 - mo.ui.anywidget
+def element(widget: Any) -> Any:  # mo.ui.anywidget
     """What marimo shows for a widget. Made anew each time: marimo's own cache of them never lets go of a widget (0.25)."""
     import marimo
 

@@ -66,7 +66,7 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     return beside
 
 
-def saved_config(model: nn.Module, plan: Plan, parts: FullParts) -> Any:  # noqa: ANN401 - a peft.LoraConfig
+def saved_config(model: nn.Module, plan: Plan, parts: FullParts) -> Any:  # a peft.LoraConfig
     """The config of a folder: what is adapted, what is carried whole, and which base it belongs to."""
     config = lora_config(model, plan.lora_targets, parts.modules)
     config.base_model_name_or_path = str(getattr(getattr(model, "config", None), "_name_or_path", "") or "") or None

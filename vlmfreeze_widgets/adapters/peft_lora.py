@@ -61,7 +61,7 @@ def inject(model: nn.Module, targets: Mapping[str, Lora]) -> dict[str, nn.Parame
     return found
 
 
-def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: Iterable[str] = ()) -> Any:  # noqa: ANN401
+def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: Iterable[str] = ()) -> Any:
     """The ``peft.LoraConfig`` that adapts exactly the targets, also where the PEFT here rewrites targets of the model's type.
 
     There a layer is named by its weight, as a parameter: B·A on the weight is LoRA on the layer, and its tensors have the same

@@ -55,12 +55,12 @@ def _share(error: float, update: float) -> float:
     return error / update if update else 0.0
 
 
-def _weight(layer: Any) -> nn.Parameter:  # noqa: ANN401 - a PEFT layer
+def _weight(layer: Any) -> nn.Parameter:  # a PEFT layer
     weight: nn.Parameter = getattr(layer.get_base_layer(), getattr(layer, "parameter_name", "weight"))
     return weight
 
 
-def _try(path: str, layer: Any) -> tuple[float, float]:  # noqa: ANN401
+def _try(path: str, layer: Any) -> tuple[float, float]:
     """Norms of the rounding error and of the update; the layer is as before afterwards."""
     layer.eval()  # whoever merges gives the modes back
     weight = _weight(layer)
@@ -86,7 +86,7 @@ def _try(path: str, layer: Any) -> tuple[float, float]:  # noqa: ANN401
     return float(error), float(torch.linalg.vector_norm(exact - before.to(exact.dtype)))
 
 
-def _merge_layer(layer: Any) -> None:  # noqa: ANN401
+def _merge_layer(layer: Any) -> None:
     weight = _weight(layer)
     before = weight.data
     rounded = _sum(layer).to(before.dtype)
@@ -94,7 +94,7 @@ def _merge_layer(layer: Any) -> None:  # noqa: ANN401
     weight.data = before.copy_(rounded)
 
 
-def _sum(layer: Any) -> torch.Tensor:  # noqa: ANN401
+def _sum(layer: Any) -> torch.Tensor:
     """The merged weight, in float32 at least; it is left in the layer."""
     weight = _weight(layer)
     weight.data = weight.data.float() if weight.dtype in _HALF else weight.data.clone()

@@ -10,7 +10,7 @@ from PIL import Image
 _SIDE = 160  # pixels; twice what the page shows, for dense screens
 
 
-def png(picture: Any) -> bytes:  # noqa: ANN401 - a PIL picture
+def png(picture: Any) -> bytes:  # a PIL picture
     """A small copy; tiny pictures are enlarged without smoothing, so that their pixels stay visible."""
     small = picture.convert("RGB")
     if max(small.size) > _SIDE:

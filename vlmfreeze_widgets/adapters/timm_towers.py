@@ -49,7 +49,7 @@ def skeletons_for_timm() -> Iterator[None]:
         TimmWrapperModel.__init__ = original  # type: ignore[method-assign]
 
 
-def _skeleton_init(self: Any, config: Any) -> None:  # noqa: ANN401 - transformers' TimmWrapperModel and its config
+def _skeleton_init(self: Any, config: Any) -> None:  # transformers' TimmWrapperModel and its config
     from transformers import PreTrainedModel
 
     PreTrainedModel.__init__(self, config)

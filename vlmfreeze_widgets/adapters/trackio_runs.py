@@ -20,7 +20,7 @@ class TrackioRuns:
 
     name = "trackio"
 
-    def __init__(self, library: Any) -> None:  # noqa: ANN401 - a module that may not be installed
+    def __init__(self, library: Any) -> None:  # a module that may not be installed
         self._library = library
 
     def begin(self, about: RunAbout) -> None:

@@ -49,7 +49,7 @@ class FoundConfig:
     entry: CatalogEntry | None = None
 
 
-def find_config(source: Any) -> FoundConfig:  # noqa: ANN401 - config, mapping, path or id
+def find_config(source: Any) -> FoundConfig:  # config, mapping, path or id
     """Reads a source, in this order for a text: a path, the local Hub cache, the catalogue, the network.
 
     Raises:
@@ -145,7 +145,7 @@ def _from_path(path: Path, title: str | None = None) -> FoundConfig:
     return _named(found, str(folder) if path.is_dir() else "")
 
 
-def _made(values: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - transformers.PretrainedConfig
+def _made(values: Mapping[str, Any], where: str) -> Any:  # transformers.PretrainedConfig
     from transformers import CONFIG_MAPPING
 
     kind = values.get("model_type")
@@ -195,7 +195,7 @@ def _without_code(values: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     }
 
 
-def _harmless(config: Any, depth: int = 0) -> Any:  # noqa: ANN401 - transformers.PretrainedConfig
+def _harmless(config: Any, depth: int = 0) -> Any:  # transformers.PretrainedConfig
     """The default attention and no auto_map, in it and in every sub-config: what is counted depends on neither."""
     if hasattr(config, "auto_map"):
         del config.auto_map

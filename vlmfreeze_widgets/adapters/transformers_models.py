@@ -36,7 +36,7 @@ class Built:
     note: str = ""
 
 
-def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path or id
+def build_on_meta(source: Any) -> Built:  # config, mapping, path or id
     """A model without weights.
 
     Args:
@@ -75,7 +75,7 @@ def build_on_meta(source: Any) -> Built:  # noqa: ANN401 - config, mapping, path
     return Built(model, found.title or type(model).__name__, found.checkpoint, note)
 
 
-def auto_class(config: Any) -> Any:  # noqa: ANN401 - one of transformers' auto classes
+def auto_class(config: Any) -> Any:  # one of transformers' auto classes
     """The auto class that makes models of a config's type."""
     import transformers
 

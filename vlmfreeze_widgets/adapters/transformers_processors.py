@@ -19,7 +19,7 @@ from ..core.errors import BadSource
 _TORCHVISION_AHEAD = 15  # torchvision 0.15 belongs to torch 2.0, and both count on together since
 
 
-def load_processor(folder: str | Path) -> Any:  # noqa: ANN401 - a transformers processor
+def load_processor(folder: str | Path) -> Any:  # a transformers processor
     """The processor beside a model.
 
     Args:
@@ -82,7 +82,7 @@ def fitting_torchvision(version: str | None = None) -> str:
     )
 
 
-def _for_pictures(folder: str) -> Any:  # noqa: ANN401
+def _for_pictures(folder: str) -> Any:
     """The processor's own class, made of its parts, with a stand-in for the video processor."""
     import transformers
     from transformers.video_processing_utils import BaseVideoProcessor
@@ -94,10 +94,10 @@ def _for_pictures(folder: str) -> Any:  # noqa: ANN401
 
         model_input_names: list[str] = []  # noqa: RUF012 - as the class above has it
 
-        def __init__(self, settings: dict[str, Any], pictures: Any) -> None:  # noqa: ANN401
+        def __init__(self, settings: dict[str, Any], pictures: Any) -> None:
             self._settings, self._pictures = settings, pictures
 
-        def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        def __getattr__(self, name: str) -> Any:
             # Processors read its settings when they are made, or render a chat; pictures have most under the same name.
             held = vars(self)
             if name.startswith("_") or "_settings" not in held:
@@ -107,7 +107,7 @@ def _for_pictures(folder: str) -> Any:  # noqa: ANN401
         def to_dict(self) -> dict[str, Any]:
             return dict(self._settings)
 
-        def __call__(self, *_: Any, **__: Any) -> Any:  # noqa: ANN401
+        def __call__(self, *_: Any, **__: Any) -> Any:
             raise BadSource(
                 "This processor was loaded without its video part.",
                 expected="pictures and text",
@@ -115,7 +115,7 @@ def _for_pictures(folder: str) -> Any:  # noqa: ANN401
                 remedy=f'pip install "{fitting_torchvision()}" from where torch came from, and load the processor again.',
             )
 
-    def check(self: Any, name: str, value: Any) -> Any:  # noqa: ANN401
+    def check(self: Any, name: str, value: Any) -> Any:
         return type(value) if name == "video_processor" else kind.check_argument_for_proper_class(self, name, value)
 
     names = kind.get_attributes()

@@ -83,7 +83,7 @@ def load(
     return loaded
 
 
-def _four_bits(found: FoundConfig) -> Any:  # noqa: ANN401 - transformers' config of bitsandbytes
+def _four_bits(found: FoundConfig) -> Any:  # transformers' config of bitsandbytes
     """NF4 on the language model alone: the tower and the projector are small, and can then be trained in full."""
     if importlib.util.find_spec("bitsandbytes") is None:
         raise BadSource(
@@ -121,7 +121,7 @@ def _too_large(source: str | Path, place: str, error: BaseException) -> BadSourc
 class _Bar:
     """Stands in for a progress bar: counts what passes and tells it on; everything else goes to the silent bar behind it."""
 
-    def __init__(self, bar: Any, total: int, told: Progress) -> None:  # noqa: ANN401 - tqdm's
+    def __init__(self, bar: Any, total: int, told: Progress) -> None:  # tqdm's
         self._bar, self._total, self._told, self._done = bar, total, told, 0
 
     def __iter__(self) -> Iterator[Any]:
@@ -139,7 +139,7 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._bar, name)
 
 
@@ -151,7 +151,7 @@ def _told(on_progress: Progress | None) -> Iterator[None]:
         return
     from transformers.utils import logging
 
-    def hook(factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+    def hook(factory: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("desc") != "Loading weights":
             return factory(*args, **kwargs)
         total = kwargs.get("total") or (len(args[0]) if args and hasattr(args[0], "__len__") else 0)

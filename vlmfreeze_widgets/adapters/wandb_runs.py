@@ -18,7 +18,7 @@ class WandbRuns:
 
     name = "wandb"
 
-    def __init__(self, library: Any) -> None:  # noqa: ANN401 - a module that may not be installed
+    def __init__(self, library: Any) -> None:  # a module that may not be installed
         self._library = library
         self._run: Any = None
 

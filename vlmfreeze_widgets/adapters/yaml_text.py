@@ -10,7 +10,7 @@ from typing import Any
 _DEEPEST = 100
 
 
-def dump(data: Any) -> str:  # noqa: ANN401 - plain data
+def dump(data: Any) -> str:  # plain data
     """Plain data as YAML text."""
     stream = StringIO()
     yaml = _yaml()
@@ -18,7 +18,7 @@ def dump(data: Any) -> str:  # noqa: ANN401 - plain data
     return stream.getvalue()
 
 
-def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # noqa: ANN401 - plain data
+def load(text: str, version: tuple[int, int] = (1, 2)) -> Any:  # plain data
     """Plain data from YAML text.
 
     Args:
@@ -51,7 +51,7 @@ def _check_depth(text: str) -> None:
             raise ValueError(f"more than {_DEEPEST} brackets inside each other")
 
 
-def _yaml() -> Any:  # noqa: ANN401 - ruamel.yaml.YAML
+def _yaml() -> Any:  # ruamel.yaml.YAML
     from ruamel.yaml import YAML
 
     yaml: Any = YAML(typ="safe", pure=True)

@@ -66,7 +66,7 @@ def compare(
     ) as bar:  # fmt: skip
         task = bar.add_task("compare", total=None if ablation else len(wanted) * steps * seeds, at="")
 
-        def told(step: Any) -> None:  # noqa: ANN401 - a ComparedStep; its module imports torch
+        def told(step: Any) -> None:  # a ComparedStep; its module imports torch
             bar.update(task, advance=1, at=f"{step.name}, seed {step.seed}: loss {step.record.loss:.3g}")
 
         given: dict[str, Any] = {"eval_batches": eval_batches, "steps": steps, "seeds": seeds, "on_step": told}

@@ -34,7 +34,7 @@ def mendable(command: Callable[..., None]) -> Callable[..., None]:
     """Shows errors a person can mend in their three parts, without a traceback."""
 
     @wraps(command)
-    def wrapped(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever typer passes
+    def wrapped(*args: Any, **kwargs: Any) -> None:  # whatever typer passes
         try:
             command(*args, **kwargs)
         except VlmFreezeError as error:

@@ -42,7 +42,7 @@ def import_settings(
         out.print(f"· {note}", markup=False, soft_wrap=True)
 
 
-def _burst_settings(given: list[str] | None) -> Any:  # noqa: ANN401 - BurstSettings, or None
+def _burst_settings(given: list[str] | None) -> Any:  # BurstSettings, or None
     """The settings of a burst, from files and single values; later ones win."""
     from ..adapters import yaml_text
     from ..core.errors import BadConfig

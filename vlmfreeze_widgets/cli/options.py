@@ -106,7 +106,7 @@ def trainable(
     else:
         model, processor = load(source), None
 
-    def read(path: Path) -> Any:  # noqa: ANN401 - batches
+    def read(path: Path) -> Any:  # batches
         if path.is_dir() and (files := sorted(path.glob("*.safetensors"))):
             from safetensors.torch import load_file
 
@@ -131,7 +131,7 @@ def strategy_of(
     rules: list[str] | None,
     lr: list[str] | None,
     file: Path | None,
-    preset: str | None,  # noqa: ANN401
+    preset: str | None,
 ) -> Strategy:
     """The strategy that a command line asks for."""
     from ..core.recipes.presets import chosen_preset

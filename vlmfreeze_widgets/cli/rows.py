@@ -9,7 +9,7 @@ from .console import err
 _SHOWN = 5
 
 
-def print_rows(*sources: Any) -> None:  # noqa: ANN401 - batches of any kind
+def print_rows(*sources: Any) -> None:  # batches of any kind
     """Prints, beside the output, how many rows were left out and why. Says nothing where none was."""
     for report in (getattr(source, "report", None) for source in sources):
         if report is None or not report.rows_dropped:
@@ -21,7 +21,7 @@ def print_rows(*sources: Any) -> None:  # noqa: ANN401 - batches of any kind
             err.print(f"  and {report.rows_dropped - _SHOWN:,} more", markup=False)
 
 
-def rows_to_dict(source: Any) -> dict[str, Any] | None:  # noqa: ANN401 - batches of any kind
+def rows_to_dict(source: Any) -> dict[str, Any] | None:  # batches of any kind
     """The same as plain data; None where the source counts no rows."""
     report = getattr(source, "report", None)
     if report is None:

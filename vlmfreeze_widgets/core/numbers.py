@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def number(value: float | None) -> Any:  # noqa: ANN401 - float, None or {"f": name}
+def number(value: float | None) -> Any:  # float, None or {"f": name}
     """A number for JSON; non-finite ones are spelled out, since ipywidgets would make them strings."""
     if value is None or math.isfinite(value):
         return value
     return {"f": "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
 
 
-def read_number(value: Any) -> float | None:  # noqa: ANN401 - what ``number`` wrote
+def read_number(value: Any) -> float | None:  # what ``number`` wrote
     """The inverse of ``number``."""
     return float(value["f"]) if isinstance(value, Mapping) else None if value is None else float(value)

@@ -16,7 +16,7 @@ from .numbers import number
 _WIDEST = 2**63  # what a signed 64-bit integer ends before; encoders refuse more, and JavaScript rounds from 2**53 on
 
 
-def plain(value: Any, text: Callable[[str], str] | None = None) -> Any:  # noqa: ANN401 - whatever a trait holds
+def plain(value: Any, text: Callable[[str], str] | None = None) -> Any:  # whatever a trait holds
     """The same value, of exactly ``str``, ``int``, ``float``, ``bool``, ``None``, ``list``, ``dict``, and ``bytes`` for columns.
 
     Never fails: what has no form in JSON becomes its text. A page that says something odd is better than one that stands still.
@@ -65,7 +65,7 @@ def _key(key: object) -> str:
     return encodable(key) if isinstance(key, str) and not isinstance(key, Enum) else _told(plain(key))
 
 
-def _listed(value: Any) -> Any:  # noqa: ANN401
+def _listed(value: Any) -> Any:
     """What numpy and torch make lists and numbers of; the value itself where it has no such form."""
     try:
         return value.tolist() if hasattr(value, "tolist") else value

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 
-def load_json(text: str) -> Any:  # noqa: ANN401 - any JSON value
+def load_json(text: str) -> Any:  # any JSON value
     """The value of a JSON text.
 
     Raises:

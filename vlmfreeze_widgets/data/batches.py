@@ -149,7 +149,7 @@ class RowBatches(Batches):
     def _total(self) -> int:
         return len(self._rows) if self._limit is None else min(len(self._rows), self._limit)
 
-    def _row(self, place: Place, raw: Any) -> Prepared | None:  # noqa: ANN401 - a row's value or BadRow
+    def _row(self, place: Place, raw: Any) -> Prepared | None:  # a row's value or BadRow
         if place.row in self._stock:
             return self._stock[place.row]
         try:

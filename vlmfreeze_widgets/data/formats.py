@@ -43,7 +43,7 @@ def check_format(name: str | None) -> str | None:
     return name
 
 
-def read_raw(place: Place, raw: Any, wanted: str | None = None, prompt: str = CAPTION_PROMPT) -> Row:  # noqa: ANN401
+def read_raw(place: Place, raw: Any, wanted: str | None = None, prompt: str = CAPTION_PROMPT) -> Row:
     """A row as a value, checked.
 
     Args:

@@ -66,7 +66,7 @@ class JsonRows:
         return self._index
 
 
-def _parsed(handle: Any, start: int, end: int) -> Any:  # noqa: ANN401 - a JSON value or BadRow
+def _parsed(handle: Any, start: int, end: int) -> Any:  # a JSON value or BadRow
     if end - start > MAX_ROW_BYTES:
         return BadRow("json", f"the row has {end - start:,} bytes, more than {MAX_ROW_BYTES:,}")
     handle.seek(start)

@@ -26,8 +26,8 @@ MOST_KEPT = 10_000
 
 
 def load_batches(
-    source: Any,  # noqa: ANN401 - path, table, batches
-    processor: Any = None,  # noqa: ANN401 - any processor
+    source: Any,  # path, table, batches
+    processor: Any = None,  # any processor
     *,
     image_root: str | Path | None = None,
     batch_size: int = 2,
@@ -38,7 +38,7 @@ def load_batches(
     max_pixels: int = MAX_PIXELS,
     seed: int = 0,
     shuffle: bool = False,
-    model: Any = None,  # noqa: ANN401 - a model or its config
+    model: Any = None,  # a model or its config
     chat_template: str | None = None,
     caption_prompt: str = CAPTION_PROMPT,
     check_rows: int = LOOK_AT,
@@ -127,7 +127,7 @@ def _origin(source: str | Path, pictures: Path | None, rows: str | None) -> Data
     return DataOrigin(str(Path(source).expanduser().resolve()), root, None if rows == "auto" else rows)
 
 
-def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # noqa: ANN401 - whatever was given
+def _peek(source: Any, limit: int | None) -> tuple[Any, Any]:  # whatever was given
     """The source in a form that can be read again, and its first item."""
     by_number = hasattr(source, "__getitem__") and length_of(source) is not None
     if isinstance(source, Mapping) or not (by_number or isinstance(source, Iterable)):

@@ -48,7 +48,7 @@ def read(place: Place, raw: Mapping[str, Any]) -> Row:
     return Row(place, tuple(messages), tuple(inline) or listed)
 
 
-def _parts(content: Any, first: int, inline: list[PictureRef]) -> tuple[str | int, ...]:  # noqa: ANN401 - a list of parts
+def _parts(content: Any, first: int, inline: list[PictureRef]) -> tuple[str | int, ...]:  # a list of parts
     parts: list[str | int] = []
     seen = first
     for part in content:

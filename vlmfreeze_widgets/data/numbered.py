@@ -42,11 +42,11 @@ class NumberedRows(Dataset[dict[str, torch.Tensor]]):
 
     def __init__(
         self,
-        source: Any,  # noqa: ANN401 - path or table
-        processor: Any,  # noqa: ANN401 - any processor
+        source: Any,  # path or table
+        processor: Any,  # any processor
         *,
         image_root: str | None = None,
-        config: Any = None,  # noqa: ANN401 - any config
+        config: Any = None,  # any config
         max_length: int | None = None,
         format: str = "auto",  # noqa: A002 - as of load_batches
         chat_template: str | None = None,

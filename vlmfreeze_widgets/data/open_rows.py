@@ -11,7 +11,7 @@ from .picture_folders import Rows, folder_rows
 from .tables import TableRows
 
 
-def rows_of(source: Any) -> tuple[Rows, Path | None]:  # noqa: ANN401 - path or table
+def rows_of(source: Any) -> tuple[Rows, Path | None]:  # path or table
     """The rows of a file, a folder or a table, and the folder that their pictures' paths begin in.
 
     Raises:

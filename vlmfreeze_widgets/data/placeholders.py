@@ -10,7 +10,7 @@ import torch
 from .rows import BadRow
 
 
-def image_token_id(processor: Any, config: Any = None) -> int | None:  # noqa: ANN401 - any processor, any config
+def image_token_id(processor: Any, config: Any = None) -> int | None:  # any processor, any config
     """The token of one image feature: the config's word counts first, then the tokenizer's, then the processor's."""
     tokenizer = getattr(processor, "tokenizer", processor)
     places = (
@@ -32,8 +32,8 @@ def check_placeholders(
     tensors: Mapping[str, torch.Tensor],
     pictures: int,
     token: int | None,
-    processor: Any,  # noqa: ANN401 - any processor
-    config: Any = None,  # noqa: ANN401 - any config
+    processor: Any,  # any processor
+    config: Any = None,  # any config
 ) -> None:
     """Compares what the text holds with what the vision tower will give.
 
@@ -62,7 +62,7 @@ def check_placeholders(
         raise BadRow("placeholders", f"{there} image placeholders for {pictures} pictures")
 
 
-def features(tensors: Mapping[str, torch.Tensor], processor: Any, config: Any = None) -> int | None:  # noqa: ANN401
+def features(tensors: Mapping[str, torch.Tensor], processor: Any, config: Any = None) -> int | None:
     """How many features the pictures of a row become, None where that cannot be said from shapes and settings."""
     vision = getattr(config, "vision_config", None)
     grid = tensors.get("image_grid_thw")
@@ -83,7 +83,7 @@ def features(tensors: Mapping[str, torch.Tensor], processor: Any, config: Any = 
     return None if each is None else tiles * each
 
 
-def _features_of_a_tile(pixels: torch.Tensor, config: Any, vision: Any) -> int | None:  # noqa: ANN401 - any config
+def _features_of_a_tile(pixels: torch.Tensor, config: Any, vision: Any) -> int | None:  # any config
     if isinstance(each := getattr(config, "mm_tokens_per_image", None), int):
         return each
     patch = getattr(vision, "patch_size", None)

@@ -65,10 +65,10 @@ class Preparer:
 
     def __init__(
         self,
-        processor: Any,  # noqa: ANN401 - any processor
+        processor: Any,  # any processor
         prompts: Prompts,
         pictures: PictureLoader,
-        config: Any,  # noqa: ANN401 - any config
+        config: Any,  # any config
         longest: int | None,
         form: str | None,
         caption_prompt: str,
@@ -91,7 +91,7 @@ class Preparer:
         found = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         return found or 0
 
-    def prepare(self, place: Place, raw: Any) -> Prepared:  # noqa: ANN401 - a row's value or BadRow
+    def prepare(self, place: Place, raw: Any) -> Prepared:  # a row's value or BadRow
         """The row's tensors.
 
         Raises:
@@ -99,7 +99,7 @@ class Preparer:
         """
         return self.prepare_in_full(place, raw)[0]
 
-    def prepare_in_full(self, place: Place, raw: Any) -> tuple[Prepared, Shown]:  # noqa: ANN401
+    def prepare_in_full(self, place: Place, raw: Any) -> tuple[Prepared, Shown]:
         """The row's tensors with the prompt, the texts and the pictures that they are of.
 
         Raises:

@@ -26,7 +26,7 @@ class TokenSpan:
     text: str
     supervised: bool
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - an iterator over text and flag
+    def __iter__(self) -> Any:  # an iterator over text and flag
         return iter((self.text, self.supervised))
 
 
@@ -69,7 +69,7 @@ class RowPreviews(Sequence[RowPreview]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> row, slice -> tuple of rows
+    def __getitem__(self, index: Any) -> Any:  # int -> row, slice -> tuple of rows
         return self.rows[index]
 
     def __str__(self) -> str:
@@ -94,7 +94,7 @@ def token_spans(
     ids: torch.Tensor,
     labels: torch.Tensor,
     mask: torch.Tensor | None,
-    tokenizer: Any,  # noqa: ANN401 - any tokenizer, or None
+    tokenizer: Any,  # any tokenizer, or None
     image_token: int | None,
     texts: tuple[str, ...] = (),
 ) -> tuple[TokenSpan, ...]:
@@ -124,7 +124,7 @@ def token_spans(
     return tuple(found)
 
 
-def _text(tokenizer: Any, before: list[int], token: int) -> str:  # noqa: ANN401
+def _text(tokenizer: Any, before: list[int], token: int) -> str:
     """What a token adds to the text; many tokenizers write the space only between two."""
     if tokenizer is None:
         return f"{token} "

@@ -107,7 +107,7 @@ class Prompts:
     def _turns(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         return [{"role": m.role, "content": self._content(m)} for m in messages]
 
-    def _content(self, message: Message) -> Any:  # noqa: ANN401 - list of parts or one text
+    def _content(self, message: Message) -> Any:  # list of parts or one text
         if not self.as_parts:
             return "".join(self.placeholder if isinstance(p, int) else p for p in message.parts)
         return [{"type": "image"} if isinstance(p, int) else {"type": "text", "text": p} for p in message.parts]
@@ -122,7 +122,7 @@ class Prompts:
         return Prompt(self.placeholder * pictures + question.text.strip(), (), answer.text.strip())
 
 
-def find_prompts(processor: Any, template: str | None = None) -> Prompts:  # noqa: ANN401 - any processor
+def find_prompts(processor: Any, template: str | None = None) -> Prompts:  # any processor
     """How rows become text for a processor.
 
     Args:
@@ -184,17 +184,17 @@ def _plain(messages: Sequence[Message], placeholder: str, bos: str) -> str:
     return " ".join([*([bos] if bos else []), *parts]) + ("" if messages and messages[-1].role == ASSISTANT else " ")
 
 
-def _own_template(owner: Any) -> str | None:  # noqa: ANN401 - processor or tokenizer
+def _own_template(owner: Any) -> str | None:  # processor or tokenizer
     found = getattr(owner, "chat_template", None)
     return found.get("default") if isinstance(found, Mapping) else found
 
 
-def _placeholders(processor: Any) -> list[str]:  # noqa: ANN401 - any processor
+def _placeholders(processor: Any) -> list[str]:  # any processor
     tokenizer = getattr(processor, "tokenizer", processor)
     found = [getattr(o, n, None) for o in (processor, tokenizer) for n in ("image_token", "boi_token")]
     return list(dict.fromkeys(str(token) for token in found if token))
 
 
-def _specials(tokenizer: Any) -> tuple[str, ...]:  # noqa: ANN401 - any tokenizer
+def _specials(tokenizer: Any) -> tuple[str, ...]:  # any tokenizer
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
     return tuple(dict.fromkeys([*tokenizer.all_special_tokens, *(t.content for t in added if t.special)]))

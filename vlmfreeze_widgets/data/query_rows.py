@@ -54,7 +54,7 @@ def with_leading_pictures(row: Row) -> Row:
     return Row(row.place, tuple(messages), row.pictures)
 
 
-def _history(value: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - whatever the row holds
+def _history(value: Any) -> list[tuple[str, str]]:  # whatever the row holds
     if value is None:
         return []
     if not isinstance(value, (list, tuple)):

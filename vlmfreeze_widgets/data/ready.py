@@ -17,7 +17,7 @@ from .report import BatchCounts, LoadReport
 from .rows import Dropped, Place
 
 
-def is_ready(first: Any) -> bool:  # noqa: ANN401 - whatever a source yields first
+def is_ready(first: Any) -> bool:  # whatever a source yields first
     """Whether a source yields batches rather than rows."""
     return isinstance(first, Mapping) and any(isinstance(value, torch.Tensor) for value in first.values())
 
@@ -37,7 +37,7 @@ class ReadyBatches(Batches):
     __repr__ = text_of
     _repr_html_ = html_of
 
-    def __init__(self, source: Iterable[Any], limit: int | None, tokenizer: Any = None) -> None:  # noqa: ANN401
+    def __init__(self, source: Iterable[Any], limit: int | None, tokenizer: Any = None) -> None:
         self._source = source
         self._limit = limit
         self._tokenizer = tokenizer
@@ -107,7 +107,7 @@ class ReadyBatches(Batches):
         return RowPreviews(tuple(found))
 
 
-def problem(batch: Any) -> str:  # noqa: ANN401 - whatever a source yields
+def problem(batch: Any) -> str:  # whatever a source yields
     """Why a batch cannot be trained on, "" where it can."""
     if not isinstance(batch, Mapping):
         return f"a {type(batch).__name__}, not a dict of tensors"

@@ -11,7 +11,7 @@ MAX_ROW_BYTES = 16 * 2**20
 _DEEPEST = 64
 
 
-def read_row(text: bytes) -> Any:  # noqa: ANN401 - any JSON value
+def read_row(text: bytes) -> Any:  # any JSON value
     """The value of a row.
 
     Args:
@@ -57,7 +57,7 @@ def _constant(name: str) -> float:
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
 
 
-def _check_depth(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def _check_depth(value: Any) -> None:  # any JSON value
     level = [value]
     for _ in range(_DEEPEST):
         level = [
@@ -71,7 +71,7 @@ def _check_depth(value: Any) -> None:  # noqa: ANN401 - any JSON value
     raise RecursionError
 
 
-def _encodable(value: Any) -> None:  # noqa: ANN401 - any JSON value
+def _encodable(value: Any) -> None:  # any JSON value
     if isinstance(value, str):
         value.encode("utf-8")
     elif isinstance(value, dict):

@@ -16,7 +16,7 @@ class TableRows:
         name: What messages call it.
     """
 
-    def __init__(self, source: Any, name: str) -> None:  # noqa: ANN401 - list, datasets.Dataset, ...
+    def __init__(self, source: Any, name: str) -> None:  # list, datasets.Dataset, ...
         self._source = source
         self._name = name
 

@@ -50,7 +50,7 @@ class Tokens:
         BadData: Its tokenizer does not tell where tokens stand in the text.
     """
 
-    def __init__(self, processor: Any) -> None:  # noqa: ANN401 - any processor
+    def __init__(self, processor: Any) -> None:  # any processor
         tokenizer = processor.tokenizer
         if not getattr(tokenizer, "is_fast", False):
             raise BadData(
@@ -159,10 +159,10 @@ def _texts(heard: _Heard) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _listening(tokenizer: Any, heard: list[_Heard]) -> Any:  # noqa: ANN401 - any fast tokenizer
+def _listening(tokenizer: Any, heard: list[_Heard]) -> Any:  # any fast tokenizer
     kind = type(tokenizer)
 
-    def call(self: Any, *args: Any, **options: Any) -> Any:  # noqa: ANN401 - as the tokenizer's own
+    def call(self: Any, *args: Any, **options: Any) -> Any:  # as the tokenizer's own
         made = kind.__call__(self, *args, **options)
         text = args[0] if args else options.get("text")
         texts = [text] if isinstance(text, str) else list(text or [])

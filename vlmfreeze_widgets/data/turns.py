@@ -17,7 +17,7 @@ _ROLES = {
 _OTHER_MEDIA = ("video", "videos", "audio", "audios")
 
 
-def role_of(name: Any) -> str:  # noqa: ANN401 - whatever the row holds
+def role_of(name: Any) -> str:  # whatever the row holds
     """The role that a format calls by another name.
 
     Raises:
@@ -29,7 +29,7 @@ def role_of(name: Any) -> str:  # noqa: ANN401 - whatever the row holds
     return role
 
 
-def text_of(value: Any, what: str) -> str:  # noqa: ANN401 - whatever the row holds
+def text_of(value: Any, what: str) -> str:  # whatever the row holds
     """A text.
 
     Raises:
@@ -69,7 +69,7 @@ def pictures_of(raw: Mapping[str, Any], *keys: str) -> tuple[PictureRef, ...]:
     return ()
 
 
-def picture_of(value: Any, what: str) -> PictureRef:  # noqa: ANN401 - whatever the row holds
+def picture_of(value: Any, what: str) -> PictureRef:  # whatever the row holds
     """One picture: a path or URL, bytes, a ``PIL.Image``, or a mapping of the kind that ``datasets`` writes.
 
     Raises:
@@ -108,6 +108,6 @@ def count_pictures(messages: Sequence[Message]) -> int:
     return sum(isinstance(part, int) for message in messages for part in message.parts)
 
 
-def _kind(value: Any) -> str:  # noqa: ANN401 - whatever the row holds
+def _kind(value: Any) -> str:  # whatever the row holds
     names = {type(None): "missing", dict: "an object", list: "a list", bool: "true or false", str: "a text"}
     return names.get(type(value), "a number" if isinstance(value, (int, float)) else f"a {type(value).__name__}")

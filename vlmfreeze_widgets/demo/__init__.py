@@ -28,7 +28,7 @@ def demo() -> Demo:
 class _CallableModule(ModuleType):
     """``vf.demo`` is this folder once something in it was imported, and a function before: let both be called."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Demo:  # noqa: ANN401 - those of demo
+    def __call__(self, *args: Any, **kwargs: Any) -> Demo:  # those of demo
         return demo(*args, **kwargs)
 
 

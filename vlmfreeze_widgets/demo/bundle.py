@@ -36,7 +36,7 @@ class SceneBatches(Sequence[dict[str, torch.Tensor]]):
         scenes: What is in them, in order.
     """
 
-    def __init__(self, processor: Any, shown: Sequence[Scene], batch_size: int = BATCH_SIZE) -> None:  # noqa: ANN401
+    def __init__(self, processor: Any, shown: Sequence[Scene], batch_size: int = BATCH_SIZE) -> None:
         self.scenes = tuple(shown)
         self._processor = processor
         self._size = batch_size
@@ -60,7 +60,7 @@ class SceneBatches(Sequence[dict[str, torch.Tensor]]):
                 found.append(RowPreview(Place(f"batch {number}", 0, row), text, spans, (scene.draw(),)))
         return tuple(found)
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> batch, slice -> list of batches
+    def __getitem__(self, index: Any) -> Any:  # int -> batch, slice -> list of batches
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         index = range(len(self))[index]
@@ -69,7 +69,7 @@ class SceneBatches(Sequence[dict[str, torch.Tensor]]):
         return dict(self._made[index])
 
 
-def make_batch(processor: Any, shown: Sequence[Scene]) -> dict[str, torch.Tensor]:  # noqa: ANN401 - LlavaProcessor
+def make_batch(processor: Any, shown: Sequence[Scene]) -> dict[str, torch.Tensor]:  # LlavaProcessor
     """The processor's tensors for pictures and captions; labels only on the caption and the end token."""
     batch = processor(
         images=[s.draw() for s in shown],

@@ -20,7 +20,7 @@ LESSONS: dict[str, dict[str, str]] = {
 }
 
 
-def answers(model: Any, processor: Any, scenes: Sequence[Scene], prompt: str) -> list[str]:  # noqa: ANN401
+def answers(model: Any, processor: Any, scenes: Sequence[Scene], prompt: str) -> list[str]:
     """The model's captions, decoded greedily."""
     mode = model.training
     model.eval()

@@ -39,7 +39,7 @@ def text_row(scene: Scene, index: Mapping[str, int]) -> list[int]:
     return [index[w] for w in [*before.split(), *grid, *after.split(), *scene.caption.split(), "</s>"]]
 
 
-def make_processor() -> Any:  # noqa: ANN401 - LlavaProcessor
+def make_processor() -> Any:  # LlavaProcessor
     """A real ``LlavaProcessor``: CLIP's image processor (the one without torchvision) and a word-level tokenizer."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlavaProcessor, PreTrainedTokenizerFast
@@ -74,7 +74,7 @@ def make_processor() -> Any:  # noqa: ANN401 - LlavaProcessor
     )
 
 
-def make_model(seed: int) -> Any:  # noqa: ANN401 - LlavaForConditionalGeneration
+def make_model(seed: int) -> Any:  # LlavaForConditionalGeneration
     """A real ``LlavaForConditionalGeneration`` of 1.3 M parameters with fresh weights.
 
     The defaults that matter are LLaVA's own: features of the last but one vision layer, without the class token, so the

@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if good else 1
 
 
-def train_language_model(model: Any, steps: int, seed: int) -> float:  # noqa: ANN401 - LlavaForConditionalGeneration
+def train_language_model(model: Any, steps: int, seed: int) -> float:  # LlavaForConditionalGeneration
     """Stage 1, text alone: the words of the grid stand where the picture's features will be. Returns the last loss."""
     index = {word: i for i, word in enumerate(words())}
     # Words know every pair of shapes; it is pictures of some pairs that are held out.
@@ -91,7 +91,7 @@ def train_language_model(model: Any, steps: int, seed: int) -> float:  # noqa: A
     return float(loss.detach())
 
 
-def train_tower(model: Any, processor: Any, steps: int, seed: int) -> float:  # noqa: ANN401 - transformers classes
+def train_tower(model: Any, processor: Any, steps: int, seed: int) -> float:  # transformers classes
     """Stage 2: per patch, which glyph? Read from the layer that LLaVA reads. Returns the last loss."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 2)
@@ -139,7 +139,7 @@ def prove(folder: Path) -> dict[str, dict[str, float]]:
     return table
 
 
-def write(model: Any, processor: Any, folder: Path) -> None:  # noqa: ANN401 - transformers classes
+def write(model: Any, processor: Any, folder: Path) -> None:  # transformers classes
     """Saves a folder that ``from_pretrained`` and ``AutoProcessor`` of every supported release read."""
     folder.mkdir(parents=True, exist_ok=True)
     model.config._name_or_path = ""
@@ -182,7 +182,7 @@ def _caption_length() -> int:
     return len(scenes(1, held_out=False, seed=0)[0].caption.split()) + 1
 
 
-def _step(optimizer: torch.optim.Optimizer, schedule: Any, loss: torch.Tensor, wanted: list[nn.Parameter]) -> None:  # noqa: ANN401
+def _step(optimizer: torch.optim.Optimizer, schedule: Any, loss: torch.Tensor, wanted: list[nn.Parameter]) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(wanted, 1.0)

@@ -108,7 +108,7 @@ def _panel(figure: go.Figure, traces: list[Any], height: int) -> _Panel | None:
     return _Panel(left, _LEFT + end * wide, _TOP, height - _BOTTOM, x, y)
 
 
-def _axes(figure: go.Figure, trace: Any) -> tuple[Any, Any]:  # noqa: ANN401 - plotly objects
+def _axes(figure: go.Figure, trace: Any) -> tuple[Any, Any]:  # plotly objects
     number_x, number_y = (trace.xaxis or "x")[1:], (trace.yaxis or "y")[1:]
     return figure.layout[f"xaxis{number_x}"], figure.layout[f"yaxis{number_y}"]
 
@@ -213,18 +213,18 @@ def _legend(figure: go.Figure) -> tuple[list[str], int]:
     return parts, (row + 1) * _ROW + 4
 
 
-def _colour(figure: go.Figure, trace: Any) -> str:  # noqa: ANN401 - a plotly trace
+def _colour(figure: go.Figure, trace: Any) -> str:  # a plotly trace
     own = [trace.line.color] if trace.type == "scatter" else []
     given = next((c for c in (*own, trace.marker.color) if isinstance(c, str)), None)
     number = next(i for i, t in enumerate(figure.data) if t is trace)
     return escape(given or COLOURWAY[number % len(COLOURWAY)])
 
 
-def _mode(trace: Any) -> str:  # noqa: ANN401 - a plotly trace
+def _mode(trace: Any) -> str:  # a plotly trace
     # Plotly's own default: few points are marked.
     return trace.mode or ("lines+markers" if len(trace.x) < _FEW else "lines")
 
 
-def _dash(trace: Any) -> str:  # noqa: ANN401 - a plotly trace
+def _dash(trace: Any) -> str:  # a plotly trace
     dash = _DASHES.get(str(trace.line.dash))
     return f' stroke-dasharray="{dash}"' if dash else ""

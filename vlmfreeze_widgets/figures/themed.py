@@ -44,7 +44,7 @@ class Figure(go.Figure):
     _ipython_display_ = None
     _repr_html_ = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - plotly's own
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # plotly's own
         super().__init__(*args, **kwargs)
         # A template that somebody chose, for this figure or for all, stays.
         if pio.templates.default == "plotly" and self.layout.template == pio.templates["plotly"]:

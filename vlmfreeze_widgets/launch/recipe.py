@@ -126,7 +126,7 @@ def write_recipe(
     lr: float | None = None,
     micro_batches: int | None = None,
     dtype: str = "auto",
-    **settings: Any,  # noqa: ANN401 - fields of BurstSettings
+    **settings: Any,  # fields of BurstSettings
 ) -> Path:
     """Writes a recipe and its micro-batches into a folder, so that several processes can run it outside the notebook.
 

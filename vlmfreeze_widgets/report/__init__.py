@@ -14,7 +14,7 @@ from typing import Any
 from ..core.errors import BadState, VlmFreezeError
 
 
-def report(source: Any, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:  # noqa: ANN401
+def report(source: Any, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:
     """Writes a report.
 
     Args:
@@ -52,7 +52,7 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
 class _CallableModule(ModuleType):
     """``vf.report`` is this folder once something in it was imported, and a function before: let both be called."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Path:  # noqa: ANN401 - those of report
+    def __call__(self, *args: Any, **kwargs: Any) -> Path:  # those of report
         return report(*args, **kwargs)
 
 

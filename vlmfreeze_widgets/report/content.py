@@ -61,7 +61,7 @@ class Content:
     board: Board | None = None
 
 
-def content_of(source: Any, title: str | None = None) -> Content:  # noqa: ANN401 - whatever ``report`` takes
+def content_of(source: Any, title: str | None = None) -> Content:  # whatever ``report`` takes
     """Gathers it.
 
     Raises:
@@ -95,7 +95,7 @@ def content_of(source: Any, title: str | None = None) -> Content:  # noqa: ANN40
     return found if title is None else Content(**{**vars(found), "title": title})
 
 
-def _of_plan(plan: Plan, history: History, **more: Any) -> Content:  # noqa: ANN401 - fields of Content
+def _of_plan(plan: Plan, history: History, **more: Any) -> Content:  # fields of Content
     tree = plan.tree
     model = {
         "title": tree.title, "dtype": tree.dtype, "device": tree.device, "total_params": plan.total_params,
@@ -111,7 +111,7 @@ def _of_plan(plan: Plan, history: History, **more: Any) -> Content:  # noqa: ANN
     )
 
 
-def _of_result(result: Any, **more: Any) -> Content:  # noqa: ANN401 - a BurstResult or a Burst
+def _of_result(result: Any, **more: Any) -> Content:  # a BurstResult or a Burst
     problem = result.problem
     over = result.stopped_early or (str(problem) if problem is not None else "")
     phase = "failed" if problem is not None else "stopped" if over else "finished"
@@ -119,7 +119,7 @@ def _of_result(result: Any, **more: Any) -> Content:  # noqa: ANN401 - a BurstRe
     return _of_plan(result.plan, result.history, **{**told, **more})
 
 
-def _of_session(session: Any) -> Content:  # noqa: ANN401 - a Session
+def _of_session(session: Any) -> Content:  # a Session
     view = session.costs.view()
     cost = view.cost.to_dict() if isinstance(view.cost, CostEstimate) and view.status == "ready" else None
     if session.result is not None:
@@ -128,7 +128,7 @@ def _of_session(session: Any) -> Content:  # noqa: ANN401 - a Session
     return _of_plan(session.plan, session.history, cost=cost)
 
 
-def _of_run(run: Any) -> Content:  # noqa: ANN401 - a Run
+def _of_run(run: Any) -> Content:  # a Run
     page, about = run.page or {}, run.about
     error = run.state.error
     return Content(

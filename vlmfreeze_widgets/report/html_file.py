@@ -134,18 +134,18 @@ def _paths(state: Mapping[str, Any]) -> list[str]:
     return paths
 
 
-def _column(value: Any, code: str) -> tuple[int, ...]:  # noqa: ANN401 - bytes, or their base64
+def _column(value: Any, code: str) -> tuple[int, ...]:  # bytes, or their base64
     data = value if isinstance(value, bytes) else b64decode(value["base64"])
     return struct.unpack(f"<{len(data) // 4}{code}", data)
 
 
-def _json(value: Any) -> str:  # noqa: ANN401 - plain data and bytes
+def _json(value: Any) -> str:  # plain data and bytes
     """JSON in which neither a tag nor a comment can begin, whatever the data are."""
     text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"base64": b64encode(value).decode()}
     if isinstance(value, Mapping):

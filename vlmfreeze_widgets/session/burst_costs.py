@@ -19,7 +19,7 @@ from .shown import Change
 from .strategy_editor import StrategyEditor
 
 
-def costs_of(context: SessionContext, editor: StrategyEditor, planned: Any) -> Costs:  # noqa: ANN401 - as read_tree reads
+def costs_of(context: SessionContext, editor: StrategyEditor, planned: Any) -> Costs:  # as read_tree reads
     """The costs of a session. They hold it weakly: a thread that estimates must not keep alive what nobody else refers to.
 
     Args:

@@ -225,7 +225,7 @@ class Contenders:
 
     # What follows is asked under the lock.
 
-    def show(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Compared
+    def show(self, **changes: Any) -> None:  # fields of Compared
         """Changes what is shown of the comparison."""
         self.compared = replace(self.compared, **changes)
         self._context.tell("compare")

@@ -52,7 +52,7 @@ class SessionContext:
     def __init__(
         self,
         tree: ModuleTree,
-        model: Any,  # noqa: ANN401 - nn.Module
+        model: Any,  # nn.Module
         source: str | Path | None,
         batches: Iterable[Any] | None,
         settings: BurstSettings,
@@ -98,7 +98,7 @@ class SessionContext:
         for listener in (*self.listeners, *self.internal_listeners):
             listener(change)
 
-    def set(self, **changes: Any) -> None:  # noqa: ANN401 - fields of RunStatus
+    def set(self, **changes: Any) -> None:  # fields of RunStatus
         """Changes fields of the status and tells the listeners."""
         with self.lock:
             self.status = replace(self.status, **changes)

@@ -103,7 +103,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
-def _built(source: Any) -> Any:  # noqa: ANN401 - a config, a folder or a Hub id -> a torch module
+def _built(source: Any) -> Any:  # a config, a folder or a Hub id -> a torch module
     from ..adapters.transformers_models import build_on_meta
 
     return build_on_meta(source).model

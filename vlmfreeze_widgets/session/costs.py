@@ -388,7 +388,7 @@ class Costs:
     def _place_key(self, plan: Plan, settings: CostSettings) -> _Key:
         return self._key(plan, settings), settings.device, settings.gpus, settings.scheme if settings.gpus > 1 else ""
 
-    def _keep(self, kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:  # noqa: ANN401
+    def _keep(self, kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
         kept[key] = value
         while len(kept) > _KEPT:
             kept.popitem(last=False)

@@ -137,7 +137,7 @@ class Handover:
         return [path.relative_to(home).as_posix() for path in paths]
 
 
-def rows_of(batches: Any) -> int | None:  # noqa: ANN401 - whatever a burst takes
+def rows_of(batches: Any) -> int | None:  # whatever a burst takes
     """Rows of a micro-batch, as its loader says or the first of a list has; None where neither tells."""
     said = getattr(batches, "batch_size", None)
     if isinstance(said, int) and not isinstance(said, bool):

@@ -24,7 +24,7 @@ class OpenSession(Protocol):
     """What is asked of a session here."""
 
     @property
-    def trains(self) -> Any:  # noqa: ANN401 - nn.Module, or None
+    def trains(self) -> Any:  # nn.Module, or None
         """The model that it may change."""
 
     @property
@@ -32,7 +32,7 @@ class OpenSession(Protocol):
         """What it is doing."""
 
     @property
-    def tree(self) -> Any:  # noqa: ANN401 - ModuleTree
+    def tree(self) -> Any:  # ModuleTree
         """The tree of the model as it is without a plan on it."""
 
     def stop(self) -> None:

@@ -46,7 +46,7 @@ class Opening:
 
 
 def open_source(
-    source: Any,  # noqa: ANN401 - whatever read_tree reads
+    source: Any,  # whatever read_tree reads
     batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None,
     strategy: Strategy | Stages | None,
 ) -> Opening:

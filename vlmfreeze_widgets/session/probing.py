@@ -33,7 +33,7 @@ class Probing:
         self,
         context: SessionContext,
         editor: StrategyEditor,
-        processor: Any,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        processor: Any,  # a processor, a tokenizer, or a function from ids to text
     ) -> None:
         self._context = context
         self._editor = editor

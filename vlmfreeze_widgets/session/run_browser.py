@@ -137,7 +137,7 @@ class RunBrowser:
         self._shelve(recording=self._context.run_folder is not None)
         self.look_for_runs()
 
-    def _shelve(self, **changes: Any) -> None:  # noqa: ANN401 - fields of Shelf
+    def _shelve(self, **changes: Any) -> None:  # fields of Shelf
         with self._context.lock:
             self.shelf = replace(self.shelf, **changes)
         self._context.tell("runs")
@@ -170,7 +170,7 @@ class RunBrowser:
             number += 1
         self._put(str(folder), report=str(write(source, target)))
 
-    def _put(self, folder: str, **changes: Any) -> bool:  # noqa: ANN401 - fields of Shelf
+    def _put(self, folder: str, **changes: Any) -> bool:  # fields of Shelf
         with self._context.lock:
             # Of a folder that was changed meanwhile nothing is of use.
             is_wanted = folder == self.shelf.folder

@@ -89,14 +89,14 @@ class Session:
 
     def __init__(
         self,
-        source: Any,  # noqa: ANN401 - whatever read_tree reads
+        source: Any,  # whatever read_tree reads
         batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None = None,
         strategy: Strategy | Stages | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
-        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        processor: Any = None,  # a processor, a tokenizer, or a function from ids to text
         settings: BurstSettings | None = None,
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
@@ -158,12 +158,12 @@ class Session:
         return self._context.tree
 
     @property
-    def model(self) -> Any:  # noqa: ANN401 - nn.Module
+    def model(self) -> Any:  # nn.Module
         """The model that is here; None where there is none, or after the end."""
         return self._context.model
 
     @property
-    def trains(self) -> Any:  # noqa: ANN401 - nn.Module
+    def trains(self) -> Any:  # nn.Module
         """The model that it may change; None where it can only be planned."""
         return self._context.model if self._context.batches is not None else None
 

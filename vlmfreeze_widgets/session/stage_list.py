@@ -146,7 +146,7 @@ class StageList:
                 raise not_now(Obstacle(why, remedy), "Its steps cannot be changed now.", "a stage that has not begun")
             self.change(name, steps=steps)
 
-    def change(self, name: str, **changes: Any) -> None:  # noqa: ANN401 - fields of StagedStage
+    def change(self, name: str, **changes: Any) -> None:  # fields of StagedStage
         """Changes what is shown of one stage.
 
         Args:
@@ -159,7 +159,7 @@ class StageList:
                 self.staged = replace(self.staged, stages=stages)
         self._context.tell("stages")
 
-    def advance(self, name: str, event: StageEvent, **changes: Any) -> None:  # noqa: ANN401 - fields of StagedStage
+    def advance(self, name: str, event: StageEvent, **changes: Any) -> None:  # fields of StagedStage
         """Takes one stage to the status that follows an event, with what else changes by it.
 
         Args:

@@ -94,7 +94,7 @@ class StagesDecision:
                 remedy="Wait for the stage, or decide on what it learnt.",
             )
 
-    def _show(self, outcome: Literal["kept", "discarded"], **more: Any) -> None:  # noqa: ANN401 - fields of Staged
+    def _show(self, outcome: Literal["kept", "discarded"], **more: Any) -> None:  # fields of Staged
         assert self._stages.staged is not None
         self._stages.staged = replace(self._stages.staged, active=False, runs_all=False, outcome=outcome, **more)
         self._context.tell("stages")

@@ -74,7 +74,7 @@ def check_plain(given: Mapping[str, Any]) -> None:
             )
 
 
-def _is_plain(value: Any) -> bool:  # noqa: ANN401
+def _is_plain(value: Any) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and _is_plain(held) for key, held in value.items())
     if isinstance(value, list | tuple):
@@ -84,7 +84,7 @@ def _is_plain(value: Any) -> bool:  # noqa: ANN401
     return value is None or isinstance(value, str | int)
 
 
-def _typed(name: str, value: Any, kind: Kind, trainer: str) -> Any:  # noqa: ANN401, PLR0912
+def _typed(name: str, value: Any, kind: Kind, trainer: str) -> Any:  # noqa: PLR0912
     text = value.strip() if isinstance(value, str) else ""
     try:
         if kind == "bool":
@@ -119,7 +119,7 @@ def _typed(name: str, value: Any, kind: Kind, trainer: str) -> Any:  # noqa: ANN
     )
 
 
-def _listed(value: Any, text: str, kind: Kind) -> Any:  # noqa: ANN401
+def _listed(value: Any, text: str, kind: Kind) -> Any:
     if isinstance(value, str):
         if text.lower() in _NOTHING:
             return []
@@ -136,5 +136,5 @@ def _listed(value: Any, text: str, kind: Kind) -> Any:  # noqa: ANN401
     return [int(v) for v in value] if kind == "numbers" else [str(v) for v in value]
 
 
-def _is_finite(value: Any) -> bool:  # noqa: ANN401
+def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

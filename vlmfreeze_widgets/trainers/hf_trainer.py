@@ -87,7 +87,7 @@ def _as_called(place: str, renamed: Mapping[str, str], tree: ModuleTree) -> str:
     return place
 
 
-def _rate(held: Any, is_b: bool) -> tuple[float, float]:  # noqa: ANN401
+def _rate(held: Any, is_b: bool) -> tuple[float, float]:
     if isinstance(held, list | tuple) and len(held) in (2, 3) and all(isinstance(v, int | float) for v in held):
         factor = float(held[2]) if is_b and len(held) > 2 else 1.0
         return float(held[0]) * factor, float(held[1])

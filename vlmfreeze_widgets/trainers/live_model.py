@@ -14,12 +14,12 @@ from .selection import Selection
 _PREFIX = "base_model.model."
 
 
-def is_peft_model(source: Any) -> bool:  # noqa: ANN401 - anything
+def is_peft_model(source: Any) -> bool:  # anything
     """Whether this is a model with PEFT's adapters around it."""
     return isinstance(getattr(source, "peft_config", None), Mapping) and hasattr(source, "named_parameters")
 
 
-def as_it_is(model: Any, simulated: Selection) -> Selection:  # noqa: ANN401 - a PeftModel
+def as_it_is(model: Any, simulated: Selection) -> Selection:  # a PeftModel
     """What its flags say, where they differ from its config.
 
     Args:

@@ -23,7 +23,7 @@ def with_whole_paths(others: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _whole(value, name) if name in NAMES else value for name, value in others.items()}
 
 
-def _whole(value: Any, name: str) -> Any:  # noqa: ANN401
+def _whole(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple):
         return [_whole(held, name) for held in value]
     if not isinstance(value, str) or not value:

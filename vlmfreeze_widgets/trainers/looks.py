@@ -56,7 +56,7 @@ def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportLook:
 def look_at_export(
     plan: Plan,
     to: str,
-    settings: Any = None,  # noqa: ANN401 - BurstSettings
+    settings: Any = None,  # BurstSettings
     rows: int | None = None,
     data: DataOrigin | None = None,
 ) -> ExportLook:
@@ -95,7 +95,7 @@ def look_at_export(
 def _with_data(
     plan: Plan,
     to: str,
-    settings: Any,  # noqa: ANN401 - BurstSettings
+    settings: Any,  # BurstSettings
     rows: int | None,
     data: DataOrigin | None,
 ) -> tuple[Exported, tuple[str, ...]]:

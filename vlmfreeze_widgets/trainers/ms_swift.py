@@ -128,7 +128,7 @@ def _full(flags: Mapping[str, Any], tree: ModuleTree, arch: Arch) -> frozenset[s
     )
 
 
-def _search(pattern: str | None) -> Any:  # noqa: ANN401 - a rule on names
+def _search(pattern: str | None) -> Any:  # a rule on names
     try:
         found = pattern_of(pattern, NAME) if pattern else None
     except TrainerRefuses:

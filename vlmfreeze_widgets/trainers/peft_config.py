@@ -110,7 +110,7 @@ def _with_rates(found: Selection, flags: Mapping[str, Any], tree: ModuleTree) ->
     return with_decay(rated, tree, flags["loraplus_weight_decay"], loraplus.spares_among_sped_up(by_classes))
 
 
-def _names_embeddings(targets: Any) -> bool:  # noqa: ANN401 - as LoraConfig takes them
+def _names_embeddings(targets: Any) -> bool:  # as LoraConfig takes them
     """Whether PEFT takes the targets to mean tied embeddings: it asks for these two last names alone."""
     if isinstance(targets, str):
         return any(pattern_of(targets, NAME).fullmatch(name) for name in _EMBEDDINGS)

@@ -158,7 +158,7 @@ def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list
     return notes
 
 
-def leaks(targets: Any, tree: ModuleTree) -> list[str]:  # noqa: ANN401 - as LoraConfig takes them
+def leaks(targets: Any, tree: ModuleTree) -> list[str]:  # as LoraConfig takes them
     """Where one target name reaches into several components, which a bare suffix does in most VLMs.
 
     Args:

@@ -67,7 +67,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     return with_decay(found, tree, flags["weight_decay"], by_classes)
 
 
-def _as_text(name: str, value: Any) -> Any:  # noqa: ANN401
+def _as_text(name: str, value: Any) -> Any:
     """A list of excluded names is a Python literal on its command line; here a list of YAML or JSON is as good."""
     return repr(list(value)) if name == "lora_namespan_exclude" and isinstance(value, list | tuple) else value
 

@@ -81,7 +81,7 @@ def strange(given: Mapping[str, Any], chosen: Trainer) -> list[str]:
     ]
 
 
-def _is_idle(name: str, value: Any) -> bool:  # noqa: ANN401
+def _is_idle(name: str, value: Any) -> bool:
     """Whether it changes nothing: not set, or an addition that is switched off. A freezing that is off may be what opens a part."""
     if value is None or _WITHOUT_EFFECT.search(name):
         return True

@@ -58,7 +58,7 @@ from .strategy_of import strategy_of
 from .trainer import Trainer, nearest_settings, notes_on_rates, read_elsewhere
 
 
-def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # noqa: ANN401 - modules
+def _trainer(rule: Any, written: Any, *marks: str) -> Trainer:  # modules
     return Trainer(
         rule.NAME,
         rule.FLAGS,
@@ -161,8 +161,8 @@ _ALSO = {
 
 
 def import_strategy(
-    source: Any,  # noqa: ANN401 - see Args
-    tree: Any = None,  # noqa: ANN401 - a tree, or what read_tree takes
+    source: Any,  # see Args
+    tree: Any = None,  # a tree, or what read_tree takes
     trainer: str | None = None,
 ) -> Imported:
     """Reads a trainer's settings as a strategy.
@@ -204,15 +204,15 @@ def import_strategy(
 
 def export(
     strategy: Strategy | Mapping[str, Any] | Plan,
-    tree: Any = None,  # noqa: ANN401 - a tree, or what read_tree takes
+    tree: Any = None,  # a tree, or what read_tree takes
     to: str | None = None,
     *,
     trainer: str | None = None,
     folder: str | Path | None = None,
     strict: bool = False,
-    settings: Any = None,  # noqa: ANN401 - BurstSettings, or a mapping of their fields
+    settings: Any = None,  # BurstSettings, or a mapping of their fields
     rows: int | None = None,
-    **others: Any,  # noqa: ANN401 - the trainer's own settings
+    **others: Any,  # the trainer's own settings
 ) -> Exported:
     """Writes a strategy as a trainer's settings, and says whether they do exactly that.
 
@@ -295,7 +295,7 @@ def _key(name: str) -> str:
     return plain[asked_for]
 
 
-def _tree(tree: Any) -> ModuleTree:  # noqa: ANN401
+def _tree(tree: Any) -> ModuleTree:
     if isinstance(tree, ModuleTree):
         found = tree
     else:

@@ -20,7 +20,7 @@ _MOST_VALUES = 100_000  # an adapter_config.json that names its targets one by o
 _LARGEST_FILE = 4 * 1024 * 1024  # bytes; settings of a trainer are a few kilobytes
 
 
-def read_settings(source: Any) -> dict[str, Any]:  # noqa: ANN401 - see Args
+def read_settings(source: Any) -> dict[str, Any]:  # see Args
     """A mapping from flag to value.
 
     Args:
@@ -124,7 +124,7 @@ def _call(text: str, name: str) -> dict[str, Any]:
     return _flat(found)
 
 
-def _values(data: Any, most: int) -> int:  # noqa: ANN401 - what was read
+def _values(data: Any, most: int) -> int:  # what was read
     """How many values there are, counted up to ``most`` and one: an alias of an alias of an alias is short as text alone."""
     waiting, count = [data], 0
     while waiting and count <= most:
@@ -160,7 +160,7 @@ def _flat(source: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(name): _plain(value) for name, value in source.items()}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     # PEFT's enumerations are texts.

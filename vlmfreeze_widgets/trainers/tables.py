@@ -9,6 +9,6 @@ from typing import Any
 
 
 @cache
-def load_table(name: str) -> Any:  # noqa: ANN401 - plain data
+def load_table(name: str) -> Any:  # plain data
     """A JSON file beside this one."""
     return json.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))

@@ -104,7 +104,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
     return with_decay(_with_rates(replace(found, tied_copies=tied), flags, tree), tree, flags["weight_decay"])
 
 
-def _targets(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> Any:  # noqa: ANN401
+def _targets(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> Any:
     """A pattern of whole paths, or the person's own list or pattern where no switch filters it."""
     if named is None or named == peft_rule.ALL_LINEAR:
         if named is not None:

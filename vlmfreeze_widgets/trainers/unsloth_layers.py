@@ -144,7 +144,7 @@ def _left_out(named: list[str] | None, tree: ModuleTree) -> set[str]:
     return found
 
 
-def expert_stacks(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> list[str]:  # noqa: ANN401
+def expert_stacks(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> list[str]:
     """Suffixes of the stacked experts that get adapters without being asked for, wherever mlp layers of a mixture do.
 
     Args:
@@ -173,7 +173,7 @@ def expert_stacks(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> lis
     return [f"{holder}.{name}" for name in wanted if name in names]
 
 
-def _words_of_choice(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> set[str]:  # noqa: ANN401
+def _words_of_choice(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> set[str]:
     """The words in the pattern that it makes itself, whichever part of the model that pattern is for."""
     if named != "all-linear" and not flags["finetune_mlp_modules"]:
         return set()

@@ -27,7 +27,7 @@ def yaml_lines(settings: Mapping[str, Any], comments: Iterable[str] = ()) -> str
     return "\n".join(lines) + "\n"
 
 
-def _scalar(value: Any) -> str:  # noqa: ANN401
+def _scalar(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

@@ -47,15 +47,15 @@ class CommandChannel(anywidget.AnyWidget):
         self.layout.close()
         super().close()
 
-    def _receive(self, _: object, content: Any, __: object = None) -> None:  # noqa: ANN401 - from the page
+    def _receive(self, _: object, content: Any, __: object = None) -> None:  # from the page
         self.send(self.answer(content))
 
-    def answer(self, content: Any) -> dict[str, Any]:  # noqa: ANN401 - from the page, not trusted
+    def answer(self, content: Any) -> dict[str, Any]:  # from the page, not trusted
         """The one reply to a message, in plain JSON types."""
         reply: dict[str, Any] = plain(self._answer(content))
         return reply
 
-    def _answer(self, content: Any) -> dict[str, Any]:  # noqa: ANN401
+    def _answer(self, content: Any) -> dict[str, Any]:
         wish_id = str(content.get("id", ""))[:64] if isinstance(content, Mapping) else ""
         try:
             wish = read_wish(content)

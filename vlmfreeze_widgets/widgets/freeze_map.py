@@ -29,14 +29,14 @@ class FreezeMap(SessionPage):
 
     def __init__(
         self,
-        source: Any,  # noqa: ANN401 - whatever read_tree reads
+        source: Any,  # whatever read_tree reads
         strategy: Strategy | Mapping[str, object] | None = None,
         *,
         height: int = 430,
         theme: str = "auto",
         language: str | None = None,
         tour: bool | None = None,
-        **settings: Any,  # noqa: ANN401 - fields of BurstSettings
+        **settings: Any,  # fields of BurstSettings
     ) -> None:
         if strategy is not None and not isinstance(strategy, Strategy):
             strategy = Strategy(strategy)

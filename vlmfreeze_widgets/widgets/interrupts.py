@@ -32,7 +32,7 @@ def watch_interrupts() -> None:
         kernel.saved_sigint_handler = _between_cells  # what it sets again when this cell is over
 
 
-def _after_cell(result: Any) -> None:  # noqa: ANN401 - IPython's ExecutionResult
+def _after_cell(result: Any) -> None:  # IPython's ExecutionResult
     if isinstance(getattr(result, "error_in_exec", None), KeyboardInterrupt):
         stop_all()
 

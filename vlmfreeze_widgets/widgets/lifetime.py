@@ -34,7 +34,7 @@ class Lifetime:
         call_the_roll: Asks all pages of the widget how many views they have.
     """
 
-    def __init__(self, widget: Any, call_the_roll: Callable[[], None]) -> None:  # noqa: ANN401
+    def __init__(self, widget: Any, call_the_roll: Callable[[], None]) -> None:
         self._widget = weakref.ref(widget)
         self._key = f"_vlmfreeze_shown_{id(widget)}"
         # marimo ends a session without a word, but clears its names: what a page shows there lives among them.
@@ -131,7 +131,7 @@ def kept() -> list[Any]:
     return list(_kept.values())
 
 
-def unregister(widget: Any) -> None:  # noqa: ANN401
+def unregister(widget: Any) -> None:
     """Lets ipywidgets and the comm know a widget without holding it. It takes itself off both when it is closed."""
     comm = widget.comm
     if comm is None:
@@ -140,7 +140,7 @@ def unregister(widget: Any) -> None:  # noqa: ANN401
     comm.on_msg(weakly(widget._handle_msg))
 
 
-def forget_result(widget: Any) -> None:  # noqa: ANN401
+def forget_result(widget: Any) -> None:
     """Takes a widget out of IPython's memory of results: ``_``, ``__``, ``_7``, ``Out[7]``."""
     shell = get_ipython()
     names: dict[str, Any] = getattr(shell, "user_ns", None) or {}
@@ -163,11 +163,11 @@ def forget_result(widget: Any) -> None:  # noqa: ANN401
         last.result = None
 
 
-def _on_host_close(comm: Any, closed: Callable[[], None]) -> None:  # noqa: ANN401
+def _on_host_close(comm: Any, closed: Callable[[], None]) -> None:
     """Calls back when the host closes a comm by itself: marimo does when the cell runs again, and tells nobody."""
     held = weakref.ref(comm)
 
-    def close(*args: Any, **named: Any) -> None:  # noqa: ANN401
+    def close(*args: Any, **named: Any) -> None:
         if (found := held()) is not None:
             type(found).close(found, *args, **named)
         closed()

@@ -120,13 +120,13 @@ class BurstMonitor(anywidget.AnyWidget):
     def _call_the_roll(self) -> None:
         self.send({"v": VERSION, "kind": "views"})
 
-    def _display_(self) -> Any:  # noqa: ANN401 - marimo's own protocol
+    def _display_(self) -> Any:  # marimo's own protocol
         """What marimo shows."""
         from ..adapters import marimo_host
 
         return marimo_host.element(self)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # (data, metadata) or None
         self._lifetime.displayed()
         return super()._repr_mimebundle_(**kwargs)
 

@@ -138,7 +138,7 @@ class SessionPage(anywidget.AnyWidget):
         for name, state in self._states.changed():
             self._words.show(name, state)
 
-    def _ipython_display_(self, **_: Any) -> None:  # noqa: ANN401 - IPython's own
+    def _ipython_display_(self, **_: Any) -> None:  # IPython's own
         """Shows the live view and, as an output of its own, the static picture, which the view hides as long as it lives.
 
         One output with both would not do: whoever opens a saved notebook takes the live view where the notebook holds widget
@@ -155,13 +155,13 @@ class SessionPage(anywidget.AnyWidget):
         html = f'<div class="vf-static-{self._picture}">{picture}</div>'
         display({"text/plain": str(self.tree), "text/html": html}, raw=True)
 
-    def _display_(self) -> Any:  # noqa: ANN401 - marimo's own protocol
+    def _display_(self) -> Any:  # marimo's own protocol
         """What marimo shows."""
         from ..adapters import marimo_host
 
         return marimo_host.element(self)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # noqa: ANN401 - (data, metadata) or None
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:  # (data, metadata) or None
         self._lifetime.displayed()
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is None:

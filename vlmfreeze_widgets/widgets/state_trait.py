@@ -34,7 +34,7 @@ class State(traitlets.Dict):
         self.version = version
         self.tag(sync=True)
 
-    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ANN401 - the signature of traitlets
+    def validate(self, obj: Any, value: Any) -> Any:  # the signature of traitlets
         """The value in plain types.
 
         Raises:
@@ -86,6 +86,6 @@ def _is_other(before: tuple[object, ...], now: tuple[object, ...]) -> bool:
     )
 
 
-def to_json(value: object, _: object) -> Any:  # noqa: ANN401 - plain data
+def to_json(value: object, _: object) -> Any:  # plain data
     """How every other trait leaves, those of ipywidgets itself included: the ``_trait_to_json`` of our widgets."""
     return plain(value)

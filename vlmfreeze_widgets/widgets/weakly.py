@@ -11,7 +11,7 @@ def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
     """A function that calls a bound method for as long as somebody else refers to its object; afterwards it gives None."""
     held = WeakMethod(method)
 
-    def call(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - those of the method
+    def call(*args: Any, **named: Any) -> Any:  # those of the method
         found = held()
         return None if found is None else found(*args, **named)
 

@@ -33,7 +33,7 @@ class Words:
         self._quiet = ""
 
     @property
-    def _widget(self) -> Any:  # noqa: ANN401 - it has this object, so it is there
+    def _widget(self) -> Any:  # it has this object, so it is there
         return self._held()
 
     def of(self, states: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,11 +41,11 @@ class Words:
         self._made.update(states)
         return {name: self.said(state) for name, state in states.items()}
 
-    def said(self, state: Any) -> Any:  # noqa: ANN401 - whatever a trait or a reply holds
+    def said(self, state: Any) -> Any:  # whatever a trait or a reply holds
         """With all phrases in the page's language."""
         return spoken_state(state, self._language)
 
-    def show(self, name: str, state: Any, *, quietly: bool = False) -> None:  # noqa: ANN401
+    def show(self, name: str, state: Any, *, quietly: bool = False) -> None:
         """Sets a trait.
 
         Args:

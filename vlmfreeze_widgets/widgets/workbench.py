@@ -83,14 +83,14 @@ class Workbench(SessionPage):
 
     def __init__(
         self,
-        model_or_source: Any = None,  # noqa: ANN401 - whatever read_tree reads
+        model_or_source: Any = None,  # whatever read_tree reads
         batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None = None,
         strategy: Strategy | Stages | Mapping[str, object] | None = None,
         *,
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
-        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        processor: Any = None,  # a processor, a tokenizer, or a function from ids to text
         height: int = 430,
         theme: str = "auto",
         language: str | None = None,
@@ -99,7 +99,7 @@ class Workbench(SessionPage):
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
         keep_running: bool = False,
-        **settings: Any,  # noqa: ANN401 - fields of BurstSettings
+        **settings: Any,  # fields of BurstSettings
     ) -> None:
         self._owns_session = session is None
         if session is None:

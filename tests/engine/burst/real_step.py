@@ -93,7 +93,7 @@ def real_step(
         )
 
 
-def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any) -> dict[str, int]:  # noqa: ANN401
+def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any) -> dict[str, int]:
     given = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers(), *batch.values()]}
     stack: list[str] = [""]
     packed: list[tuple[weakref.ref[_Kept], str]] = []
@@ -130,7 +130,7 @@ def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any)
     return dict(found)
 
 
-def _peak(model: nn.Module, batch: Mapping[str, Any], context: Any) -> int:  # noqa: ANN401
+def _peak(model: nn.Module, batch: Mapping[str, Any], context: Any) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
         with context():
             loss = model(**batch).loss

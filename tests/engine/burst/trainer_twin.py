@@ -22,12 +22,12 @@ class _Watched(Trainer):
         super().__init__(*args, **kwargs)
         self.micro: list[float] = []
 
-    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **kwargs: Any) -> Any:  # noqa: ANN401
+    def compute_loss(self, model: nn.Module, inputs: dict[str, Any], **kwargs: Any) -> Any:
         loss = super().compute_loss(model, inputs, **kwargs)
         self.micro.append(float(loss.detach()))
         return loss
 
-    def _get_train_sampler(self, *_: Any) -> None:  # noqa: ANN401 - in their order, not shuffled
+    def _get_train_sampler(self, *_: Any) -> None:  # in their order, not shuffled
         return None
 
 
@@ -35,7 +35,7 @@ class _Norms(TrainerCallback):
     def __init__(self) -> None:
         self.norms: list[float] = []
 
-    def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:  # noqa: ANN401
+    def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
         if "grad_norm" in logs:
             self.norms.append(float(logs["grad_norm"]))
 

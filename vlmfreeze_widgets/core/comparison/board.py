@@ -174,13 +174,13 @@ class Board:
             for e in order
         ]
 
-    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
+    def to_pandas(self) -> Any:  # pandas.DataFrame, when pandas is there
         """One row per contender, the best first."""
         from ...adapters.pandas_frames import board_frame
 
         return board_frame(self)
 
-    def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
+    def figure(self) -> Any:  # plotly Figure
         """Held-out loss over steps, paired differences to the best, and loss against memory with the front."""
         from ...figures import board_figure
 
@@ -191,7 +191,7 @@ class Board:
 
     __repr__ = __str__
 
-    def __rich__(self) -> Any:  # noqa: ANN401 - rich.table.Table
+    def __rich__(self) -> Any:  # rich.table.Table
         from ...adapters.rich_tables import board_table
 
         return board_table(self)

@@ -151,7 +151,7 @@ class History(Sequence[StepRecord]):
     def __len__(self) -> int:
         return len(self._records)
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> StepRecord, slice -> list, as Sequence does
+    def __getitem__(self, index: Any) -> Any:  # int -> StepRecord, slice -> list, as Sequence does
         return self._records[index]
 
     def __iter__(self) -> Iterator[StepRecord]:
@@ -174,7 +174,7 @@ class History(Sequence[StepRecord]):
             columns[f"grad_norm/{component}"] = [record.component_norms.get(component) for record in self]
         return columns
 
-    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
+    def to_pandas(self) -> Any:  # pandas.DataFrame, when pandas is there
         """One row per step, with the columns of ``columns``."""
         from ...adapters.pandas_frames import history_frame
 
@@ -252,7 +252,7 @@ class History(Sequence[StepRecord]):
     def _head(self) -> str:
         return f"{self.heading}; {sentence(self)}" if self.heading else sentence(self)
 
-    def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
+    def figure(self) -> Any:  # plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
         from ...figures import history_figure
 

@@ -76,7 +76,7 @@ def spoken(text: str, language: Language) -> str:
     return _filled(text.template, values) if template is None else _filled_chinese(template, values)
 
 
-def spoken_state(state: Any, language: Language) -> Any:  # noqa: ANN401 - whatever a trait holds
+def spoken_state(state: Any, language: Language) -> Any:  # whatever a trait holds
     """A trait with all its phrases said, in a new object of plain JSON types alone (``core.plain``)."""
     return plain(state, lambda text: spoken(text, language))
 

@@ -50,7 +50,7 @@ class Stages(Sequence[Stage]):
     def __len__(self) -> int:
         return len(self.stages)
 
-    def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - a number, a slice or a stage's name
+    def __getitem__(self, key: Any) -> Any:  # a number, a slice or a stage's name
         if not isinstance(key, str):
             return self.stages[key]
         found = next((stage for stage in self.stages if stage.name == key), None)
@@ -103,7 +103,7 @@ class Stages(Sequence[Stage]):
         """What another batch size would mean for the rates of each stage; see ``Stage.scale_note``."""
         return tuple(note for stage in self if (note := stage.scale_note(batch)))
 
-    def with_stage(self, name: str, **changes: Any) -> Stages:  # noqa: ANN401 - fields of Stage
+    def with_stage(self, name: str, **changes: Any) -> Stages:  # fields of Stage
         """The same with one stage changed, such as ``with_stage("pretrain", steps=200)``.
 
         Args:

@@ -19,7 +19,7 @@ from .strategy import Strategy
 from .tuning import Full, Lora, Tuning, adapter_size
 
 
-def resolve(strategy: Strategy | Mapping[str, object], tree: Any) -> Plan:  # noqa: ANN401 - a tree, or what read_tree takes
+def resolve(strategy: Strategy | Mapping[str, object], tree: Any) -> Plan:  # a tree, or what read_tree takes
     """Gives every parameter of a tree exactly one verdict.
 
     A rule reaches everything at or below the places that it names (a component: the paths that it owns). Of the rules

@@ -94,7 +94,7 @@ class Catalog(Mapping[str, CatalogEntry]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
+    def to_pandas(self) -> Any:  # pandas.DataFrame, when pandas is there
         """One row per checkpoint: id, model_type, dtype, total_params, published_params, agreement."""
         from ...adapters.pandas_frames import catalog_frame
 

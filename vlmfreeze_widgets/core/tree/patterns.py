@@ -25,7 +25,7 @@ def may_explode(pattern: str) -> bool:
     return any(depth > 1 for depth in repeats) or len(repeats) > _MOST
 
 
-def _repeats(parsed: Any, depth: int) -> Iterator[int]:  # noqa: ANN401 - the parser's own tree
+def _repeats(parsed: Any, depth: int) -> Iterator[int]:  # the parser's own tree
     """How deep each unbounded repetition lies inside others, from 1."""
     for code, given in parsed:
         if code in (codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT):
@@ -44,14 +44,14 @@ def _repeats(parsed: Any, depth: int) -> Iterator[int]:  # noqa: ANN401 - the pa
                 yield from _repeats(part, depth)
 
 
-def _flat(parsed: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
+def _flat(parsed: Any) -> Iterator[tuple[Any, Any]]:
     for code, given in parsed:
         yield code, given
         for part in _inside(given):
             yield from _flat(part)
 
 
-def _inside(given: Any) -> Iterator[Any]:  # noqa: ANN401
+def _inside(given: Any) -> Iterator[Any]:
     if isinstance(given, parser.SubPattern):
         yield given
     elif isinstance(given, tuple | list):

@@ -224,7 +224,7 @@ class ModuleTree:
             ),
         )
 
-    def to_pandas(self) -> Any:  # noqa: ANN401 - pandas.DataFrame, when pandas is there
+    def to_pandas(self) -> Any:  # pandas.DataFrame, when pandas is there
         """One row per node: path, class_name, component, own_params, total_params, own_bytes, total_bytes, depth."""
         from ...adapters.pandas_frames import tree_frame
 

@@ -12,7 +12,7 @@ _TEXT_LIMIT = 8_000  # characters of one row
 
 def data_state(
     questions: Sequence[Any],
-    preview: Any | None,  # noqa: ANN401 - session.Preview
+    preview: Any | None,  # session.Preview
     png: Callable[[Any], bytes],
     *,
     can_preview: bool,
@@ -36,7 +36,7 @@ def data_state(
     }
 
 
-def _preview(preview: Any, png: Callable[[Any], bytes]) -> dict[str, Any]:  # noqa: ANN401
+def _preview(preview: Any, png: Callable[[Any], bytes]) -> dict[str, Any]:
     return {
         "number": preview.number,
         "first": preview.first,

@@ -80,7 +80,7 @@ _NO_CODE = recomputes.__code__.replace(co_names=())
 def _where_a_gradient_passes(module: nn.Module, checkpoint: Callable[..., Any]) -> Callable[..., Any]:
     """The non-reentrant form keeps the inputs of every layer, also of those through which no gradient passes."""
 
-    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the layer takes and returns
+    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:  # whatever the layer takes and returns
         trains = any(p.requires_grad for p in module.parameters())
         opened = trains or _requires_grad((args, kwargs, getattr(function, "keywords", {})))
         function = function if trains else _at_rest(module, function)
@@ -94,7 +94,7 @@ def _where_a_gradient_passes(module: nn.Module, checkpoint: Callable[..., Any]) 
 def _at_rest(module: nn.Module, function: Callable[..., Any]) -> Callable[..., Any]:
     """A frozen layer has to be in training mode to be recomputed; its dropout must be off all the same."""
 
-    def rest(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def rest(*args: Any, **kwargs: Any) -> Any:
         found, module.training = module.training, False
         try:
             return function(*args, **kwargs)
@@ -104,7 +104,7 @@ def _at_rest(module: nn.Module, function: Callable[..., Any]) -> Callable[..., A
     return rest
 
 
-def _requires_grad(value: Any) -> bool:  # noqa: ANN401 - arguments of a layer
+def _requires_grad(value: Any) -> bool:  # arguments of a layer
     if isinstance(value, torch.Tensor):
         return value.requires_grad
     if isinstance(value, Mapping):
@@ -119,7 +119,7 @@ def _behind_frozen_inputs(module: nn.Module, path: str, checkpoint: Callable[...
     opening the embeddings, would keep the activations of every frozen layer in between.
     """
 
-    def run(function: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - whatever the layer takes and returns
+    def run(function: Callable[..., Any], *args: Any) -> Any:  # whatever the layer takes and returns
         trains = any(p.requires_grad for p in module.parameters())
         function = function if trains else _at_rest(module, function)
         if any(isinstance(a, torch.Tensor) and a.requires_grad for a in args) and torch.is_grad_enabled():

@@ -37,7 +37,7 @@ class MicroBatch:
         }
 
 
-def read_batch(raw: Any, index: int, shifts: bool) -> MicroBatch:  # noqa: ANN401 - whatever a source yields
+def read_batch(raw: Any, index: int, shifts: bool) -> MicroBatch:  # whatever a source yields
     """Checks a micro-batch and counts its tokens.
 
     Args:

@@ -96,7 +96,7 @@ class MicroBatches:
                 )
         return taken
 
-    def _next(self) -> Any:  # noqa: ANN401 - whatever the source yields, None too; _END where it has ended
+    def _next(self) -> Any:  # whatever the source yields, None too; _END where it has ended
         for attempt in range(2):
             if self._iterator is None:
                 self._begin_pass()
@@ -132,7 +132,7 @@ class MicroBatches:
         self._iterator = begin_pass(self._source)
         self.position = replace(self.position, read_of_pass=0, rows_of_pass=0)
 
-    def _count(self, raw: Any) -> None:  # noqa: ANN401 - whatever the source yields
+    def _count(self, raw: Any) -> None:  # whatever the source yields
         rows = rows_of(raw)
         at = self.position
         self.position = Position(

@@ -31,7 +31,7 @@ class Position:
     last: str = ""
 
 
-def digest_of(raw: Any) -> str:  # noqa: ANN401 - whatever a source yields
+def digest_of(raw: Any) -> str:  # whatever a source yields
     """Tells two micro-batches apart by their words and labels; pictures may be augmented."""
     found = hashlib.blake2b(digest_size=8)
     for name in ("input_ids", "labels"):
@@ -42,7 +42,7 @@ def digest_of(raw: Any) -> str:  # noqa: ANN401 - whatever a source yields
     return found.hexdigest()
 
 
-def rows_of(raw: Any) -> int:  # noqa: ANN401 - whatever a source yields
+def rows_of(raw: Any) -> int:  # whatever a source yields
     """How many rows a micro-batch has; 0 of None."""
     if raw is None:
         return 0

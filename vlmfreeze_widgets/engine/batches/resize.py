@@ -53,7 +53,7 @@ def pieces(batch: Mapping[str, Any], rows: int) -> list[dict[str, Any]]:
     ]
 
 
-def _part(batch: Mapping[str, Any], key: str, value: Any, start: int, stop: int, have: int) -> Any:  # noqa: ANN401
+def _part(batch: Mapping[str, Any], key: str, value: Any, start: int, stop: int, have: int) -> Any:
     if isinstance(value, list) and len(value) == have:
         return value[start:stop]
     if not isinstance(value, torch.Tensor) or not value.dim():

@@ -31,7 +31,7 @@ class Reordered(Sequence[Any]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 - int -> batch, slice -> list of batches
+    def __getitem__(self, index: Any) -> Any:  # int -> batch, slice -> list of batches
         if isinstance(index, slice):
             return [self._source[i] for i in self._order[index]]
         return self._source[self._order[index]]
@@ -62,7 +62,7 @@ class SameBatches:
         """Whether the seed draws the order here."""
         return isinstance(self._source, Sequence) and len(self._source) > 1
 
-    def first(self) -> Any:  # noqa: ANN401 - a micro-batch, or None of an empty source
+    def first(self) -> Any:  # a micro-batch, or None of an empty source
         """One of them, to foresee the cost of a step."""
         return next((batch for batch in self._source if batch is not None), None)
 

@@ -126,11 +126,11 @@ class Burst:
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
-        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        processor: Any = None,  # a processor, a tokenizer, or a function from ids to text
         run_folder: RunFolderChoice = None,
         report_to: str | Iterable[str | Tracker] | Tracker | None = None,
         settings: BurstSettings | None = None,
-        **single_settings: Any,  # noqa: ANN401 - fields of BurstSettings
+        **single_settings: Any,  # fields of BurstSettings
     ) -> None:
         if not isinstance(model, nn.Module):
             raise ModelNotTrainable(
@@ -376,10 +376,10 @@ class Burst:
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
-        processor: Any = None,  # noqa: ANN401 - a processor, a tokenizer, or a function from ids to text
+        processor: Any = None,  # a processor, a tokenizer, or a function from ids to text
         run_folder: RunFolderChoice = None,
         report_to: str | Iterable[str | Tracker] | Tracker | None = None,
-        **changes: Any,  # noqa: ANN401 - fields of BurstSettings
+        **changes: Any,  # fields of BurstSettings
     ) -> Burst:
         """A burst that goes on where it was saved, with the same numbers that it would have had.
 

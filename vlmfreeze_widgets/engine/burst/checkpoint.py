@@ -235,7 +235,7 @@ def _check_same(same: bool, found: str) -> None:
         )
 
 
-def _part(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:  # noqa: ANN401 - of an optimizer's state
+def _part(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:  # of an optimizer's state
     """Plain data in which each tensor is named instead, and lies in ``tensors``. bitsandbytes nests dictionaries."""
     if isinstance(value, torch.Tensor):
         tensors[name] = value
@@ -245,7 +245,7 @@ def _part(value: Any, name: str, tensors: dict[str, torch.Tensor]) -> Any:  # no
     return value
 
 
-def _join(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:  # noqa: ANN401 - what ``_part`` made
+def _join(value: Any, tensors: Mapping[str, torch.Tensor]) -> Any:  # what ``_part`` made
     if isinstance(value, Mapping):
         if set(value) == {_TENSOR}:
             return tensors[value[_TENSOR]]

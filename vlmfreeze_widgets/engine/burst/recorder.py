@@ -244,7 +244,7 @@ def _map_of(loop: BurstLoop) -> dict[str, Any]:
     return {name: _plain(state) for name, state in states.items()}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON but for bytes and numbers that are not finite
+def _plain(value: Any) -> Any:  # JSON but for bytes and numbers that are not finite
     if isinstance(value, bytes):
         return {"base64": b64encode(value).decode()}
     if isinstance(value, Mapping):

@@ -219,7 +219,7 @@ class BurstResult:
         write_into(folder, files)
         return folder
 
-    def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
+    def figure(self) -> Any:  # plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
         return self.history.figure()
 

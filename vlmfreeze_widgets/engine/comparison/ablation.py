@@ -29,7 +29,7 @@ def ablation(
     tunings: Sequence[object] = ("frozen", "full", "lora"),
     lr: Mapping[str, float] | float | None = None,
     on_step: Callable[[ComparedStep], None] | None = None,
-    **given: Any,  # noqa: ANN401 - keywords of Comparison
+    **given: Any,  # keywords of Comparison
 ) -> Ablation:
     """Compares every choice of a tuning per component, and says which part pays.
 

@@ -18,7 +18,7 @@ def compare(
     batches: Iterable[Any],
     *,
     on_step: Callable[[ComparedStep], None] | None = None,
-    **given: Any,  # noqa: ANN401 - keywords of Comparison
+    **given: Any,  # keywords of Comparison
 ) -> Board:
     """Runs several strategies from the same weights on the same batches, and says which is better, by how much, or that it is
     too close to call.

@@ -81,7 +81,7 @@ class Comparison:
         at_once: int | None = None,
         turn: int | None = None,
         keep_results: bool = True,
-        **settings: Any,  # noqa: ANN401 - fields of BurstSettings
+        **settings: Any,  # fields of BurstSettings
     ) -> None:
         self.model = unwrap(model)
         check_free(self.model)

@@ -138,7 +138,7 @@ class Contender:
         self.stopped = self.stopped or self.burst is not None
         self.end()
 
-    def foresee(self, model: nn.Module, batch: Any, settings: BurstSettings) -> None:  # noqa: ANN401 - a micro-batch
+    def foresee(self, model: nn.Module, batch: Any, settings: BurstSettings) -> None:  # a micro-batch
         """Asks the cost model for the peak of a step. Where it knows none the board has no memory, and is none the worse."""
         with suppress(VlmFreezeError):
             self.foreseen_bytes = estimate_cost(

@@ -70,10 +70,10 @@ class LargestBatch:
 
 
 def cost_switches(
-    source: Any,  # noqa: ANN401 - as of estimate_cost
+    source: Any,  # as of estimate_cost
     strategy: Strategy | Plan | Mapping[str, object],
     batch: Mapping[str, Any] | None = None,
-    **how: Any,  # noqa: ANN401 - as of estimate_cost
+    **how: Any,  # as of estimate_cost
 ) -> tuple[Switch, ...]:
     """What each switch saves or costs, one at a time, the largest saving first.
 
@@ -100,13 +100,13 @@ def cost_switches(
 
 
 def largest_batch(
-    source: Any,  # noqa: ANN401 - as of estimate_cost
+    source: Any,  # as of estimate_cost
     strategy: Strategy | Plan | Mapping[str, object],
     memory_bytes: int,
     batch: Mapping[str, Any] | None = None,
     *,
     most: int = 4096,
-    **how: Any,  # noqa: ANN401 - as of estimate_cost
+    **how: Any,  # as of estimate_cost
 ) -> LargestBatch:
     """The largest micro-batch whose step fits, without a GPU; ``find_batch_size`` tries real steps on one.
 
@@ -194,7 +194,7 @@ def _frozen(plan: Plan, component: str) -> Plan:
 
 
 def _maybe(
-    model: Any,  # noqa: ANN401
+    model: Any,
     plan: Plan,
     batch: Mapping[str, Any] | None,
     how: Mapping[str, Any],

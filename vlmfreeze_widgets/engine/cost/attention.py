@@ -71,10 +71,10 @@ class GpuAttention(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],
-        types: Any,  # noqa: ANN401
+        types: Any,
         args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
         if func is functional.scaled_dot_product_attention:
             return self._attend(*args, **(kwargs or {}))
         if getattr(func, "__name__", "") in _SINGLE and torch.is_autocast_enabled("cpu"):

@@ -14,7 +14,7 @@ from ...core.tree.tree import ModuleTree
 _PICTURE_TOKENS = 4096  # more than any family of the catalogue makes of one picture as it comes by default
 
 
-def most_activations(config: Any, tree: ModuleTree, rows: int, text_tokens: int) -> int | None:  # noqa: ANN401
+def most_activations(config: Any, tree: ModuleTree, rows: int, text_tokens: int) -> int | None:
     """Bytes that the blocks of a model can keep in float32 with plain attention.
 
     Per block and token 34 values of the hidden width and 5 of each head's row of scores, of 16 bits (Korthikanti et al. 2022,
@@ -47,7 +47,7 @@ def most_activations(config: Any, tree: ModuleTree, rows: int, text_tokens: int)
 
 def bounds(
     plan: Plan,
-    config: Any,  # noqa: ANN401 - of any family
+    config: Any,  # of any family
     settings: Mapping[str, Any],
     dtype: str | None,
     size: tuple[int, int],

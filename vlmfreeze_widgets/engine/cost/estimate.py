@@ -37,7 +37,7 @@ from .typical_batch import TEXT_TOKENS
 
 
 def estimate_cost(
-    source: Any,  # noqa: ANN401 - module, config, folder, Hub id or entry of the catalogue
+    source: Any,  # module, config, folder, Hub id or entry of the catalogue
     strategy: Strategy | Plan | Mapping[str, object],
     batch: Mapping[str, Any] | None = None,
     *,
@@ -211,7 +211,7 @@ def _flops(tree: ModuleTree, counted: Mapping[tuple[str, str], int], phase: str)
     return dict(found)
 
 
-def model_and_tree(source: Any, strategy: object) -> tuple[nn.Module, ModuleTree]:  # noqa: ANN401
+def model_and_tree(source: Any, strategy: object) -> tuple[nn.Module, ModuleTree]:
     """The model (real or on meta) and tree of a source; a plan brings its own tree."""
     if isinstance(source, nn.Module):
         model = unwrap(source)

@@ -113,7 +113,7 @@ class Ledger:
             self._grads.discard(key)
             self._gradients -= size
 
-    def save(self, tensor: torch.Tensor, path: str) -> Any:  # noqa: ANN401 - what autograd keeps
+    def save(self, tensor: torch.Tensor, path: str) -> Any:  # what autograd keeps
         """Autograd keeps a tensor for the backward pass; a pack hook."""
         # An operation that keeps its own output would keep itself: the cycle through the graph is never collected.
         kept = _Kept(tensor if tensor.is_leaf else tensor.detach())

@@ -37,7 +37,7 @@ class Shapes:
         self._known: dict[Any, tuple[type, list[Shape | None]]] = {}
         self._fresh: dict[Any, bool] = {}
 
-    def run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """The output of an operation whose tensors are all fake."""
         if not self._remember:
             return self._computed(func, types, args, kwargs)
@@ -64,13 +64,13 @@ class Shapes:
         made = [None if shape is None else self._make(shape) for shape in shapes]
         return made[0] if kind is torch.Tensor else kind(made)
 
-    def _computed(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def _computed(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         output: Any = self._fakes.__torch_dispatch__(func, types, args, kwargs)
         if func in _NORMS and self._keeps_single(func, args[0], args[2] if func is _LAYER_NORM else args[1]):
             return (output[0], *(self._make((tuple(t.shape), t.stride(), torch.float32)) for t in output[1:]))
         return output
 
-    def _keeps_single(self, func: Any, given: torch.Tensor, weight: torch.Tensor | None) -> bool:  # noqa: ANN401
+    def _keeps_single(self, func: Any, given: torch.Tensor, weight: torch.Tensor | None) -> bool:
         """Kernels keep mean and deviation in float32 beside float32 weights; those of a GPU always, but for groups. torch's
         shapes on meta say otherwise."""
         if given.dtype not in (torch.float16, torch.bfloat16):
@@ -84,7 +84,7 @@ class Shapes:
             held = torch.empty_strided(size, stride, dtype=dtype, device="meta")
         return FakeTensor(self._fakes, held, _CPU)
 
-    def _keep(self, key: Any, output: Any, args: Sequence[Any]) -> None:  # noqa: ANN401
+    def _keep(self, key: Any, output: Any, args: Sequence[Any]) -> None:
         outputs = [output] if isinstance(output, torch.Tensor) else output
         if not isinstance(outputs, list | tuple) or not all(o is None or isinstance(o, torch.Tensor) for o in outputs):
             return
@@ -110,14 +110,14 @@ def _needed(tensor: torch.Tensor) -> int:
     return (1 + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True))) * tensor.element_size()
 
 
-def _makes_new(func: Any) -> bool:  # noqa: ANN401 - an operation
+def _makes_new(func: Any) -> bool:  # an operation
     """Whether its outputs are tensors of their own by its schema."""
     if func.is_view or func._schema.is_mutable:
         return False
     return all(r.alias_info is None for r in func._schema.returns)
 
 
-def _key(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - hashable, or None
+def _key(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # hashable, or None
     parts: list[Any] = [func]
     for value in args:
         if not _add(parts, value):
@@ -129,7 +129,7 @@ def _key(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # n
     return tuple(parts)
 
 
-def _add(parts: list[Any], value: Any) -> bool:  # noqa: ANN401
+def _add(parts: list[Any], value: Any) -> bool:
     if isinstance(value, torch.Tensor):
         parts.append((tuple(value.shape), value.stride(), value.dtype))
         return True

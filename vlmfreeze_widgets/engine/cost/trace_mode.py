@@ -101,11 +101,11 @@ class TraceMode(TorchDispatchMode):
 
     def __torch_dispatch__(
         self,
-        func: Any,  # noqa: ANN401 - an operation
-        types: Any,  # noqa: ANN401
+        func: Any,  # an operation
+        types: Any,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
             return args[0].fake_device  # asked for at every turn: two calls of three
         kwargs = kwargs or {}
@@ -135,7 +135,7 @@ class TraceMode(TorchDispatchMode):
         self.work[Work(self.phase, flops, moved, is_half)] += 1
         return output
 
-    def _run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def _run(self, func: Any, types: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         tensors = list(_tensors((args, tuple(kwargs.values()))))
         if not any(isinstance(t, FakeTensor) for t in tensors):
             if _stays_real(func, tensors, args, kwargs):
@@ -175,7 +175,7 @@ def _attention_backward(query: torch.Tensor, key: torch.Tensor, value: torch.Ten
     return 2 * b * heads * length * key.shape[-2] * (3 * width + 2 * value.shape[-1])
 
 
-def _stays_real(func: Any, tensors: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:  # noqa: ANN401
+def _stays_real(func: Any, tensors: Sequence[torch.Tensor], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     if not tensors:
         return _makes_values(func, args, kwargs)
     if any(t.numel() > _REAL_LIMIT for t in tensors):
@@ -188,7 +188,7 @@ def _stays_real(func: Any, tensors: Sequence[torch.Tensor], args: Sequence[Any],
         return True
 
 
-def _makes_values(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:  # noqa: ANN401
+def _makes_values(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether a tensor made of nothing is kept with its values: integers, and ranges of small numbers."""
     name = func._overloadpacket.__name__
     if name in ("arange", "linspace", "scalar_tensor", "lift_fresh"):
@@ -202,7 +202,7 @@ def _makes_values(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> 
     return numel <= _REAL_LIMIT and (not dtype.is_floating_point or numel <= 1)
 
 
-def _places(index: Any) -> Any:  # noqa: ANN401 - one index of a subscript
+def _places(index: Any) -> Any:  # one index of a subscript
     """A mask of known values as the positions that it selects: then the number of them is known too."""
     if (
         isinstance(index, torch.Tensor)
@@ -213,7 +213,7 @@ def _places(index: Any) -> Any:  # noqa: ANN401 - one index of a subscript
     return index
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401 - arguments or outputs
+def _tensors(value: Any) -> Iterator[torch.Tensor]:  # arguments or outputs
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, list | tuple):
@@ -221,7 +221,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401 - arguments 
             yield from _tensors(item)
 
 
-def _map(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:  # noqa: ANN401
+def _map(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, list | tuple):

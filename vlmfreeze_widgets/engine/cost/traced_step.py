@@ -104,7 +104,7 @@ def made_batch(
     fakes = FakeTensorMode()
     copied: list[nn.Module] = []
 
-    def features(pictures: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the output of get_image_features
+    def features(pictures: Mapping[str, Any]) -> Any:  # the output of get_image_features
         if not copied:
             copied.append(fake_copy(model, fakes, dtype))
             rest_all(copied[0])

@@ -72,12 +72,12 @@ def typical_batch(
 
 
 def _text(
-    config: Any,  # noqa: ANN401 - of any family
+    config: Any,  # of any family
     takes: set[str],
     rows: int,
     tokens: int,
     text: int,
-    pictures: dict[str, torch.Tensor],  # noqa: ANN401
+    pictures: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     named = ((part, n) for part in (config, getattr(config, "vision_config", None)) for n in _IMAGE_IDS)
     image = next((i for part, n in named if (i := getattr(part, n, None)) is not None), None)
@@ -105,11 +105,11 @@ def _text(
 
 
 def _pictures(
-    config: Any,  # noqa: ANN401 - of any family
-    vision: Any,  # noqa: ANN401
+    config: Any,  # of any family
+    vision: Any,
     takes: set[str],
     rows: int,
-    wanted: int | tuple[int, int] | None,  # noqa: ANN401
+    wanted: int | tuple[int, int] | None,
 ) -> dict[str, torch.Tensor] | None:
     kind = str(getattr(config, "model_type", ""))
     patch = _side_of(getattr(vision, "patch_size", None) or getattr(config, "patch_size", None)) or 14
@@ -182,8 +182,8 @@ def _pictures(
 def _image_tokens(
     pictures: Mapping[str, torch.Tensor],
     features: Callable[..., Any],
-    config: Any,  # noqa: ANN401
-    vision: Any,  # noqa: ANN401
+    config: Any,
+    vision: Any,
     rows: int,
 ) -> int:
     """Per row."""
@@ -210,7 +210,7 @@ def _image_tokens(
     return _places(found) // rows
 
 
-def _places(features: Any) -> int:  # noqa: ANN401 - a tensor, or one per picture
+def _places(features: Any) -> int:  # a tensor, or one per picture
     parts = list(features) if isinstance(features, list | tuple) else [features]
     return sum(p.numel() // p.shape[-1] for p in parts)
 
@@ -220,7 +220,7 @@ def _noise(*shape: int) -> torch.Tensor:
     return torch.ones(1).expand(shape).clone() if math.prod(shape) < 1 << 28 else torch.ones(1).expand(shape)
 
 
-def _side_of(value: Any) -> int:  # noqa: ANN401 - a config's size: a number, a pair, a mapping or nothing
+def _side_of(value: Any) -> int:  # a config's size: a number, a pair, a mapping or nothing
     if isinstance(value, Mapping):
         value = list(value.values())
     if isinstance(value, list | tuple):

@@ -99,7 +99,7 @@ class Watcher:
             return tuple((float(self._loss_of(batch)), batch.label_tokens) for batch in self._watched.eval_batches)
 
 
-def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor], str] | None:  # noqa: ANN401
+def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor], str] | None:
     """How answers become text: a callable, a tokenizer, or a processor that has one.
 
     Raises:

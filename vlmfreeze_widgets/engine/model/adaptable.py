@@ -97,7 +97,7 @@ def _computes_its_operation(module: nn.Module, weight: nn.Parameter) -> bool:
     return device == "meta" or torch.allclose(found.float(), wanted, rtol=1e-3, atol=1e-4)
 
 
-def _tried_on(module: Any, rows: int, random: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401 - a layer; a function
+def _tried_on(module: Any, rows: int, random: Any) -> tuple[torch.Tensor, torch.Tensor]:  # a layer; a function
     """An input, and what the layer's own operation makes of it."""
     weight, bias = module.weight, getattr(module, "bias", None)
     if isinstance(module, nn.Embedding):

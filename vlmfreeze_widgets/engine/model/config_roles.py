@@ -25,7 +25,7 @@ _ACTION = re.compile(r"(^|_)(dit|action|expert|diffusion|policy)(_|$)")
 _OUTPUT_BRANCH = re.compile(r"(^|\.)(talker|token2wav|code2wav)(\.|$)")
 
 
-def modules_by_role(model: nn.Module, config: Any) -> dict[str, list[str]]:  # noqa: ANN401 - a transformers config, we hope
+def modules_by_role(model: nn.Module, config: Any) -> dict[str, list[str]]:  # a transformers config, we hope
     """Paths of the outermost modules that carry the sub-configs of each role: vision, audio, projector, text, and other
     towers (Evolla's protein encoder)."""
     found: dict[str, list[str]] = {role: [] for role in _ROLES}
@@ -40,7 +40,7 @@ def modules_by_role(model: nn.Module, config: Any) -> dict[str, list[str]]:  # n
     return found
 
 
-def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[str, Any]]:  # noqa: ANN401
+def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[str, Any]]:
     """(role, sub-config) pairs; composites without a hint in their key are looked into."""
     keys = _declared(config)
     keys += [k for k in attribute(config, "__dict__") or {} if k.endswith("_config") and k not in keys]
@@ -63,13 +63,13 @@ def _sub_configs(config: Any, model: nn.Module, depth: int = 0) -> list[tuple[st
     return pairs
 
 
-def _declared(config: Any) -> list[str]:  # noqa: ANN401
+def _declared(config: Any) -> list[str]:
     """The names of the sub-configs that a config's class declares."""
     declared = attribute(type(config), "sub_configs")
     return list(declared) if isinstance(declared, Mapping) else []
 
 
-def _carriers(model: nn.Module, config: Any) -> list[str]:  # noqa: ANN401 - a transformers config
+def _carriers(model: nn.Module, config: Any) -> list[str]:  # a transformers config
     """Outermost modules whose config is this very object, else one of the same class."""
     configs = [(path, attribute(module, "config")) for path, module in model.named_modules() if path]
     same = [p for p, c in configs if c is config]

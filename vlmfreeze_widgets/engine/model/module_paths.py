@@ -31,7 +31,7 @@ def has_parameters(module: nn.Module) -> bool:
     return any(True for _ in module.parameters())
 
 
-def attribute(owner: object, name: str) -> Any:  # noqa: ANN401 - anything can be an attribute
+def attribute(owner: object, name: str) -> Any:  # anything can be an attribute
     """An attribute, or None; properties of foreign classes raise whatever they like."""
     try:
         return getattr(owner, name, None)

@@ -26,7 +26,7 @@ _CROSS_ATTENTION = re.compile(r"cross.?att", re.IGNORECASE)
 
 
 def read_tree(
-    source: Any,  # noqa: ANN401 - module, config, folder, Hub id or entry of the catalogue
+    source: Any,  # module, config, folder, Hub id or entry of the catalogue
     *,
     title: str | None = None,
     components: Mapping[str, str | Iterable[str]] | None = None,

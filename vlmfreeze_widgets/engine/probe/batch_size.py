@@ -68,7 +68,7 @@ def find_batch_size(
     *,
     start: int = 8,
     largest: int = 256,
-    **settings: Any,  # noqa: ANN401 - fields of BurstSettings, and lr
+    **settings: Any,  # fields of BurstSettings, and lr
 ) -> BatchSize:
     """Finds the largest micro-batch that trains on this device, now.
 

@@ -35,7 +35,7 @@ def probe(
     as_is: bool = False,
     optimizer: torch.optim.Optimizer | None = None,
     open_all: bool = False,
-    **settings: Any,  # noqa: ANN401 - fields of BurstSettings, and lr
+    **settings: Any,  # fields of BurstSettings, and lr
 ) -> ProbeReport:
     """Proves that each part really trains: selected, in the optimizer, gradient arrives, weights move.
 

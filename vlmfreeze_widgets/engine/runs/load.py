@@ -131,7 +131,7 @@ def _looks_like_run(path: Path) -> bool:
     return any((path / name).exists() for name in (ABOUT, HISTORY, _RESULT))
 
 
-def runs(folder: str | Path = _RUNS) -> Any:  # noqa: ANN401 - pandas.DataFrame
+def runs(folder: str | Path = _RUNS) -> Any:  # pandas.DataFrame
     """The runs below a folder as a pandas DataFrame, one row each, the newest last.
 
     A folder that cannot be read is a row too, whose "phase" is "unreadable"; the column "problem" says why.

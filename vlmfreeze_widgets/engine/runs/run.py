@@ -107,7 +107,7 @@ class Run:
             "folder": str(self.folder),
         }
 
-    def figure(self) -> Any:  # noqa: ANN401 - plotly Figure
+    def figure(self) -> Any:  # plotly Figure
         """Loss and gradient norms as a finished plotly figure."""
         return self.history.figure()
 

@@ -85,7 +85,7 @@ def run_stages(
     accumulation: int = 1,
     rows: int | None = None,
     on_record: Callable[[Stage, StepRecord], None] | None = None,
-    **settings: Any,  # noqa: ANN401 - fields of BurstSettings and arguments of Burst
+    **settings: Any,  # fields of BurstSettings and arguments of Burst
 ) -> StagesResult:
     """Runs stages in order; the weights carry over, adapters being added to the weights at the end of their stage.
 

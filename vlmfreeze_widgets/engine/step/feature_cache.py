@@ -91,7 +91,7 @@ class FeatureCache:
         self._modules, self._kept, self._digests = [], {}, {}
 
     def _cached(self, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
-        def looked_up(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the module takes and returns
+        def looked_up(*args: Any, **kwargs: Any) -> Any:  # whatever the module takes and returns
             if any(t.requires_grad for t in _tensors((args, kwargs))):
                 return forward(*args, **kwargs)
             key = self._key(path, args, kwargs)
@@ -107,7 +107,7 @@ class FeatureCache:
 
         return looked_up
 
-    def _key(self, path: str, args: Any, kwargs: Any) -> str:  # noqa: ANN401
+    def _key(self, path: str, args: Any, kwargs: Any) -> str:
         digest = hashlib.blake2b(path.encode(), digest_size=16)
         digest.update(repr(_shape_of((args, kwargs))).encode())
         for tensor in _tensors((args, kwargs)):
@@ -116,7 +116,7 @@ class FeatureCache:
             digest.update(known.encode() if known else _bytes(tensor))
         return digest.hexdigest()
 
-    def _keep(self, key: str, output: Any) -> None:  # noqa: ANN401
+    def _keep(self, key: str, output: Any) -> None:
         tensors = list(_tensors(output))
         size = sum(t.numel() * t.element_size() for t in tensors)
         if any(t.requires_grad for t in tensors) or self.nbytes + size > _LIMIT:
@@ -128,7 +128,7 @@ class FeatureCache:
             self._digests[id(tensor)] = f"{key}:{i}"
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401 - nested arguments or outputs
+def _tensors(value: Any) -> Iterator[torch.Tensor]:  # nested arguments or outputs
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping):
@@ -139,7 +139,7 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:  # noqa: ANN401 - nested arg
             yield from _tensors(item)
 
 
-def _shape_of(value: Any) -> Any:  # noqa: ANN401
+def _shape_of(value: Any) -> Any:
     """The arguments without the contents of tensors: their shapes, and everything else as it reads."""
     if isinstance(value, torch.Tensor):
         return (str(value.dtype), tuple(value.shape), str(value.device))

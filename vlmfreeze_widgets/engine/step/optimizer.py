@@ -34,7 +34,7 @@ def make_optimizer(applied: AppliedModel, masters: Masters, settings: BurstSetti
     return torch.optim.AdamW(groups, betas=settings.betas, eps=settings.eps)
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, settings: BurstSettings) -> Any:  # noqa: ANN401 - LRScheduler or None
+def make_schedule(optimizer: torch.optim.Optimizer, settings: BurstSettings) -> Any:  # LRScheduler or None
     """The schedule of transformers by its name; None for a constant rate."""
     if settings.scheduler == "constant":
         return None

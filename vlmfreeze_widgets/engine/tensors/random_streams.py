@@ -142,7 +142,7 @@ class _Led(TorchFunctionMode):
         super().__init__()
         self._generators = generators
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
         # Initialisers of torch.nn.init name their generator, None when they were given none.
         if (func in _FILLS or func in _MAKES or "generator" in kwargs) and kwargs.get("generator") is None:
