@@ -24,6 +24,7 @@ from ..tensors.norms import clip_by_total, read_norms, read_norms_of_shards
 from ..tensors.precision import UpdateMeter
 from ..tensors.reduction import ONE_PROCESS, Reduction
 from ..tensors.update_ratio import UpdateRatio
+from ..tensors.widest import widest
 from .interrupt_shield import SteadyHand
 from .loss import model_loss
 from .rollback import StepUndo
@@ -131,8 +132,9 @@ class TrainingStep:
         tokens = sum(batch.label_tokens for batch in batches)
         own = batches[together.rank :: together.count]
         self._masters.clear_gradients()
-        # In float64, so that the mean is the same to the last digit shown however many micro-batches and processes add to it.
-        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        # In float64 where the device has it, so that the mean is the same to the last digit shown, however many add to it.
+        wide = widest(self._device)
+        total = torch.zeros((), dtype=wide, device=self._device)
         for i, batch in enumerate(own):
             if stopped():
                 self._masters.clear_gradients()
@@ -149,7 +151,7 @@ class TrainingStep:
                 # Backward: adds d(part)/d(tensor) to .grad of what trains, in its shape and dtype; averaged over processes.
                 summed = part if together.count == 1 else part * together.count
                 (summed if self._scaler is None else self._scaler.scale(summed)).backward()
-            total = total + part.detach().to(self._device, torch.float64)  # a model on several devices ends on the last
+            total = total + part.detach().to(self._device, wide)  # a model on several devices ends on the last
         if stopped():
             self._masters.clear_gradients()
             return None
@@ -160,7 +162,7 @@ class TrainingStep:
         if self._scaler is not None and held:
             self._scaler.unscale_(self._optimizer)
         # Loss and norms: one number per tensor, L2 over its elements before clipping. The step's only wait for the device.
-        asked = torch.full((), float(is_last), dtype=torch.float64, device=self._device)
+        asked = torch.full((), float(is_last), dtype=wide, device=self._device)
         norms, (ends, loss_value) = self._read(grads, together.sum(torch.stack([asked, total])))
         grad_norm = math.hypot(*(n for n in norms if n is not None))
         shown = StepResult(loss_value, norms, grad_norm, is_last=ends > 0)

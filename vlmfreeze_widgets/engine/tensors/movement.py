@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
+from .widest import widest
+
 _PIECE = 1 << 24  # elements compared at a time: at most 0.3 GB beside the tensor, with copies in float32
 
 
@@ -44,9 +46,9 @@ def measured(now: Sequence[torch.Tensor], start: Sequence[torch.Tensor]) -> torc
         by_device.setdefault(tensor.device, []).append(i)
     rows = torch.zeros(len(now), 3, dtype=torch.float64, device="cpu")
     for members in by_device.values():
-        rows[members] = torch.stack(
-            [_measured(now[i].detach().reshape(-1), start[i].reshape(-1)) for i in members]
-        ).cpu()
+        rows[members] = torch.stack([_measured(now[i].detach().reshape(-1), start[i].reshape(-1)) for i in members]).to(
+            "cpu", torch.float64
+        )
     return rows
 
 
@@ -59,11 +61,12 @@ def movement(rows: torch.Tensor) -> Movement:
 
 
 def _measured(now: torch.Tensor, start: torch.Tensor) -> torch.Tensor:
-    found = torch.zeros(3, dtype=torch.float64, device=now.device)
+    wide = widest(now.device)
+    found = torch.zeros(3, dtype=wide, device=now.device)
     for at in range(0, now.numel(), _PIECE):
         a = now[at : at + _PIECE]
         b = start[at : at + _PIECE].to(now.device, non_blocking=True)
         size = b.float()
-        norms = torch.stack([torch.linalg.vector_norm(a.float() - size), torch.linalg.vector_norm(size)]).double() ** 2
-        found += torch.cat([(a != b).any().double().reshape(1), norms])
+        norms = torch.stack([torch.linalg.vector_norm(a.float() - size), torch.linalg.vector_norm(size)]).to(wide) ** 2
+        found += torch.cat([(a != b).any().to(wide).reshape(1), norms])
     return found

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 
 from .reduction import Reduction
+from .widest import widest
 
 
 def read_norms(grads: Sequence[torch.Tensor], extra: torch.Tensor | None = None) -> tuple[list[float], list[float]]:
@@ -15,7 +16,7 @@ def read_norms(grads: Sequence[torch.Tensor], extra: torch.Tensor | None = None)
 
     Args:
         grads: Any shapes, dtypes and devices; half precision is summed in float32, double in float64.
-        extra: Numbers to read along, such as the loss: float64 of shape (n,).
+        extra: Numbers to read along, such as the loss: of shape (n,), in the widest type of their device.
 
     Returns:
         Norms in the order of ``grads``; the n numbers of ``extra``.
@@ -27,13 +28,17 @@ def read_norms(grads: Sequence[torch.Tensor], extra: torch.Tensor | None = None)
     wide = torch.float64 if any(g.dtype == torch.float64 for g in grads) else torch.float32
     norms = torch.stack([n.to(device, wide) for n in torch._foreach_norm(list(grads), 2, dtype=wide)])
     # Widened only where something is read along: a loss keeps its 53 bits, and a float32 norm is the same number in float64.
-    numbers = torch.cat([norms.double(), *(b.to(device) for b in beside)]) if beside else norms
+    numbers = (
+        torch.cat([norms.to(widest(device)), *(b.to(device, widest(device)) for b in beside)]) if beside else norms
+    )
     values: list[float] = numbers.tolist()
     read, rest = values[: len(grads)], values[len(grads) :]
     for i, norm in enumerate(read):
         # The square of a gradient of 1e20 overflows float32 though the gradient is finite; only then is it worth float64.
         if math.isinf(norm):
-            read[i] = float(torch.linalg.vector_norm(grads[i], dtype=torch.float64))
+            # On a device without float64 it is computed in host memory.
+            grad = grads[i] if widest(grads[i].device) == torch.float64 else grads[i].cpu()
+            read[i] = float(torch.linalg.vector_norm(grad, dtype=torch.float64))
     return read, rest
 
 
