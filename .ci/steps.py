@@ -41,12 +41,12 @@ def call(
         cwd: Where it runs.
         env: Its variables.
         live: Whether its output is shown as it comes; else in one piece at the end, since another lane writes meanwhile.
-        patient: Whether it leaves the processors to those that would have them.
+        patient: Whether it lets others have the processors a little rather than itself.
     """
     print("$", " ".join(str(part).removeprefix(f"{ROOT}/") for part in command), flush=True)
     with nullcontext() if live else tempfile.TemporaryFile(mode="w+") as output:
         code = subprocess.run(
-            [*(("nice",) if patient and shutil.which("nice") else ()), *map(str, command)],
+            [*(("nice", "-n", "2") if patient and shutil.which("nice") else ()), *map(str, command)],
             cwd=cwd, env=env, check=False, stdout=output, stderr=output,
         ).returncode  # fmt: skip
         if output is not None:
@@ -128,7 +128,7 @@ def pytest(marks: str, folder: str, **more: str) -> bool | str:
 
 
 def tests_without_a_browser() -> bool:
-    """The tests without a browser, and the notebooks: on all processors, and behind the page and its browser, which do not wait.
+    """The tests without a browser, and the notebooks: on all processors, a little behind the page and its browser.
 
     A file stays in one process, since its tests share what takes long to make: a launch, a burst, a kernel.
     """
