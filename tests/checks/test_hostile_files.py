@@ -4,6 +4,7 @@ import ast
 import json
 import pickle
 import random
+import time
 import zipfile
 from pathlib import Path
 
@@ -278,10 +279,12 @@ def test_a_hundred_times_five_widgets_that_are_closed_leave_nothing(figure):
     before = registered()
     for _ in range(100):
         round_()
-    after = registered()
+    end = time.monotonic() + 60
+    while (after := registered())[1] > before[1] and time.monotonic() < end:
+        time.sleep(0.1)  # an idle thread may still be on its way out
     figure(max(after[0] - before[0], after[1] - before[1]))
     assert after[0] <= before[0]
-    assert after[1] <= before[1] + 1, "an idle thread may still be on its way out"
+    assert after[1] <= before[1]
 
 
 def test_a_tensor_file_that_torch_wrote_is_refused(tmp_path):

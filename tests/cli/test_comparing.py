@@ -68,3 +68,9 @@ def test_an_unknown_preset_is_told_in_three_parts(folder):
 
 def test_an_ablation_without_held_out_batches_is_refused(folder):
     assert compare(folder, "--ablation").exit_code == 1
+
+
+def test_two_contenders_of_one_name_are_a_wrong_command_line(folder):
+    shown = compare(folder, "-c", "a: projector=full", "-c", "a: head=full")
+    assert shown.exit_code == 2
+    assert "Two contenders are called 'a'" in " ".join(shown.output.replace("│", " ").split())

@@ -5,7 +5,7 @@ import pytest
 from tests.launch.forks import Forks
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def forks():
     """Starts runs as processes that need import nothing any more."""
     made = Forks()

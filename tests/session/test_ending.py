@@ -13,6 +13,7 @@ import textwrap
 import threading
 import time
 import weakref
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,8 @@ def test_twenty_sessions_closed_at_random_moments_leave_nothing():
         assert session.close()
         assert time.monotonic() - began < 25, "it was waited for a process that had begun, or for its end"
         del session, model
-    until(lambda: ours()[:2] == (threads, processes))
+    # What an earlier test left may end meanwhile, so only what is more counts.
+    until(lambda: not Counter(ours()[0]) - Counter(threads) and set(ours()[1]) <= set(processes), 30)
     gc.collect()
     assert ours()[2] <= files + 2
     assert [ref for ref in held if ref() is not None] == []
@@ -132,11 +134,12 @@ def test_control_an_open_session_is_seen_by_the_count():
 
 
 def test_a_cost_process_is_ended_while_it_starts():
+    before = ours()[1]
     session = Session(tiny_llava(), batches(), PROJECTOR)
     session.costs.start()
-    until(lambda: ours()[1])
+    until(lambda: set(ours()[1]) - set(before))
     session.close()
-    assert ours()[1] == []
+    assert set(ours()[1]) <= set(before)
     assert not any(t.name == "vlmfreeze-cost" for t in threading.enumerate())
 
 

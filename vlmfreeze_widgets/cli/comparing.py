@@ -59,7 +59,12 @@ def compare(
     )
     tree = read_tree(model)
     usual = [name for name in _USUAL if PLAIN[name].fits(tree)]
-    wanted = dict(_contender(text, tree) for text in contender or usual)
+    wanted: dict[str, Strategy] = {}
+    for text in contender or usual:
+        name, strategy = _contender(text, tree)
+        if name in wanted:
+            raise typer.BadParameter(f"Two contenders are called {name!r}: give each a name of its own, 'name: rules'.")
+        wanted[name] = strategy
     with Progress(
         TextColumn("{task.completed} steps"), BarColumn(), TextColumn("{task.fields[at]}", markup=False),
         TimeRemainingColumn(), console=err,

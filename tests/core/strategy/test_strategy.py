@@ -87,6 +87,14 @@ def test_rules_that_are_no_mapping_are_refused_with_the_form_that_is_meant(rules
     assert "projector" in caught.value.remedy
 
 
+@pytest.mark.parametrize("load", [vf.Strategy.load, vf.Stages.load], ids=["strategy", "stages"])
+def test_a_file_that_is_not_there_or_is_a_folder_is_named(load, tmp_path):
+    for path in (tmp_path / "nope.yaml", tmp_path):
+        with pytest.raises(InvalidStrategy, match="cannot be read") as caught:
+            load(path)
+        assert str(path) in caught.value.found
+
+
 @pytest.mark.parametrize("bad", [-1.0, float("inf"), "fast", True])
 def test_a_rate_must_be_a_finite_number(bad):
     with pytest.raises(InvalidStrategy, match="lr of 'projector'"):

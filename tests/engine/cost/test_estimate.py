@@ -16,7 +16,7 @@ import vlmfreeze_widgets as vf
 from tests.engine.burst.real_step import RealStep, real_step
 from tests.families import TINY_FAMILIES, tiny_batch
 from tests.tiers import covering, some
-from tests.tiny import fingerprint
+from tests.tiny import fingerprint, tiny_llava
 from vlmfreeze_widgets.core.cost.memory import standing
 from vlmfreeze_widgets.core.errors import BadBatch
 from vlmfreeze_widgets.engine.cost import alternatives, traced_step
@@ -366,3 +366,22 @@ def test_a_small_vlm_fits_a_gpu_with_as_many_rows_as_its_line_says():
     found = vf.largest_batch(id_, both, 24 * 2**30)
     per_row = (found.estimates[2] - found.estimates[1]) / 1
     assert found.rows == pytest.approx(24 * 2**30 / per_row, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [({"rows": -1}, "rows=-1"), ({"rows": 0}, "rows=0"), ({"rows": 1.5}, "rows=1.5"), ({"rows": "4"}, "rows='4'"),
+     ({"batch": 5}, "a int"), ({"batch": [{}]}, "a list")],
+)  # fmt: skip
+def test_what_is_no_batch_and_no_number_of_rows_is_refused_before_anything_is_traced(given, found):
+    for ask in (vf.estimate_cost, vf.cost_switches):
+        with pytest.raises(BadBatch) as caught:
+            ask(tiny_llava(), {"projector": "full"}, **given)
+        assert found in caught.value.found
+
+
+def test_the_largest_batch_takes_neither_a_list_nor_a_memory_in_words():
+    with pytest.raises(BadBatch, match="not a micro-batch"):
+        vf.largest_batch(tiny_llava(), {"projector": "full"}, 2**30, [{}])
+    with pytest.raises(vf.VlmFreezeError, match="number of bytes"):
+        vf.largest_batch(tiny_llava(), {"projector": "full"}, "24GB")

@@ -266,3 +266,10 @@ def test_a_burst_on_a_model_with_adapters_says_how_to_train_them():
         == vf.resolve(SOUND, vf.read_tree(base)).lora_targets.keys()
     )
     assert vf.Burst(adapted.unload(), strategy, batches(), steps=1).run().history.taken == 1
+
+
+@pytest.mark.parametrize(("source", "found"), [([], "empty"), (batches(1)[0], "one dict"), (None, "one NoneType")])
+def test_without_a_batch_there_is_no_report_but_a_refusal(source, found):
+    with pytest.raises(vf.VlmFreezeError, match="no micro-batches") as caught:
+        vf.probe(tiny_llava(), {"projector": "full"}, source)
+    assert found in caught.value.found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from types import MappingProxyType
 
 from ..errors import VlmFreezeError, nearest
@@ -66,7 +67,18 @@ FRAGMENTATION = 0.05
 
 
 def usable_bytes(memory_bytes: int) -> int:
-    """What tensors may take of a GPU's memory."""
+    """What tensors may take of a GPU's memory.
+
+    Raises:
+        UnknownDevice: The memory is no number of bytes.
+    """
+    if isinstance(memory_bytes, bool) or not isinstance(memory_bytes, Real):
+        raise UnknownDevice(
+            "The memory of a GPU is a number of bytes.",
+            expected="such as 24e9 for 24 GB",
+            found=repr(memory_bytes)[:60],
+            remedy="Write the number of bytes; vlmfreeze cost --gpu takes names.",
+        )
     return max(0, int(memory_bytes * (1 - FRAGMENTATION)) - CONTEXT_BYTES)
 
 

@@ -153,17 +153,24 @@ class Stages(Sequence[Stage]):
         """Reads a file that ``save`` or a person wrote.
 
         Raises:
-            InvalidStrategy: Not stages; the message names the file.
+            InvalidStrategy: Not stages, or a file that cannot be read; the message names it.
         """
         path = Path(path)
-        text = path.read_text(encoding="utf-8")
         try:
+            text = path.read_text(encoding="utf-8")
             if path.suffix in (".yaml", ".yml"):
                 from ...adapters import yaml_text
 
                 data = yaml_text.load(text)
             else:
                 data = load_json(text)
+        except OSError as error:
+            raise InvalidStrategy(
+                "The file of stages cannot be read.",
+                expected="a YAML or JSON file",
+                found=f"{path}: {error.strerror or error}"[:300],
+                remedy="Check the path; stages.save(path) writes such a file.",
+            ) from error
         except ValueError as error:
             raise unreadable("JSON or YAML", f"{path.name}: {error}") from error
         return cls.from_dict(data)

@@ -166,7 +166,7 @@ class Strategy:
         """Reads a file that ``save`` or a person wrote.
 
         Raises:
-            InvalidStrategy: Not a strategy; the message names the file.
+            InvalidStrategy: Not a strategy, or a file that cannot be read; the message names it.
         """
         path = Path(path)
         try:
@@ -177,6 +177,13 @@ class Strategy:
                 data = yaml_text.load(text)
             else:
                 data = load_json(text)
+        except OSError as error:
+            raise InvalidStrategy(
+                "The file of a strategy cannot be read.",
+                expected="a YAML or JSON file",
+                found=f"{path}: {error.strerror or error}"[:300],
+                remedy="Check the path; strategy.save(path) writes such a file.",
+            ) from error
         except (ValueError, RecursionError) as error:
             raise _unreadable("JSON or YAML", f"{path.name}: {error}"[:300]) from error
         return cls.from_dict(data)

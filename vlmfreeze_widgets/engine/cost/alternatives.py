@@ -20,7 +20,7 @@ from ...core.strategy.strategy import Strategy
 from ...core.strategy.text import component_rows
 from ...core.tree.components import LABELS
 from ..batches.repeated_rows import repeat_rows
-from .estimate import estimate_cost, model_and_tree
+from .estimate import check_batch, estimate_cost, model_and_tree
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,7 @@ def largest_batch(
     Raises:
         BadBatch: Not even one row can be traced, so nobody can say.
     """
+    check_batch(batch, most)
     model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_as_strategy(strategy), tree)
     room = usable_bytes(memory_bytes)

@@ -81,6 +81,7 @@ def estimate_cost(
         BadBatch: The model cannot compute the batch that was given.
         InvalidStrategy: A setting that cannot be meant.
     """
+    check_batch(batch, rows)
     BurstSettings(optimizer=optimizer, checkpointing=checkpointing, precision=precision, accumulation=accumulation)
     model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_strategy(strategy), tree)
@@ -130,6 +131,28 @@ def estimate_cost(
             f"Its code cannot be traced ({why}).",
         )
     return _estimate(plan, found, settings, named, used, notes, unpacked)
+
+
+def check_batch(batch: object, rows: object) -> None:
+    """Refuses what is no micro-batch and no number of rows.
+
+    Raises:
+        BadBatch: One of the two.
+    """
+    if batch is not None and not isinstance(batch, Mapping):
+        raise BadBatch(
+            "This is not a micro-batch.",
+            expected="a dict of tensors, as the model's processor makes them",
+            found=f"a {type(batch).__name__}",
+            remedy="Give one of them, such as batches[0], or leave it out for a typical one.",
+        )
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise BadBatch(
+            "A micro-batch has at least one row.",
+            expected="a whole number from 1 on",
+            found=f"rows={rows!r}"[:60],
+            remedy="Write rows=4 for four pictures with text.",
+        )
 
 
 def _estimate(

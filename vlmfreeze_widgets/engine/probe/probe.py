@@ -19,6 +19,7 @@ from ...core.strategy.plan import Plan
 from ...core.strategy.strategy import Strategy
 from ..apply.apply import plan_for
 from ..batches.facts import batch_facts
+from ..batches.micro_batches import MicroBatches
 from ..burst.burst import Burst
 from ..model.wrappers import unwrap
 from ..tensors.precision import stuck_share
@@ -54,10 +55,19 @@ def probe(
         A report that prints; ``report.ok``, ``report.findings``, ``report.links``.
 
     Raises:
+        BadBatch: There are no micro-batches.
         VlmFreezeError: The model cannot be trained at all (on meta, busy), or the strategy names what is not there.
     """
     model = unwrap(model)
+    MicroBatches(batches)  # says what is no source of micro-batches
     kept = list(islice(iter(batches), steps * int(settings.get("accumulation", 1))))
+    if not kept and not as_is and optimizer is None:
+        raise BadBatch(
+            "There are no micro-batches to probe with.",
+            expected="at least one",
+            found="an empty source",
+            remedy="Give a list with a batch of the model's own processor; as_is=True looks at a model without one.",
+        )
     seen = [b for b in kept if isinstance(b, Mapping)]
     facts_of_batches = batch_facts(model, seen) if seen else None
     if as_is or optimizer is not None:

@@ -128,13 +128,11 @@ class TrainingStep:
         self, batches: Sequence[MicroBatch], stopped: Callable[[], bool], number: int, is_last: bool
     ) -> StepResult | None:
         together = self._together
-        # Label tokens of the whole step: by their share of them its micro-batches are weighed.
-        tokens = sum(batch.label_tokens for batch in batches)
+        tokens = sum(batch.label_tokens for batch in batches)  # of the whole step; a micro-batch weighs as its share
         own = batches[together.rank :: together.count]
         self._masters.clear_gradients()
         # In float64 where the device has it, so that the mean is the same to the last digit shown, however many add to it.
-        wide = widest(self._device)
-        total = torch.zeros((), dtype=wide, device=self._device)
+        total = torch.zeros((), dtype=(wide := widest(self._device)), device=self._device)
         for i, batch in enumerate(own):
             if stopped():
                 self._masters.clear_gradients()
