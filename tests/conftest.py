@@ -16,7 +16,7 @@ from tests.tiers import THOROUGH
 
 torch.set_num_threads(1)
 
-pytest_plugins = ["tests.checks.report"]
+pytest_plugins = ["tests.checks.report", "pytester"]
 
 
 @pytest.fixture(autouse=True)

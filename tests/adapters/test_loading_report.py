@@ -68,7 +68,7 @@ def test_a_folder_whose_names_do_not_match_leaves_a_page_that_plans(tmp_path):
     tiny_llava().save_pretrained(tmp_path)
     session = Session(rewritten(tmp_path, FAULTS["names of another release"][0]))
     session.load("float32", "cpu")
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.phase == "plan_only"
     assert {"expected", "found", "remedy"} <= set(session.status.error)
     assert "not those of its config.json" in session.status.error["message"]

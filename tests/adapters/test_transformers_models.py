@@ -126,7 +126,7 @@ def loaded_while_a_plan_is_built(folder, monkeypatch):
     built = []
     planning = threading.Thread(target=lambda: built.append(transformers_models.build_on_meta(folder).model))
     planning.start()
-    assert begun.wait(30)
+    assert begun.wait(120)
     loaded = transformers_weights.load(folder, "bfloat16")
     planning.join()
     return loaded, built[0]

@@ -1,7 +1,6 @@
 """Imports point down: which layer may name which, read from the syntax trees. The package is not imported for it."""
 
 import ast
-import statistics
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -340,15 +339,7 @@ def test_a_circle_of_files_is_found():
     assert not circles({"a": {"b", "c"}, "b": {"c"}, "c": set()})
 
 
-def test_importing_the_package_is_quick_and_loads_neither_torch_nor_jupyter():
-    program = (
-        "import sys, time; start = time.perf_counter(); import vlmfreeze_widgets; "
-        "print(time.perf_counter() - start, *{name.partition('.')[0] for name in sys.modules})"
-    )
-    seconds = []
-    for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-        elapsed, *loaded = done.stdout.split()
-        seconds.append(float(elapsed))
-        assert not set(loaded) & (TRAINING | JUPYTER | {"plotly", "numpy", "pandas"})
-    assert statistics.median(seconds) < 0.3
+def test_importing_the_package_loads_neither_torch_nor_jupyter():
+    program = "import sys, vlmfreeze_widgets; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert not set(done.stdout.split()) & (TRAINING | JUPYTER | {"plotly", "numpy", "pandas"})

@@ -6,6 +6,14 @@ import pytest
 
 from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
+from tests.waiting import PATIENCE
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _expect_patiently():
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=1000 * PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +33,7 @@ def shown(browser):
 
     def show(bench, width=1000, theme="light", height=1000):
         page = browser.new_page(viewport={"width": width + 20, "height": height})
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         open_now.append((page, bench))

@@ -21,6 +21,8 @@ from typing import Any
 
 from jupyter_client import BlockingKernelClient
 
+from tests.waiting import PATIENCE
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -95,7 +97,7 @@ class Lab:
         return f"http://127.0.0.1:{self.port}"
 
     def _wait(self) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             try:
                 urllib.request.urlopen(f"{self.url}/api/status", timeout=1).read()
@@ -124,7 +126,7 @@ class Lab:
     def stop(self) -> None:
         self.end_kernels()
         self.server.terminate()
-        self.server.wait(20)
+        self.server.wait(120)
         self.log.close()
 
 
@@ -134,6 +136,7 @@ class LabPage:
     def __init__(self, page: Any, lab: Lab) -> None:
         self.page = page
         self.lab = lab
+        page.set_default_timeout(1000 * PATIENCE)
         self.errors: list[str] = []
         page.on("console", lambda m: self._note(m.text, m.location) if m.type == "error" else None)
         page.on("pageerror", lambda e: self._note(str(e), {}))
@@ -145,23 +148,21 @@ class LabPage:
 
     def open(self, notebook: str) -> None:
         self.page.goto(f"{self.lab.url}/lab/tree/{notebook}?reset", wait_until="domcontentloaded")
-        self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        self.page.wait_for_function("() => window.jupyterapp !== undefined")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
 
-    def run_all(self, timeout: float = 120.0) -> None:
-        self.page.wait_for_function(CONNECTED, timeout=60_000)
-        self.page.set_default_timeout(timeout * 1000)
+    def run_all(self, timeout: float = PATIENCE) -> None:
+        self.page.wait_for_function(CONNECTED)
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
         # A kernel that connects late takes the run and returns at once: every code cell must have its number.
         self.page.wait_for_function(ALL_RUN, timeout=timeout * 1000)
-        self.page.set_default_timeout(15_000)
 
     def dark(self, on: bool = True) -> None:
         theme = "JupyterLab Dark" if on else "JupyterLab Light"
         self.page.evaluate("t => window.jupyterapp.commands.execute('apputils:change-theme', {theme: t})", theme)
         self.page.wait_for_timeout(800)
 
-    def py(self, expression: str, timeout: float = 20.0) -> Any:
+    def py(self, expression: str, timeout: float = PATIENCE) -> Any:
         """The value of an expression in the kernel (through repr of JSON), read by a second client, even while a cell runs not."""
         if self._client is None:
             self._client = self.lab.client()
@@ -176,7 +177,7 @@ class LabPage:
         assert found["status"] == "ok", found
         return json.loads(eval(found["data"]["text/plain"]))  # a string literal from our own kernel
 
-    def do(self, code: str, timeout: float = 20.0) -> None:
+    def do(self, code: str, timeout: float = PATIENCE) -> None:
         """Runs a statement in the kernel, silently."""
         self.py(f"exec({code!r}, globals())", timeout)
 

@@ -10,6 +10,7 @@ from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
 from tests.tiers import some
 from tests.tiny import batch, batches, fingerprint, tiny_llava
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.browser
 
@@ -33,7 +34,7 @@ def shown(browser):
 
     def show(bench, width=1000, theme="light"):
         page = browser.new_page(viewport={"width": width + 20, "height": 1000})
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         open_now.append((page, bench))
         return Played(page, bench, width, theme)

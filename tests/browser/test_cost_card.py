@@ -54,12 +54,12 @@ def test_toggling_moves_the_bar_at_once_and_again_when_activations_are_known(pla
     played.until(READY)
     before, total = played.page.evaluate(WIDTHS), played.page.evaluate(TOTAL)
     played.page.locator(".vf-row", has_text="language model").get_by_role("radio", name="Full").click()
-    played.until("document.querySelector('.vf-bar [data-part=pending]') !== null", 10)
+    played.until("document.querySelector('.vf-bar [data-part=pending]') !== null")
     assert played.page.evaluate(WIDTHS) != before
     played.until(READY)
     assert played.page.evaluate(TOTAL) != total
     played.page.get_by_role("button", name="Undo").click()
-    played.until(f"{TOTAL} === {total!r}", 10)
+    played.until(f"{TOTAL} === {total!r}")
 
 
 def test_a_gpu_of_the_menu_says_which_batches_fit_and_what_switches_would_change(played):

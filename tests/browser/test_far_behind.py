@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.browser.lab import FLAGS, LabPage, chromium, running_lab
-from tests.browser.test_lab import SETUP, notebook, points, wait_for
+from tests.browser.test_lab import SETUP, notebook, points
+from tests.waiting import until
 
 pytestmark = pytest.mark.lab
 TEN_MINUTES = 6000  # updates, at ten a second
@@ -75,20 +76,20 @@ def megabytes(pid):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 def test_a_page_that_misses_as_many_updates_as_ten_minutes_bring_is_right_at_once_on_its_return(opened, figure):
     page = opened([SETUP + "bench.run(20); bench.wait()", "bench"])
-    wait_for(lambda: points(page) == 20, 20, "the curve")
+    until(lambda: points(page) == 20, "the curve")
     page.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.page.wait_for_timeout(1000)
     pids = [page.lab.server.pid, page.py("__import__('os').getpid()")]
     page.page.goto("about:blank")
     before = [megabytes(pid) for pid in pids]
     page.do(UPDATES)
-    wait_for(lambda: not page.py("updater.is_alive()"), 240, "ten minutes of updates")
+    until(lambda: not page.py("updater.is_alive()"), "ten minutes of updates")
     grown = max(megabytes(pid) - was for pid, was in zip(pids, before, strict=True))
     page.open("notebook.ipynb")
-    page.page.wait_for_selector(".vf-plot", timeout=60_000)
+    page.page.wait_for_selector(".vf-plot")
     back = time.monotonic()
-    wait_for(lambda: "the last update" in page.page.locator(".vf-burst").inner_text(), 2, "the present state")
-    wait_for(lambda: points(page) == page.py("len(bench.history)"), 2, "all points")
+    until(lambda: "the last update" in page.page.locator(".vf-burst").inner_text(), "the present state")
+    until(lambda: points(page) == page.py("len(bench.history)"), "all points")
     figure(time.monotonic() - back)
     assert grown <= 20, "megabytes that kernel or server kept for a page that was away"
 

@@ -14,6 +14,7 @@ from tests.browser.lab import FLAGS, chromium
 from tests.browser.played import Played
 from tests.tiers import covering, some
 from tests.tiny import batches, tiny_llava
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.browser
 
@@ -47,7 +48,7 @@ def shown(browser):
             context = browser.new_context(viewport={"width": width + 20, "height": 1000}, locale=locale)
             contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.route(f"{HOST}**", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
         page.goto(HOST)

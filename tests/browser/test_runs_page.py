@@ -56,7 +56,7 @@ def test_what_lies_in_a_folder_of_a_stranger_breaks_nothing(shown, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     bench = vf.Workbench(tiny_llava(), batches(), {"projector": "full"}, steps=2, run_folder="runs")
     bench.run()
-    assert bench.wait(60)
+    assert bench.wait(120)
     run = bench.session.recorded
     evil = run.with_name("<img src=x onerror=alert(1)>")
     shutil.copytree(run, evil)

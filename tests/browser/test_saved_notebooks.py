@@ -119,13 +119,13 @@ def without_kernel(request, saved, browser, tmp_path):
         context = browser.new_context(viewport={"width": 1400, "height": 1500})
         opened = LabPage(context.new_page(), lab)
         opened.page.goto(f"{lab.url}/lab?reset", wait_until="domcontentloaded")
-        opened.page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('docmanager:open')", timeout=60_000)
+        opened.page.wait_for_function("() => window.jupyterapp?.commands.hasCommand('docmanager:open')")
         opened.asked = []
         opened.page.on(
             "request", lambda r: opened.asked.append(r.url) if lab.url not in r.url and r.url[:4] == "http" else None
         )
         opened.page.evaluate(OPEN)
-        opened.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+        opened.page.wait_for_selector(".jp-Notebook .jp-Cell")
         yield opened
         context.close()
 
@@ -143,14 +143,14 @@ def test_jupyterlab_without_a_kernel_shows_the_picture_asks_nobody_and_makes_roo
     assert ours(without_kernel.errors) == []
     assert without_kernel.asked == []
     without_kernel.open("saved.ipynb")
-    page.wait_for_function(CONNECTED, timeout=60_000)
+    page.wait_for_function(CONNECTED)
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     without_kernel.run_all()
-    expect(page.locator(".vf-map canvas").first).to_be_visible(timeout=60_000)
+    expect(page.locator(".vf-map canvas").first).to_be_visible()
     expect(page.locator(PICTURE)).to_be_hidden()
     page.evaluate("""() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.requestExecute(
       {code: "bench.close()"}).done""")
-    expect(page.locator(PICTURE)).to_be_visible(timeout=10_000)
+    expect(page.locator(PICTURE)).to_be_visible()
     without_kernel.lab.end_kernels()
 
 

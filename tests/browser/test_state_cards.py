@@ -15,6 +15,7 @@ from tests.browser.played import Played
 from tests.engine.failures.test_out_of_memory import limit_rows
 from tests.tiers import some
 from tests.tiny import batch, batches, tiny_llava
+from tests.waiting import PATIENCE
 from vlmfreeze_widgets.adapters import transformers_weights
 
 pytestmark = pytest.mark.browser
@@ -40,7 +41,7 @@ def shown(browser):
 
     def show(bench, width=1000):
         page = browser.new_page(viewport={"width": width + 20, "height": 1000})
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         open_now.append((page, bench))
         return Played(page, bench, width)

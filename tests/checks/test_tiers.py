@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.checks.report import PROMISES
 from tests.gpu import test_cuda, test_memory, test_promises
 
@@ -45,3 +47,11 @@ def test_the_report_says_for_each_promise_where_it_ran(tmp_path):
     assert len(row["not_run_on"]) == 1
     assert "GPU" in row["not_run_on"][0]
     assert row["status"] == "pass"
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_limit_of_time_holds_where_figures_are_asked_for_and_nowhere_else(judged, pytester):
+    pytester.makepyfile("def test_slow(figure):\n    figure(2.0, at_most=1)")
+    report = ["--checks-report=report.json"] if judged else []
+    result = pytester.runpytest_inprocess("-p", "tests.checks.report", "-p", "no:cacheprovider", *report)
+    result.assert_outcomes(failed=int(judged), passed=int(not judged))

@@ -93,7 +93,7 @@ def test_a_session_runs_a_burst_and_shows_the_memory():
     assert session.status.phase == "deciding"
     assert session.status.memory_bytes > 0
     session.discard()
-    session.wait(60)
+    session.wait(120)
     session.close()
 
 

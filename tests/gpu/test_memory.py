@@ -152,7 +152,7 @@ def test_a_kernel_that_is_killed_in_mid_burst_gives_its_memory_back(figure):
     while before - free() > 256 * MIB and time.monotonic() - began < 30:
         time.sleep(0.05)
     figure(time.monotonic() - began)
-    process.wait(30)
+    process.wait(120)
     assert time.monotonic() - began <= 5
 
 
@@ -181,7 +181,7 @@ def test_memory_that_another_process_takes_before_the_start_ends_in_a_clear_erro
         assert fingerprint(model) == before
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(120)
     assert vf.Burst(model, STRATEGY, batches(), steps=1).run().history.taken == 1
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.waiting import until
 from vlmfreeze_widgets import History, follow
 from vlmfreeze_widgets.core.errors import BadState, CannotSave
 from vlmfreeze_widgets.core.history.history import StepRecord
@@ -38,13 +39,6 @@ def history(steps=0):
 def lines(steps=5):
     made = history(steps)
     return [header_line(made, 2), *(record_line(r) for r in made), end_line(made, "finished", None)]
-
-
-def until(check, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not check() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert check()
 
 
 def test_lines_give_back_the_history_number_for_number():
@@ -99,7 +93,7 @@ def test_a_follower_that_was_there_first_sees_every_step_exactly_once_and_ends_w
         assert followed.settings["steps"] == 5
         folder.end(made, "finished", None)
         folder.show(phase="finished", step=30)
-        assert followed.wait(5).phase == "finished"
+        assert followed.wait(120).phase == "finished"
         assert [r.step for r in followed] == list(range(1, 31))
         assert followed.to_json() == made.to_json()
         counts = [n for n, _ in seen]
@@ -161,7 +155,7 @@ def test_a_run_whose_process_is_gone_is_failed_with_a_remedy_and_keeps_its_whole
         time.sleep(0.6)
         assert followed.run.phase == "running"  # the process lives
         child.kill()
-        state = followed.wait(5)  # also while nobody has waited for it: a zombie is gone too
+        state = followed.wait(120)  # also while nobody has waited for it: a zombie is gone too
     finally:
         child.kill()
         child.wait()
@@ -170,7 +164,7 @@ def test_a_run_whose_process_is_gone_is_failed_with_a_remedy_and_keeps_its_whole
     assert set(state.error) >= {"message", "expected", "found", "remedy"}
     assert str(child.pid) in state.error["expected"]
     assert [r.step for r in followed] == [1, 2]
-    assert follow(tmp_path).wait(5).phase == "failed"
+    assert follow(tmp_path).wait(120).phase == "failed"
 
 
 def test_a_later_process_with_the_same_number_is_not_taken_for_the_run(tmp_path):

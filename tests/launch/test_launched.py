@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-import time
 
 import pytest
 from safetensors.torch import load_file
@@ -12,6 +11,7 @@ from typer.testing import CliRunner
 
 from tests.launch.processes import finished, left_of, started, status
 from tests.tiny import batch, batches, tiny_llava
+from tests.waiting import until
 from vlmfreeze_widgets import follow, write_recipe
 from vlmfreeze_widgets.cli import app
 from vlmfreeze_widgets.engine.runs.run_folder import RunFolder
@@ -27,13 +27,6 @@ def model_folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("model")
     tiny_llava().save_pretrained(made)
     return made
-
-
-def until(check, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not check() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert check()
 
 
 def cli(*arguments):
@@ -69,8 +62,8 @@ class TestEnds:
             assert followed.run.pid not in (os.getpid(), child.pid)
             assert len(left_of(child, 0)) == 4  # the command, accelerate and two that train
             os.kill(followed.run.pid, signal.SIGKILL)
-            state = followed.wait(30)
-            assert child.wait(60) != 0
+            state = followed.wait(120)
+            assert child.wait(120) != 0
             assert left_of(child) == []
         assert state.phase == "failed"
         assert state.error["remedy"]
@@ -100,8 +93,8 @@ class TestEnds:
                 followed.stop()
             else:
                 os.kill(child.pid, signal.SIGTERM)
-            assert followed.wait(30).phase == "stopped"
-            assert child.wait(30) == 0
+            assert followed.wait(120).phase == "stopped"
+            assert child.wait(120) == 0
         assert load_file(tmp_path / "r" / "run" / "result" / "trained.safetensors")
         verdicts = json.loads((tmp_path / "r" / "run" / "result" / "verdicts.json").read_text())
         assert verdicts["stopped_early"] == "stopped"
@@ -112,8 +105,8 @@ class TestEnds:
             followed = follow(tmp_path / "r" / "run")
             until(lambda: len(followed) >= 3)
             child.send_signal(signal.SIGINT)
-            assert child.wait(30) == 0
-        assert followed.wait(5).phase == "stopped"
+            assert child.wait(120) == 0
+        assert followed.wait(120).phase == "stopped"
 
     def test_numbers_that_are_not_finite_end_the_run_and_save_the_step_before(self, tmp_path, model_folder, forks):
         bad = batch(1)

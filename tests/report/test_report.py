@@ -65,7 +65,7 @@ def test_a_page_is_reported_before_and_after_its_burst(tmp_path):
         assert state_in(planned)["messages"] == []
         assert "Does it really train?" not in planned
         session.run(3)
-        assert session.wait(30)
+        assert session.wait(120)
         done = vf.report(session, tmp_path / "done.html").read_text()
         assert "Does it really train?" in done
         assert state_in(done)["traits"]["run_state"]["rows"] == 3

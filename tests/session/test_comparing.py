@@ -8,6 +8,7 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, tiny_llava
+from tests.waiting import until
 from vlmfreeze_widgets.core.errors import InvalidStrategy, WrongPhase
 from vlmfreeze_widgets.session import BurstSettings, Session
 
@@ -21,13 +22,6 @@ def session():
     opened = Session(tiny_llava(), batches(), GOOD, eval_batches=HELD_OUT, settings=BurstSettings(steps=8))
     yield opened
     opened.close()
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_a_session_finds_what_vf_compare_finds(session):
@@ -51,19 +45,19 @@ def test_afterwards_the_model_is_as_before_and_a_burst_can_run(session):
     assert fingerprint(session.model) == before
     assert (session.phase, session.compared.status) == ("idle", "over")
     session.run(2)
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.phase == "deciding"
 
 
 def test_an_undecided_burst_stays_undecided(session):
     session.run(2)
-    session.wait(60)
+    session.wait(120)
     session.add_contender()
     session.compare()
     session.wait(120)
     assert session.phase == "deciding"
     session.keep()
-    session.wait(60)
+    session.wait(120)
     assert session.status.outcome == "kept"
 
 
@@ -75,7 +69,7 @@ def test_nobody_else_gets_the_model_while_strategies_are_compared(session):
         with pytest.raises(WrongPhase, match=r"comparison|No probe"):
             other()
     session.stop()
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.compared.message == "Stopped."
 
 
@@ -107,7 +101,7 @@ def test_one_joins_and_one_is_cloned_while_it_runs(session):
     session.remove_contender("late")
     until(lambda: session.board["late"].state == "stopped")
     session.stop()
-    session.wait(60)
+    session.wait(120)
     copy = session.compared.named(name).strategy
     assert copy.lr["language_model"] == GOOD.lr[""] / 2
     session.load_contender(name)

@@ -27,7 +27,7 @@ def preparing(gate):
     session.add_contender("b", LLM)
     session.set_comparison(steps=3, seeds=2)
     session.compare()
-    assert gate.asked.wait(60)
+    assert gate.asked.wait(120)
     yield session
     gate.open.set()
     session.close()
@@ -83,7 +83,7 @@ def test_an_error_without_words_leaves_the_session_free(error):
     session = Session(tiny_llava(), Breaking(batches(), error), PROJECTOR, settings=BurstSettings(steps=4))
     session.add_contender("a")
     session.compare()
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.phase == "failed"
     assert not session.compared.is_busy
     assert session.compared.message == error.__name__
@@ -96,7 +96,7 @@ def test_whatever_fails_at_the_end_of_a_comparison_the_session_is_free(monkeypat
     session.set_comparison(steps=2, seeds=1)
     monkeypatch.setattr(session._comparisons, "_what_pays", lambda board: 1 / 0)
     session.compare()
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.phase == "failed"
     assert "division" in session.compared.message
     assert not session.compared.is_busy
@@ -109,7 +109,7 @@ def test_what_pays_is_not_said_of_another_comparison(monkeypatch):
     session.set_comparison(steps=1, seeds=1)
     monkeypatch.setattr(session._comparisons, "_what_pays", lambda board: "The projector pays.")
     session.compare()
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.compared.pays
     session.add_contender("b", LLM)
     assert session.compared.pays == ""
@@ -125,7 +125,7 @@ def test_a_cell_that_adds_and_compares_can_be_run_again_and_adds_all_or_none():
         session.add_contenders({"a": PROJECTOR, "b": LLM})
         session.set_comparison(steps=1, seeds=1)
         session.compare()
-        assert session.wait(60)
+        assert session.wait(120)
         assert [e.name for e in session.board.entries] == ["a", "b"]
     session.add_contenders({"a": LLM})
     assert {c.name: c.strategy for c in session.compared.candidates} == {"a": LLM, "b": LLM}

@@ -1,7 +1,6 @@
 """A session's costs: at once by arithmetic, then by a trace elsewhere; kept, dropped when the plan changes, compared."""
 
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -9,6 +8,7 @@ import torch
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, fingerprint, tiny_llava
+from tests.waiting import until
 from vlmfreeze_widgets.core.cost.assumptions import CostSettings
 from vlmfreeze_widgets.engine.model.skeleton import skeleton
 from vlmfreeze_widgets.session import Session
@@ -17,14 +17,6 @@ from vlmfreeze_widgets.session.cost_server import Question, Subject
 from vlmfreeze_widgets.session.costs import Costs
 
 LORA = vf.Strategy({"projector": "full", "language_model": vf.Lora(rank=4)})
-
-
-def until(condition, seconds=60):
-    """Waits for what another thread brings."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -122,7 +114,7 @@ def test_a_burst_is_compared_and_gives_the_speed_for_the_next_estimate(session):
     session.costs.start()
     ready(session)
     session.run(3)
-    assert session.wait(60)
+    assert session.wait(120)
     until(lambda: session.costs.view().comparison is not None)
     first = session.costs.view()
     assert first.comparison.burst == 1
@@ -131,7 +123,7 @@ def test_a_burst_is_compared_and_gives_the_speed_for_the_next_estimate(session):
     assert first.comparison.measured_bytes is None  # a CPU: torch does not count
     assert first.seconds_per_flop > 0
     session.run(3)
-    assert session.wait(60)
+    assert session.wait(120)
     until(lambda: session.costs.view().comparison.burst == 2)
     second = session.costs.view().comparison
     assert second.estimated_seconds == pytest.approx(first.comparison.measured_seconds)

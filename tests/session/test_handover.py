@@ -3,7 +3,6 @@
 import json
 import random
 import re
-import time
 from contextlib import suppress
 from itertools import pairwise
 from types import SimpleNamespace
@@ -80,14 +79,13 @@ def test_what_cannot_be_read_is_refused_in_three_parts_and_loses_nothing(session
 
 @pytest.mark.parametrize("flag", ["lora_target", "report_to", "lora_rank", "learning_rate"])
 def test_an_alias_of_aliases_is_refused_at_once(session, flag):
+    # Eight to the eleventh values, each of them looked at, take days.
     levels = "abcdefghijk"
     bomb = "a: &a [x, x, x, x, x, x, x, x]\n" + "".join(
         f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in pairwise(levels)
     )
-    began = time.monotonic()
     with pytest.raises(BadConfig, match="values"):
         session.handover.look_at_import(f"{bomb}finetuning_type: lora\n{flag}: *k\n")
-    assert time.monotonic() - began < 20  # eight to the eleventh values take days
 
 
 def test_pasted_text_is_never_taken_for_a_path(session, tmp_path):

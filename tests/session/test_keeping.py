@@ -28,11 +28,11 @@ def test_keep_leaves_the_adapters_where_merging_would_lose_them(opened):
     session, model = opened
     untrained = logits(model)
     session.run()
-    assert session.wait(60)
+    assert session.wait(120)
     with session.result.applied():
         trained = logits(model)
     session.keep()
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.status.outcome == "kept"
     assert session.status.message.startswith("The adapters stay beside the weights")
     assert "适配器" in spoken(session.status.message, "zh")
@@ -54,14 +54,14 @@ def test_stages_of_a_session_keep_the_adapters_of_the_last_and_take_them_back(op
     assert fingerprint(model) == before
     session.choose_stages(vf.Stages("two", (ALIGN, TUNE)))
     session.run_stages()
-    assert session.wait(60)
+    assert session.wait(120)
     assert [stage.status for stage in session.staged.stages] == ["done", "done"]
     assert session.staged.stages[1].message.startswith("The adapters stay")
     with torch.no_grad():
         loss = float(model(**batches(2)[0]).loss)
     assert loss < session.stage_histories["tune"][0].loss
     session.discard_stages()
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.staged.restored.holds
     assert fingerprint(model) == before
     assert session.status.why_not is None

@@ -32,13 +32,13 @@ def test_weights_that_do_not_fit_leave_a_working_page_that_loads_later(folder, m
 
     monkeypatch.setattr(transformers_weights, "auto_class", full)
     session.load("float32", "cpu")
-    assert session.wait(30)
+    assert session.wait(120)
     assert (session.phase, session.status.can_load) == ("plan_only", True)
     assert "do not fit on cpu" in session.status.error["message"]
     session.set_tuning(["language_model"], "lora")
     monkeypatch.setattr(transformers_weights, "auto_class", real)
     session.load("bfloat16", "cpu")
-    assert session.wait(60)
+    assert session.wait(120)
     assert (session.phase, session.tree.dtype, session.load_choices) == ("idle", "bfloat16", None)
     assert session.strategy.rules["language_model"] == vf.Lora()
     session.close()

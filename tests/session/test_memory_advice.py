@@ -28,12 +28,12 @@ def test_after_a_lack_of_memory_one_wish_runs_with_what_was_seen_to_run():
     session = Session(model, [batch(1, rows=8), batch(2, rows=8)])
     before = {name: p.clone() for name, p in model.named_parameters()}
     session.run(2)
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.phase == "failed"
     assert session.advice == MemoryAdvice(2, 4, False, 8)
     assert all(torch.equal(before[name], p) for name, p in model.named_parameters())
     session.run_smaller()
-    assert session.wait(60)
+    assert session.wait(120)
     assert (session.phase, len(session.history), session.advice) == ("deciding", 2, None)
     session.close()
 

@@ -22,7 +22,7 @@ def session():
 
 def burst(session):
     session.run(3)
-    assert session.wait(20)
+    assert session.wait(120)
 
 
 def test_after_a_burst_each_frozen_tensor_has_its_digest_and_a_component(session):
@@ -42,7 +42,7 @@ def test_after_a_burst_each_frozen_tensor_has_its_digest_and_a_component(session
 def test_a_discard_reads_every_tensor_of_the_model_again(session):
     burst(session)
     session.discard()
-    assert session.wait(20)
+    assert session.wait(120)
     restored = session.proved.restored
     names = {n for n, _ in (*session.model.named_parameters(), *session.model.named_buffers())}
     assert (restored.tensors, restored.changed) == (len(names), ())
@@ -54,7 +54,7 @@ def test_the_control_a_model_that_was_not_given_back_is_told(session):
     with torch.no_grad():
         session.model.model.multi_modal_projector.linear_1.bias[0] += 1e-3
     session.discard()
-    assert session.wait(20)
+    assert session.wait(120)
     assert session.proved.restored.changed == ("model.multi_modal_projector.linear_1.bias",)
 
 
@@ -71,4 +71,4 @@ def test_the_next_burst_begins_without_the_last_ones_proof(session):
     session.run(100_000)
     assert session.proved is None
     session.stop()
-    assert session.wait(20)
+    assert session.wait(120)

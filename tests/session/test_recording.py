@@ -39,7 +39,7 @@ def open_session():
 
 def ran(session, **more):
     session.run(**more)
-    assert session.wait(60)
+    assert session.wait(120)
 
 
 def listed(session):
@@ -215,7 +215,7 @@ def test_runs_are_read_while_a_burst_goes_on(open_session, tmp_path):
     assert session.wait_for_runs(30)
     assert not session.wait(0)
     session.stop()
-    assert session.wait(60)
+    assert session.wait(120)
 
 
 def test_what_has_not_changed_is_not_read_again(open_session, tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import struct
-import time
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.engine.failures.test_out_of_memory import limit_rows
 from tests.tiny import batch, batches, fingerprint, tiny_llava
+from tests.waiting import until
 from vlmfreeze_widgets.core.errors import InvalidStrategy, PlanRefused, UnknownTarget, WrongPhase
 from vlmfreeze_widgets.core.language.phrase import spoken
 from vlmfreeze_widgets.session import BurstSettings, Session
@@ -39,13 +39,6 @@ def open_session():
     yield make
     for session in opened:
         session.close()
-
-
-def until(session, condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, session.status
-        time.sleep(0.005)
 
 
 def statuses(session):
@@ -80,7 +73,7 @@ def test_discarded_stages_leave_every_bit_as_before_the_first(open_session, figu
     assert session.wait(120)
     assert fingerprint(model)["values"] != before["values"]
     session.discard_stages()
-    assert session.wait(60)
+    assert session.wait(120)
     changed = [name for name, value in before.items() if fingerprint(model)[name] != value]
     figure(len(changed))
     assert changed == []
@@ -111,7 +104,7 @@ def test_kept_stages_are_on_the_model_and_another_look_would_find_them(open_sess
 def test_one_stage_at_a_time_and_between_them_nothing_else_runs(open_session):
     session = open_session(tiny_llava())
     session.run_stages(only_next=True)
-    assert session.wait(60)
+    assert session.wait(120)
     assert statuses(session) == ["done", "coming"]
     assert session.phase == "idle"
     with pytest.raises(WrongPhase, match="keep or discard them first"):
@@ -120,15 +113,15 @@ def test_one_stage_at_a_time_and_between_them_nothing_else_runs(open_session):
     with pytest.raises(WrongPhase):
         session.choose_stages(None)
     session.probe()
-    assert session.wait(60)
+    assert session.wait(120)
     session.run_stages(only_next=True)
-    assert session.wait(60)
+    assert session.wait(120)
     assert statuses(session) == ["done", "done"]
     with pytest.raises(WrongPhase, match="all stages are done"):
         session.run_stages()
     session.keep_stages()
     session.run(1)
-    assert session.wait(60)
+    assert session.wait(120)
 
 
 def test_a_stage_that_is_stopped_is_decided_as_any_burst(open_session):
@@ -137,27 +130,27 @@ def test_a_stage_that_is_stopped_is_decided_as_any_burst(open_session):
     session = open_session(model)
     session.set_stage_steps("align", 5000)
     session.run_stages()
-    until(session, lambda: session.status.step > 2)
+    until(lambda: session.status.step > 2, lambda: session.status)
     session.stop()
-    assert session.wait(60)
+    assert session.wait(120)
     assert statuses(session) == ["stopped", "coming"]
     assert session.phase == "deciding"
     assert fingerprint(model) == before
     session.discard()
-    assert session.wait(60)
+    assert session.wait(120)
     assert statuses(session) == ["coming", "coming"]
     assert not session.staged.active
     session.set_stage_steps("align", 5000)
     session.run_stages()
-    until(session, lambda: session.status.step > 2)
+    until(lambda: session.status.step > 2, lambda: session.status)
     session.stop()
-    assert session.wait(60)
+    assert session.wait(120)
     session.keep()
-    assert session.wait(60)
+    assert session.wait(120)
     assert statuses(session) == ["done", "coming"]
     assert 2 < session.staged.stages[0].taken < 5000
     session.discard_stages()
-    assert session.wait(60)
+    assert session.wait(120)
     assert fingerprint(model) == before
 
 
@@ -179,7 +172,7 @@ def test_a_stage_that_fails_leaves_what_the_ones_before_made_and_can_be_run_agai
     assert session.wait(120)
     assert statuses(session) == ["done", "done"]
     session.discard_stages()
-    assert session.wait(60)
+    assert session.wait(120)
     assert fingerprint(model) == before
 
 
@@ -232,7 +225,7 @@ def test_a_curriculum_is_made_of_strategies_one_after_another(open_session):
     with pytest.raises(InvalidStrategy):
         session.set_stage_steps("task", 3)
     session.run_stages()
-    assert session.wait(60)
+    assert session.wait(120)
     assert statuses(session) == ["done", "done"]
 
 
@@ -253,7 +246,7 @@ def test_after_memory_ran_out_in_a_stage_it_goes_on_with_fewer_rows(open_session
 def test_the_curve_of_a_stage_is_its_history(open_session):
     session = open_session(tiny_llava())
     session.run_stages(only_next=True)
-    assert session.wait(60)
+    assert session.wait(120)
     points = session.staged.stages[0].points
     values = struct.unpack(f"<{len(points) // 8}d", points)
     history = session.stage_histories["align"]

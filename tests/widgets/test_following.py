@@ -1,10 +1,9 @@
 """The plots of a run in another process: the page sees its phase, its steps and its error as it does those of a burst."""
 
-import time
-
 import pytest
 
 from tests.launch.test_follow import history, record
+from tests.waiting import until
 from vlmfreeze_widgets import BurstMonitor, follow
 from vlmfreeze_widgets.engine.runs.run_folder import RunFolder
 
@@ -12,13 +11,6 @@ from vlmfreeze_widgets.engine.runs.run_folder import RunFolder
 @pytest.fixture
 def folder(tmp_path):
     return RunFolder(tmp_path / "run", 8, 2)
-
-
-def until(check, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not check() and time.monotonic() < end:
-        time.sleep(0.02)
-    assert check()
 
 
 def test_a_monitor_shows_a_run_from_before_its_begin_to_its_end(folder):
@@ -80,8 +72,8 @@ def test_a_monitor_of_a_page_that_has_not_run_yet_shows_its_burst():
     try:
         until(lambda: by_history.run_state["rows"] == 0)
         bench.run()
-        assert bench.wait(60)
-        until(lambda: (by_history.run_state["rows"], by_page.run_state["rows"]) == (3, 3), 20)
+        assert bench.wait(120)
+        until(lambda: (by_history.run_state["rows"], by_page.run_state["rows"]) == (3, 3))
         assert by_history.history is bench.history
         assert by_history.run_state["steps"] == 3
     finally:

@@ -10,7 +10,8 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from tests.widgets.test_lifetime import running, until
+from tests.waiting import until
+from tests.widgets.test_lifetime import running
 from vlmfreeze_widgets.widgets import interrupts
 
 
@@ -33,7 +34,7 @@ def test_an_interrupt_between_cells_stops_the_burst_and_its_result_can_be_kept(k
     until(lambda: bench.session.phase == "deciding")
     assert "stopped" in bench.session.status.message
     bench.keep()
-    bench.wait(30)
+    bench.wait(120)
     bench.close()
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from tests.widgets.test_workbench import wait_for, wish
+from tests.waiting import until
+from tests.widgets.test_workbench import wish
 from vlmfreeze_widgets.core.errors import InvalidOption
 from vlmfreeze_widgets.core.wire.messages import read_wish
 
@@ -49,8 +50,8 @@ def test_a_page_that_asks_for_chinese_is_told_chinese(made):
     assert bench.options["words"] == "en"
     before, numbers = bench.plan_state["rev"], bench.plan_state["trainable_params"]
     assert ask(bench, "zh")["ok"]
-    wait_for(lambda: bench.options["words"] == "zh")
-    wait_for(lambda: "语言模型" in labels(bench.tree_state))
+    until(lambda: bench.options["words"] == "zh")
+    until(lambda: "语言模型" in labels(bench.tree_state))
     assert "投影层全量训练" in bench.plan_state["sentence"]
     assert "投影层" in labels(bench.plan_state)
     assert (bench.plan_state["rev"], bench.plan_state["trainable_params"]) == (before, numbers)
@@ -62,11 +63,11 @@ def test_what_comes_later_is_chinese_too_until_the_page_speaks_english_again(mad
     bench = bench_in(made)
     ask(bench, "zh")
     bench.commands.answer(wish("set_tuning", targets=["projector"], tuning="frozen"))
-    wait_for(lambda: bench.plan_state["warnings"] and bench.plan_state["warnings"][0]["code"] == "nothing-trainable")
+    until(lambda: bench.plan_state["warnings"] and bench.plan_state["warnings"][0]["code"] == "nothing-trainable")
     assert bench.plan_state["warnings"][0]["message"] == "所有参数都已冻结：没有任何部分训练。"
     assert bench.plan_state["warnings"][0]["remedy"] == "请将某个组件设为全量训练或 LoRA，例如 {'projector': 'full'}。"
     ask(bench, "en")
-    wait_for(lambda: "language model" in labels(bench.tree_state))  # it comes last
+    until(lambda: "language model" in labels(bench.tree_state))  # it comes last
     assert bench.options["words"] == "en"
     assert bench.plan_state["warnings"][0]["message"] == "Every parameter is frozen: nothing trains."
 
@@ -75,17 +76,17 @@ def test_verdicts_and_findings_are_told_in_chinese(made):
     bench = bench_in(made, "zh")
     assert bench.options["words"] == "zh"
     bench.run()
-    bench.wait(60)
-    wait_for(lambda: bench.run_state["phase"] == "deciding")
+    bench.wait(120)
+    until(lambda: bench.run_state["phase"] == "deciding")
     verdicts = {v["component"]: v["text"] for v in bench.run_state["verdicts"]}
     assert verdicts["vision_tower"].startswith("冻结：")
     assert "权重变化" in verdicts["projector"]
     bench.discard()
-    bench.wait(60)
+    bench.wait(120)
     bench.strategy = vf.Strategy({"vision_tower": "full"}, lr={"vision_tower": 0.0})
     bench.probe()
-    bench.wait(60)
-    wait_for(lambda: bench.probe_state.get("findings"))
+    bench.wait(120)
+    until(lambda: bench.probe_state.get("findings"))
     messages = [finding["message"] for finding in bench.probe_state["findings"]]
     assert "视觉塔的学习率为 0：权重不会更新。" in messages
     assert all(finding["label"] == "视觉塔" for finding in bench.probe_state["findings"] if finding["label"])
@@ -124,7 +125,7 @@ def test_the_map_alone_and_the_monitor_speak_it_too(made):
     monitor = vf.BurstMonitor(result)
     made(monitor)
     assert ask(monitor, "zh")["ok"]
-    wait_for(lambda: monitor.options["words"] == "zh")
+    until(lambda: monitor.options["words"] == "zh")
     assert monitor.run_state["why_not"] == "此页面仅供查看。"
     assert any("权重变化" in v["text"] for v in monitor.run_state["verdicts"])
 
@@ -147,8 +148,8 @@ def test_a_page_in_chinese_is_not_told_again_what_it_knows(made, monkeypatch):
     monkeypatch.setattr(bench._words, "show", lambda name, state: (told.append(name), show(name, state)))
     for _ in range(3):
         bench.strategy = vf.Strategy({"head": "full"})
-        wait_for(lambda: bench.plan_state["rev"] == bench.session.rev)
+        until(lambda: bench.plan_state["rev"] == bench.session.rev)
         bench.strategy = vf.Strategy({"projector": "full"})
-        wait_for(lambda: bench.plan_state["rev"] == bench.session.rev)
+        until(lambda: bench.plan_state["rev"] == bench.session.rev)
     assert told.count("plan_state") >= 1
     assert not {"stages_state", "compare_state", "tree_state", "handover_state"} & set(told)

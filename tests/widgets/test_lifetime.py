@@ -13,17 +13,15 @@ from ipywidgets.widgets import widget as registry
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, fingerprint, tiny_llava
+from tests.waiting import until
 from tests.widgets.test_workbench import wish
 from vlmfreeze_widgets.widgets import lifetime
 from vlmfreeze_widgets.widgets.assets import asset
 
 
-def until(check, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not happen in time"
-        gc.collect()
-        time.sleep(0.01)
+def until_collected(condition):
+    """Waits for what the garbage collector brings."""
+    until(lambda: gc.collect() >= 0 and condition())
 
 
 def running(model, **more):
@@ -57,12 +55,12 @@ def test_a_burst_whose_workbench_nobody_refers_to_stops_and_the_model_is_freed()
     held, session = weakref.ref(bench), weakref.ref(bench.session)
     known = bench.model_id
     del bench
-    until(lambda: held() is None and session() is None)
+    until_collected(lambda: held() is None and session() is None)
     assert fingerprint(model) == before
     assert known not in registry._instances
     gone = weakref.ref(model)
     del model
-    until(lambda: gone() is None)
+    until_collected(lambda: gone() is None)
 
 
 def test_what_a_page_shows_goes_on_without_a_name_until_its_last_view_is_gone(monkeypatch):
@@ -76,7 +74,7 @@ def test_what_a_page_shows_goes_on_without_a_name_until_its_last_view_is_gone(mo
     until(lambda: len(held().history) > steps + 3)
     commands.answer(wish("views", page="p1", count=0))
     del commands
-    until(lambda: held() is None and session() is None)
+    until_collected(lambda: held() is None and session() is None)
 
 
 def test_a_second_page_that_still_shows_it_answers_the_roll_call(monkeypatch):
@@ -106,7 +104,7 @@ def test_ipythons_memory_of_results_is_no_name(shell, monkeypatch):
     shell.last_execution_result = SimpleNamespace(result=bench)
     looked_at(bench)
     bench.commands.answer(wish("views", page="p1", count=0))
-    until(lambda: 3 not in shell.user_ns["_oh"])
+    until_collected(lambda: 3 not in shell.user_ns["_oh"])
     assert shell.user_ns["_12"] == "other"
     assert shell.user_ns["bench"] is bench  # a name is a name
     held = weakref.ref(bench)
@@ -114,7 +112,7 @@ def test_ipythons_memory_of_results_is_no_name(shell, monkeypatch):
     gc.collect()
     assert held() is not None
     del shell.user_ns["bench"]
-    until(lambda: held() is None)
+    until_collected(lambda: held() is None)
 
 
 def test_six_runs_of_a_cell_leave_one_workbench(monkeypatch):
@@ -129,7 +127,7 @@ def test_six_runs_of_a_cell_leave_one_workbench(monkeypatch):
         looked_at(bench)
         alive.append(weakref.ref(bench))
         del old
-    until(lambda: sum(ref() is not None for ref in alive) == 1)
+    until_collected(lambda: sum(ref() is not None for ref in alive) == 1)
     assert bench.session.phase == "running"
     ipywidgets.Widget.close_all()
     assert bench.session.is_closed
@@ -145,7 +143,7 @@ def test_one_that_is_to_go_on_goes_on_and_can_be_found_again():
     assert vf.Workbench.kept() == [held()]
     vf.Workbench.kept()[0].close()
     assert vf.Workbench.kept() == []
-    until(lambda: held() is None)
+    until_collected(lambda: held() is None)
 
 
 def test_a_session_that_somebody_gave_is_not_ended_with_the_page():
@@ -165,7 +163,7 @@ def test_a_host_that_closes_the_comm_has_no_view_any_more():
     gc.collect()
     assert held() is not None
     comm.close()  # as marimo does when the cell runs again
-    until(lambda: held() is None)
+    until_collected(lambda: held() is None)
 
 
 def test_a_host_that_clears_its_names_has_ended_its_session(monkeypatch):
@@ -177,7 +175,7 @@ def test_a_host_that_clears_its_names_has_ended_its_session(monkeypatch):
     looked_at(bench)
     assert bench in names.values()
     names.clear()  # marimo run, some time after the browser was closed
-    until(lambda: bench.session.is_closed and bench.session.model is None)
+    until_collected(lambda: bench.session.is_closed and bench.session.model is None)
     bench.close()
 
 
@@ -186,7 +184,7 @@ def test_map_and_monitor_are_freed_too():
     monitor = vf.BurstMonitor(vf.Session(tiny_llava()).history)
     held = [weakref.ref(shown), weakref.ref(monitor), weakref.ref(shown.commands)]
     del shown, monitor
-    until(lambda: not [ref for ref in held if ref() is not None], 20)
+    until_collected(lambda: not [ref for ref in held if ref() is not None])
 
 
 def test_control_an_ordinary_widget_of_ipywidgets_is_never_freed():

@@ -12,7 +12,8 @@ import traitlets
 import vlmfreeze_widgets as vf
 from tests.exact_types import not_plain
 from tests.tiny import batches, tiny_llava
-from tests.widgets.test_workbench import wait_for, wish
+from tests.waiting import until
+from tests.widgets.test_workbench import wish
 from vlmfreeze_widgets.core.language.phrase import say
 from vlmfreeze_widgets.core.wire.messages import ACTIONS, EDITS
 
@@ -75,17 +76,17 @@ def test_nothing_but_plain_types_leaves_a_workbench(sent, tmp_path, monkeypatch,
             replies.append((name, bench.commands.answer({**wish(name, rev=bench.session.rev), "args": args})))
             if name in ("run", "probe", "compare_run", "stages_run"):
                 bench.stop() if name == "compare_run" else None
-                bench.wait(60)
+                bench.wait(120)
         for reply in replies:
             assert not_plain(reply[1], reply[0]) == []
         bench.commands._receive(None, {"id": Path("a"), "kind": say("intent")})
         bench.commands._receive(None, wish("language", language=language))
-        wait_for(lambda: bench.options["words"] == language)
+        until(lambda: bench.options["words"] == language)
         for phase in ("bench.run()", "bench.probe(open_all=True)"):
             bench.strategy = {"projector": "full"}
             eval(phase)
-            bench.wait(60)
-        wait_for(lambda: bench.probe_state.get("findings") is not None and bench.run_state["phase"] != "running")
+            bench.wait(120)
+        until(lambda: bench.probe_state.get("findings") is not None and bench.run_state["phase"] != "running")
         assert odd(bench, sent) == []
         kinds = {content.get("kind") for content, _ in sent}
         assert {"rows", "reply"} <= kinds
@@ -100,7 +101,7 @@ def test_nothing_but_plain_types_leaves_the_map_and_the_monitor(sent, language):
     result = vf.Burst(tiny_llava(), {"projector": "full"}, batches(), steps=2).run()
     monitor = vf.BurstMonitor(result, language=language, steps=np.int64(2))
     try:
-        wait_for(lambda: any(content.get("kind") == "rows" for content, _ in sent))
+        until(lambda: any(content.get("kind") == "rows" for content, _ in sent))
         for widget in (shown, monitor):
             widget.commands._receive(None, wish("hello", attempt=1))
             widget.commands._receive(None, wish("run", steps=3))

