@@ -146,7 +146,6 @@ def test_a_burst_is_watched_stopped_and_run_again(page):
     page.page.get_by_role("button", name="Run", exact=True).click()
     until(
         lambda: page.py("[bench.session.status.burst, bench.session.phase, len(bench.history)]") == [2, "deciding", 12],
-        20,
     )
     until(lambda: points(page) == 12, "twelve rows in the page")
     assert page.errors == []
