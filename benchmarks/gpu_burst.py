@@ -27,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import vlmfreeze_widgets as vf
 from benchmarks.gpu_models import LORA, RESULTS, machine, noise, published, text_only, write
-from vlmfreeze_widgets.engine.apply.master_weights import Masters
+from vlmfreeze_widgets.engine.apply.master_weights import MasterWeights
 
 STRATEGIES: dict[str, dict[str, Any]] = {
     "projector": {"projector": "full"},
@@ -43,7 +43,7 @@ Steps = Generator[None, Any, None]
 def bare(model: nn.Module, strategy: vf.Strategy, batch: dict[str, Any], device: torch.device) -> Steps:
     """One step per turn."""
     with vf.apply(model, strategy) as applied:
-        masters = Masters([t.parameter for t in applied.trainables])
+        masters = MasterWeights([t.parameter for t in applied.trainables])
         optimizer = torch.optim.AdamW(masters.tensors, lr=_LR, weight_decay=0.0)
         while True:
             moved = {k: v.to(device, non_blocking=True) for k, v in batch.items()}

@@ -141,7 +141,7 @@ def timed(what: Callable[[], Any]) -> tuple[Took, Any]:
 
 
 def click(tree: ModuleTree) -> tuple[list[Took], int]:
-    """Time from a wish of the page to the state that answers it, for components, slices and single modules."""
+    """Time from a request of the page to the state that answers it, for components, slices and single modules."""
     session = Session(tree)
     leaf = tree.nodes[-2].path
     layers = tree.blocks("language_model")

@@ -146,7 +146,7 @@ def _keys(page: Page) -> float:
     page.evaluate("() => { channel.silent = true; document.querySelector('.vf-map').focus(); }")
     page.evaluate(press, "ArrowRight")
     times = [page.evaluate(press, key)["shown"] for key in "tftftftf"[:TURNS]]
-    assert page.evaluate("() => channel.sent.some((wish) => wish.name === 'set_tuning')"), "the keys did nothing"
+    assert page.evaluate("() => channel.sent.some((request) => request.name === 'set_tuning')"), "the keys did nothing"
     page.evaluate("() => { channel.silent = false; }")
     return statistics.median(times[1:])
 

@@ -50,7 +50,7 @@ export default tseslint.config(
       "no-restricted-globals": ["error", "fetch", "XMLHttpRequest", "WebSocket", "localStorage", "sessionStorage"],
       "no-restricted-syntax": [
         "error",
-        { selector: "CallExpression[callee.property.name='save_changes']", message: "The page never sets state: send a wish." },
+        { selector: "CallExpression[callee.property.name='save_changes']", message: "The page never sets state: send a request." },
         { selector: "ImportExpression", message: "anywidget loads one file: import statically." },
       ],
     },

@@ -1,8 +1,8 @@
-/** A kernel that plans by simple rules, answers every wish and streams an invented burst: enough to design the page against. */
+/** A kernel that plans by simple rules, answers every request and streams an invented burst: enough to design the page against. */
 import { preview } from "../src/model/preview";
 import { ModelTree } from "../src/tree/model_tree";
 import { record } from "../src/base/loose";
-import { EDITS, type WishName } from "../src/wire/messages";
+import { EDITS, type RequestName } from "../src/wire/messages";
 import { readPlan, type PlanState } from "../src/wire/plan_state";
 import { readTree } from "../src/wire/tree_state";
 import { count, rate } from "../src/format";
@@ -24,19 +24,19 @@ export class FakeKernel {
     this.plan = this.first();
     model.set("plan_state", this.wirePlan());
     model.set("run_state", this.run);
-    channel.onSend = (wish) => setTimeout(() => this.answer(record(wish)), 30);
+    channel.onSend = (request) => setTimeout(() => this.answer(record(request)), 30);
   }
 
-  answer(wish: Loose): void {
-    const reply = { v: 1, kind: "reply", id: wish.id, ok: true, rev: this.plan.rev, result: {} as Loose };
-    const name = wish.name as WishName;
-    const args = record(wish.args);
+  answer(request: Loose): void {
+    const reply = { v: 1, kind: "reply", id: request.id, ok: true, rev: this.plan.rev, result: {} as Loose };
+    const name = request.name as RequestName;
+    const args = record(request.args);
     if ((EDITS as readonly string[]).includes(name)) this.edit(name, args);
     else reply.result = this.act(name, args);
     this.channel.message({ ...reply, rev: this.plan.rev });
   }
 
-  edit(name: WishName, args: Loose): void {
+  edit(name: RequestName, args: Loose): void {
     const before = this.plan;
     if (name === "undo" && this.past.length) (this.future.push(before), (this.plan = this.past.pop() as PlanState));
     else if (name === "redo" && this.future.length) (this.past.push(before), (this.plan = this.future.pop() as PlanState));
@@ -50,7 +50,7 @@ export class FakeKernel {
     setTimeout(() => this.model.set("plan_state", this.wirePlan()), 60);
   }
 
-  act(name: WishName, args: Loose): Loose {
+  act(name: RequestName, args: Loose): Loose {
     if (name === "hello") return { subshell: "subshell-1" };
     if (name === "run") {
       this.start(args.steps as number);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeModel } from "../dev/fake_model";
 import { Client, PATIENCE_MS } from "../src/model/client";
 import { hello } from "../src/model/hello";
-import type { Wish } from "../src/wire/messages";
+import type { Request } from "../src/wire/messages";
 
 let changes = 0;
 let client: Client;
@@ -17,14 +17,14 @@ beforeEach(() => {
 });
 afterEach(() => vi.useRealTimers());
 
-const sent = (): Wish[] => channel.sent as Wish[];
-const reply = (wish: Wish | undefined, result: Record<string, unknown> = {}): void => channel.message({ v: 1, kind: "reply", id: wish?.id, ok: true, rev: 1, result });
+const sent = (): Request[] => channel.sent as Request[];
+const reply = (request: Request | undefined, result: Record<string, unknown> = {}): void => channel.message({ v: 1, kind: "reply", id: request?.id, ok: true, rev: 1, result });
 
-describe("a wish", () => {
+describe("a request", () => {
   test("gets the reply with its own id, whatever else arrives", async () => {
     const first = client.ask("pause", {}, 3);
     const second = client.ask("stop", {}, 3);
-    reply({ id: "somebody-else-1" } as Wish);
+    reply({ id: "somebody-else-1" } as Request);
     reply(sent()[1], { n: 2 });
     reply(sent()[0], { n: 1 });
     expect(await first).toMatchObject({ ok: true, result: { n: 1 } });
@@ -40,11 +40,11 @@ describe("a wish", () => {
   });
 
   test("that waits is spoken of after ten seconds, and a late reply still counts", async () => {
-    const wish = client.ask("run", { steps: 5 }, 0);
+    const request = client.ask("run", { steps: 5 }, 0);
     vi.advanceTimersByTime(PATIENCE_MS + 1);
     expect(client.overdue).toBe(1);
     reply(sent()[0], { burst: 1 });
-    expect(await wish).toMatchObject({ ok: true, result: { burst: 1 } });
+    expect(await request).toMatchObject({ ok: true, result: { burst: 1 } });
     expect(client.overdue).toBe(0);
     expect(changes).toBeGreaterThanOrEqual(2);
   });
@@ -62,9 +62,9 @@ describe("a wish", () => {
     const second = new FakeModel({});
     client.attach(second);
     const asked = client.ask("keep", {}, 0);
-    const wish = second.sent[0] as Wish;
+    const request = second.sent[0] as Request;
     expect(channel.sent).toHaveLength(0);
-    for (const model of [channel, second]) model.message({ v: 1, kind: "reply", id: wish.id, ok: true, rev: 1, result: {} });
+    for (const model of [channel, second]) model.message({ v: 1, kind: "reply", id: request.id, ok: true, rev: 1, result: {} });
     expect((await asked).ok).toBe(true);
   });
 });
@@ -75,9 +75,9 @@ describe("hello", () => {
     const attempts: number[] = [];
     for (const ms of [0, 100, 200, 300]) {
       await vi.advanceTimersByTimeAsync(ms);
-      const wish = sent()[sent().length - 1];
-      attempts.push(Number(wish?.args.attempt));
-      reply(wish, { subshell: attempts.length === 4 ? "subshell-7" : null });
+      const request = sent()[sent().length - 1];
+      attempts.push(Number(request?.args.attempt));
+      reply(request, { subshell: attempts.length === 4 ? "subshell-7" : null });
     }
     expect(await greeting).toBe("subshell-7");
     expect(attempts).toEqual([1, 2, 3, 4]);
@@ -89,10 +89,10 @@ describe("hello", () => {
     const greeting = hello(client);
     for (let i = 0; i < 20; i++) {
       await vi.advanceTimersByTimeAsync(100);
-      for (const wish of sent()) reply(wish, { subshell: null });
+      for (const request of sent()) reply(request, { subshell: null });
     }
     expect(await greeting).toBeNull();
-    expect(sent().map((wish) => wish.args.attempt)).toEqual([1, 2, 3, 4, 5]);
+    expect(sent().map((request) => request.args.attempt)).toEqual([1, 2, 3, 4, 5]);
   });
 
   test("of a kernel that answers late is still heard", async () => {

@@ -46,9 +46,9 @@ describe("the contenders", () => {
     button("Stop: slow")?.click();
     button("lr ×½: slow")?.click();
     await settle();
-    expect(page.wishes("compare_load")[0]?.args).toEqual({ name: "slow" });
-    expect(page.wishes("compare_remove")[0]?.args).toEqual({ name: "slow" });
-    expect(page.wishes("compare_clone")[0]?.args).toEqual({ name: "slow", factor: 0.5 });
+    expect(page.requests("compare_load")[0]?.args).toEqual({ name: "slow" });
+    expect(page.requests("compare_remove")[0]?.args).toEqual({ name: "slow" });
+    expect(page.requests("compare_clone")[0]?.args).toEqual({ name: "slow", factor: 0.5 });
     expect(button("lr ×2: best")).toBeUndefined();
   });
 
@@ -77,7 +77,7 @@ describe("the board as a picture", () => {
     expect(marks.find((m) => m.getAttribute("data-name") === "best")?.getAttribute("aria-label")).toContain("held-out loss 0.8");
     press(marks[0] as Element, "Enter");
     await settle();
-    expect(page.wishes("compare_load")).toHaveLength(1);
+    expect(page.requests("compare_load")).toHaveLength(1);
   });
 
   test("draws its line through those that nobody beats in both", () => {
@@ -92,7 +92,7 @@ describe("the card", () => {
     expect(card().textContent).toContain("Which strategy is best?");
     button("Add the present strategy")?.click();
     await settle();
-    expect(page.wishes("compare_add")[0]?.args).toEqual({ name: "" });
+    expect(page.requests("compare_add")[0]?.args).toEqual({ name: "" });
   });
 
   test("starts, pauses, goes on and stops", async () => {
@@ -104,9 +104,9 @@ describe("the card", () => {
     button("Resume")?.click();
     button("Stop")?.click();
     await settle();
-    expect(page.wishes("compare_run")).toHaveLength(1);
-    expect(page.wishes("compare_pause").map((w) => w.args)).toEqual([{ on: true }, { on: false }]);
-    expect(page.wishes("compare_stop")).toHaveLength(1);
+    expect(page.requests("compare_run")).toHaveLength(1);
+    expect(page.requests("compare_pause").map((w) => w.args)).toEqual([{ on: true }, { on: false }]);
+    expect(page.requests("compare_stop")).toHaveLength(1);
   });
 
   test("does not start with someone who cannot train", async () => {
@@ -118,11 +118,11 @@ describe("the card", () => {
     await show({ status: "open" });
     const steps = card().querySelector<HTMLInputElement>("[aria-label='Steps of every run']");
     if (!steps) throw new Error("no steps");
-    for (const [value, wished] of [["0", 0], ["1.5", 0], ["12", 1]] as const) {
+    for (const [value, requested] of [["0", 0], ["1.5", 0], ["12", 1]] as const) {
       steps.value = value;
       steps.dispatchEvent(new Event("change"));
       await settle();
-      expect(page.wishes("compare_set")).toHaveLength(wished);
+      expect(page.requests("compare_set")).toHaveLength(requested);
     }
   });
 

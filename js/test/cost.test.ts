@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { costBar, widths } from "../src/controls/cost_bar";
 import { parseOptional } from "../src/controls/cost_controls";
 import { readCost } from "../src/wire/cost_state";
-import { wish } from "../src/wire/messages";
+import { request } from "../src/wire/messages";
 import workbench from "../src/workbench";
 import { golden } from "./golden";
 import { mount, settle, stubBrowser, type Mounted } from "./mounted";
@@ -28,9 +28,9 @@ describe("the wire", () => {
     expect(() => readCost({ number: 1, parts: [7], menus: [], limit: 3, switches: [null], comparison: 5, settings: "x", by_node: "x" })).not.toThrow();
   });
 
-  test("the wish for other assumptions is sent exactly so", () => {
-    const wanted = golden("wish_cost");
-    expect(wish(String(wanted.id), Number(wanted.rev), "cost", wanted.args as never)).toEqual(wanted);
+  test("the request for other assumptions is sent exactly so", () => {
+    const wanted = golden("request_cost");
+    expect(request(String(wanted.id), Number(wanted.rev), "cost", wanted.args as never)).toEqual(wanted);
   });
 });
 
@@ -120,7 +120,7 @@ describe("the card", () => {
     rows.dispatchEvent(new Event("change"));
     page.find<HTMLInputElement>(".vf-cost input[type=checkbox]").click();
     await settle();
-    expect(page.wishes("cost").map((w) => w.args)).toEqual([{ change: { device: "H200" } }, { change: { rows: null } }, { change: { checkpointing: true } }]);
+    expect(page.requests("cost").map((w) => w.args)).toEqual([{ change: { device: "H200" } }, { change: { rows: null } }, { change: { checkpointing: true } }]);
     expect(rows.getAttribute("aria-invalid")).toBe("true");
   });
 
@@ -130,8 +130,8 @@ describe("the card", () => {
     first?.click();
     second?.click();
     await settle();
-    expect(page.wishes("cost")[0]?.args).toEqual({ change: { checkpointing: true } });
-    expect(page.wishes("set_tuning")[0]?.args).toEqual({ targets: ["projector"], tuning: "frozen" });
+    expect(page.requests("cost")[0]?.args).toEqual({ change: { checkpointing: true } });
+    expect(page.requests("set_tuning")[0]?.args).toEqual({ targets: ["projector"], tuning: "frozen" });
   });
 
   test("sets a burst beside what was foretold of it", () => {

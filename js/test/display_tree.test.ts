@@ -47,7 +47,7 @@ describe("the first level", () => {
     }
   });
 
-  test("says in a wish a component's name, and below it a path", () => {
+  test("says in a request a component's name, and below it a path", () => {
     const llm = llavaTree.component("language_model");
     expect(llm?.target).toBe("language_model");
     expect(llavaTree.item(llm?.children[0] ?? 0).target).toBe("model.language_model.layers");

@@ -106,7 +106,7 @@ describe("blocks that train differently", () => {
     now = preview(tree, now, "set_tuning", { targets: [`${LAYERS}[0:30]`], tuning: "full" });
     state.retune(now.tuning);
     expect(inside(state, "layers 0–31 ×32")).toHaveLength(4);
-    // The selection is of these thirty still, and one wish says so.
+    // The selection is of these thirty still, and one request says so.
     expect(targetsOf(state, [...state.selected])).toEqual([`${LAYERS}[0:30]`]);
     expect(state.display.shownOf(first.id)).toBe(item(state, "layers 0–31 ×32").id);
   });

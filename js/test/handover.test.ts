@@ -40,7 +40,7 @@ describe("on the page", () => {
   beforeEach(async () => {
     stubBrowser();
     page = await mount(freezemap);
-    page.answer(page.wishes("hello")[0] as Golden, { result: { subshell: "s" } });
+    page.answer(page.requests("hello")[0] as Golden, { result: { subshell: "s" } });
     await settle();
   });
   afterEach(() => {
@@ -54,7 +54,7 @@ describe("on the page", () => {
     if (!found) throw new Error(`no button ${text}`);
     return found;
   };
-  const last = (name: string): Golden => page.wishes(name).at(-1) as Golden;
+  const last = (name: string): Golden => page.requests(name).at(-1) as Golden;
   const paste = async (text: string): Promise<void> => {
     const field = page.find<HTMLTextAreaElement>(".vf-settings");
     field.value = text;
@@ -63,7 +63,7 @@ describe("on the page", () => {
   };
 
   test("nothing is asked before somebody opens it", () => {
-    expect(["import_preview", "export_preview", "export_save", "import"].flatMap((name) => page.wishes(name))).toEqual([]);
+    expect(["import_preview", "export_preview", "export_save", "import"].flatMap((name) => page.requests(name))).toEqual([]);
     expect(button("Import").getAttribute("aria-expanded")).toBe("false");
   });
 
@@ -80,7 +80,7 @@ describe("on the page", () => {
     expect([link.href, link.rel, link.target]).toEqual(["https://github.com/haotian-liu/LLaVA/issues/832", "noopener noreferrer", "_blank"]);
     button("Apply").click();
     await settle();
-    expect(page.wishes("import").map((w) => w.args)).toEqual([{ text: "--tune_mm_mlp_adapter True", trainer: "" }]);
+    expect(page.requests("import").map((w) => w.args)).toEqual([{ text: "--tune_mm_mlp_adapter True", trainer: "" }]);
   });
 
   test("what cannot be read is said beside the box, and the text stays", async () => {
@@ -143,7 +143,7 @@ describe("on the page", () => {
     button("Save").click();
     button("Save").click();
     await settle();
-    expect(page.wishes("export_save").map((w) => w.args)).toEqual([{ token: "56aKj1cO-lAkLyIY", folder: "handover/llamafactory" }]);
+    expect(page.requests("export_save").map((w) => w.args)).toEqual([{ token: "56aKj1cO-lAkLyIY", folder: "handover/llamafactory" }]);
     page.channel.message({ v: 1, kind: "reply", id: last("export_save").id, ok: false, rev: 4, error: { code: "cannot-save", message: "It is there already.", expected: "", found: "", remedy: "" } });
     await settle();
     expect(page.find(".vf-panel [role=alert] b").textContent).toBe("It is there already.");
@@ -151,9 +151,9 @@ describe("on the page", () => {
     await settle();
     page.answer(last("export_save"), { result: { paths: ["handover/llamafactory/llava.args"] } });
     await later(10);
-    expect(page.wishes("export_save")).toHaveLength(2);
+    expect(page.requests("export_save")).toHaveLength(2);
     expect(page.el.textContent).toContain("Saved handover/llamafactory/llava.args");
-    expect(page.wishes("export_preview")).toHaveLength(2);
+    expect(page.requests("export_preview")).toHaveLength(2);
   });
 
   test("another strategy asks for other files", async () => {
@@ -162,6 +162,6 @@ describe("on the page", () => {
     page.answer(last("export_preview"), { result: result("reply_export") });
     page.model.set("plan_state", { ...golden("state_plan"), rev: 9 });
     await later(PAUSE);
-    expect(page.wishes("export_preview")).toHaveLength(2);
+    expect(page.requests("export_preview")).toHaveLength(2);
   });
 });

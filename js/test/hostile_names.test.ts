@@ -67,7 +67,7 @@ test.each(NAMES.map((_, shift) => shift))("names are text on the map, in its too
   for (let node = 1; node < tree.size; node++) expect(tree.path(tree.find(tree.path(node)))).toBe(tree.path(node));
 });
 
-test("the map paints names as they are, and a wish carries them as they are", async () => {
+test("the map paints names as they are, and a request carries them as they are", async () => {
   page = await mount(freezemap, { tree_state: renamed(6) });
   expect(drawn.some((text) => text.startsWith("<img") || text.startsWith("vision"))).toBe(true);
   const display = new DisplayTree(new ModelTree(readTree(renamed(0))));

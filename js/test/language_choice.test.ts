@@ -97,18 +97,18 @@ describe("the language of a page", () => {
 
   test("is told to Python once, where Python has words of its own", async () => {
     const page = await mount(workbench, { options: { ...OPTIONS, words: "en" } });
-    expect(page.wishes("language")).toEqual([]);
+    expect(page.requests("language")).toEqual([]);
     speak(page, "中文");
-    expect(page.wishes("language").map((wish) => wish.args)).toEqual([{ language: "zh" }]);
+    expect(page.requests("language").map((request) => request.args)).toEqual([{ language: "zh" }]);
     page.model.set("options", { ...OPTIONS, words: "zh" });
     await settle();
-    expect(page.wishes("language")).toHaveLength(1);
+    expect(page.requests("language")).toHaveLength(1);
   });
 
   test("is not told to a Python that does not ask", async () => {
     const page = await mount(workbench);
     speak(page, "中文");
-    expect(page.wishes("language")).toEqual([]);
+    expect(page.requests("language")).toEqual([]);
   });
 });
 

@@ -14,7 +14,7 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const targets = (): unknown[] => page.wishes("set_tuning").map((wish) => (wish.args as { targets: string[]; tuning: string }).targets.join() + ":" + (wish.args as { tuning: string }).tuning);
+const targets = (): unknown[] => page.requests("set_tuning").map((request) => (request.args as { targets: string[]; tuning: string }).targets.join() + ":" + (request.args as { tuning: string }).tuning);
 
 describe("the map", () => {
   test("sets the tuning of the component under the keyboard by one key", async () => {
@@ -24,7 +24,7 @@ describe("the map", () => {
     press(map, "l");
     await settle();
     expect(targets()).toEqual(["vision_tower:lora"]);
-    page.answer(page.wishes("set_tuning")[0] ?? {}, { rev: 5 });
+    page.answer(page.requests("set_tuning")[0] ?? {}, { rev: 5 });
     await settle();
     press(map, "x");
     await settle();
@@ -71,7 +71,7 @@ describe("the map", () => {
     press(map, "z", { ctrlKey: true });
     await settle();
     expect(targets()).toEqual([]);
-    expect(page.wishes("undo")).toHaveLength(1);
+    expect(page.requests("undo")).toHaveLength(1);
   });
 
   test("counts what a search finds and selects it all with Enter", async () => {

@@ -25,7 +25,7 @@ test("after a lack of memory one click runs with what was seen to run", async ()
   expect(card.textContent).toContain("2 rows per micro-batch instead of 8, accumulation 4. It is the same step.");
   card.querySelector("button")?.click();
   await settle();
-  expect(page.wishes("run_smaller")[0]?.args).toEqual({});
+  expect(page.requests("run_smaller")[0]?.args).toEqual({});
 });
 
 test("it is gone while a burst runs and when there is nothing to advise", () => {

@@ -10,10 +10,10 @@ export interface Mounted {
   model: FakeModel;
   channel: FakeModel;
   end: AbortController;
-  /** Wishes of a name that the page has sent. */
-  wishes: (name: string) => Golden[];
-  /** Python's answer to a wish. */
-  answer: (wish: Golden, more?: Golden) => void;
+  /** Requests of a name that the page has sent. */
+  requests: (name: string) => Golden[];
+  /** Python's answer to a request. */
+  answer: (request: Golden, more?: Golden) => void;
   find: <T extends HTMLElement = HTMLElement>(selector: string) => T;
 }
 
@@ -61,8 +61,8 @@ export async function mount(widget: Widget, change: Golden = {}): Promise<Mounte
   await settle();
   return {
     el, model, channel, end,
-    wishes: (name) => (channel.sent as Golden[]).filter((wish) => wish.name === name),
-    answer: (wish, more = {}) => channel.message({ v: 1, kind: "reply", id: wish.id, ok: true, rev: wish.rev, result: {}, ...more }),
+    requests: (name) => (channel.sent as Golden[]).filter((request) => request.name === name),
+    answer: (request, more = {}) => channel.message({ v: 1, kind: "reply", id: request.id, ok: true, rev: request.rev, result: {}, ...more }),
     find: <T extends HTMLElement>(selector: string) => {
       const found = el.querySelector<T>(selector);
       if (!found) throw new Error(`nothing matches ${selector}`);

@@ -21,9 +21,9 @@ async function open(change: Golden = {}): Promise<void> {
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-const wishes = (name: string): Golden[] => (channel.sent as Golden[]).filter((wish) => wish.name === name);
-const answer = async (wish: Golden | undefined, more: Golden = {}): Promise<void> => {
-  channel.message({ v: 1, kind: "reply", id: wish?.id, ok: true, rev: 4, result: {}, ...more });
+const requests = (name: string): Golden[] => (channel.sent as Golden[]).filter((request) => request.name === name);
+const answer = async (request: Golden | undefined, more: Golden = {}): Promise<void> => {
+  channel.message({ v: 1, kind: "reply", id: request?.id, ok: true, rev: 4, result: {}, ...more });
   await vi.advanceTimersByTimeAsync(1);
 };
 const rows = (first: number, count: number, burst = 2, width = 11): void => {
@@ -62,9 +62,9 @@ describe("rows", () => {
 describe("a page", () => {
   test("that opens with rows in Python asks for them, and sends nothing else but hello", async () => {
     await open({ run_state: golden("state_run") });
-    expect(wishes("snapshot").map((wish) => wish.args)).toEqual([{ burst: 2, from: 0 }]);
+    expect(requests("snapshot").map((request) => request.args)).toEqual([{ burst: 2, from: 0 }]);
     await vi.advanceTimersByTimeAsync(3000);
-    expect(new Set((channel.sent as Golden[]).map((wish) => wish.name))).toEqual(new Set(["hello", "snapshot"]));
+    expect(new Set((channel.sent as Golden[]).map((request) => request.name))).toEqual(new Set(["hello", "snapshot"]));
   });
 
   test("that finds a gap asks once for what is missing", async () => {
@@ -72,13 +72,13 @@ describe("a page", () => {
     rows(0, 3);
     rows(5, 2);
     rows(7, 2);
-    expect(wishes("snapshot").map((wish) => wish.args)).toEqual([{ burst: 2, from: 3 }]);
-    await answer(wishes("snapshot")[0]);
+    expect(requests("snapshot").map((request) => request.args)).toEqual([{ burst: 2, from: 3 }]);
+    await answer(requests("snapshot")[0]);
     rows(3, 6);
     model.set("run_state", { ...golden("state_run"), rows: 9 });
     expect(page.rows.length).toBe(9);
     await vi.advanceTimersByTimeAsync(3000);
-    expect(wishes("snapshot")).toHaveLength(1);
+    expect(requests("snapshot")).toHaveLength(1);
   });
 
   test("that lost the last rows notices, though no row follows", async () => {
@@ -86,15 +86,15 @@ describe("a page", () => {
     rows(0, 3);
     model.set("run_state", { ...golden("state_run"), phase: "deciding", rows: 5 });
     await vi.advanceTimersByTimeAsync(1000);
-    expect(wishes("snapshot").map((wish) => wish.args)).toEqual([{ burst: 2, from: 3 }]);
+    expect(requests("snapshot").map((request) => request.args)).toEqual([{ burst: 2, from: 3 }]);
   });
 
   test("shows an edit at once, and what Python says afterwards", async () => {
     await open();
-    void page.wish("set_tuning", { targets: ["vision_tower"], tuning: "full" });
+    void page.request("set_tuning", { targets: ["vision_tower"], tuning: "full" });
     expect(page.plan?.components[0]?.tuning).toBe("full");
     expect([...(page.plan?.tuning ?? [])].slice(2, 6)).toEqual([2, 2, 2, 2]);
-    await answer(wishes("set_tuning")[0], { rev: 5 });
+    await answer(requests("set_tuning")[0], { rev: 5 });
     expect(page.plan?.components[0]?.tuning).toBe("full");
     model.set("plan_state", { ...golden("state_plan"), rev: 5 });
     expect(page.plan?.components[0]?.tuning).toBe("frozen");
@@ -103,19 +103,19 @@ describe("a page", () => {
 
   test("sends edits one after another, each against the revision that the last one made", async () => {
     await open();
-    void page.wish("set_tuning", { targets: ["head"], tuning: "full" });
-    void page.wish("set_tuning", { targets: ["embeddings"], tuning: "full" });
-    expect(wishes("set_tuning").map((wish) => wish.rev)).toEqual([4]);
-    await answer(wishes("set_tuning")[0], { rev: 5 });
-    expect(wishes("set_tuning").map((wish) => wish.rev)).toEqual([4, 5]);
+    void page.request("set_tuning", { targets: ["head"], tuning: "full" });
+    void page.request("set_tuning", { targets: ["embeddings"], tuning: "full" });
+    expect(requests("set_tuning").map((request) => request.rev)).toEqual([4]);
+    await answer(requests("set_tuning")[0], { rev: 5 });
+    expect(requests("set_tuning").map((request) => request.rev)).toEqual([4, 5]);
     expect(page.plan?.components.slice(3).map((c) => c.tuning)).toEqual(["full", "full"]);
   });
 
   test("takes a refused edit back and says why", async () => {
     await open();
-    void page.wish("set_tuning", { targets: ["vision_tower"], tuning: "full" });
+    void page.request("set_tuning", { targets: ["vision_tower"], tuning: "full" });
     const { error } = golden("reply_error") as { error: Golden };
-    await answer(wishes("set_tuning")[0], { ok: false, rev: 5, error });
+    await answer(requests("set_tuning")[0], { ok: false, rev: 5, error });
     expect(page.plan?.components[0]?.tuning).toBe("frozen");
     expect(page.errors.map((e) => e.code)).toEqual(["stale"]);
     page.dismiss(page.errors[0] as never);
@@ -124,10 +124,10 @@ describe("a page", () => {
 
   test("hears a reply that comes after ten seconds", async () => {
     await open();
-    void page.wish("set_tuning", { targets: ["head"], tuning: "full" });
+    void page.request("set_tuning", { targets: ["head"], tuning: "full" });
     await vi.advanceTimersByTimeAsync(11_000);
     expect(page.client.overdue).toBeGreaterThan(0);
-    await answer(wishes("set_tuning")[0], { rev: 5 });
+    await answer(requests("set_tuning")[0], { rev: 5 });
     model.set("plan_state", { ...golden("state_plan"), rev: 5 });
     expect(page.edits.waiting).toBe(false);
   });
@@ -159,7 +159,7 @@ describe("a page", () => {
     page = new Page(model);
     page.connect({ getModel: () => Promise.resolve(channel) });
     await vi.advanceTimersByTimeAsync(1);
-    await answer(wishes("hello")[0], { result: { subshell: "s" } });
+    await answer(requests("hello")[0], { result: { subshell: "s" } });
     live = false;
     model.trigger("comm_live_update");
     await vi.advanceTimersByTimeAsync(1);
@@ -167,7 +167,7 @@ describe("a page", () => {
     live = true;
     model.trigger("comm_live_update");
     await vi.advanceTimersByTimeAsync(1);
-    await answer(wishes("hello")[1], { result: { subshell: "s" } });
+    await answer(requests("hello")[1], { result: { subshell: "s" } });
     expect(page.client.connection).toBe("live");
   });
 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { overlaid } from "../src/runs/run_plots";
 import workbench from "../src/workbench";
 import { readRuns } from "../src/wire/runs_state";
-import { wish } from "../src/wire/messages";
+import { request } from "../src/wire/messages";
 import type { View } from "../src/parts/view";
 import { golden, type Golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
@@ -20,8 +20,8 @@ describe("what is read", () => {
     expect(runs?.rows?.map((r) => [r.name, r.phase, r.loss, r.verdicts.warnings])).toEqual([["run-20260101-120000", "finished", 0.5, 1], ["odd", "unreadable", NaN, 0]]);
     expect([...(runs?.opened?.curve.loss ?? [])]).toEqual([1, 0.5]);
     expect(runs?.compared?.differences[0]).toEqual({ part: "strategy", name: "vision tower tuning", here: "", there: "full" });
-    const wanted = golden("wish_runs_compare");
-    expect(wish(String(wanted.id), Number(wanted.rev), "runs_compare", wanted.args as never)).toEqual(wanted);
+    const wanted = golden("request_runs_compare");
+    expect(request(String(wanted.id), Number(wanted.rev), "runs_compare", wanted.args as never)).toEqual(wanted);
   });
 
   test("is something whatever comes", () => {
@@ -73,12 +73,12 @@ describe("on the page", () => {
     folder.value = "mine/runs";
     press(folder, "Enter");
     await settle();
-    expect(page.wishes("runs_record")[0]?.args).toEqual({ folder: "mine/runs" });
+    expect(page.requests("runs_record")[0]?.args).toEqual({ folder: "mine/runs" });
     show();
     expect(text()).toContain("recorded in /home/me/runs · 5 runs");
     button("Stop recording")?.click();
     await settle();
-    expect(page.wishes("runs_record")[1]?.args).toEqual({ folder: "" });
+    expect(page.requests("runs_record")[1]?.args).toEqual({ folder: "" });
   });
 
   test("lists each run in a line, one that cannot be read with the reason", () => {
@@ -94,7 +94,7 @@ describe("on the page", () => {
     show({ opened: null, compared: null });
     button("run-20260101-120000")?.click();
     await settle();
-    expect(page.wishes("runs_open")[0]?.args).toEqual({ name: "run-20260101-120000" });
+    expect(page.requests("runs_open")[0]?.args).toEqual({ name: "run-20260101-120000" });
     show({ compared: null });
     expect(button("Use its strategy")?.disabled).toBe(true);
     expect(button("Use its strategy")?.title).toBe("There is no 'head' here.");
@@ -102,8 +102,8 @@ describe("on the page", () => {
     button("Use its strategy")?.click();
     button("Report…")?.click();
     await settle();
-    expect(page.wishes("runs_take")[0]?.args).toEqual({ name: "run-20260101-120000" });
-    expect(page.wishes("runs_report")[0]?.args).toEqual({ name: "run-20260101-120000" });
+    expect(page.requests("runs_take")[0]?.args).toEqual({ name: "run-20260101-120000" });
+    expect(page.requests("runs_report")[0]?.args).toEqual({ name: "run-20260101-120000" });
     expect(text()).toContain("The report lies in /home/me/runs/other.html");
     show({ compared: null, problem: "The disk is full." });
     expect(text()).toContain("The disk is full.");
@@ -121,7 +121,7 @@ describe("on the page", () => {
     expect(page.el.querySelectorAll<HTMLInputElement>(".vf-runs input")[1]?.disabled).toBe(true);
     button("Compare the two")?.click();
     await settle();
-    expect(page.wishes("runs_compare")[0]?.args).toEqual({ name: "oldest", other: "run-20260101-120000" });
+    expect(page.requests("runs_compare")[0]?.args).toEqual({ name: "oldest", other: "run-20260101-120000" });
     show();
     expect(text()).toContain("data: the same · equal bit for bit up to step 1");
     expect(text()).toContain("versiontorch2.12.02.13.0");

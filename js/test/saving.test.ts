@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { wish } from "../src/wire/messages";
+import { request } from "../src/wire/messages";
 import { readSaved } from "../src/wire/saved_state";
 import workbench from "../src/workbench";
 import { golden, type Golden } from "./golden";
@@ -36,7 +36,7 @@ describe("saving a burst", () => {
     run({ phase: "paused" });
     button("Save state")?.click();
     await settle();
-    expect(page.wishes("save")[0]?.args).toEqual({});
+    expect(page.requests("save")[0]?.args).toEqual({});
   });
 
   test("says afterwards where it lies, and meanwhile that it waits for the step", () => {
@@ -54,7 +54,7 @@ describe("going on later", () => {
     run({ phase: "idle" });
     button("Resume from…")?.click();
     await settle();
-    expect(page.wishes("saved_states")).toHaveLength(1);
+    expect(page.requests("saved_states")).toHaveLength(1);
     expect(page.find(".vf-states").textContent).toContain("Looking for saved states");
     page.model.set("saved_state", golden("state_saved"));
     const rows = [...page.el.querySelectorAll(".vf-states li")];
@@ -63,7 +63,7 @@ describe("going on later", () => {
     steps.value = "60";
     rows[0]?.querySelector("button")?.click();
     await settle();
-    expect(page.wishes("resume_from")[0]?.args).toEqual({ name: "step-000012", steps: 60 });
+    expect(page.requests("resume_from")[0]?.args).toEqual({ name: "step-000012", steps: 60 });
     expect(page.find(".vf-states").hidden).toBe(true);
   });
 
@@ -80,9 +80,9 @@ describe("going on later", () => {
   });
 });
 
-test("the wish is sent exactly so, and what a stranger saved is read without harm", () => {
-  const wanted = golden("wish_resume_from");
-  expect(wish(String(wanted.id), Number(wanted.rev), "resume_from", wanted.args as never)).toEqual(wanted);
+test("the request is sent exactly so, and what a stranger saved is read without harm", () => {
+  const wanted = golden("request_resume_from");
+  expect(request(String(wanted.id), Number(wanted.rev), "resume_from", wanted.args as never)).toEqual(wanted);
   expect(readSaved({})).toBeNull();
   expect(readSaved({ folder: "x", states: [null, { name: 3 }], written: 5 })?.states).toEqual([{ name: "", step: 0, seconds: 0, bytes: 0 }, { name: "3", step: 0, seconds: 0, bytes: 0 }]);
 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fitted } from "../src/burst/sections";
 import workbench from "../src/workbench";
 import { readStages } from "../src/wire/stages_state";
-import { wish } from "../src/wire/messages";
+import { request } from "../src/wire/messages";
 import { golden, type Golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
@@ -19,8 +19,8 @@ describe("what is read", () => {
     expect(chosen?.stages.map((s) => [s.name, s.status, s.steps, s.taken])).toEqual([["align", "done", 3, 3], ["tune", "coming", 2, 0]]);
     expect([...(chosen?.stages[0]?.curve.loss ?? [])]).toEqual([4, 3, 2.5]);
     expect([...(chosen?.stages[0]?.curve.evaluated ?? [])]).toEqual([NaN, 3.5, 3.25]);
-    const wanted = golden("wish_stages_steps");
-    expect(wish(String(wanted.id), Number(wanted.rev), "stages_steps", wanted.args as never)).toEqual(wanted);
+    const wanted = golden("request_stages_steps");
+    expect(request(String(wanted.id), Number(wanted.rev), "stages_steps", wanted.args as never)).toEqual(wanted);
   });
 
   test("is something whatever comes", () => {
@@ -53,7 +53,7 @@ describe("on the page", () => {
     choose.value = "llava-1.5";
     choose.dispatchEvent(new Event("change"));
     await settle();
-    expect(page.wishes("stages_choose")[0]?.args).toEqual({ name: "llava-1.5" });
+    expect(page.requests("stages_choose")[0]?.args).toEqual({ name: "llava-1.5" });
   });
 
   test("the present strategy becomes a stage of a name", async () => {
@@ -61,7 +61,7 @@ describe("on the page", () => {
     name.value = " align ";
     press(name, "Enter");
     await settle();
-    expect(page.wishes("stages_add")[0]?.args).toEqual({ name: "align" });
+    expect(page.requests("stages_add")[0]?.args).toEqual({ name: "align" });
   });
 
   test("each stage says what trains, on what, and what it took", () => {
@@ -84,7 +84,7 @@ describe("on the page", () => {
     button("Discard all (restore)")?.click();
     button("Keep all")?.click();
     await settle();
-    expect(page.wishes("stages_decide").map((w) => w.args)).toEqual([{ keep: false }, { keep: true }]);
+    expect(page.requests("stages_decide").map((w) => w.args)).toEqual([{ keep: false }, { keep: true }]);
     const stages = [(state().chosen as { stages: Golden[] }).stages[0], { ...(state().chosen as { stages: Golden[] }).stages[1], status: "running", burst: 2, refusal: "" }];
     page.model.set("stages_state", state({ stages }));
     run({ phase: "running", burst: 2, step: 1, steps: 2 });
@@ -92,7 +92,7 @@ describe("on the page", () => {
     expect(page.el.querySelectorAll(".vf-stage")[1]?.textContent).toContain("step 1 / 2");
     button("Stop")?.click();
     await settle();
-    expect(page.wishes("stop")).toHaveLength(1);
+    expect(page.requests("stop")).toHaveLength(1);
     page.model.set("stages_state", state({ active: false, outcome: "discarded", restored: { tensors: 80, changed: 0 } }));
     run({ phase: "idle", burst: 2 });
     expect(page.find(".vf-stagescard").textContent).toContain("Nothing trains.");
@@ -113,7 +113,7 @@ describe("on the page", () => {
     input.value = "25";
     press(input, "Enter");
     await settle();
-    expect(page.wishes("stages_steps")[0]?.args).toEqual({ name: "tune", steps: 25 });
+    expect(page.requests("stages_steps")[0]?.args).toEqual({ name: "tune", steps: 25 });
   });
 });
 

@@ -130,7 +130,7 @@ describe("the tour", () => {
     button(page, "Start").click();
     button(page, "Next").click();
     page.find<HTMLButtonElement>(".vf-controls [role=radio][data-tuning='2']").click();
-    expect(page.wishes("set_tuning")).toHaveLength(1);
+    expect(page.requests("set_tuning")).toHaveLength(1);
     expect(card(page)).not.toBeNull();
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { count } from "../src/format";
 import { readNumber, writeNumber } from "../src/wire/numbers";
-import { readEvent, readReply, wish } from "../src/wire/messages";
+import { readEvent, readReply, request } from "../src/wire/messages";
 import { readData } from "../src/wire/data_state";
 import { readProbe } from "../src/wire/probe_state";
 import { readPlan } from "../src/wire/plan_state";
@@ -19,15 +19,15 @@ describe("golden messages", () => {
     }
   });
 
-  test("each wish is sent exactly so", () => {
+  test("each request is sent exactly so", () => {
     for (const name of ["hello", "views", "run", "set_tuning", "snapshot"] as const) {
-      const wanted = golden(`wish_${name}`);
-      expect(wish(String(wanted.id), Number(wanted.rev), name, wanted.args as never)).toEqual(wanted);
-      expect(JSON.stringify(wish(String(wanted.id), Number(wanted.rev), name, wanted.args as never))).toBe(JSON.stringify(wanted));
+      const wanted = golden(`request_${name}`);
+      expect(request(String(wanted.id), Number(wanted.rev), name, wanted.args as never)).toEqual(wanted);
+      expect(JSON.stringify(request(String(wanted.id), Number(wanted.rev), name, wanted.args as never))).toBe(JSON.stringify(wanted));
     }
   });
 
-  test("a granted wish and a refused one are told apart", () => {
+  test("a successful request and a refused one are told apart", () => {
     expect(readReply(golden("reply_ok"))).toEqual({ id: "p7-13", rev: 4, ok: true, result: { burst: 2 } });
     const refused = readReply(golden("reply_error"));
     expect(refused).toMatchObject({ id: "p7-12", rev: 5, ok: false, error: { code: "stale", expected: "revision 5", found: "revision 4" } });

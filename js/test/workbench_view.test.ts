@@ -35,7 +35,7 @@ describe("a component's row", () => {
     frozen?.focus();
     press(frozen as Element, "ArrowRight");
     await settle();
-    expect(page.wishes("set_tuning")[0]?.args).toEqual({ targets: ["vision_tower"], tuning: "lora" });
+    expect(page.requests("set_tuning")[0]?.args).toEqual({ targets: ["vision_tower"], tuning: "lora" });
     expect(lora?.getAttribute("aria-checked")).toBe("true");
     expect(document.activeElement).toBe(lora);
   });
@@ -56,11 +56,11 @@ describe("a component's row", () => {
     input.value = "much";
     press(input, "Enter");
     expect(row("projector").querySelector(".vf-wrong")?.textContent).toBe("a number such as 1e-3");
-    expect(page.wishes("set_lr")).toHaveLength(0);
+    expect(page.requests("set_lr")).toHaveLength(0);
     input.value = "5e-4";
     press(input, "Enter");
     await settle();
-    expect(page.wishes("set_lr")[0]?.args).toEqual({ target: "projector", lr: 5e-4 });
+    expect(page.requests("set_lr")[0]?.args).toEqual({ target: "projector", lr: 5e-4 });
     expect(value?.textContent).toBe("5e-4");
   });
 
@@ -104,14 +104,14 @@ describe("a component's row", () => {
     };
     set("language model", "rank", "8");
     await settle();
-    expect(page.wishes("set_lora")[0]?.args).toEqual({ target: "language_model", rank: 8, alpha: 32 });
-    page.answer(page.wishes("set_lora")[0] ?? {}, { rev: 5 });
+    expect(page.requests("set_lora")[0]?.args).toEqual({ target: "language_model", rank: 8, alpha: 32 });
+    page.answer(page.requests("set_lora")[0] ?? {}, { rev: 5 });
     await settle();
     set("vision tower", "number of last blocks that train", "3");
     expect(row("vision tower").querySelector(".vf-wrong:not(:empty)")?.textContent).toBe("a whole number from 0 to 2");
     set("vision tower", "number of last blocks that train", "1");
     await settle();
-    expect(page.wishes("set_blocks")[0]?.args).toEqual({ component: "vision_tower", last: 1 });
+    expect(page.requests("set_blocks")[0]?.args).toEqual({ component: "vision_tower", last: 1 });
   });
 });
 
@@ -124,7 +124,7 @@ describe("weights", () => {
     page.find<HTMLSelectElement>("[aria-label='Load weights as']").value = "4bit";
     button?.click();
     await settle();
-    expect(page.wishes("load")[0]?.args).toEqual({ dtype: "4bit", device: "" });
+    expect(page.requests("load")[0]?.args).toEqual({ dtype: "4bit", device: "" });
     run({ phase: "loading", can_load: false, step: 34, steps: 80, eta_seconds: 12, can_run: false });
     expect(page.find(".vf-status").textContent).toBe("loading weights · 34 / 80 tensors · 12 s left");
     expect(page.find(".vf-load").hidden).toBe(true);
@@ -139,7 +139,7 @@ describe("weights", () => {
     if (device) device.value = "cpu";
     planned.find(".vf-load button").click();
     await settle();
-    expect(planned.wishes("load")[0]?.args).toEqual({ dtype: "auto", device: "cpu" });
+    expect(planned.requests("load")[0]?.args).toEqual({ dtype: "auto", device: "cpu" });
     planned.end.abort();
   });
 });
@@ -170,7 +170,7 @@ describe("the data", () => {
     const button = [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Show data");
     button?.click();
     await settle();
-    expect(shown.wishes("preview")[0]?.args).toEqual({ first: 0 });
+    expect(shown.requests("preview")[0]?.args).toEqual({ first: 0 });
     shown.model.set("data_state", state);
     expect([...shown.el.querySelectorAll(".vf-datarow mark")].map((m) => m.textContent)).toEqual(["a red cross</s>"]);
     expect(shown.find(".vf-datarow p").textContent).toBe("<s><image>×16 describe:a red cross</s>");
@@ -178,7 +178,7 @@ describe("the data", () => {
     expect(shown.find(".vf-report").textContent).toContain("16 used");
     [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Later rows")?.click();
     await settle();
-    expect(shown.wishes("preview")[1]?.args).toEqual({ first: 4 });
+    expect(shown.requests("preview")[1]?.args).toEqual({ first: 4 });
     [...shown.el.querySelectorAll("button")].find((b) => b.textContent === "Hide")?.click();
     expect(shown.find(".vf-rows").hidden).toBe(true);
     shown.end.abort();
@@ -194,7 +194,7 @@ describe("a probe", () => {
     const button = [...page.el.querySelectorAll("button")].find((b) => b.textContent === "Probe");
     button?.click();
     await settle();
-    expect(page.wishes("probe")[0]?.args).toEqual({ open: false });
+    expect(page.requests("probe")[0]?.args).toEqual({ open: false });
     page.model.set("probe_state", { ...golden("state_probe"), open: null });
     const card = page.find(".vf-probe");
     expect(card.hidden).toBe(false);
@@ -217,7 +217,7 @@ describe("a probe", () => {
     const ask = page.find(".vf-probe-head button");
     ask.click();
     await settle();
-    expect(page.wishes("probe")[0]?.args).toEqual({ open: true });
+    expect(page.requests("probe")[0]?.args).toEqual({ open: true });
     page.model.set("probe_state", golden("state_probe"));
     expect(page.find("option[value=open_norm]").closest("select")?.value).toBe("open_norm");
     expect([...page.el.querySelectorAll(".vf-links tbody td:last-child")].map((cell) => cell.textContent)).toEqual(["3", "4"]);
@@ -255,7 +255,7 @@ describe("the header", () => {
     expect(document.activeElement).toBe(button);
     published.click();
     await settle();
-    expect(page.wishes("preset")[0]?.args).toEqual({ name: "llava-1.5/pretrain" });
+    expect(page.requests("preset")[0]?.args).toEqual({ name: "llava-1.5/pretrain" });
   });
 
   test("says what the source of a chosen stage says, and lets bursts have its schedule", async () => {
@@ -265,9 +265,9 @@ describe("the header", () => {
     expect([...line.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual(["https://github.com/haotian-liu/LLaVA/issues/1380", "https://github.com/haotian-liu/LLaVA"]);
     line.querySelector("button")?.click();
     await settle();
-    const [wish] = page.wishes("use_settings");
-    expect(wish?.args).toEqual({ name: "llava-1.5/pretrain" });
-    page.answer(wish as Golden, { result: { changed: "scheduler cosine" } });
+    const [request] = page.requests("use_settings");
+    expect(request?.args).toEqual({ name: "llava-1.5/pretrain" });
+    page.answer(request as Golden, { result: { changed: "scheduler cosine" } });
     await settle();
     expect(line.textContent).toContain("Bursts now have scheduler cosine.");
     page.model.set("plan_state", { ...golden("state_plan"), rev: 10 });
@@ -285,7 +285,7 @@ describe("the burst", () => {
     steps.dispatchEvent(new Event("input"));
     button("Run")?.click();
     await settle();
-    expect(page.wishes("run")[0]?.args).toEqual({ steps: 7 });
+    expect(page.requests("run")[0]?.args).toEqual({ steps: 7 });
   });
 
   test("offers in each phase what can be done in it", () => {
@@ -340,11 +340,11 @@ describe("the burst", () => {
     press(map, "Home");
     press(map, "PageDown");
     await settle();
-    expect(page.wishes("series").map((wish) => wish.args)).toEqual([{ burst: 2, node: 3 }]);
-    page.answer(page.wishes("series")[0] ?? {}, { result: { burst: 2, node: 3, values: [1, { f: "nan" }] } });
+    expect(page.requests("series").map((request) => request.args)).toEqual([{ burst: 2, node: 3 }]);
+    page.answer(page.requests("series")[0] ?? {}, { result: { burst: 2, node: 3, values: [1, { f: "nan" }] } });
     for (let i = 0; i < 5; i++) page.model.message({ v: 1, kind: "rows", burst: 2, first: i, count: 1, width: 11 }, [new DataView(new Float64Array(11).buffer)]);
     await settle();
-    expect(page.wishes("series")).toHaveLength(1);
+    expect(page.requests("series")).toHaveLength(1);
   });
 });
 
@@ -358,11 +358,11 @@ test("a restarted kernel greys the page out and says what to do", async () => {
 
 test("without a subshell the page says when Stop acts", async () => {
   run({ phase: "running" });
-  for (let i = 0; i < 200 && page.wishes("hello").length < 5; i++) {
-    for (const wish of page.wishes("hello")) page.answer(wish, { result: { subshell: null } });
+  for (let i = 0; i < 200 && page.requests("hello").length < 5; i++) {
+    for (const request of page.requests("hello")) page.answer(request, { result: { subshell: null } });
     await new Promise((done) => setTimeout(done, 20));
   }
-  page.answer(page.wishes("hello")[4] ?? {}, { result: { subshell: null } });
+  page.answer(page.requests("hello")[4] ?? {}, { result: { subshell: null } });
   await settle();
   expect(page.find(".vf-note").textContent).toContain("Stop acts when the running cell ends.");
 });

@@ -98,7 +98,7 @@ FLOORS = {
 BESIDE_THE_FOLDERS = {
     "core": {
         "errors", "numbers", "plain", "memory_advice", "data_origin", "atomic_files", "strict_json", "source_length",
-        "construction_lock",
+        "construction_lock", "former_names",
     },
     "engine": {"settings"},
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Support: a page in a bare Chromium whose wishes a real Workbench answers, without Jupyter between them. No tests here."""
+"""Support: a page in a bare Chromium whose requests a real Workbench answers, without Jupyter between them. No tests here."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.browser.mount import mount
 from vlmfreeze_widgets.widgets import page_states
 
 ANSWER = """() => {
-  channel.send = (wish) => {
-    channel.sent.push(structuredClone(wish));
-    kernel(structuredClone(wish)).then(({reply, traits}) => {
+  channel.send = (request) => {
+    channel.sent.push(structuredClone(request));
+    kernel(structuredClone(request)).then(({reply, traits}) => {
       channel.message(reply);
       for (const [name, value] of Object.entries(traits)) model.set(name, value);
     });
@@ -34,10 +34,10 @@ def plain(value: Any) -> Any:  # a trait
 
 
 def show(page: Page, bench: Any, bundle: str = "workbench", *, theme: str = "light", width: int = 1150) -> None:
-    """Mounts a widget's page; every wish goes to the widget, and the plan comes back."""
+    """Mounts a widget's page; every request goes to the widget, and the plan comes back."""
 
-    def kernel(wish: dict[str, Any]) -> dict[str, Any]:
-        reply = bench.commands.answer(wish)
+    def kernel(request: dict[str, Any]) -> dict[str, Any]:
+        reply = bench.commands.answer(request)
         return {
             "reply": reply,
             "traits": {"plan_state": plain(page_states.plan_state(bench.session))} if reply["ok"] else {},

@@ -1,6 +1,6 @@
 """Support: mounts a built bundle in a bare page of a real Chromium, the way anywidget does, on a fake model. No tests here.
 
-The kernel's side is played in the page: every wish is recorded and, unless told otherwise, granted at once.
+The kernel's side is played in the page: every request is recorded and, unless it is set up otherwise, answered at once.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Model {
   off(e, f) { this.listeners[e]?.delete(f); }
   trigger(e, ...a) { for (const f of [...(this.listeners[e] ?? [])]) f(...a); }
   message(content, base64) { this.trigger("msg:custom", content, base64 ? [revive({base64})] : []); }
-  send(wish) {
-    this.sent.push(structuredClone(wish));
+  send(request) {
+    this.sent.push(structuredClone(request));
     if (this.silent) return;
-    const result = wish.name === "hello" ? {subshell: "subshell-1"} : wish.name === "run" ? {burst: 1} : {};
-    setTimeout(() => this.message({v: 1, kind: "reply", id: wish.id, ok: true, rev: wish.rev + 1, result}), 5);
+    const result = request.name === "hello" ? {subshell: "subshell-1"} : request.name === "run" ? {burst: 1} : {};
+    setTimeout(() => this.message({v: 1, kind: "reply", id: request.id, ok: true, rev: request.rev + 1, result}), 5);
   }
 }
 window.mount = async ({esm, css, traits, shadow, width}) => {
@@ -74,8 +74,8 @@ def mount(page: Page, bundle: str, traits: dict[str, Any], *, shadow: bool = Fal
     page.evaluate("(a) => mount(a)", how)
 
 
-def wishes(page: Page, name: str) -> list[dict[str, Any]]:
-    """Arguments of the wishes of a name that the page has sent."""
+def requests(page: Page, name: str) -> list[dict[str, Any]]:
+    """Arguments of the requests of a name that the page has sent."""
     return page.evaluate("(name) => channel.sent.filter((w) => w.name === name).map((w) => w.args)", name)
 
 

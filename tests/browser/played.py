@@ -1,4 +1,4 @@
-"""Support: a page in a bare Chromium on a real Workbench, whose comm is played: wishes go to the real command channel, traits and
+"""Support: a page in a bare Chromium on a real Workbench, whose comm is played: requests go to the real command channel, traits and
 messages are carried to the page as they change. No tests here.
 """
 
@@ -50,9 +50,9 @@ class Played:
         state["options"] = {**state["options"], "theme": theme}
         mount(page, "workbench", state, width=width)
         page.evaluate(
-            "() => { const ask = (wish) => kernel(wish).then((reply) => channel.message(reply));"
+            "() => { const ask = (request) => kernel(request).then((reply) => channel.message(reply));"
             "channel.silent = true; const sent = channel.send.bind(channel);"
-            "channel.send = (wish) => { sent(wish); void ask(wish); }; channel.sent.forEach(ask); }"
+            "channel.send = (request) => { sent(request); void ask(request); }; channel.sent.forEach(ask); }"
         )
 
     def carry(self) -> None:

@@ -1,6 +1,6 @@
 """The card of the cost in a real browser, with a real session behind it: toggling moves the bar, GPUs and batches change what fits.
 
-The comm is played: wishes go to the real command channel, the widget's traits are set on the page's model.
+The comm is played: requests go to the real command channel, the widget's traits are set on the page's model.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 import vlmfreeze_widgets as vf
 from tests.browser.answered import show
 from tests.browser.lab import FLAGS, chromium
-from tests.browser.mount import wishes
+from tests.browser.mount import requests
 from tests.tiny import batches, tiny_llava
 
 pytestmark = pytest.mark.browser
@@ -198,7 +198,7 @@ def test_nothing_is_asked_of_python_before_somebody_does_something(page, bench, 
     show(page, bench)
     page.wait_for_timeout(600)
     for name in ("import", "import_preview", "export_preview", "export_save", "use_settings", "preset"):
-        assert wishes(page, name) == []
+        assert requests(page, name) == []
     assert list(tmp_path.rglob("*")) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.lab import FLAGS, chromium
-from tests.browser.mount import ORDER, Tree, mount, pack, run_state, traits, wishes
+from tests.browser.mount import ORDER, Tree, mount, pack, requests, run_state, traits
 from tests.tiers import some
 
 pytestmark = pytest.mark.browser
@@ -78,7 +78,7 @@ def click(page: Page, at: tuple[float, float], **how) -> None:
 
 
 def tuned(page: Page) -> list[tuple[list[str], str]]:
-    return [(w["targets"], w["tuning"]) for w in wishes(page, "set_tuning")]
+    return [(w["targets"], w["tuning"]) for w in requests(page, "set_tuning")]
 
 
 @pytest.mark.check("L8")

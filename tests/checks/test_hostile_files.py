@@ -14,7 +14,7 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.data.processors import make_processor
 from tests.tiny import batches, tiny_llava
-from tests.widgets.test_workbench import wish
+from tests.widgets.test_workbench import request
 from vlmfreeze_widgets.data import urls
 
 PACKAGE = Path(vf.__file__).parent
@@ -173,8 +173,8 @@ KEYS = ["targets", "tuning", "steps", "from", "burst", "target", "lr", "dtype", 
 
 
 def random_message(draw):
-    """Of a page that was taken over: near to a wish, but never one in good form at the present revision."""
-    good = {"v": 1, "kind": "intent", "id": "t", "rev": 1, "name": draw.choice(NAMES), "args": {}}
+    """Of a page that was taken over: near to a request, but never one in good form at the present revision."""
+    good = {"v": 1, "kind": "request", "id": "t", "rev": 1, "name": draw.choice(NAMES), "args": {}}
     for _ in range(draw.randint(0, 3)):
         good["args"][draw.choice(KEYS)] = draw.choice(VALUES)
     spoil = draw.randrange(6)
@@ -235,10 +235,10 @@ def test_state_that_a_page_writes_has_no_effect():
 
 
 @pytest.mark.control("X4")
-def test_a_wish_in_good_form_has_one():
+def test_a_request_in_good_form_has_one():
     bench = vf.Workbench(tiny_llava(), batches(), steps=5)
     before = effects(bench)
-    assert bench.commands.answer(wish("set_tuning", targets=["head"], tuning="full"))["ok"]
+    assert bench.commands.answer(request("set_tuning", targets=["head"], tuning="full"))["ok"]
     assert effects(bench) != before
     bench.close()
 

@@ -83,7 +83,7 @@ def test_a_pause_holds_everyone_and_goes_on_with_the_same_numbers(session):
     taken = [len(c.burst.history) for c in session.comparison._contenders.values() if c.burst is not None]
     time.sleep(0.3)
     assert [len(c.burst.history) for c in session.comparison._contenders.values() if c.burst is not None] == taken
-    session.go_on_comparing()
+    session.resume_comparing()
     assert session.wait(120)
     alone = vf.compare(tiny_llava(), {"good": GOOD}, batches(), eval_batches=HELD_OUT, steps=40, seeds=1)
     assert session.board["good"].runs[0].losses == alone["good"].runs[0].losses

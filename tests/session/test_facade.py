@@ -36,5 +36,5 @@ def test_a_delegate_has_the_signature_of_what_it_points_to(name):
 
 def test_most_of_what_a_session_does_is_delegated_and_nothing_is_inherited():
     methods = {name for name, method in vars(Session).items() if inspect.isfunction(method) and name[0] != "_"}
-    assert methods - set(DELEGATES) == {"subscribe", "wait", "stop", "let_go", "close"}
+    assert methods - set(DELEGATES) == {"subscribe", "wait", "stop", "release", "close"}
     assert Session.__mro__ == (Session, object)

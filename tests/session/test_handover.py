@@ -12,12 +12,12 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.data_origin import DataOrigin
-from vlmfreeze_widgets.core.errors import BadConfig, CannotSave, StaleWish, WrongPhase
-from vlmfreeze_widgets.core.wire.messages import Wish
+from vlmfreeze_widgets.core.errors import BadConfig, CannotSave, StaleRequest, WrongPhase
+from vlmfreeze_widgets.core.wire.messages import Request
 from vlmfreeze_widgets.engine.batches.resize import split_rows
 from vlmfreeze_widgets.session import Session
 from vlmfreeze_widgets.session.handover import LONGEST_TEXT, Handover
-from vlmfreeze_widgets.widgets.grants import GRANTS, grant
+from vlmfreeze_widgets.widgets.handlers.core import HANDLERS, handle
 
 LORA = "finetuning_type: lora\nlora_target: all\nlora_rank: 4\nlearning_rate: 2e-4\nnum_train_epochs: 3\n"
 
@@ -30,8 +30,8 @@ def session(tmp_path, monkeypatch):
     made.close()
 
 
-def ask(session, wished, **args):
-    return grant(session, Wish("t-1", session.rev, wished, args))
+def ask(session, requested, **args):
+    return handle(session, Request("t-1", session.rev, requested, args))
 
 
 def files(folder):
@@ -142,7 +142,7 @@ def test_a_token_saves_once_and_only_what_it_belongs_to(session, tmp_path):
 def test_nothing_is_written_after_the_strategy_has_changed(session, tmp_path):
     token, _ = session.handover.look_at_export("llamafactory")
     session.set_tuning(["head"], "full")
-    with pytest.raises(StaleWish):
+    with pytest.raises(StaleRequest):
         session.handover.save(token, "out")
     assert files(tmp_path) == []
 
@@ -203,9 +203,9 @@ class Careless(Handover):
 
 
 def storm(session, rounds=300):
-    """Wishes of a hostile page that never looked: every name of ours with random arguments."""
+    """Requests of a hostile page that never looked: every name of ours with random arguments."""
     random.seed(0)
-    names = [name for name in GRANTS if name.startswith(("import_preview", "export_save"))]
+    names = [name for name in HANDLERS if name.startswith(("import_preview", "export_save"))]
     words = ["", "llamafactory", "out", "../x", "56aKj1cO-lAkLyIY", LORA, "\0", "x" * 5000]
 
     for _ in range(rounds):

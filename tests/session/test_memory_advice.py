@@ -1,4 +1,4 @@
-"""Memory ran out: the session keeps what was seen to run and runs so on one wish, with the same step and the model as before."""
+"""Memory ran out: the session keeps what was seen to run and runs so on one request, with the same step and the model as before."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def rows_of(source):
     return [len(b["labels"]) for b in source]
 
 
-def test_after_a_lack_of_memory_one_wish_runs_with_what_was_seen_to_run():
+def test_after_a_lack_of_memory_one_request_runs_with_what_was_seen_to_run():
     model = tiny_llava()
     limit_rows(model, 2)
     session = Session(model, [batch(1, rows=8), batch(2, rows=8)])

@@ -17,7 +17,7 @@ from vlmfreeze_widgets.core.errors import BadState, CannotSave
 from vlmfreeze_widgets.core.wire.runs_state import runs_state
 from vlmfreeze_widgets.engine.runs.page_rows import read_run
 from vlmfreeze_widgets.session import BurstSettings, Session
-from vlmfreeze_widgets.widgets.runs_grants import _write
+from vlmfreeze_widgets.widgets.handlers.runs import _write
 
 
 @pytest.fixture
@@ -45,23 +45,23 @@ def ran(session, **more):
 def listed(session):
     session.look_for_runs()
     assert session.wait_for_runs(30)
-    return session.shelf.rows
+    return session.run_list.rows
 
 
 def test_nothing_is_written_until_somebody_wants_runs_recorded(open_session, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     session = open_session(eval_batches=batches(1))
-    assert not session.shelf.recording
+    assert not session.run_list.recording
     ran(session)
     assert list(tmp_path.iterdir()) == []
     session.record_here("runs")
-    assert session.shelf.recording
+    assert session.run_list.recording
     ran(session)
     ran(session, steps=2)
     assert session.wait_for_runs(30)
     # Whoever has looked once is told of each run when it is over.
-    assert [(row.steps, row.phase) for row in session.shelf.rows] == [(2, "finished"), (3, "finished")]
-    rows = session.shelf.rows
+    assert [(row.steps, row.phase) for row in session.run_list.rows] == [(2, "finished"), (3, "finished")]
+    rows = session.run_list.rows
     assert rows[0].name == session.recorded.name
     assert "projector full" in rows[0].sentence
     assert rows[0].loss == session.history.last.loss
@@ -78,7 +78,7 @@ def test_a_page_records_below_the_working_folder_only(open_session, tmp_path, mo
     session = open_session()
     with pytest.raises(CannotSave):
         session.record_here(folder)
-    assert not session.shelf.recording
+    assert not session.run_list.recording
 
 
 def test_a_run_is_opened_again_and_its_strategy_taken_over(open_session, tmp_path):
@@ -90,7 +90,7 @@ def test_a_run_is_opened_again_and_its_strategy_taken_over(open_session, tmp_pat
     other = open_session(run_folder=tmp_path)
     other.open_run(name)
     assert other.wait_for_runs(30)
-    opened = other.shelf.opened
+    opened = other.run_list.opened
     values = struct.unpack(f"<{len(opened.points) // 8}d", opened.points)
     assert list(values[1::3]) == losses
     assert ("steps", "4") in opened.settings
@@ -110,7 +110,7 @@ def test_two_runs_say_what_differs(open_session, tmp_path):
     ran(session, steps=2)
     session.compare_runs(first, session.recorded.name)
     assert session.wait_for_runs(30)
-    state = runs_state(session.shelf)["compared"]
+    state = runs_state(session.run_list)["compared"]
     assert state["names"] == [first, session.recorded.name]
     assert ["settings", "steps", "3", "2"] in state["differences"]
     assert any(part == "strategy" and name == "vision tower tuning" for part, name, *_ in state["differences"])
@@ -124,9 +124,9 @@ def test_a_report_lies_beside_the_run_and_writes_over_nothing(open_session, tmp_
     for wanted in (f"{name}.html", f"{name}-2.html"):
         session.report_run(name, _write)
         assert session.wait_for_runs(60)
-        assert session.shelf.problem == ""
-        assert session.shelf.report == str(tmp_path / wanted)
-        assert "<html" in Path(session.shelf.report).read_text(encoding="utf-8")
+        assert session.run_list.problem == ""
+        assert session.run_list.report == str(tmp_path / wanted)
+        assert "<html" in Path(session.run_list.report).read_text(encoding="utf-8")
     assert len(listed(session)) == 1
 
 
@@ -172,7 +172,7 @@ def test_a_folder_of_a_stranger_holds_nobody_up_and_the_others_are_listed(open_s
     hostile(kind, tmp_path / "odd")
     rows = listed(session)
     assert good.name in [row.name for row in rows]
-    state = runs_state(session.shelf)
+    state = runs_state(session.run_list)
     text = json.dumps(state, default=len, ensure_ascii=False)
     text.encode("utf-8")  # as a message goes out
     assert max(len(str(value)) for row in state["rows"] for value in row.values()) <= 300
@@ -183,7 +183,7 @@ def test_a_folder_of_a_stranger_holds_nobody_up_and_the_others_are_listed(open_s
         assert session.wait_for_runs(30)
     session.open_run(good.name)
     assert session.wait_for_runs(30)
-    assert session.shelf.opened.row.name == good.name
+    assert session.run_list.opened.row.name == good.name
 
 
 def test_without_the_look_before_a_pipe_would_hold_the_reader_up(open_session, tmp_path):
@@ -203,8 +203,8 @@ def test_only_a_run_of_the_folder_is_read(open_session, tmp_path, name):
     session = open_session(run_folder=tmp_path / "runs")
     session.open_run(name)
     assert session.wait_for_runs(30)
-    assert session.shelf.opened is None
-    assert session.shelf.problem
+    assert session.run_list.opened is None
+    assert session.run_list.problem
 
 
 def test_runs_are_read_while_a_burst_goes_on(open_session, tmp_path):
@@ -256,7 +256,7 @@ def test_a_run_that_is_read_while_the_folder_changes_is_not_at_hand(open_session
     monkeypatch.setattr("vlmfreeze_widgets.session.run_browser.read_run", slowly)
     session.open_run(name)
     assert session.wait_for_runs(30)
-    assert session.shelf.opened is None
+    assert session.run_list.opened is None
     with pytest.raises(BadState):
         session.take_strategy(name)
 
@@ -269,5 +269,5 @@ def test_a_report_is_not_written_through_a_link_that_leads_nowhere(open_session,
     (runs / f"{name}.html").symlink_to(tmp_path / "elsewhere.html")
     session.report_run(name, _write)
     assert session.wait_for_runs(60)
-    assert session.shelf.report == str(runs / f"{name}-2.html")
+    assert session.run_list.report == str(runs / f"{name}-2.html")
     assert not (tmp_path / "elsewhere.html").exists()

@@ -43,7 +43,7 @@ def test_an_interrupt_of_a_cell_stops_the_burst_and_another_error_does_not(kerne
     after = kernel.hooks["post_run_cell"]
     after(SimpleNamespace(error_in_exec=ValueError("of the cell")))
     after(SimpleNamespace(error_in_exec=None))
-    assert not bench.session._context.stop_asked.is_set()
+    assert not bench.session._context.stop_requested.is_set()
     after(SimpleNamespace(error_in_exec=KeyboardInterrupt()))
     until(lambda: bench.session.phase == "deciding")
     bench.close()

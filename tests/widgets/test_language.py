@@ -10,9 +10,9 @@ import pytest
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from tests.waiting import until
-from tests.widgets.test_workbench import wish
+from tests.widgets.test_workbench import request
 from vlmfreeze_widgets.core.errors import InvalidOption
-from vlmfreeze_widgets.core.wire.messages import read_wish
+from vlmfreeze_widgets.core.wire.messages import read_request
 
 WIRE = Path(__file__).resolve().parents[1] / "wire"
 
@@ -32,16 +32,16 @@ def bench_in(made, language=None, **settings):
 
 
 def ask(widget, language):
-    return widget.commands.answer(wish("language", language=language))
+    return widget.commands.answer(request("language", language=language))
 
 
 def labels(state):
     return [row["label"] for row in state["components"]]
 
 
-def test_the_golden_wish_is_read():
-    message = json.loads((WIRE / "wish_language.json").read_text(encoding="utf-8"))
-    assert read_wish(message).to_dict() == message
+def test_the_golden_request_is_read():
+    message = json.loads((WIRE / "request_language.json").read_text(encoding="utf-8"))
+    assert read_request(message).to_dict() == message
 
 
 def test_a_page_that_asks_for_chinese_is_told_chinese(made):
@@ -62,7 +62,7 @@ def test_a_page_that_asks_for_chinese_is_told_chinese(made):
 def test_what_comes_later_is_chinese_too_until_the_page_speaks_english_again(made):
     bench = bench_in(made)
     ask(bench, "zh")
-    bench.commands.answer(wish("set_tuning", targets=["projector"], tuning="frozen"))
+    bench.commands.answer(request("set_tuning", targets=["projector"], tuning="frozen"))
     until(lambda: bench.plan_state["warnings"] and bench.plan_state["warnings"][0]["code"] == "nothing-trainable")
     assert bench.plan_state["warnings"][0]["message"] == "所有参数都已冻结：没有任何部分训练。"
     assert bench.plan_state["warnings"][0]["remedy"] == "请将某个组件设为全量训练或 LoRA，例如 {'projector': 'full'}。"
@@ -110,7 +110,7 @@ def test_only_what_the_page_speaks_differs_between_two_languages(made):
 def test_a_language_without_words_is_refused_and_nothing_changes(made):
     bench = bench_in(made)
     reply = ask(bench, "fr")
-    assert (reply["ok"], reply["error"]["code"]) == (False, "bad-wish")
+    assert (reply["ok"], reply["error"]["code"]) == (False, "bad-request")
     assert bench.options["words"] == "en"
     with pytest.raises(InvalidOption):
         vf.Workbench(tiny_llava(), language="fr")

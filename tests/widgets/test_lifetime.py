@@ -14,7 +14,7 @@ from ipywidgets.widgets import widget as registry
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, fingerprint, tiny_llava
 from tests.waiting import until
-from tests.widgets.test_workbench import wish
+from tests.widgets.test_workbench import request
 from vlmfreeze_widgets.widgets import lifetime
 from vlmfreeze_widgets.widgets.assets import asset
 
@@ -34,8 +34,8 @@ def running(model, **more):
 def looked_at(bench, page="p1"):
     """A page greets, as one in a browser does, but without the costs that it would ask for."""
     bench.session.costs.start = lambda: None
-    bench.commands.answer(wish("hello", attempt=1))
-    bench.commands.answer(wish("views", page=page, count=1))
+    bench.commands.answer(request("hello", attempt=1))
+    bench.commands.answer(request("views", page=page, count=1))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_what_a_page_shows_goes_on_without_a_name_until_its_last_view_is_gone(mo
     steps, session = len(bench.history), weakref.ref(bench.session)
     del bench
     until(lambda: len(held().history) > steps + 3)
-    commands.answer(wish("views", page="p1", count=0))
+    commands.answer(request("views", page="p1", count=0))
     del commands
     until_collected(lambda: held() is None and session() is None)
 
@@ -83,9 +83,9 @@ def test_a_second_page_that_still_shows_it_answers_the_roll_call(monkeypatch):
     asked = []
     monkeypatch.setattr(type(bench), "send", lambda self, content, buffers=None: asked.append(content))
     looked_at(bench)
-    bench.commands.answer(wish("views", page="p1", count=0))
+    bench.commands.answer(request("views", page="p1", count=0))
     assert {"v": 1, "kind": "views"} in asked
-    bench.commands.answer(wish("views", page="p2", count=1))
+    bench.commands.answer(request("views", page="p2", count=1))
     held = weakref.ref(bench)
     del bench
     time.sleep(0.5)
@@ -103,7 +103,7 @@ def test_ipythons_memory_of_results_is_no_name(shell, monkeypatch):
     shell.displayhook._ = bench
     shell.last_execution_result = SimpleNamespace(result=bench)
     looked_at(bench)
-    bench.commands.answer(wish("views", page="p1", count=0))
+    bench.commands.answer(request("views", page="p1", count=0))
     until_collected(lambda: 3 not in shell.user_ns["_oh"])
     assert shell.user_ns["_12"] == "other"
     assert shell.user_ns["bench"] is bench  # a name is a name
@@ -122,7 +122,7 @@ def test_six_runs_of_a_cell_leave_one_workbench(monkeypatch):
     for turn in range(6):
         old = bench.commands if bench is not None else None
         if old is not None:
-            old.answer(wish("views", page="p1", count=0))  # the page takes the old output away
+            old.answer(request("views", page="p1", count=0))  # the page takes the old output away
         bench = running(tiny_llava()) if turn in (2, 5) else vf.Workbench(tiny_llava(), batches())
         looked_at(bench)
         alive.append(weakref.ref(bench))

@@ -13,11 +13,11 @@ import vlmfreeze_widgets as vf
 from tests.exact_types import not_plain
 from tests.tiny import batches, tiny_llava
 from tests.waiting import until
-from tests.widgets.test_workbench import wish
+from tests.widgets.test_workbench import request
 from vlmfreeze_widgets.core.language.phrase import say
 from vlmfreeze_widgets.core.wire.messages import ACTIONS, EDITS
 
-ARGS = {  # of wishes whose arguments are more than their type's zero
+ARGS = {  # of requests whose arguments are more than their type's zero
     "set_tuning": {"targets": ["head"], "tuning": "lora"},
     "set_lr": {"target": "head", "lr": 1e-3},
     "set_lora": {"target": "head", "rank": 4, "alpha": 8},
@@ -73,14 +73,14 @@ def test_nothing_but_plain_types_leaves_a_workbench(sent, tmp_path, monkeypatch,
             }
             if name in ("load", "hello", "compare_corners"):
                 continue  # nothing to load; the others begin what takes seconds and says nothing new
-            replies.append((name, bench.commands.answer({**wish(name, rev=bench.session.rev), "args": args})))
+            replies.append((name, bench.commands.answer({**request(name, rev=bench.session.rev), "args": args})))
             if name in ("run", "probe", "compare_run", "stages_run"):
                 bench.stop() if name == "compare_run" else None
                 bench.wait(120)
         for reply in replies:
             assert not_plain(reply[1], reply[0]) == []
-        bench.commands._receive(None, {"id": Path("a"), "kind": say("intent")})
-        bench.commands._receive(None, wish("language", language=language))
+        bench.commands._receive(None, {"id": Path("a"), "kind": say("request")})
+        bench.commands._receive(None, request("language", language=language))
         until(lambda: bench.options["words"] == language)
         for phase in ("bench.run()", "bench.probe(open_all=True)"):
             bench.strategy = {"projector": "full"}
@@ -103,8 +103,8 @@ def test_nothing_but_plain_types_leaves_the_map_and_the_monitor(sent, language):
     try:
         until(lambda: any(content.get("kind") == "rows" for content, _ in sent))
         for widget in (shown, monitor):
-            widget.commands._receive(None, wish("hello", attempt=1))
-            widget.commands._receive(None, wish("run", steps=3))
+            widget.commands._receive(None, request("hello", attempt=1))
+            widget.commands._receive(None, request("run", steps=3))
             assert odd(widget, sent) == []
     finally:
         shown.close()
@@ -117,7 +117,7 @@ def test_a_refusal_in_english_is_plain_text(sent):
     try:
         assert type(bench.run_state["why_not"]) is str
         assert type(bench.plan_state["sentence"]) is str
-        reply = bench.commands.answer(wish("run", steps=3))
+        reply = bench.commands.answer(request("run", steps=3))
         assert type(reply["error"]["found"]) is str
     finally:
         bench.close()

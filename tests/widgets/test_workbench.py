@@ -1,4 +1,4 @@
-"""The widgets show a session and answer every wish once; without a page they can be driven through the same channel."""
+"""The widgets show a session and answer every request once; without a page they can be driven through the same channel."""
 
 import json
 
@@ -9,8 +9,8 @@ from tests.tiny import batches, tiny_llava
 from tests.waiting import until
 
 
-def wish(name, rev=1, **args):
-    return {"v": 1, "kind": "intent", "id": "t-1", "rev": rev, "name": name, "args": args}
+def request(name, rev=1, **args):
+    return {"v": 1, "kind": "request", "id": "t-1", "rev": rev, "name": name, "args": args}
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def bench():
     made.close()
 
 
-def test_a_wish_changes_the_strategy_and_the_page_follows(bench):
-    reply = bench.commands.answer(wish("set_tuning", targets=["language_model"], tuning="lora"))
+def test_a_request_changes_the_strategy_and_the_page_follows(bench):
+    reply = bench.commands.answer(request("set_tuning", targets=["language_model"], tuning="lora"))
     assert reply == {"v": 1, "kind": "reply", "id": "t-1", "ok": True, "rev": 2, "result": {}}
     assert bench.strategy.rules["language_model"] == vf.Lora()
     until(lambda: bench.plan_state["rev"] == 2)
@@ -34,9 +34,9 @@ def test_a_line_of_python_changes_the_page_too(bench):
 
 
 def test_a_stale_edit_is_refused_and_changes_nothing(bench):
-    bench.commands.answer(wish("set_tuning", targets=["head"], tuning="full"))
+    bench.commands.answer(request("set_tuning", targets=["head"], tuning="full"))
     before = bench.strategy
-    reply = bench.commands.answer(wish("set_tuning", targets=["head"], tuning="frozen"))
+    reply = bench.commands.answer(request("set_tuning", targets=["head"], tuning="frozen"))
     assert (reply["ok"], reply["error"]["code"], reply["rev"]) == (False, "stale", 2)
     assert bench.strategy == before
 
@@ -49,9 +49,9 @@ def test_every_kind_of_nonsense_gets_one_reply_and_no_effect(bench):
         [],
         "run",
         {},
-        wish("format_disk"),
-        wish("run", steps="many"),
-        wish("set_lr", target="nobody", lr=1.0),
+        request("format_disk"),
+        request("run", steps="many"),
+        request("set_lr", target="nobody", lr=1.0),
     ):
         reply = bench.commands.answer(message)
         assert reply["kind"] == "reply"
@@ -61,10 +61,10 @@ def test_every_kind_of_nonsense_gets_one_reply_and_no_effect(bench):
 
 
 def test_run_and_keep_through_the_channel(bench):
-    assert bench.commands.answer(wish("run", steps=4))["result"] == {"burst": 1}
+    assert bench.commands.answer(request("run", steps=4))["result"] == {"burst": 1}
     assert bench.wait(120)
     until(lambda: bench.run_state["rows"] == 4 and bench.run_state["phase"] == "deciding")
-    assert bench.commands.answer(wish("keep"))["ok"]
+    assert bench.commands.answer(request("keep"))["ok"]
     assert bench.wait(120)
     until(lambda: bench.run_state["outcome"] == "kept")
 
@@ -78,7 +78,7 @@ def test_each_row_is_sent_once_and_again_from_where_a_page_asks(bench, monkeypat
     until(lambda: sum(m["count"] for m in rows()) == 5)
     assert [m["first"] for m in rows()] == sorted({m["first"] for m in rows()})
     sent.clear()
-    bench.commands.answer(wish("snapshot", burst=1, **{"from": 2}))
+    bench.commands.answer(request("snapshot", burst=1, **{"from": 2}))
     until(lambda: bool(rows()))
     assert (rows()[0]["first"], rows()[0]["count"]) == (2, 3)
     assert len(sent[0][1][0]) == 3 * rows()[0]["width"] * 8
@@ -88,11 +88,11 @@ def test_a_nodes_series_is_its_norm_at_every_step(bench):
     bench.run(3)
     bench.wait(120)
     node = [n.path for n in bench.tree.nodes].index("model.multi_modal_projector")
-    reply = bench.commands.answer(wish("series", burst=1, node=node))
+    reply = bench.commands.answer(request("series", burst=1, node=node))
     assert reply["result"]["values"] == [r.grad_norms["model.multi_modal_projector"] for r in bench.history]
-    frozen = bench.commands.answer(wish("series", burst=1, node=len(bench.tree.nodes) - 1))
+    frozen = bench.commands.answer(request("series", burst=1, node=len(bench.tree.nodes) - 1))
     assert frozen["result"]["values"] == [{"f": "nan"}] * 3
-    assert not bench.commands.answer(wish("series", burst=1, node=10**6))["ok"]
+    assert not bench.commands.answer(request("series", burst=1, node=10**6))["ok"]
 
 
 def test_all_state_is_plain_json_without_non_finite_numbers(bench):
@@ -105,8 +105,8 @@ def test_all_state_is_plain_json_without_non_finite_numbers(bench):
 
 def test_a_map_without_a_model_plans_but_does_not_run():
     shown = vf.FreezeMap(tiny_llava().config)
-    assert shown.commands.answer(wish("set_tuning", targets=["projector"], tuning="lora"))["ok"]
-    assert not shown.commands.answer(wish("run", steps=3))["ok"]
+    assert shown.commands.answer(request("set_tuning", targets=["projector"], tuning="lora"))["ok"]
+    assert not shown.commands.answer(request("run", steps=3))["ok"]
     shown.close()
 
 
@@ -116,7 +116,7 @@ def test_a_monitor_follows_a_history_that_somebody_else_appends_to():
     burst.run()
     until(lambda: monitor.run_state["rows"] == 6)
     assert monitor.run_state["columns"]["grad_norm"] == ["projector"]
-    assert not monitor.commands.answer(wish("stop"))["ok"]
+    assert not monitor.commands.answer(request("stop"))["ok"]
     monitor.close()
 
 
@@ -139,8 +139,8 @@ def test_closing_lets_go_of_the_session():
 
 def test_a_probe_is_asked_for_and_its_state_carries_what_frozen_parts_would_receive(bench):
     assert bench.probe_state == {}
-    assert bench.commands.answer(wish("probe", open="yes"))["ok"] is False
-    assert bench.commands.answer(wish("probe", open=True))["ok"] is True
+    assert bench.commands.answer(request("probe", open="yes"))["ok"] is False
+    assert bench.commands.answer(request("probe", open=True))["ok"] is True
     assert bench.wait(120)
     until(lambda: bench.probe_state.get("probe") == 1)
     assert len(bench.probe_state["open"]) == 4 * len(bench.tree.nodes)

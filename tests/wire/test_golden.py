@@ -10,7 +10,7 @@ import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
-from vlmfreeze_widgets.core.errors import BadWish
+from vlmfreeze_widgets.core.errors import BadRequest
 from vlmfreeze_widgets.core.evidence.probe_report import BatchFacts, Finding, Link, ProbeReport
 from vlmfreeze_widgets.core.evidence.verdict import Verdict
 from vlmfreeze_widgets.core.wire import messages
@@ -31,7 +31,7 @@ def golden(name):
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
 
 
-WISHES = (
+REQUESTS = (
     "hello",
     "views",
     "set_tuning",
@@ -45,9 +45,9 @@ WISHES = (
 )
 
 
-@pytest.mark.parametrize("name", [f"wish_{name}" for name in WISHES])
-def test_wishes_are_read_and_written_as_golden(name):
-    assert messages.read_wish(golden(name)).to_dict() == golden(name)
+@pytest.mark.parametrize("name", [f"request_{name}" for name in REQUESTS])
+def test_requests_are_read_and_written_as_golden(name):
+    assert messages.read_request(golden(name)).to_dict() == golden(name)
 
 
 def test_replies_are_golden():
@@ -127,7 +127,7 @@ def test_the_state_of_the_data_is_golden():
 
 def test_import_and_export_are_golden_in_shape():
     session = Session(tiny_llava(), batches(), vf.Strategy({"projector": "full"}, lr={"projector": 1e-3}))
-    text = golden("wish_import")["args"]["text"] + " --learning_rate 1e-4 --num_train_epochs 3"
+    text = golden("request_import")["args"]["text"] + " --learning_rate 1e-4 --num_train_epochs 3"
     reply = import_reply(session.handover.look_at_import(text), session.tree)
     assert shape(reply) == shape(golden("reply_import")["result"])
     session.set_strategy(vf.Strategy({"projector": "full", "vision_tower": "full"}, weight_decay=0.1))
@@ -224,6 +224,13 @@ def test_a_tree_names_its_alike_blocks_by_their_places():
         lambda m: {**m, "args": {"targets": ["x"] * 5000, "tuning": "full"}},
     ],
 )
-def test_a_message_that_is_no_wish_is_refused(spoil):
-    with pytest.raises(BadWish):
-        messages.read_wish(spoil(golden("wish_set_tuning")))
+def test_a_message_that_is_no_request_is_refused(spoil):
+    with pytest.raises(BadRequest):
+        messages.read_request(spoil(golden("request_set_tuning")))
+
+
+def test_a_page_that_was_open_through_an_upgrade_is_understood_and_no_other_kind_is():
+    sent = golden("request_run")
+    assert messages.read_request({**sent, "kind": "intent"}) == messages.read_request(sent)
+    with pytest.raises(BadRequest):
+        messages.read_request({**sent, "kind": "order"})

@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
 from vlmfreeze_widgets.core.cost.assumptions import CostSettings
 from vlmfreeze_widgets.core.cost.view import Comparison, CostView, SwitchEffect
-from vlmfreeze_widgets.core.errors import BadWish, InvalidStrategy
+from vlmfreeze_widgets.core.errors import BadRequest, InvalidStrategy
 from vlmfreeze_widgets.core.wire import messages
 from vlmfreeze_widgets.core.wire.cost_state import cost_state
 
@@ -36,10 +36,10 @@ def seen():
     return view, plan
 
 
-def test_the_wish_for_other_assumptions_is_golden():
-    assert messages.read_wish(golden("wish_cost")).to_dict() == golden("wish_cost")
-    with pytest.raises(BadWish):
-        messages.read_wish({**golden("wish_cost"), "args": {"change": [1]}})
+def test_the_request_for_other_assumptions_is_golden():
+    assert messages.read_request(golden("request_cost")).to_dict() == golden("request_cost")
+    with pytest.raises(BadRequest):
+        messages.read_request({**golden("request_cost"), "args": {"change": [1]}})
 
 
 def test_the_state_of_a_cost_has_the_golden_keys(seen):
@@ -89,7 +89,7 @@ def test_assumptions_that_cannot_be_meant_are_refused(change):
 
 
 def test_assumptions_change_one_by_one_and_go_back_to_the_persons_own():
-    settings = CostSettings().changed(golden("wish_cost")["args"]["change"])
+    settings = CostSettings().changed(golden("request_cost")["args"]["change"])
     assert (settings.rows, settings.device, settings.checkpointing) == (8, "H200", True)
     assert settings.changed({"rows": None}).rows is None
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from vlmfreeze_widgets.core.errors import BadWish
+from vlmfreeze_widgets.core.errors import BadRequest
 from vlmfreeze_widgets.core.history.run_diff import RunDiff
 from vlmfreeze_widgets.core.wire import messages
-from vlmfreeze_widgets.core.wire.runs_state import RunOpened, RunRow, RunsCompared, Shelf, cut, runs_state
+from vlmfreeze_widgets.core.wire.runs_state import RunList, RunOpened, RunRow, RunsCompared, cut, runs_state
 
 HERE = Path(__file__).parent
 
@@ -30,7 +30,7 @@ def points(*values):
     return struct.pack(f"<{len(values)}d", *values)
 
 
-def shelf():
+def run_list():
     row = RunRow(
         "run-20260101-120000", 1767268800.0, "finished", "projector full 1e-3", 2, 2, 0.5, 0.75, (4, 1, 0), 1.25
     )
@@ -44,15 +44,15 @@ def shelf():
         {"torch": ("2.12.0", "2.13.0")}, {"identity": ("a" * 64, "b" * 64)}, True, None, (), 1,
     )  # fmt: skip
     compared = RunsCompared(diff, (points(1, 1.0, math.nan), points(1, 1.0, 0.5)))
-    return Shelf("/home/me/runs", True, False, (row, odd), 3, opened, compared, "/home/me/runs/other.html", "")
+    return RunList("/home/me/runs", True, False, (row, odd), 3, opened, compared, "/home/me/runs/other.html", "")
 
 
 def test_the_state_of_runs_is_golden_to_the_byte():
-    assert runs_state(shelf()) == revived(golden("state_runs"))
+    assert runs_state(run_list()) == revived(golden("state_runs"))
 
 
 def test_before_anybody_asked_there_is_no_list():
-    state = runs_state(Shelf("runs", recording=False))
+    state = runs_state(RunList("runs", recording=False))
     assert (state["rows"], state["opened"], state["compared"], state["recording"]) == (None, None, None, False)
 
 
@@ -66,8 +66,8 @@ def test_a_text_of_a_folder_is_one_line_that_can_be_sent(text, told):
 
 
 @pytest.mark.parametrize("args", [{}, {"name": "a"}, {"name": "a", "other": 3}, {"name": "a", "other": "b", "more": 1}])
-def test_only_the_golden_wish_compares_two_runs(args):
-    wish = golden("wish_runs_compare")
-    assert messages.read_wish(wish).to_dict() == wish
-    with pytest.raises(BadWish):
-        messages.read_wish({**wish, "args": args})
+def test_only_the_golden_request_compares_two_runs(args):
+    request = golden("request_runs_compare")
+    assert messages.read_request(request).to_dict() == request
+    with pytest.raises(BadRequest):
+        messages.read_request({**request, "args": args})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmfreeze_widgets.core.errors import BadWish
+from vlmfreeze_widgets.core.errors import BadRequest
 from vlmfreeze_widgets.core.evidence.freeze_proof import Restored
 from vlmfreeze_widgets.core.history.curve_points import curve_points
 from vlmfreeze_widgets.core.history.history import StepRecord
@@ -56,11 +56,11 @@ def test_nothing_is_chosen_at_first_and_a_discard_says_what_was_read_again():
 @pytest.mark.parametrize(
     "args", [{"name": "a"}, {"name": "a", "steps": True}, {"name": "a", "steps": 1.5}, {"name": 1, "steps": 2}]
 )
-def test_only_the_golden_wish_changes_the_steps_of_a_stage(args):
-    wish = golden("wish_stages_steps")
-    assert messages.read_wish(wish).to_dict() == wish
-    with pytest.raises(BadWish):
-        messages.read_wish({**wish, "args": args})
+def test_only_the_golden_request_changes_the_steps_of_a_stage(args):
+    request = golden("request_stages_steps")
+    assert messages.read_request(request).to_dict() == request
+    with pytest.raises(BadRequest):
+        messages.read_request({**request, "args": args})
 
 
 def test_a_long_curve_keeps_its_ends_and_every_look():

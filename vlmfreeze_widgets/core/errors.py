@@ -193,20 +193,20 @@ class InvalidOption(VlmFreezeError):
     code = "invalid-option"
 
 
-class BadWish(VlmFreezeError):
-    """A message from a page is not a wish that this version understands."""
+class BadRequest(VlmFreezeError):
+    """A message from a page is not a request that this version understands."""
 
-    code = "bad-wish"
+    code = "bad-request"
 
 
-class StaleWish(VlmFreezeError):
-    """A wish was made against an older revision of the strategy."""
+class StaleRequest(VlmFreezeError):
+    """A request was made against an older revision of the strategy."""
 
     code = "stale"
 
 
 class WrongPhase(VlmFreezeError):
-    """A wish does not fit what the session is doing now."""
+    """A request does not fit what the session is doing now."""
 
     code = "wrong-phase"
 

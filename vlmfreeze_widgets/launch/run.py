@@ -96,7 +96,7 @@ class Run:
             self._rates = model.rates
             # One clock decides for all.
             over = processes.is_main and settings.seconds is not None and time.monotonic() - began >= settings.seconds
-            asked = self._stopped() or (processes.is_main and self._folder.stop_asked())
+            asked = self._stopped() or (processes.is_main and self._folder.stop_requested())
             # Step: the engine's own, with sums over the processes.
             shown = model.step(taken, number, asked or over)
             # Record: the same numbers on all; the main process writes them.

@@ -164,7 +164,7 @@ class BurstRunner:
         """
         context = self._context
         number = context.status.burst + 1
-        context.stop_asked.clear()
+        context.stop_requested.clear()
         self._resumed.set()
         self._decision.clear()
         self.history = History(NormLayout((), (), ()))
@@ -201,7 +201,7 @@ class BurstRunner:
         with self._context.lock:
             if self._context.status.phase not in ("preparing", "running", "paused", "stopping"):
                 return
-            self._context.stop_asked.set()
+            self._context.stop_requested.set()
             self._resumed.set()
             if self._burst is not None:
                 self._burst.stop()
@@ -230,7 +230,7 @@ class BurstRunner:
             hooks.made(burst)
         with self._context.lock:
             self._burst = burst
-            if self._context.stop_asked.is_set():
+            if self._context.stop_requested.is_set():
                 burst.stop()
         try:
             for record in burst:

@@ -56,7 +56,7 @@ class ComparisonRunner:
                 expected = "a free model, batches, and contenders that train"
                 raise not_now(obstacle, "No comparison can start now.", expected)
             before = self._context.status.phase
-            self._context.stop_asked.clear()
+            self._context.stop_requested.clear()
             self._goes_on.set()
             self._contenders.comparison = None
             self._contenders.leaving.clear()
@@ -88,7 +88,7 @@ class ComparisonRunner:
         """
         if not self._contenders.compared.is_busy:
             return False
-        self._context.stop_asked.set()
+        self._context.stop_requested.set()
         self._goes_on.set()
         if self._contenders.comparison is not None:
             self._contenders.comparison.stop()
@@ -142,7 +142,7 @@ class ComparisonRunner:
                     )
             except Exception as failed:
                 error = error or failed
-            stopped = say("Stopped.") if self._context.stop_asked.is_set() else ""
+            stopped = say("Stopped.") if self._context.stop_requested.is_set() else ""
             self._contenders.show(
                 status="open" if comparison is None else "over", done=1.0, eta_seconds=None,
                 message=stopped if error is None else first_line(error),
@@ -162,7 +162,7 @@ class ComparisonRunner:
                     comparison.add(candidate.name, candidate.strategy)
             for name in self._contenders.leaving:
                 comparison.stop(name)
-            if self._context.stop_asked.is_set():
+            if self._context.stop_requested.is_set():
                 comparison.stop()
 
     def _what_pays(self, board: Board) -> str:

@@ -44,7 +44,7 @@ class SessionContext:
         run_folder: Each burst writes its run folder below it; None: bursts write nothing.
         listeners: Called with each change, on the thread that made it.
         internal_listeners: The same of the session's own parts; called after the others.
-        stop_asked: Set when what runs is to end.
+        stop_requested: Set when what runs is to end.
         end_reason: Why the session is over; None while it is open.
         worker: The thread that alone touches the model.
     """
@@ -68,7 +68,7 @@ class SessionContext:
         self.lock = threading.RLock()
         self.status = RunStatus(phase=self.rest, default_steps=settings.steps)
         self.worker = Worker(self.fail)
-        self.stop_asked = threading.Event()
+        self.stop_requested = threading.Event()
         self.end_reason: str | None = None
         self.listeners: list[Callable[[Change], None]] = []
         self.internal_listeners: list[Callable[[Change], None]] = []

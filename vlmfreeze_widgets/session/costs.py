@@ -154,7 +154,7 @@ class Costs:
             self._bursts.append((number, plan, settings, history))
             self.changed()
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Ends the process, also one that is starting; the thread ends soon after. Returns at once."""
         with self._wake:
             self._closed = True
@@ -163,7 +163,7 @@ class Costs:
 
     def close(self) -> None:
         """Ends thread and process; where there is no process, waits for the trace that is being made."""
-        self.let_go()
+        self.release()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             # An interpreter that ends while torch traces on a thread aborts.
@@ -222,7 +222,7 @@ class Costs:
             try:
                 self._estimate(done)
             except Gone:
-                self.let_go()
+                self.release()
             except _Superseded:
                 continue
             except Exception as error:  # the thread must outlive any failure, and the person must see it

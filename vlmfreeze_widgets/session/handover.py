@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadConfig, CannotSave, WrongPhase
-from ..core.wire.handover import ExportLook, ImportLook
+from ..core.wire.handover import ExportPreview, ImportPreview
 from ..core.wire.messages import stale
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Handover:
 
     def __init__(self, editor: StrategyEditor) -> None:
         self._editor = editor
-        self._looks: dict[str, tuple[int, ExportLook]] = {}
+        self._looks: dict[str, tuple[int, ExportPreview]] = {}
 
     @property
     def trainers(self) -> tuple[tuple[str, str], ...]:
@@ -46,7 +46,7 @@ class Handover:
         found: tuple[tuple[str, str], ...] = looks.trainers()
         return found
 
-    def look_at_import(self, text: str, trainer: str = "") -> ImportLook:
+    def look_at_import(self, text: str, trainer: str = "") -> ImportPreview:
         """What a trainer's settings would change; nothing is changed.
 
         Raises:
@@ -62,7 +62,7 @@ class Handover:
             )
         from ..trainers.looks import look_at_import
 
-        look: ImportLook = look_at_import(text, self._editor.plan, trainer)
+        look: ImportPreview = look_at_import(text, self._editor.plan, trainer)
         return look
 
     def import_text(self, text: str, trainer: str = "") -> int:
@@ -82,7 +82,7 @@ class Handover:
         settings: BurstSettings | None = None,
         rows: int | None = None,
         data: DataOrigin | None = None,
-    ) -> tuple[str, ExportLook]:
+    ) -> tuple[str, ExportPreview]:
         """The files for a trainer.
 
         Args:
@@ -100,7 +100,7 @@ class Handover:
         rev = self._editor.rev
         from ..trainers.looks import look_at_export
 
-        look: ExportLook = look_at_export(self._editor.plan, to, settings, rows, data)
+        look: ExportPreview = look_at_export(self._editor.plan, to, settings, rows, data)
         token = secrets.token_urlsafe(12)
         self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
         return token, look
@@ -117,7 +117,7 @@ class Handover:
 
         Raises:
             WrongPhase: The token is unknown, or was used.
-            StaleWish: The strategy has changed since.
+            StaleRequest: The strategy has changed since.
             CannotSave: The folder lies elsewhere, a file is there already, or the disk refuses; nothing is written over.
         """
         if token not in self._looks:
@@ -170,7 +170,7 @@ def below(home: Path, folder: str) -> Path:
     return place
 
 
-def _write(look: ExportLook, place: Path) -> list[Path]:
+def _write(look: ExportPreview, place: Path) -> list[Path]:
     paths = [place / name for name in look.files]
     try:
         place.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ class OpenSession(Protocol):
     def stop(self) -> None:
         """Ends what runs, soon."""
 
-    def let_go(self, why: str | None = None) -> None:
+    def release(self, why: str | None = None) -> None:
         """Ends it without waiting."""
 
     def close(self, timeout: float = 30.0) -> bool:
@@ -77,7 +77,7 @@ def take_over(older: OpenSession) -> tuple[Phrase, bool]:
         said = say("This model was taken over from an older Workbench; what ran there was stopped.")
     elif phase == "deciding":
         said = say("This model was taken over from an older Workbench; its undecided result was let go.")
-    older.let_go(TAKEN_OVER)
+    older.release(TAKEN_OVER)
     if not older.close(_STEP_SECONDS):
         raise ModelBusy(
             "Another Workbench is still in the middle of a step on this model.",
@@ -102,7 +102,7 @@ def _end_all() -> None:
     with _lock:
         known = list(_open)
     for session in known:
-        session.let_go()
+        session.release()
     end = time.monotonic() + _STEP_SECONDS
     for session in known:
         session.close(max(1.0, end - time.monotonic()))

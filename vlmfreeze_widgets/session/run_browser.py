@@ -14,7 +14,7 @@ from typing import Any
 
 from ..core.errors import BadState, VlmFreezeError
 from ..core.strategy.strategy import Strategy
-from ..core.wire.runs_state import Shelf, cut
+from ..core.wire.runs_state import RunList, cut
 from ..engine.burst.burst import Burst
 from ..engine.burst.result import BurstResult
 from ..engine.runs.page_rows import Seen, compared, list_rows, opened, read_run
@@ -38,7 +38,7 @@ class RunBrowser:
         checkpoints: Written below the same folder.
 
     Attributes:
-        shelf: The runs of the folder, as far as they were asked for.
+        run_list: The runs of the folder, as far as they were asked for.
         hooks: What it does with each burst.
     """
 
@@ -50,7 +50,7 @@ class RunBrowser:
         self._seen: Seen = {}
         self._strategy_at_hand: tuple[str, Strategy] | None = None
         self._listed: Path | None = None  # the run folder of the present burst, once it is among the rows
-        self.shelf = Shelf(str(context.run_folder or checkpoints.folder), recording=context.run_folder is not None)
+        self.run_list = RunList(str(context.run_folder or checkpoints.folder), recording=context.run_folder is not None)
         self.hooks = BurstHooks(made=self._made, between=self._between, over=self._over)
 
     def record(self, folder: str | Path | None = RUNS) -> None:
@@ -63,7 +63,7 @@ class RunBrowser:
             self._context.run_folder = None if folder is None else Path(folder).absolute()
             if self._context.run_folder is not None:
                 self._checkpoints.save_below(self._context.run_folder)
-            self._look_into(self._context.run_folder or Path(self.shelf.folder))
+            self._look_into(self._context.run_folder or Path(self.run_list.folder))
 
     def record_here(self, folder: str) -> None:
         """As ``record``, for a folder that a page names: below the working folder only.
@@ -74,31 +74,31 @@ class RunBrowser:
         self.record(below(Path.cwd().resolve(), folder) if folder.strip() else None)
 
     def look_for_runs(self) -> None:
-        """Starts to read the runs of the folder, on a thread of their own; ``shelf.rows`` lists them then."""
-        self._shelve(waiting=True, problem="")
+        """Starts to read the runs of the folder, on a thread of their own; ``run_list.rows`` lists them then."""
+        self._replace(waiting=True, problem="")
         self._reader.post(self._read_rows)
 
     def open_run(self, name: str) -> None:
-        """Starts to read one run; ``shelf.opened`` holds it then. "" closes the one that is open."""
+        """Starts to read one run; ``run_list.opened`` holds it then. "" closes the one that is open."""
         if not name:
             with self._context.lock:
                 self._strategy_at_hand = None
-                self._shelve(opened=None)
+                self._replace(opened=None)
             return
-        self._shelve(waiting=True, problem="")
+        self._replace(waiting=True, problem="")
         self._reader.post(lambda: self._read_one(name))
 
     def compare_runs(self, name: str, other: str) -> None:
-        """Starts to read two runs; ``shelf.compared`` says then what differs.
+        """Starts to read two runs; ``run_list.compared`` says then what differs.
 
         Args:
             name: Of a run of the folder; "" closes the comparison.
             other: Of the run that it is compared with.
         """
         if not name:
-            self._shelve(compared=None)
+            self._replace(compared=None)
             return
-        self._shelve(waiting=True, problem="")
+        self._replace(waiting=True, problem="")
         self._reader.post(lambda: self._read_two(name, other))
 
     def take_strategy(self, name: str) -> None:
@@ -116,13 +116,13 @@ class RunBrowser:
         self._editor.set_strategy(self._strategy_at_hand[1])
 
     def report_run(self, name: str, write: Callable[[Path, Path], Path]) -> None:
-        """Starts to write a report of a run beside its folder; ``shelf.report`` says then where it lies.
+        """Starts to write a report of a run beside its folder; ``run_list.report`` says then where it lies.
 
         Args:
             name: Of a run of the folder.
             write: Writes the report of a run's folder at a path, over nothing.
         """
-        self._shelve(waiting=True, problem="", report="")
+        self._replace(waiting=True, problem="", report="")
         self._reader.post(lambda: self._write_report(name, write))
 
     def wait_for_runs(self, timeout: float | None = None) -> bool:
@@ -130,27 +130,27 @@ class RunBrowser:
         return self._reader.wait(timeout)
 
     def _look_into(self, folder: Path) -> None:
-        if str(folder) != self.shelf.folder:
+        if str(folder) != self.run_list.folder:
             self._seen = {}
             self._strategy_at_hand = None
-            self.shelf = Shelf(str(folder), recording=False)
-        self._shelve(recording=self._context.run_folder is not None)
+            self.run_list = RunList(str(folder), recording=False)
+        self._replace(recording=self._context.run_folder is not None)
         self.look_for_runs()
 
-    def _shelve(self, **changes: Any) -> None:  # fields of Shelf
+    def _replace(self, **changes: Any) -> None:  # fields of RunList
         with self._context.lock:
-            self.shelf = replace(self.shelf, **changes)
+            self.run_list = replace(self.run_list, **changes)
         self._context.tell("runs")
 
     # What follows is done by the reader.
 
     def _read_rows(self) -> None:
-        folder = self.shelf.folder
+        folder = self.run_list.folder
         rows, more = list_rows(Path(folder), self._seen)
         self._put(folder, rows=rows, more=more)
 
     def _read_one(self, name: str) -> None:
-        folder = self.shelf.folder
+        folder = self.run_list.folder
         run = read_run(Path(folder), name)
         shown = opened(run, self._context.tree)
         with self._context.lock:
@@ -158,11 +158,11 @@ class RunBrowser:
                 self._strategy_at_hand = (name, run.strategy)
 
     def _read_two(self, name: str, other: str) -> None:
-        folder = self.shelf.folder
+        folder = self.run_list.folder
         self._put(folder, compared=compared(read_run(Path(folder), name), read_run(Path(folder), other)))
 
     def _write_report(self, name: str, write: Callable[[Path, Path], Path]) -> None:
-        folder = Path(self.shelf.folder)
+        folder = Path(self.run_list.folder)
         source = read_run(folder, name).folder
         number = 1
         # A link that leads nowhere is there too: written through it, the report would lie where a stranger wants it.
@@ -170,17 +170,17 @@ class RunBrowser:
             number += 1
         self._put(str(folder), report=str(write(source, target)))
 
-    def _put(self, folder: str, **changes: Any) -> bool:  # fields of Shelf
+    def _put(self, folder: str, **changes: Any) -> bool:  # fields of RunList
         with self._context.lock:
             # Of a folder that was changed meanwhile nothing is of use.
-            is_wanted = folder == self.shelf.folder
+            is_wanted = folder == self.run_list.folder
             if is_wanted:
-                self._shelve(waiting=False, **changes)
+                self._replace(waiting=False, **changes)
             return is_wanted
 
     def _not_read(self, error: BaseException) -> None:
         said = str(error) if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
-        self._shelve(waiting=False, problem=cut(said))
+        self._replace(waiting=False, problem=cut(said))
 
     def end(self) -> None:
         """Takes no more requests; what was asked of the runs is still read."""
@@ -198,9 +198,9 @@ class RunBrowser:
     def _between(self, burst: Burst) -> None:
         folder, before = burst.recording.folder, self._listed
         self._listed = folder
-        if folder is not None and folder != before and self.shelf.rows is not None:
+        if folder is not None and folder != before and self.run_list.rows is not None:
             self.look_for_runs()
 
     def _over(self, burst: Burst, _: BurstResult) -> None:
-        if burst.recording.folder is not None and self.shelf.rows is not None:
+        if burst.recording.folder is not None and self.run_list.rows is not None:
             self.look_for_runs()

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.comparison.board import Board
 from ..core.data_origin import DataOrigin
+from ..core.former_names import FormerName
 from ..core.history.history import History
 from ..core.language.phrase import say
 from ..core.memory_advice import MemoryAdvice
@@ -27,7 +28,7 @@ from ..core.tree.tree import ModuleTree
 from ..core.wire.compare_state import Compared
 from ..core.wire.load_state import LoadChoices
 from ..core.wire.run_state import BUSY, RunStatus
-from ..core.wire.runs_state import Shelf
+from ..core.wire.runs_state import RunList
 from ..core.wire.saved_state import Saving
 from ..core.wire.stages_state import Staged
 from ..engine.burst.result import BurstResult
@@ -210,14 +211,14 @@ class Session:
         """Whether the session has ended: it holds no model, and nothing can start."""
         return self._context.end_reason is not None
 
-    def let_go(self, why: str | None = None) -> None:
+    def release(self, why: str | None = None) -> None:
         """Ends the session without waiting: what runs stops between two micro-batches, the model is given back as it was before,
         and nothing of it is held any more. For whoever cannot wait; ``close`` waits.
 
         Args:
             why: What is said to those who ask for something afterwards.
         """
-        self.costs.let_go()
+        self.costs.release()
         self._runs.end()
         if not self._context.is_here:
             return
@@ -238,7 +239,7 @@ class Session:
         Returns:
             False when the time was up first; the step ends, and the model is given back, when it can be.
         """
-        self.let_go()
+        self.release()
         self.costs.close()
         ended = not self._context.is_here or self._context.worker.close(timeout)
         return self._runs.close(timeout) and ended
@@ -420,9 +421,9 @@ class Session:
         return self._checkpoints.resume_from(name, steps)
 
     @property
-    def shelf(self) -> Shelf:
+    def run_list(self) -> RunList:
         """The runs of the folder, as far as they were asked for."""
-        return self._runs.shelf
+        return self._runs.run_list
 
     def record(self, folder: str | Path | None = RUNS) -> None:
         """Writes every burst from the next one on below a folder, or none any more; see ``RunBrowser.record``."""
@@ -570,6 +571,9 @@ class Session:
         """Holds the comparison after the step that is being taken; see ``ComparisonRunner.pause``."""
         self._comparisons.pause()
 
-    def go_on_comparing(self) -> None:
+    def resume_comparing(self) -> None:
         """Goes on after a pause; see ``ComparisonRunner.resume``."""
         self._comparisons.resume()
+
+    shelf, let_go = FormerName("run_list"), FormerName("release")
+    go_on_comparing = FormerName("resume_comparing")

@@ -177,7 +177,7 @@ class StageRunner:
         return self._bursts.make(plan, settings, self._stages.feed())
 
     def _phase_after(self, result: BurstResult, phase: Phase) -> Phase:
-        is_stage, stopped = self._stages.place is not None, self._context.stop_asked.is_set()
+        is_stage, stopped = self._stages.place is not None, self._context.stop_requested.is_set()
         self._is_whole = is_stage and phase == "deciding" and result.problem is None and not stopped
         return "preparing" if self._is_whole else phase
 
@@ -242,7 +242,7 @@ class StageRunner:
             stages.staged = replace(stages.staged, active=True, runs_all=runs_all)
             stages.place = None
             following = stages.staged.next
-            if runs_all and following is not None and not self._context.stop_asked.is_set():
+            if runs_all and following is not None and not self._context.stop_requested.is_set():
                 self._run_stage(following)
                 return
             stages.staged = replace(stages.staged, runs_all=False)

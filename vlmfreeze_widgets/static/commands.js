@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 486847f2d96d277f7072de0f4a8fc86969eefdb79e78f35879731fa06e37f041 */
+/* vlmfreeze source-hash: 2ca2f0b8bb85b4749b8cded1cbb3b6adc12b71cb4cf5fa6162ad922730a96ca8 */
 var e={initialize:()=>{}},t=e;export{t as default};

@@ -13,7 +13,7 @@ from ..core.strategy.plan import Plan
 from ..core.strategy.resolve import resolve
 from ..core.strategy.selection_diff import planned_choice, training_diff
 from ..core.strategy.text import sentence
-from ..core.wire.handover import ExportLook, ImportLook
+from ..core.wire.handover import ExportPreview, ImportPreview
 from .asked import asked
 from .registry import TRAINERS, export, import_strategy
 from .selection import Exported, differences, selection_of
@@ -25,7 +25,7 @@ def trainers() -> tuple[tuple[str, str], ...]:
     return tuple((key, trainer.name) for key, trainer in TRAINERS.items())
 
 
-def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportLook:
+def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportPreview:
     """What a trainer's settings would change.
 
     Args:
@@ -40,7 +40,7 @@ def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportLook:
     """
     found = import_strategy(read_text(text), plan.tree, trainer or None)
     wanted = resolve(found.strategy, plan.tree)
-    return ImportLook(
+    return ImportPreview(
         trainer=next(key for key, known in TRAINERS.items() if known.name == found.trainer),
         name=found.trainer,
         strategy=found.strategy,
@@ -59,7 +59,7 @@ def look_at_export(
     settings: Any = None,  # BurstSettings
     rows: int | None = None,
     data: DataOrigin | None = None,
-) -> ExportLook:
+) -> ExportPreview:
     """The files for a trainer, and where it trains something else than the plan.
 
     Args:
@@ -82,7 +82,7 @@ def look_at_export(
     apart = training_diff(planned_choice(plan), found, plan.tree)
     # What the differences say place by place need not be said again.
     told = set(differences(selection_of(plan), found, plan.tree)) if apart else set()
-    return ExportLook(
+    return ExportPreview(
         trainer=key,
         name=done.trainer,
         files=done.files,

@@ -1,5 +1,6 @@
-"""Wishes come in here and each gets exactly one reply. A view-less model of its own, on which Python only ever answers inside
-the handler: then JupyterLab keeps it on a subshell and Stop arrives while a cell runs. What is granted is decided elsewhere.
+"""The command channel: each request of the page gets exactly one reply. A view-less model of its own, on which Python only answers
+inside the handler: then JupyterLab keeps it on a subshell and Stop arrives while a cell runs. What each request does is in
+``widgets.handlers``.
 """
 
 from __future__ import annotations
@@ -12,20 +13,20 @@ import anywidget
 import traitlets
 
 from ..core.plain import plain
-from ..core.wire.messages import Wish, error_reply, ok_reply, read_wish, stale
+from ..core.wire.messages import Request, error_reply, ok_reply, read_request, stale
 from .assets import asset
 from .lifetime import unregister
 from .state_trait import to_json
 from .weakly import weakly
 
-Grant = Callable[[Wish], Mapping[str, Any] | None]
+Handler = Callable[[Request], Mapping[str, Any] | None]
 
 
 class CommandChannel(anywidget.AnyWidget):
     """The command model of one widget.
 
     Args:
-        grant: Does what a wish asks and returns the result for the reply.
+        handle: Does what a request asks and returns the result for the reply.
         rev: Gives the present revision.
         greeted: Called when a page says hello: somebody looks.
     """
@@ -34,8 +35,8 @@ class CommandChannel(anywidget.AnyWidget):
     _esm = traitlets.Unicode().tag(sync=True)
     _view_name = traitlets.Unicode(None, allow_none=True).tag(sync=True)  # type: ignore[assignment]
 
-    def __init__(self, grant: Grant, rev: Callable[[], int], greeted: Callable[[], None] | None = None) -> None:
-        self._grant = grant
+    def __init__(self, handle: Handler, rev: Callable[[], int], greeted: Callable[[], None] | None = None) -> None:
+        self._handle = handle
         self._rev = rev
         self._greeted = greeted
         super().__init__(_esm=asset("commands.js").read_text(encoding="utf-8"))
@@ -56,17 +57,17 @@ class CommandChannel(anywidget.AnyWidget):
         return reply
 
     def _answer(self, content: Any) -> dict[str, Any]:
-        wish_id = str(content.get("id", ""))[:64] if isinstance(content, Mapping) else ""
+        request_id = str(content.get("id", ""))[:64] if isinstance(content, Mapping) else ""
         try:
-            wish = read_wish(content)
-            if wish.is_edit and wish.rev != self._rev():
-                raise stale(wish.rev, self._rev())
-            result = {"subshell": _subshell()} if wish.name == "hello" else self._grant(wish)
-            if wish.name == "hello" and self._greeted is not None:
+            request = read_request(content)
+            if request.is_edit and request.rev != self._rev():
+                raise stale(request.rev, self._rev())
+            result = {"subshell": _subshell()} if request.name == "hello" else self._handle(request)
+            if request.name == "hello" and self._greeted is not None:
                 self._greeted()
-            return ok_reply(wish.id, self._rev(), result)
-        except Exception as error:  # every wish gets a reply, whatever happens
-            return error_reply(wish_id, self._rev(), error)
+            return ok_reply(request.id, self._rev(), result)
+        except Exception as error:  # every request gets a reply, whatever happens
+            return error_reply(request_id, self._rev(), error)
 
 
 def _subshell() -> str | None:

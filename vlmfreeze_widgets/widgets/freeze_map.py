@@ -46,5 +46,5 @@ class FreezeMap(SessionPage):
     def close(self) -> None:
         """Takes the widget off every page and lets go of the model."""
         if (session := getattr(self, "session", None)) is not None:
-            session.let_go()
+            session.release()
         super().close()

@@ -23,7 +23,7 @@ UNSEEN_SECONDS = 60.0  # how long a page may take from display to its first word
 _HISTORY = re.compile(r"_+|_\d+")
 
 _seen: dict[str, Any] = {}  # widgets that a page shows, or is about to
-_kept: dict[str, Any] = {}  # widgets that go on by their user's wish
+_kept: dict[str, Any] = {}  # widgets that go on by their user's request
 
 
 class Lifetime:
@@ -127,7 +127,7 @@ class Lifetime:
 
 
 def kept() -> list[Any]:
-    """The widgets that go on by their user's wish."""
+    """The widgets that go on by their user's request."""
     return list(_kept.values())
 
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import anywidget
 import traitlets
 
-from ..core.errors import BadWish
+from ..core.errors import BadRequest
 from ..core.evidence.verdict import Verdict
 from ..core.history.history import History, StepRecord
 from ..core.language.phrase import say
-from ..core.wire.messages import VERSION, Wish
+from ..core.wire.messages import VERSION, Request
 from ..core.wire.run_state import Phase, RunStatus
 from .assets import asset
 from .channel import CommandChannel
@@ -91,7 +91,7 @@ class BurstMonitor(anywidget.AnyWidget):
         super().__init__(
             _esm=asset("monitor.js").read_text(encoding="utf-8"),
             _css=asset("monitor.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(weakly(self._grant), lambda: 1, weakly(self._greeted)),
+            commands=CommandChannel(weakly(self._handle), lambda: 1, weakly(self._greeted)),
             **self._words.of({"options": options, "run_state": self._status().to_dict()}),
         )
         self._outbox = Outbox(
@@ -179,21 +179,21 @@ class BurstMonitor(anywidget.AnyWidget):
         )
         self._words.show("run_state", state, quietly=told)
 
-    def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
-        if wish.name == "views":
-            self._lifetime.views(wish.args["page"], wish.args["count"])
+    def _handle(self, request: Request) -> Mapping[str, Any] | None:
+        if request.name == "views":
+            self._lifetime.views(request.args["page"], request.args["count"])
             return None
-        if wish.name == "snapshot":
+        if request.name == "snapshot":
             with self._outbox.lock:
-                self._feed.rewind(wish.args["burst"], wish.args["from"])
+                self._feed.rewind(request.args["burst"], request.args["from"])
             self._outbox.touch()
             return None
-        if wish.name == "language":
-            self._words.ask(wish.args["language"])
+        if request.name == "language":
+            self._words.ask(request.args["language"])
             self._outbox.touch()
             return None
-        if wish.name == "series":
-            raise BadWish("This page has no map.", expected="snapshot", found="series", remedy="Use the Workbench.")
-        raise BadWish(
-            "This page only watches.", expected="hello or snapshot", found=wish.name, remedy="Use the Workbench."
+        if request.name == "series":
+            raise BadRequest("This page has no map.", expected="snapshot", found="series", remedy="Use the Workbench.")
+        raise BadRequest(
+            "This page only watches.", expected="hello or snapshot", found=request.name, remedy="Use the Workbench."
         )

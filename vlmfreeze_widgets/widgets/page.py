@@ -1,4 +1,4 @@
-"""What Workbench and FreezeMap share: a session shown on a page through an outbox, wishes through a command channel."""
+"""What Workbench and FreezeMap share: a session shown on a page through an outbox, requests through a command channel."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from IPython.display import display
 from ..core.strategy.plan import Plan
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
-from ..core.wire.messages import VERSION, Wish
+from ..core.wire.messages import VERSION, Request
 from ..core.wire.tree_state import tree_state
 from ..session import Change, Session
 from . import page_states
 from .assets import asset
 from .channel import CommandChannel
-from .grants import grant
-from .handover_grants import state_of
+from .handlers.core import handle
+from .handlers.handover import state_of
 from .lifetime import Lifetime
 from .outbox import Outbox
 from .state_trait import ShownStates, State, to_json
@@ -58,7 +58,7 @@ class SessionPage(anywidget.AnyWidget):
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
-            commands=CommandChannel(weakly(self._grant), lambda: session.rev, weakly(self._greeted)),
+            commands=CommandChannel(weakly(self._handle), lambda: session.rev, weakly(self._greeted)),
             **self._words.of({"options": {**options, "picture": self._picture}, **dict(self._states.first())}),
         )
         self._outbox = Outbox(
@@ -110,19 +110,19 @@ class SessionPage(anywidget.AnyWidget):
     def _changed(self, _: Change) -> None:
         self._outbox.touch()
 
-    def _grant(self, wish: Wish) -> Mapping[str, Any] | None:
-        if wish.name == "views":
-            self._lifetime.views(wish.args["page"], wish.args["count"])
+    def _handle(self, request: Request) -> Mapping[str, Any] | None:
+        if request.name == "views":
+            self._lifetime.views(request.args["page"], request.args["count"])
             return None
-        if wish.name == "snapshot":
-            self._snapshot(wish.args["burst"], wish.args["from"])
+        if request.name == "snapshot":
+            self._snapshot(request.args["burst"], request.args["from"])
             self._outbox.touch()
             return None
-        if wish.name == "language":
-            self._words.ask(wish.args["language"])
+        if request.name == "language":
+            self._words.ask(request.args["language"])
             self._outbox.touch()
             return None
-        found = grant(self.session, wish)
+        found = handle(self.session, request)
         return None if found is None else self._words.said(found)
 
     def _snapshot(self, burst: int, first: int) -> None:

@@ -1,4 +1,4 @@
-"""In which language a widget's traits are: kept as they were made, said as the page speaks. A page tells its language with a wish;
+"""In which language a widget's traits are: kept as they were made, translated for the page. A page sends its language as a request;
 the traits follow on the outbox's thread. What the words are is in ``core.language``.
 """
 
@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ..core.errors import BadWish
+from ..core.errors import BadRequest
 from ..core.language.phrase import LANGUAGES, Language, spoken_state
 
 
@@ -68,11 +68,11 @@ class Words:
         """The page speaks another language; any thread.
 
         Raises:
-            BadWish: There are no words in it.
+            BadRequest: There are no words in it.
         """
         found = next((known for known in LANGUAGES if known == language), None)
         if found is None:
-            raise BadWish(
+            raise BadRequest(
                 "There are no words in this language.",
                 expected=" or ".join(LANGUAGES),
                 found=repr(language)[:40],

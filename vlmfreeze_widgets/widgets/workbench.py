@@ -21,13 +21,13 @@ from ..core.wire.saved_state import saved_state
 from ..core.wire.stages_state import Staged
 from ..session import BurstResult, BurstSettings, Question, Session
 from . import page_states
-from .compare_grants import compare_page_state
+from .handlers.compare import compare_page_state
+from .handlers.stages import stages_page_state
 from .interrupts import watch_interrupts
 from .lifetime import kept
 from .page import SessionPage
 from .page_options import page_options
 from .row_feed import RowFeed
-from .stages_grants import stages_page_state
 from .state_trait import State
 from .weakly import weakly
 
@@ -76,7 +76,7 @@ class Workbench(SessionPage):
     saved_state = State(lambda s: saved_state(s.saving), lambda s: s.saving)
     stages_state = State(stages_page_state, lambda s: (s.staged, s.why_no_stage))
     compare_state = State(compare_page_state, lambda s: (s.compared, s.why_no_comparison))
-    runs_state = State(lambda s: runs_state(s.shelf), lambda s: s.shelf)
+    runs_state = State(lambda s: runs_state(s.run_list), lambda s: s.run_list)
     advice_state = State(lambda s: advice_state(s.advice), lambda s: s.advice)
     load_state = State(page_states.load_state, page_states.is_loadable)
     cost_state = State(page_states.cost_state, page_states.cost_number)
@@ -258,13 +258,13 @@ class Workbench(SessionPage):
         """Nobody refers to it and no page shows it: what runs stops after its micro-batch, and the model is given back."""
         session = getattr(self, "session", None)
         if session is not None and self._owns_session:
-            session.let_go(UNSEEN)  # never waits
+            session.release(UNSEEN)  # never waits
         super().close()
 
     def _greeted(self) -> None:
         super()._greeted()
         self.session.costs.start()
-        if self.session.shelf.rows is None and Path(self.session.shelf.folder).is_dir():
+        if self.session.run_list.rows is None and Path(self.session.run_list.folder).is_dir():
             self.session.look_for_runs()
 
     def _snapshot(self, burst: int, first: int) -> None:
@@ -273,7 +273,7 @@ class Workbench(SessionPage):
 
     def _flush(self) -> None:
         if self._lifetime.is_cut_off and self._owns_session:
-            self.session.let_go(UNSEEN)
+            self.session.release(UNSEEN)
         super()._flush()
         status, history = self.session.status, self.session.history
         state = status.to_dict()

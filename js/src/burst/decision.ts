@@ -7,8 +7,8 @@ const OUTCOMES = { kept: () => t("Kept: the model now holds the trained values."
 
 export function decision(view: View): HTMLElement {
   const { page } = view;
-  const keep = h("button.vf-button", { type: "button", onclick: () => void page.wish("keep") }, t("Keep"));
-  const discard = h("button.vf-button.vf-primary", { type: "button", "data-act": "discard", onclick: () => void page.wish("discard") }, t("Discard (restore)"));
+  const keep = h("button.vf-button", { type: "button", onclick: () => void page.request("keep") }, t("Keep"));
+  const discard = h("button.vf-button.vf-primary", { type: "button", "data-act": "discard", onclick: () => void page.request("discard") }, t("Discard (restore)"));
   const text = h("span.vf-muted", { role: "status" });
   const element = h("div.vf-decision", {}, keep, discard, text);
   const draw = (): void => {

@@ -10,7 +10,7 @@ export function loadForm(view: View): HTMLElement {
   const { page } = view;
   const select = (label: string): HTMLSelectElement => h("select.vf-select", { "aria-label": label, "data-lm-suppress-shortcuts": "true" });
   const [dtype, device] = [select(t("Load weights as")), select(t("Load weights on"))];
-  const load = h("button.vf-button.vf-primary", { type: "button", "data-act": "load", onclick: () => void page.wish("load", { dtype: dtype.value, device: device.value }) }, t("Load weights"));
+  const load = h("button.vf-button.vf-primary", { type: "button", "data-act": "load", onclick: () => void page.request("load", { dtype: dtype.value, device: device.value }) }, t("Load weights"));
   const element = h("div.vf-load", { role: "group", "aria-label": t("Load weights") }, load, h("label.vf-stepslabel", {}, "dtype", dtype), h("label.vf-stepslabel", {}, t("device"), device));
   let last = "";
   const draw = (): void => {

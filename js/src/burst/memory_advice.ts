@@ -19,7 +19,7 @@ export function memoryAdvice(view: View): HTMLElement {
       element,
       icon("warning"),
       h("div", {}, h("b", {}, t("Memory ran out.")), ` ${t("Just seen to run: {how}.", { how })}${same}`, run?.error?.found ? h("p.vf-muted", {}, run.error.found) : null),
-      h("button.vf-button.vf-primary", { type: "button", disabled: !page.alive || !run?.can_run, title: t("Runs again with {how}", { how }), onclick: () => void page.wish("run_smaller") }, t("Run so")),
+      h("button.vf-button.vf-primary", { type: "button", disabled: !page.alive || !run?.can_run, title: t("Runs again with {how}", { how }), onclick: () => void page.request("run_smaller") }, t("Run so")),
     );
   };
   draw();

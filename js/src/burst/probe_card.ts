@@ -32,7 +32,7 @@ export function probeCard(view: View, map: MapState): HTMLElement {
     drawn = probe;
     if (!probe) return fill(element, h("p.vf-muted", { role: "status" }, t("Probing: a few steps, then the model is put back.")));
     const stale = plan && probe.rev !== plan.rev ? ` ${t("The strategy has changed since.")}` : "";
-    const open = h("button.vf-button", { type: "button", disabled: run?.phase === "probing" || !page.alive, title: t("One backward pass with everything open; needs memory for a gradient of the whole model"), onclick: () => void page.wish("probe", { open: true }) }, t("What would frozen parts receive?"));
+    const open = h("button.vf-button", { type: "button", disabled: run?.phase === "probing" || !page.alive, title: t("One backward pass with everything open; needs memory for a gradient of the whole model"), onclick: () => void page.request("probe", { open: true }) }, t("What would frozen parts receive?"));
     const paint = h("button.vf-button", { type: "button", hidden: !probe.modules.length, title: t("Colour each module by whether it does what was wanted"), onclick: () => map.style({ colour: "verdict" }) }, t("Paint the map"));
     const verdict = probe.findings.length ? tn(probe.findings.length, "{n} finding.", "{n} findings.") : t("Every part does what the strategy says.");
     fill(

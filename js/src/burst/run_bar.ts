@@ -3,7 +3,7 @@ import { t } from "../language/words";
 import { h, say, set } from "../parts/dom";
 import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
-import type { WishName } from "../wire/messages";
+import type { RequestName } from "../wire/messages";
 import type { Phase } from "../wire/run_state";
 import { loadForm } from "./load_form";
 import { saving } from "./saving";
@@ -14,13 +14,13 @@ const BUSY: readonly Phase[] = ["preparing", "running", "paused", "stopping"];
 export function runBar(view: View, watching: boolean): HTMLElement {
   const { page } = view;
   let touched = false;
-  const button = (name: WishName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", "data-act": name, onclick: () => void page.wish(name) }, icon(glyph, glyph !== "pause"), text);
+  const button = (name: RequestName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", "data-act": name, onclick: () => void page.request(name) }, icon(glyph, glyph !== "pause"), text);
   const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": t("Number of steps"), "data-lm-suppress-shortcuts": "true", oninput: () => ((touched = true), draw()), onkeydown: (event) => {
     event.stopPropagation();
     if (event.key === "Enter") go();
   } });
   const run = h("button.vf-button.vf-primary", { type: "button", "data-act": "run", onclick: () => go() }, icon("run", true), t("Run"));
-  const probe = h("button.vf-button", { type: "button", "data-act": "probe", title: t("Takes 3 steps, shows which parts really train, and puts the model back"), onclick: () => void page.wish("probe", { open: false }) }, t("Probe"));
+  const probe = h("button.vf-button", { type: "button", "data-act": "probe", title: t("Takes 3 steps, shows which parts really train, and puts the model back"), onclick: () => void page.request("probe", { open: false }) }, t("Probe"));
   const load = watching ? null : loadForm(view);
   const stepsLabel = h("label.vf-stepslabel", {}, steps, t("steps"));
   const [pause, resume, stop] = [button("pause", "pause", t("Pause")), button("resume", "run", t("Resume")), button("stop", "stop", t("Stop"))];
@@ -37,7 +37,7 @@ export function runBar(view: View, watching: boolean): HTMLElement {
   }
 
   function go(): void {
-    if (!run.disabled) void page.wish("run", { steps: wanted() });
+    if (!run.disabled) void page.request("run", { steps: wanted() });
   }
 
   function draw(): void {

@@ -12,7 +12,7 @@ const REST: readonly Phase[] = ["idle", "failed", "deciding"];
 export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement } {
   const { page } = view;
   let looking = false;
-  const save = h("button.vf-button", { type: "button", "data-act": "save", onclick: () => void page.wish("save") });
+  const save = h("button.vf-button", { type: "button", "data-act": "save", onclick: () => void page.request("save") });
   const resume = h("button.vf-button", { type: "button", "aria-haspopup": "true", title: t("A burst that was saved goes on where it was"), onclick: () => turn() }, t("Resume from…"));
   const where = h("p.vf-note.vf-saved", { role: "status", hidden: true });
   const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": t("Steps in all, for the burst that goes on"), placeholder: t("as then"), "data-lm-suppress-shortcuts": "true", onkeydown: (event) => event.stopPropagation() });
@@ -21,14 +21,14 @@ export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement
 
   function turn(): void {
     looking = !looking;
-    if (looking) void page.wish("saved_states");
+    if (looking) void page.request("saved_states");
     draw();
   }
 
   function go(state: SavedBurst): void {
     const wanted = Number(steps.value);
     looking = false;
-    void page.wish("resume_from", { name: state.name, steps: Number.isInteger(wanted) && wanted > 0 ? wanted : 0 });
+    void page.request("resume_from", { name: state.name, steps: Number.isInteger(wanted) && wanted > 0 ? wanted : 0 });
     draw();
   }
 

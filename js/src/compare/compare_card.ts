@@ -19,14 +19,14 @@ export function compareCard(view: View): HTMLElement {
   const at = (): Axis => axis ?? AXES.find((a) => (page.compare?.contenders ?? []).some((c) => a.value(c) !== null)) ?? (AXES[0] as Axis);
 
   const status = h("span.vf-muted", { role: "status" });
-  const add = h("button.vf-button", { type: "button", title: t("The strategy that is chosen now takes part"), onclick: () => void page.wish("compare_add", { name: "" }) }, t("Add the present strategy"));
-  const sweep = h("button.vf-button", { type: "button", title: t("Every choice of frozen, LoRA and full for vision tower, projector and language model: afterwards it is said which part pays"), onclick: () => void page.wish("compare_corners") }, t("Add every corner"));
+  const add = h("button.vf-button", { type: "button", title: t("The strategy that is chosen now takes part"), onclick: () => void page.request("compare_add", { name: "" }) }, t("Add the present strategy"));
+  const sweep = h("button.vf-button", { type: "button", title: t("Every choice of frozen, LoRA and full for vision tower, projector and language model: afterwards it is said which part pays"), onclick: () => void page.request("compare_corners") }, t("Add every corner"));
   const number = (label: string, most: number): HTMLInputElement => h("input.vf-input.vf-steps", { type: "number", min: "1", max: String(most), "aria-label": label, "data-lm-suppress-shortcuts": "true", onchange: () => set(), onkeydown: (event) => event.stopPropagation() });
   const [steps, seeds] = [number(t("Steps of every run"), 100_000), number(t("Runs of each"), 100)];
-  const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.wish("compare_run") }, icon("run", true), t("Compare"));
-  const pause = h("button.vf-button", { type: "button", onclick: () => void page.wish("compare_pause", { on: true }) }, icon("pause"), t("Pause"));
-  const resume = h("button.vf-button", { type: "button", onclick: () => void page.wish("compare_pause", { on: false }) }, icon("run", true), t("Resume"));
-  const stop = h("button.vf-button", { type: "button", onclick: () => void page.wish("compare_stop") }, icon("stop", true), t("Stop"));
+  const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.request("compare_run") }, icon("run", true), t("Compare"));
+  const pause = h("button.vf-button", { type: "button", onclick: () => void page.request("compare_pause", { on: true }) }, icon("pause"), t("Pause"));
+  const resume = h("button.vf-button", { type: "button", onclick: () => void page.request("compare_pause", { on: false }) }, icon("run", true), t("Resume"));
+  const stop = h("button.vf-button", { type: "button", onclick: () => void page.request("compare_stop") }, icon("stop", true), t("Stop"));
   const bar = h("span");
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": t("Comparison"), "aria-valuemin": "0", "aria-valuemax": "100" }, bar);
   const knobs = h("div.vf-runbar", {}, h("label.vf-stepslabel", {}, steps, t("steps")), h("label.vf-stepslabel", {}, seeds, t("runs each")), run, pause, resume, stop, progress);
@@ -41,7 +41,7 @@ export function compareCard(view: View): HTMLElement {
   const take = (name: string): void => {
     if (!page.alive) return;
     view.announce(t("The strategy of {name} is the present one now.", { name }));
-    void page.wish("compare_load", { name });
+    void page.request("compare_load", { name });
   };
   const cloud = frontPlot(view, at, take, HEIGHT);
   const table = contenderTable(view, () => measured(page.compare?.measured));
@@ -52,7 +52,7 @@ export function compareCard(view: View): HTMLElement {
 
   function set(): void {
     const [n, k] = [Number(steps.value), Number(seeds.value)];
-    if (Number.isInteger(n) && n > 0 && Number.isInteger(k) && k > 0) void page.wish("compare_set", { steps: n, seeds: k });
+    if (Number.isInteger(n) && n > 0 && Number.isInteger(k) && k > 0) void page.request("compare_set", { steps: n, seeds: k });
   }
 
   let axes = "";

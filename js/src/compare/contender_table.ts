@@ -68,11 +68,11 @@ function make(view: View, name: string): Row {
   const cells = Array.from({ length: 5 }, () => h("td"));
   const kl = h("td");
   const steps = h("td");
-  const act = (label: string, title: string, wish: () => void): HTMLButtonElement => h("button.vf-button.vf-small", { type: "button", title, "aria-label": `${label}: ${name}`, onclick: wish }, label);
-  const take = act(t("Take up"), t("Makes this strategy the present one; Undo takes it back"), () => void page.wish("compare_load", { name }));
-  const half = act("lr ×½", t("A copy goes on from here at half the rates"), () => void page.wish("compare_clone", { name, factor: 0.5 }));
-  const twice = act("lr ×2", t("A copy goes on from here at twice the rates"), () => void page.wish("compare_clone", { name, factor: 2 }));
-  const away = act("", "", () => void page.wish("compare_remove", { name }));
+  const act = (label: string, title: string, request: () => void): HTMLButtonElement => h("button.vf-button.vf-small", { type: "button", title, "aria-label": `${label}: ${name}`, onclick: request }, label);
+  const take = act(t("Take up"), t("Makes this strategy the present one; Undo takes it back"), () => void page.request("compare_load", { name }));
+  const half = act("lr ×½", t("A copy goes on from here at half the rates"), () => void page.request("compare_clone", { name, factor: 0.5 }));
+  const twice = act("lr ×2", t("A copy goes on from here at twice the rates"), () => void page.request("compare_clone", { name, factor: 2 }));
+  const away = act("", "", () => void page.request("compare_remove", { name }));
   const element = h("tr", {}, h("th", { scope: "row" }, h("div.vf-contender", {}, badge, h("div", {}, h("b", {}, name), " ", front, " ", state, sentence, refusal))), ...cells, kl, steps, h("td", {}, h("div.vf-group", {}, take, half, twice, away)));
   let index = -1;
   return {

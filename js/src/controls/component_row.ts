@@ -22,11 +22,11 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const title = h("button.vf-link.vf-name", { type: "button", onclick: () => item && choose(item.id) });
   const amount = h("span.vf-amount");
   const mixed = h("span.vf-mixed", { hidden: true }, t("mixed"));
-  const tuning = segmented(t("Tuning of {name}", { name }), (value) => void page.wish("set_tuning", { targets: [name], tuning: value }));
-  const lr = inlineNumber(t("learning rate"), parseRate, (value) => void page.wish("set_lr", { target: name, lr: value }));
-  const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.wish("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }), (value) => scaled(value, now?.alpha ?? 2 * value));
-  const alpha = inlineNumber("alpha", parsePositive, (value) => void page.wish("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }), (value) => scaled(now?.rank ?? 16, value));
-  const last = inlineNumber(t("number of last blocks that train"), (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.wish("set_blocks", { component: name, last: value }));
+  const tuning = segmented(t("Tuning of {name}", { name }), (value) => void page.request("set_tuning", { targets: [name], tuning: value }));
+  const lr = inlineNumber(t("learning rate"), parseRate, (value) => void page.request("set_lr", { target: name, lr: value }));
+  const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.request("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }), (value) => scaled(value, now?.alpha ?? 2 * value));
+  const alpha = inlineNumber("alpha", parsePositive, (value) => void page.request("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }), (value) => scaled(now?.rank ?? 16, value));
+  const last = inlineNumber(t("number of last blocks that train"), (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.request("set_blocks", { component: name, last: value }));
   const faster = h("span");
   const lrLine = h("span", {}, "lr ", lr.element, faster);
   const targets = h("span");

@@ -49,7 +49,7 @@ export function costControls(view: View): CostControls {
 }
 
 function change(view: View, settings: Partial<CostSettings>): void {
-  void view.page.wish("cost", { change: settings });
+  void view.page.request("cost", { change: settings });
 }
 
 function menu(view: View, name: Menu, words: string, bare = false): Control {

@@ -21,9 +21,9 @@ export function switchList(view: View, cost: CostState): Child[] {
 }
 
 function flip(view: View, cost: CostState, name: string): void {
-  if (name.startsWith(FREEZE)) void view.page.wish("set_tuning", { targets: [name.slice(FREEZE.length)], tuning: "frozen" });
-  else if (name === "checkpointing") void view.page.wish("cost", { change: { checkpointing: !cost.settings.checkpointing } });
-  else void view.page.wish("cost", { change: { optimizer: name } });
+  if (name.startsWith(FREEZE)) void view.page.request("set_tuning", { targets: [name.slice(FREEZE.length)], tuning: "frozen" });
+  else if (name === "checkpointing") void view.page.request("cost", { change: { checkpointing: !cost.settings.checkpointing } });
+  else void view.page.request("cost", { change: { optimizer: name } });
 }
 
 export function componentTable(cost: CostState): HTMLElement {

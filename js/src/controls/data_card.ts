@@ -23,7 +23,7 @@ export function dataCard(view: View): HTMLElement {
   function ask(from: number): void {
     hidden = 0;
     if (page.data?.preview && page.data.preview.first === from) draw();
-    else void page.wish("preview", { first: Math.max(0, from) });
+    else void page.request("preview", { first: Math.max(0, from) });
   }
 
   function draw(): void {

@@ -7,7 +7,7 @@ import { icon, type IconName } from "../parts/icons";
 import type { View } from "../parts/view";
 import { tour } from "../tour/tour";
 import type { ModelTree } from "../tree/model_tree";
-import type { WishName } from "../wire/messages";
+import type { RequestName } from "../wire/messages";
 import { presetLine } from "./preset_line";
 import { presetMenu } from "./preset_menu";
 
@@ -18,8 +18,8 @@ export function header(view: View): HTMLElement {
   const device = h("span.vf-device");
   const remarks = h("ul.vf-remarks", { "aria-label": t("About this model") });
   const sentence = h("p.vf-sentence");
-  const button = (name: WishName, glyph: IconName, words: string): HTMLButtonElement =>
-    h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.wish(name) }, icon(glyph));
+  const button = (name: RequestName, glyph: IconName, words: string): HTMLButtonElement =>
+    h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.request(name) }, icon(glyph));
   const [undo, redo] = [button("undo", "undo", t("Undo")), button("redo", "redo", t("Redo"))];
   const guide = tour(view);
   let drawn: ModelTree | null = null;

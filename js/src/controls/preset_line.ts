@@ -28,7 +28,7 @@ export function presetLine(view: View): HTMLElement {
   };
 
   async function take(name: string, said: HTMLElement): Promise<void> {
-    const result = await page.wish("use_settings", { name });
+    const result = await page.request("use_settings", { name });
     if (result) said.textContent = text(result.changed) ? t("Bursts now have {settings}.", { settings: text(result.changed) }) : t("Bursts have these already.");
   }
 

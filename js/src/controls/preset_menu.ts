@@ -26,7 +26,7 @@ export function presetMenu(view: View): HTMLElement {
     const about = [fullName({ group, preset }), preset.what, preset.how, preset.data, ...preset.notes.map((note) => note.map(({ text }) => text).join("")), preset.source].filter(Boolean).join("\n");
     const choose = (): void => {
       close(true);
-      void page.wish("preset", { name: preset.name });
+      void page.request("preset", { name: preset.name });
     };
     return h("button.vf-menuitem", { type: "button", role: "menuitem", tabindex: "-1", title: about, "data-name": fullName({ group, preset }), onclick: choose }, h("span", {}, preset.label), h("small", {}, [preset.what, preset.how].filter(Boolean).join(" · ")));
   }

@@ -4,7 +4,7 @@ import type { MapState } from "../map/map_state";
 import { fill, h, say } from "../parts/dom";
 import { errorCard } from "../parts/error_card";
 import { uniqueId, type View } from "../parts/view";
-import { readExport, type ExportLook, type HandoverState } from "../wire/handover";
+import { readExport, type ExportPreview, type HandoverState } from "../wire/handover";
 import { texts } from "../base/loose";
 import type { ErrorParts } from "../wire/run_state";
 import { differenceTable, showOnMap, type DiffWords } from "./difference_table";
@@ -28,7 +28,7 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
   const saving = h("div.vf-line", { hidden: true }, h("span.vf-muted", {}, t("Save in")), place, save, status);
   const trouble = h("div", { role: "alert" });
   const element = h("div.vf-panel", { hidden: true }, bar.element, body, saving, trouble);
-  let look: ExportLook | null = null;
+  let look: ExportPreview | null = null;
   let chosen = "";
   let open = false;
   let drawnRev: number | undefined;
@@ -63,7 +63,7 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     body.setAttribute("aria-busy", String(looks.waiting));
   }
 
-  function described(found: ExportLook): (Node | null)[] {
+  function described(found: ExportPreview): (Node | null)[] {
     const words: DiffWords = { label: t("What {trainer} would train otherwise", { trainer: found.name }), before: t("you see"), after: found.name, kinds: kinds() };
     const verdict = h("p.vf-verdict", { "data-exact": String(found.exact) }, h("b", {}, found.exact ? t("exact") : t("not the same")), " ", found.exact ? t("{trainer} trains what you see, at these rates.", { trainer: found.name }) : t("{trainer} comes this near; what it would do otherwise:", { trainer: found.name }));
     if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(t("{count} places selected on the map", { count: showOnMap(view, map, found.differences) })) }, t("Show on the map")));
@@ -113,7 +113,7 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
   };
 }
 
-function beside({ beside }: ExportLook): HTMLElement | null {
+function beside({ beside }: ExportPreview): HTMLElement | null {
   const folders = [...new Set(beside.map((name) => name.slice(0, name.lastIndexOf("/"))))].join(", ");
   return beside.length ? h("p.vf-muted.vf-rest", { title: beside.join("\n") }, tn(beside.length, "Saved with them: {folders}/ ({n} file).", "Saved with them: {folders}/ ({n} files).", { folders })) : null;
 }

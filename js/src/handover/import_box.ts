@@ -5,7 +5,7 @@ import type { MapState } from "../map/map_state";
 import { fill, h, say } from "../parts/dom";
 import { errorCard } from "../parts/error_card";
 import { uniqueId, type View } from "../parts/view";
-import { readImport, type HandoverState, type ImportLook } from "../wire/handover";
+import { readImport, type HandoverState, type ImportPreview } from "../wire/handover";
 import { text as textOf } from "../base/loose";
 import type { ErrorParts } from "../wire/run_state";
 import { differenceTable, type DiffWords } from "./difference_table";
@@ -40,7 +40,7 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
     h("div.vf-line", {}, menu, choose, chooser, apply, status),
     result,
   );
-  let look: ImportLook | null = null;
+  let look: ImportPreview | null = null;
   let looked = { text: "", trainer: "" };
   let open = false;
 
@@ -80,7 +80,7 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
 
   function take(): void {
     if (!look) return;
-    void page.wish("import", looked);
+    void page.request("import", looked);
     view.announce(t("{trainer} settings applied. Undo takes them back.", { trainer: look.name }));
   }
 
@@ -118,7 +118,7 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
   };
 }
 
-function described(view: View, map: MapState, look: ImportLook): (Node | null)[] {
+function described(view: View, map: MapState, look: ImportPreview): (Node | null)[] {
   const [before, after] = look.trainable;
   const change = look.differences.length ? (before === after ? t("{count} train, as now.", { count: count(after) }) : t("{before} train now, {after} would.", { before: count(before), after: count(after) })) : t("This is what you have already.");
   const settings = look.settings.map(([name, value]) => `${name} ${value}`).join(" · ");

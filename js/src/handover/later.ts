@@ -1,11 +1,11 @@
 /** A look that is asked of Python again and again as something is typed: after a pause, and only the last answer counts. */
 import type { View } from "../parts/view";
 import type { Loose } from "../base/loose";
-import type { WishName } from "../wire/messages";
+import type { RequestName } from "../wire/messages";
 import type { ErrorParts } from "../wire/run_state";
 
 export interface Look {
-  name: WishName;
+  name: RequestName;
   args: Loose;
 }
 

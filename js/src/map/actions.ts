@@ -1,26 +1,26 @@
-/** What a person does to modules, by key or by button: set or clear a tuning, undo. Turns items into the targets of wishes. */
+/** What a person does to modules, by key or by button: set or clear a tuning, undo. Turns items into the targets of requests. */
 import { t } from "../language/words";
 import type { View } from "../parts/view";
-import type { WishedTuning } from "../wire/plan_state";
+import type { TuningEdit } from "../wire/plan_state";
 import { FoldedTree } from "../tree/folded_tree";
 import type { MapState } from "./map_state";
 
 const MANY = 8; // more targets than that are told as slices, however they are shown
 
-export const KEY_TUNINGS: Record<string, WishedTuning> = { f: "frozen", l: "lora", t: "full", x: "inherit", i: "inherit" };
-export const TUNING_WORDS: Record<WishedTuning, () => string> = { frozen: () => t("frozen"), lora: () => "LoRA", full: () => t("full"), inherit: () => t("as its component") };
+export const KEY_TUNINGS: Record<string, TuningEdit> = { f: "frozen", l: "lora", t: "full", x: "inherit", i: "inherit" };
+export const TUNING_WORDS: Record<TuningEdit, () => string> = { frozen: () => t("frozen"), lora: () => "LoRA", full: () => t("full"), inherit: () => t("as its component") };
 
-/** Wishes a tuning for the selection, or for the focused item. */
-export function setTuning(view: View, state: MapState, tuning: WishedTuning): void {
+/** Requests a tuning for the selection, or for the focused item. */
+export function setTuning(view: View, state: MapState, tuning: TuningEdit): void {
   const ids = state.acting;
   if (!ids.length) return;
   const targets = targetsOf(state, ids);
-  void view.page.wish("set_tuning", { targets, tuning });
+  void view.page.request("set_tuning", { targets, tuning });
   const what = targets.length === 1 ? state.display.item(ids[0] as number).label : t("{count} modules", { count: targets.length });
   view.announce(`${what}: ${TUNING_WORDS[tuning]()}`);
 }
 
-/** What wishes call the items: one target for a fold, and one for several blocks of one list. */
+/** What requests call the items: one target for a fold, and one for several blocks of one list. */
 export function targetsOf(state: MapState, items: readonly number[]): string[] {
   const [display, ids] = items.length > MANY ? folded(state.display, items) : [state.display, items];
   const targets = new Set<string>();
@@ -57,7 +57,7 @@ function folded(shown: FoldedTree, ids: readonly number[]): [FoldedTree, number[
 export function onActionKey(view: View, state: MapState, event: KeyboardEvent): boolean {
   const key = event.key.toLowerCase();
   if ((event.ctrlKey || event.metaKey) && (key === "z" || key === "y")) {
-    void view.page.wish(key === "y" || event.shiftKey ? "redo" : "undo");
+    void view.page.request(key === "y" || event.shiftKey ? "redo" : "undo");
     return true;
   }
   const tuning = event.ctrlKey || event.metaKey || event.altKey ? undefined : KEY_TUNINGS[key];

@@ -1,11 +1,11 @@
 /**
- * The page's side of the command channel: a promise per wish, told apart by ids with a prefix of this page. A wish is never
+ * The page's side of the command channel: a promise per request, told apart by ids with a prefix of this page. A request is never
  * given up: after ten seconds the page says that Python has not answered yet, and a late reply still counts. The hello that
- * finds Python's subshell is `hello.ts`; what a wish means is decided by who sends it.
+ * finds Python's subshell is `hello.ts`; what a request means is decided by who sends it.
  */
 import { listen, type Model } from "../base/host";
 import { t } from "../language/words";
-import { readReply, wish, type Reply, type WishName } from "../wire/messages";
+import { readReply, request, type Reply, type RequestName } from "../wire/messages";
 import type { Loose } from "../base/loose";
 import type { ErrorParts } from "../wire/run_state";
 
@@ -22,7 +22,7 @@ interface Open {
 export class Client {
   readonly prefix: string;
   connection: Connection = "opening";
-  /** Wishes that have waited longer than patience allows. */
+  /** Requests that have waited longer than patience allows. */
   overdue = 0;
   #next = 1;
   #open = new Map<string, Open>();
@@ -44,8 +44,8 @@ export class Client {
     return this.#channels.length > 0;
   }
 
-  /** Sends a wish; the promise always resolves, with a failed reply when the kernel is gone. */
-  ask(name: WishName, args: Loose, rev: number): Promise<Reply> {
+  /** Sends a request; the promise always resolves, with a failed reply when the kernel is gone. */
+  ask(name: RequestName, args: Loose, rev: number): Promise<Reply> {
     const id = `${this.prefix}-${this.#next++}`;
     return new Promise((settle) => {
       const timer = setTimeout(() => this.#grow(id), PATIENCE_MS);
@@ -53,15 +53,15 @@ export class Client {
       try {
         const channel = this.#channels[this.#channels.length - 1];
         if (!channel || this.connection === "gone" || this.connection === "absent") throw new Error("no channel");
-        // A host may answer with a promise that rejects; either way the wish did not leave.
-        void Promise.resolve(channel.send(wish(id, rev, name, args)) as unknown).catch(() => this.lose("gone"));
+        // A host may answer with a promise that rejects; either way the request did not leave.
+        void Promise.resolve(channel.send(request(id, rev, name, args)) as unknown).catch(() => this.lose("gone"));
       } catch {
         this.lose(this.connection === "absent" ? "absent" : "gone");
       }
     });
   }
 
-  /** The kernel is not there (any more): every open wish fails, and the page says why. */
+  /** The kernel is not there (any more): every open request fails, and the page says why. */
   lose(how: "absent" | "gone"): void {
     const before = this.connection;
     this.connection = how;
@@ -103,7 +103,7 @@ export class Client {
   }
 }
 
-/** The error of a wish that cannot reach Python. The banner says it too, so it is not shown on the shelf. */
+/** The error of a request that cannot reach Python. The banner says it too, so it is not shown on the shelf. */
 export const noKernel = (): ErrorParts => ({
   code: "no-kernel",
   message: t("The kernel is not connected."),

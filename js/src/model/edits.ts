@@ -4,14 +4,14 @@
  */
 import type { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../base/loose";
-import type { WishName } from "../wire/messages";
+import type { RequestName } from "../wire/messages";
 import type { PlanState } from "../wire/plan_state";
 import type { ErrorParts } from "../wire/run_state";
 import type { Client } from "./client";
 import { preview } from "./preview";
 
 interface Edit {
-  name: WishName;
+  name: RequestName;
   args: Loose;
   /** The revision that Python gave it. */
   rev: number | null;
@@ -47,7 +47,7 @@ export class Edits {
     this.#forget();
   }
 
-  make(name: WishName, args: Loose): void {
+  make(name: RequestName, args: Loose): void {
     this.#pending.push({ name, args, rev: null });
     this.#redraw();
     void this.#send();

@@ -1,5 +1,5 @@
 /**
- * The greeting that makes Stop fast: JupyterLab delivers wishes on a subshell only once it has one, so the page asks again,
+ * The greeting that makes Stop fast: JupyterLab delivers requests on a subshell only once it has one, so the page asks again,
  * 100 ms x attempt later and at most five times, until Python says that a subshell answered.
  */
 import type { Client } from "./client";

@@ -6,7 +6,7 @@ import { listen, readOptions, type Host, type Model, type Options } from "../bas
 import { DisplayTree } from "../tree/display_tree";
 import { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../base/loose";
-import { isEdit, isRollCall, readEvent, type PaintEvent, type WishName } from "../wire/messages";
+import { isEdit, isRollCall, readEvent, type PaintEvent, type RequestName } from "../wire/messages";
 import { readLoad, type LoadState } from "../wire/load_state";
 import { readPlan, type PlanState } from "../wire/plan_state";
 import { readRun, type ErrorParts, type RunState } from "../wire/run_state";
@@ -74,7 +74,7 @@ export class Page extends WithStates {
     return readOptions(this.model.get("options"), 430);
   }
 
-  /** Whether a wish can reach Python. */
+  /** Whether a request can reach Python. */
   get alive(): boolean {
     return this.client.attached && this.client.connection !== "gone" && this.client.connection !== "absent";
   }
@@ -102,7 +102,7 @@ export class Page extends WithStates {
   }
 
   /** Edits go through the queue and are shown at once; everything else is asked and a refusal goes on the shelf. */
-  async wish(name: WishName, args: Loose = {}): Promise<Loose | null> {
+  async request(name: RequestName, args: Loose = {}): Promise<Loose | null> {
     if (!this.alive) return null;
     if (isEdit(name)) {
       this.edits.make(name, args);

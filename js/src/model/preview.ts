@@ -4,14 +4,14 @@
  */
 import type { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../base/loose";
-import type { WishName } from "../wire/messages";
+import type { RequestName } from "../wire/messages";
 import { FROZEN, FULL, LORA, MIXED, NONE, type ComponentPlan, type PlanState, type RowTuning } from "../wire/plan_state";
 
 const CODES: Record<string, number> = { frozen: FROZEN, lora: LORA, full: FULL };
 const WORDS: readonly RowTuning[] = ["frozen", "lora", "full", "mixed"];
 
 /** The plan as it will look after an edit; the same plan where that is not known here (presets, undo, inherit). */
-export function preview(tree: ModelTree, plan: PlanState, name: WishName, args: Loose): PlanState {
+export function preview(tree: ModelTree, plan: PlanState, name: RequestName, args: Loose): PlanState {
   switch (name) {
     case "set_tuning":
       return typeof args.tuning === "string" && args.tuning in CODES

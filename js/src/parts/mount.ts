@@ -51,7 +51,7 @@ function render({ model, el, signal, host }: RenderProps, name: string, ready: (
     const { words } = page.options;
     if (!page.alive || words === null || words === spoken() || told === spoken()) return;
     told = spoken();
-    void page.wish("language", { language: told });
+    void page.request("language", { language: told });
   };
   settle(page.options, root.ownerDocument);
   draw();

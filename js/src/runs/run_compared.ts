@@ -27,7 +27,7 @@ export function runCompared(view: View, compared: () => ComparedRuns | null): { 
     const key = JSON.stringify([two.names, two.differences, two.data, two.same_until, page.alive]);
     if (key === drawn) return;
     drawn = key;
-    const close = h("button.vf-button", { type: "button", disabled: !page.alive, onclick: () => void page.wish("runs_compare", { name: "", other: "" }) }, t("Close"));
+    const close = h("button.vf-button", { type: "button", disabled: !page.alive, onclick: () => void page.request("runs_compare", { name: "", other: "" }) }, t("Close"));
     fill(head, h("h3", {}, h("b", {}, t("what differs")), " ", h("span.vf-muted", {}, two.names.join(" | "))), h("div.vf-group", {}, close));
     fill(facts, [`${t("data")}: ${two.data}`, two.same_until ? t("equal bit for bit up to step {step}", { step: two.same_until }) : t("not one step is equal bit for bit")].join(" · "));
     const heads = ["", t("what"), ...two.names];

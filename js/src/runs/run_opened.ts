@@ -29,9 +29,9 @@ export function runOpened(view: View, opened: () => OpenedRun | null): { element
     if (key === drawn) return;
     drawn = key;
     const { name } = run.row;
-    const take = h("button.vf-button", { type: "button", disabled: !page.alive || run.why_not !== null, title: run.why_not ?? t("The map and the controls show it; one undo takes it back"), onclick: () => void page.wish("runs_take", { name }) }, t("Use its strategy"));
-    const report = h("button.vf-button", { type: "button", disabled: !page.alive, title: t("One HTML file beside the run, which opens without a kernel"), onclick: () => void page.wish("runs_report", { name }) }, t("Report…"));
-    const close = h("button.vf-button", { type: "button", disabled: !page.alive, onclick: () => void page.wish("runs_open", { name: "" }) }, t("Close"));
+    const take = h("button.vf-button", { type: "button", disabled: !page.alive || run.why_not !== null, title: run.why_not ?? t("The map and the controls show it; one undo takes it back"), onclick: () => void page.request("runs_take", { name }) }, t("Use its strategy"));
+    const report = h("button.vf-button", { type: "button", disabled: !page.alive, title: t("One HTML file beside the run, which opens without a kernel"), onclick: () => void page.request("runs_report", { name }) }, t("Report…"));
+    const close = h("button.vf-button", { type: "button", disabled: !page.alive, onclick: () => void page.request("runs_open", { name: "" }) }, t("Close"));
     fill(head, h("h3", {}, h("b", {}, name), " ", h("span.vf-muted", {}, run.row.sentence)), h("div.vf-group", {}, take, report, close));
     fill(facts, [run.model, ...run.settings.map((s) => `${s.name} ${s.value}`), run.message].filter(Boolean).join(" · "));
     fill(list, ...run.verdicts.map((v) => h("li", { "data-status": v.status }, h("i", { "aria-hidden": "true" }, SIGN[v.status]), h("div", {}, h("b", {}, v.label), ` ${v.text}`))));

@@ -20,8 +20,8 @@ export function runsCard(view: View): HTMLElement {
   } });
   folder.value = "runs";
   const record = h("button.vf-button", { type: "button", title: t("Every burst from the next one on writes a folder of its own, as it goes"), onclick: () => start() }, t("Record from now on"));
-  const end = h("button.vf-button", { type: "button", onclick: () => void page.wish("runs_record", { folder: "" }) }, t("Stop recording"));
-  const look = h("button.vf-button", { type: "button", onclick: () => void page.wish("runs_look") }, t("Look again"));
+  const end = h("button.vf-button", { type: "button", onclick: () => void page.request("runs_record", { folder: "" }) }, t("Stop recording"));
+  const look = h("button.vf-button", { type: "button", onclick: () => void page.request("runs_look") }, t("Look again"));
   const compare = h("button.vf-button.vf-primary", { type: "button", onclick: () => side() });
   const more = h("button.vf-button.vf-small", { type: "button", onclick: () => ((all = true), draw()) });
   const table = h("div");
@@ -34,12 +34,12 @@ export function runsCard(view: View): HTMLElement {
   let drawn = "";
 
   function start(): void {
-    if (folder.value.trim()) void page.wish("runs_record", { folder: folder.value.trim() });
+    if (folder.value.trim()) void page.request("runs_record", { folder: folder.value.trim() });
   }
 
   function side(): void {
     const [name, other] = [...(page.runs?.rows ?? [])].map((row) => row.name).filter((each) => marked.has(each)).reverse();
-    if (name && other) void page.wish("runs_compare", { name, other });
+    if (name && other) void page.request("runs_compare", { name, other });
   }
 
   function draw(): void {
@@ -77,7 +77,7 @@ export function runsCard(view: View): HTMLElement {
   }
 
   function choose(name: string): void {
-    void page.wish("runs_open", { name: page.runs?.opened?.row.name === name ? "" : name });
+    void page.request("runs_open", { name: page.runs?.opened?.row.name === name ? "" : name });
   }
 
   function mark(name: string, on: boolean): void {

@@ -22,11 +22,11 @@ export function stagesCard(view: View): HTMLElement {
   } });
   const adds = h("button.vf-button", { type: "button", title: t("The present strategy becomes the last stage"), onclick: () => void add() }, t("Add as stage"));
   const button = (act: string, words: string, go: () => void, glyph?: "run" | "stop"): HTMLButtonElement => h("button.vf-button", { type: "button", "data-act": act, onclick: go }, glyph ? icon(glyph, true) : null, words);
-  const all = button("all", t("Run all"), () => void page.wish("stages_run", { all: true }), "run");
-  const next = button("next", "", () => void page.wish("stages_run", { all: false }));
-  const stop = button("stop", t("Stop"), () => void page.wish("stop"), "stop");
-  const keep = button("keep", t("Keep all"), () => void page.wish("stages_decide", { keep: true }));
-  const discard = button("discard", t("Discard all (restore)"), () => void page.wish("stages_decide", { keep: false }));
+  const all = button("all", t("Run all"), () => void page.request("stages_run", { all: true }), "run");
+  const next = button("next", "", () => void page.request("stages_run", { all: false }));
+  const stop = button("stop", t("Stop"), () => void page.request("stop"), "stop");
+  const keep = button("keep", t("Keep all"), () => void page.request("stages_decide", { keep: true }));
+  const discard = button("discard", t("Discard all (restore)"), () => void page.request("stages_decide", { keep: false }));
   const total = h("span.vf-stages-total");
   const why = h("p.vf-note", { role: "status" });
   const line = timeline(view);
@@ -37,13 +37,13 @@ export function stagesCard(view: View): HTMLElement {
   let options = "";
 
   async function pick(): Promise<void> {
-    if (choose.value !== OWN) await page.wish("stages_choose", { name: choose.value });
+    if (choose.value !== OWN) await page.request("stages_choose", { name: choose.value });
     draw();
   }
 
   async function add(): Promise<void> {
     const count = page.stages?.chosen?.stages.length ?? 0;
-    if (await page.wish("stages_add", { name: name.value.trim() || t("stage {n}", { n: count + 1 }) })) name.value = "";
+    if (await page.request("stages_add", { name: name.value.trim() || t("stage {n}", { n: count + 1 }) })) name.value = "";
   }
 
   function taken(stage: StagedStage): number {

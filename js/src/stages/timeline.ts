@@ -43,7 +43,7 @@ function segment(view: View, name: string, place: number): Segment {
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": name, "aria-valuemin": "0" }, bar);
   const status = h("span.vf-stage-status");
   const what = h("p.vf-stage-what");
-  const steps: InlineNumber = inlineNumber(t("steps of {name}", { name }), parseWhole(1, 1_000_000), (value) => void page.wish("stages_steps", { name, steps: value }));
+  const steps: InlineNumber = inlineNumber(t("steps of {name}", { name }), parseWhole(1, 1_000_000), (value) => void page.request("stages_steps", { name, steps: value }));
   const [ahead, unit, data, cost, wrong] = [h("span"), h("span"), h("p"), h("p"), h("p.vf-stage-wrong")];
   const element = h("li.vf-stage", {}, progress, h("div.vf-stage-head", {}, h("b", {}, `${place + 1} ${name}`), status), what, h("p", {}, steps.element, unit, ahead), data, cost, wrong);
   return {

@@ -14,7 +14,7 @@ export interface Item {
   /** Index of the component, -1 for the whole model and for what no component owns. */
   component: number;
   label: string;
-  /** What a wish calls it: a component's name or a path. */
+  /** What a request calls it: a component's name or a path. */
   target: string;
   isComponent: boolean;
   /** Parameters of it that are not another component's. */
@@ -23,7 +23,7 @@ export interface Item {
   children: number[];
   /** The alike items that it stands for, when it is several; the first represents them. */
   members?: number[];
-  /** What wishes call it where one target is not enough. */
+  /** What requests call it where one target is not enough. */
   targets?: string[];
   /** Of a folded list, or of a group in one. */
   fold?: Fold;

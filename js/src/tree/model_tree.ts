@@ -10,7 +10,7 @@ export class ModelTree {
   readonly end: Int32Array;
   /** Alias node -> the node whose tensor it shares. */
   readonly sharedWith: ReadonlyMap<number, number>;
-  /** What the page calls several nodes at once, in wishes of its own. */
+  /** What the page calls several nodes at once, in requests of its own. */
   readonly named = new Map<string, readonly number[]>();
   #children: number[][] | null = null;
   #paths: (string | undefined)[];

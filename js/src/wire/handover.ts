@@ -1,4 +1,4 @@
-/** Import and export on the wire: the trait `handover_state`, and the results of the wishes that look at one. Decoding only. */
+/** Import and export on the wire: the trait `handover_state`, and the results of the requests that look at one. Decoding only. */
 import { finite, list, oneOf, record, text, texts } from "../base/loose";
 
 export interface TrainerName {
@@ -35,7 +35,7 @@ export interface Words {
   url: string;
 }
 
-export interface ImportLook {
+export interface ImportPreview {
   trainer: string;
   name: string;
   sentence: string;
@@ -46,7 +46,7 @@ export interface ImportLook {
   warnings: string[];
 }
 
-export interface ExportLook {
+export interface ExportPreview {
   trainer: string;
   name: string;
   exact: boolean;
@@ -67,7 +67,7 @@ export function readHandover(value: unknown): HandoverState {
   return { trainers: trainers.filter(({ key }) => key), folder: text(state.folder, "handover") };
 }
 
-export function readImport(value: unknown): ImportLook {
+export function readImport(value: unknown): ImportPreview {
   const look = record(value);
   const [before, after] = list(look.trainable_params);
   return {
@@ -82,7 +82,7 @@ export function readImport(value: unknown): ImportLook {
   };
 }
 
-export function readExport(value: unknown): ExportLook {
+export function readExport(value: unknown): ExportPreview {
   const look = record(value);
   return {
     trainer: text(look.trainer),

@@ -1,5 +1,5 @@
 /**
- * Custom messages: wishes that the page sends, replies and events that it gets. Encoding and decoding only; when a wish is
+ * Custom messages: requests that the page sends, replies and events that it gets. Encoding and decoding only; when a request is
  * sent, sent again or given up is `model/client.ts`.
  */
 import { column } from "./buffers";
@@ -8,7 +8,7 @@ import { readError, type ErrorParts } from "./run_state";
 
 export const VERSION = 1;
 
-/** Names of wishes that edit the strategy: they carry the revision that the page drew and may be refused as stale. */
+/** Names of requests that edit the strategy: they carry the revision that the page drew and may be refused as stale. */
 export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "import", "undo", "redo", "reset"] as const;
 export const ACTIONS = [
   "hello", "views", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
@@ -17,14 +17,14 @@ export const ACTIONS = [
   "runs_record", "runs_look", "runs_open", "runs_compare", "runs_take", "runs_report",
   "compare_add", "compare_corners", "compare_remove", "compare_clone", "compare_set", "compare_run", "compare_pause", "compare_stop", "compare_load",
 ] as const;
-export type WishName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
+export type RequestName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 
-export interface Wish {
+export interface Request {
   v: number;
-  kind: "intent";
+  kind: "request";
   id: string;
   rev: number;
-  name: WishName;
+  name: RequestName;
   args: Loose;
 }
 
@@ -50,12 +50,12 @@ export interface PaintEvent {
   values: Float32Array;
 }
 
-export function isEdit(name: WishName): boolean {
+export function isEdit(name: RequestName): boolean {
   return (EDITS as readonly string[]).includes(name);
 }
 
-export function wish(id: string, rev: number, name: WishName, args: Loose): Wish {
-  return { v: VERSION, kind: "intent", id, rev, name, args };
+export function request(id: string, rev: number, name: RequestName, args: Loose): Request {
+  return { v: VERSION, kind: "request", id, rev, name, args };
 }
 
 /** A reply, or null when the message is something else. */

@@ -5,8 +5,8 @@ import { readNumberOrNull } from "./numbers";
 
 export const ROW_TUNINGS = ["frozen", "lora", "full", "mixed"] as const;
 export type RowTuning = (typeof ROW_TUNINGS)[number];
-/** What a wish can set; `inherit` takes the module's own rule away. */
-export type WishedTuning = "frozen" | "lora" | "full" | "inherit";
+/** What a request can set; `inherit` takes the module's own rule away. */
+export type TuningEdit = "frozen" | "lora" | "full" | "inherit";
 
 /** The codes of the `tuning` column. */
 export const FROZEN = 0;

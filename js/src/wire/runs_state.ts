@@ -4,7 +4,7 @@ import { finite, finiteOrNull, list, oneOf, record, text, texts } from "../base/
 import { readNumberOrNull } from "./numbers";
 
 export interface RunRow {
-  /** Of its folder; what a wish calls it. */
+  /** Of its folder; what a request calls it. */
   name: string;
   /** In seconds since 1970. */
   began: number | null;

@@ -2,7 +2,7 @@
 import { finite, list, record, text } from "../base/loose";
 
 export interface SavedBurst {
-  /** Of its folder; what a wish calls it. */
+  /** Of its folder; what a request calls it. */
   name: string;
   step: number;
   /** When, in seconds since 1970. */

@@ -15,7 +15,7 @@ from torch.profiler import ProfilerActivity, profile
 import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.core.strategy.plan import Plan
 from vlmfreeze_widgets.engine.apply.activation_checkpointing import enable_checkpointing
-from vlmfreeze_widgets.engine.apply.master_weights import Masters
+from vlmfreeze_widgets.engine.apply.master_weights import MasterWeights
 from vlmfreeze_widgets.engine.settings import BurstSettings
 from vlmfreeze_widgets.engine.step.optimizer import autocast, make_optimizer
 
@@ -66,7 +66,7 @@ def real_step(
         pure = precision == "bf16-pure"
         for trained in (t for t in applied.trainables if pure and t.is_adapter):
             trained.parameter.data = trained.parameter.data.bfloat16()
-        masters = Masters([t.parameter for t in applied.trainables], pure)
+        masters = MasterWeights([t.parameter for t in applied.trainables], pure)
         stepper = make_optimizer(applied, masters, settings)
         context = autocast(precision, torch.device("cpu"))
         saved = _saved(model, plan, batch, context)

@@ -32,7 +32,7 @@ def test_a_burst_that_was_set_aside_after_each_step_has_the_same_numbers_and_wei
     before = fingerprint(model)
     turned = burst(model, strategy)
     for _ in turned:
-        turned.set_aside()
+        turned.suspend()
         assert differences(fingerprint(model), before) == 0
     result = turned.result()
     assert trace(result.history) == trace(expected.history)
@@ -50,7 +50,7 @@ def test_two_bursts_take_turns_on_one_model_and_neither_notices_the_other():
     for _ in range(4):
         for one in both:
             next(one)
-            one.set_aside()
+            one.suspend()
     results = [one.result() for one in both]
     assert [trace(r.history) for r in results] == alone
     assert [r.history.tainted for r in results] == [[], []]
@@ -71,7 +71,7 @@ def test_what_others_did_before_a_turn_ended_is_told():
     one = burst(model, PROJECTOR)
     next(one)
     model.eval()
-    one.set_aside()
+    one.suspend()
     next(one)
     assert any("set to another mode" in text for text in one.result().history.tainted)
 
@@ -81,7 +81,7 @@ def test_a_burst_that_is_aside_ends_without_touching_the_model_that_another_has(
     before = fingerprint(model)
     first = burst(model, BOTH)
     next(first)
-    first.set_aside()
+    first.suspend()
     second = burst(model, PROJECTOR)
     next(second)
     first.close()
@@ -96,7 +96,7 @@ def test_recomputed_layers_and_cached_features_take_turns_too(settings):
     expected = trace(burst(tiny_llava(), BOTH, **settings).run().history)
     turned = burst(tiny_llava(), BOTH, **settings)
     for _ in turned:
-        turned.set_aside()
+        turned.suspend()
     assert trace(turned.history) == expected
     assert turned.result().history.tainted == []
 
@@ -105,5 +105,5 @@ def test_bfloat16_weights_keep_their_masters_while_aside():
     expected = trace(burst(tiny_llava().bfloat16(), BOTH).run().history)
     turned = burst(tiny_llava().bfloat16(), BOTH)
     for _ in turned:
-        turned.set_aside()
+        turned.suspend()
     assert trace(turned.history) == expected

@@ -270,7 +270,7 @@ def test_a_copy_that_is_asked_for_in_the_middle_of_a_turn_is_made_at_its_end():
     )
     taken = comparison._named("a").take_turn
 
-    def with_a_wish(most, on_step):
+    def with_a_request(most, on_step):
         def saw(record):
             on_step(record)
             if record.step == 2:
@@ -278,7 +278,7 @@ def test_a_copy_that_is_asked_for_in_the_middle_of_a_turn_is_made_at_its_end():
 
         return taken(most, saw)
 
-    comparison._named("a").take_turn = with_a_wish
+    comparison._named("a").take_turn = with_a_request
     board = comparison.run()
     assert board["copy"].note == "cloned from a after step 4"
     assert board["copy"].steps == 12
@@ -295,14 +295,14 @@ def test_one_that_never_ran_is_not_said_to_have_finished():
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_who_asks_to_join_after_the_last_turn_still_runs_in_every_seed(monkeypatch, seeds):
     running = vf.Comparison(tiny_llava(), {"a": A}, batches(4), steps=4, seeds=seeds, turn=1)
-    foresee = running._foresee
+    foresee = running._estimate_memory
 
     def while_memory_is_foreseen():
         monkeypatch.undo()
         running.add("late", C)
         foresee()
 
-    monkeypatch.setattr(running, "_foresee", while_memory_is_foreseen)
+    monkeypatch.setattr(running, "_estimate_memory", while_memory_is_foreseen)
     board = running.run()
     alone = vf.compare(tiny_llava(), {"late": C}, batches(4), steps=4, seeds=seeds)
     assert [run.losses for run in board["late"].runs] == [run.losses for run in alone["late"].runs]
@@ -314,9 +314,9 @@ def test_who_asks_to_join_after_the_last_turn_still_runs_in_every_seed(monkeypat
 def test_who_joins_between_two_seeds_runs_each_of_them_once(at_once):
     running = vf.Comparison(tiny_llava(), {"a": A}, batches(4), steps=2, seeds=2, turn=1, at_once=at_once)
     begun = []
-    begin = running._heat._begin
-    running._heat._begin = lambda contender, seed: (begun.append((contender.name, seed)), begin(contender, seed))
-    expects = running._expects_somebody
+    begin = running._scheduler._begin
+    running._scheduler._begin = lambda contender, seed: (begun.append((contender.name, seed)), begin(contender, seed))
+    expects = running._expects_contenders
 
     def asked_just_after(*, is_last):
         found = expects(is_last=is_last)
@@ -324,7 +324,7 @@ def test_who_joins_between_two_seeds_runs_each_of_them_once(at_once):
             running.add("late", C)
         return found
 
-    running._expects_somebody = asked_just_after
+    running._expects_contenders = asked_just_after
     running.run()
     assert begun == [("a", 0), ("a", 1), ("late", 1)]
 

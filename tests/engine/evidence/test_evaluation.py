@@ -120,7 +120,7 @@ def test_retention_starts_at_zero_and_is_the_divergence_from_the_start():
     model = tiny_llava().eval()
     probe = [micro(text_only(0)), micro(text_only(1), 1)]
     retention = Retention(model, probe, CPU)
-    start = retention.look()
+    start = retention.measure()
     assert start.kl == 0
     with torch.no_grad():
         total = sum(float(model(**b.tensors).loss) * b.label_tokens for b in probe)
@@ -135,7 +135,7 @@ def test_retention_starts_at_zero_and_is_the_divergence_from_the_start():
         wanted += float(
             torch.nn.functional.kl_div(now[:, :-1][here], then[:, :-1][here], log_target=True, reduction="sum")
         )
-    moved = retention.look()
+    moved = retention.measure()
     assert moved.kl == pytest.approx(wanted / tokens, rel=1e-4)
     assert moved.kl > 0.01
 

@@ -9,9 +9,9 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, tiny_llava
 from vlmfreeze_widgets.core.history.history import History
-from vlmfreeze_widgets.core.history.retention_look import RetentionLook
+from vlmfreeze_widgets.core.history.retention_result import RetentionResult
 from vlmfreeze_widgets.core.wire.messages import ROW_COLUMNS, row_values
-from vlmfreeze_widgets.engine.evidence.evaluation import non_finite_looks
+from vlmfreeze_widgets.engine.evidence.evaluation import non_finite_results
 
 
 def spoilt():
@@ -49,8 +49,8 @@ def test_the_control_finite_looks_are_sent_as_they_are_and_not_told():
 
 def test_a_loss_and_a_kl_on_text_alone_are_told_too_and_survive_the_file(result):
     nan = float("nan")
-    record = replace(result.history[0], eval_loss=None, retention=RetentionLook(nan, nan))
-    assert non_finite_looks(record) == [
+    record = replace(result.history[0], eval_loss=None, retention=RetentionResult(nan, nan))
+    assert non_finite_results(record) == [
         "The loss on text alone is nan at step 1.",
         "The KL on text alone is nan at step 1.",
     ]

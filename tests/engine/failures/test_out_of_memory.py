@@ -100,7 +100,7 @@ def test_the_model_is_as_before_and_nothing_of_the_failed_step_is_alive(place, e
 @pytest.mark.parametrize("place", ["forward", "backward", "optimizer"])
 @pytest.mark.control("F1", "F2")
 def test_the_control_a_handler_that_keeps_the_traceback_keeps_the_tensor(place, hungry, monkeypatch):
-    monkeypatch.setattr(device_errors, "let_go", lambda *_: None)
+    monkeypatch.setattr(device_errors, "release_tensors", lambda *_: None)
     model = tiny_llava()
     eater = hungry(model, place, torch.OutOfMemoryError("CUDA out of memory."))
     kept = []
@@ -256,7 +256,7 @@ def test_a_look_that_does_not_fit_is_not_blamed_on_the_step():
 
 def test_memory_that_is_told_to_be_free_is_what_is_free_after_letting_go(monkeypatch):
     let = []
-    monkeypatch.setattr(device_errors, "let_go", lambda *_: let.append("go"))
+    monkeypatch.setattr(device_errors, "release_tensors", lambda *_: let.append("go"))
     monkeypatch.setattr(
         device_errors, "told", lambda *_: let.append("told") or OutOfMemory("", expected="", found="", remedy="")
     )

@@ -80,14 +80,14 @@ def cells(board: Board) -> tuple[list[str], list[list[str]]]:
         behind: Difference | None = row["behind_best"]
         gap = "" if behind is None else _gap(behind) if behind.call == "higher" else behind.call
         memory = "" if entry.memory_bytes is None else size(entry.memory_bytes)
-        foreseen = "" if entry.memory_is_measured or not memory else "≈ "
+        prefix = "" if entry.memory_is_measured or not memory else "≈ "
         rows.append(
             [
                 ("" if row["place"] is None else str(row["place"])) + (f" {_FRONT}" if row["on_front"] else ""),
                 printable(entry.name) + ("" if entry.state == "finished" else f" ({entry.state})"),
                 "" if row["loss"] is None else f"{row['loss']:.4g}",
                 gap,
-                foreseen + memory,
+                prefix + memory,
                 "" if entry.seconds is None else seconds(entry.seconds),
                 count(entry.trainable_params),
                 "" if entry.retention is None else f"{entry.retention:.3g}",
@@ -118,7 +118,7 @@ def footnotes(board: Board) -> list[str]:
     )  # fmt: skip
     lines: list[str] = [joined([front, intervals], " ")]
     if any(e.memory_bytes is not None and not e.memory_is_measured for e in board.entries):
-        lines.append(say("≈ foreseen by the cost model, not measured."))
+        lines.append(say("≈ estimated by the cost model, not measured."))
     lines += [f"{printable(e.name)}: {printable(e.note)}" for e in board.entries if e.note]
     return lines + [note if isinstance(note, Phrase) else printable(note) for note in board.notes]
 

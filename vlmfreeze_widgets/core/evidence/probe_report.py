@@ -17,7 +17,7 @@ Intent = Literal["frozen", "full", "lora"]
 
 @dataclass(frozen=True)
 class Link:
-    """One tensor on its way from wish to movement.
+    """One tensor on its way from intent to movement.
 
     Attributes:
         name: Parameter name, or "<module>.lora_A" and the like.
@@ -49,7 +49,7 @@ class Link:
 
     @property
     def broken(self) -> bool:
-        """Whether the chain from wish to movement ends somewhere, or the tensor trains though nobody wished it."""
+        """Whether the chain from intent to movement ends somewhere, or the tensor trains against the strategy."""
         if self.intent == "frozen" or not self.selected or self.in_optimizer is False:
             return True
         return (not self.gradient and not self.awaits_b) or self.moved == 0.0

@@ -14,7 +14,7 @@ from ..numbers import number, read_number
 from .html import history_html, sentence
 from .norms import ModuleNorms, NormLayout
 from .process_status import RunState
-from .retention_look import RetentionLook, look_in
+from .retention_result import RetentionResult, retention_of_row
 from .update_norms import UpdateNorms
 
 _ROW = ("step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes")
@@ -51,7 +51,7 @@ class StepRecord:
     eval_loss: float | None = None
     input_tokens: int = 0
     problem: str | None = None
-    retention: RetentionLook | None = None
+    retention: RetentionResult | None = None
     updates: UpdateNorms | None = None
 
     @property
@@ -117,7 +117,7 @@ class History(Sequence[StepRecord]):
         self.skipped = 0
         self.questions: tuple[tuple[str, str], ...] = ()
         self.answers: list[Answers] = []
-        self.retention_start: RetentionLook | None = None
+        self.retention_start: RetentionResult | None = None
         self.notes: list[str] = []
         self.tainted: list[str] = []
         self._records: list[StepRecord] = []
@@ -219,7 +219,7 @@ class History(Sequence[StepRecord]):
         history.questions = tuple((prompt, target) for prompt, target in data.get("questions", []))
         history.answers = [Answers(a["step"], tuple(a["texts"])) for a in data.get("answers", [])]
         start = data.get("retention_start")
-        history.retention_start = RetentionLook(**start) if start else None
+        history.retention_start = RetentionResult(**start) if start else None
         updates = {
             int(step): UpdateNorms(tuple(u["moved"]), tuple(u["sizes"])) for step, u in data.get("updates", {}).items()
         }
@@ -237,7 +237,7 @@ class History(Sequence[StepRecord]):
                     grad_norms=ModuleNorms(layout, tuple(read_number(n) for n in norms)),
                     input_tokens=int(data["input_tokens"][i]),
                     problem=data["problems"].get(str(int(row["step"]))),
-                    retention=look_in(columns, i),
+                    retention=retention_of_row(columns, i),
                     updates=updates.get(int(row["step"])),
                 )
             )

@@ -13,7 +13,7 @@ from ..errors import BadState
 from ..numbers import number, read_number
 from .history import Answers, History, StepRecord
 from .norms import ModuleNorms, NormLayout
-from .retention_look import RetentionLook
+from .retention_result import RetentionResult
 from .update_norms import UpdateNorms
 
 VERSION = 1
@@ -46,7 +46,7 @@ def header_line(history: History, processes: int) -> bytes:
     )
 
 
-def told_line(kind: str, data: Mapping[str, Any]) -> bytes:
+def status_line(kind: str, data: Mapping[str, Any]) -> bytes:
     """A line between the steps: "data", "answers", "verdicts", "proof". Readers that do not know a kind pass it over."""
     return _line({"kind": kind, **data})
 
@@ -180,12 +180,12 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _look(look: RetentionLook | None) -> dict[str, Any] | None:
+def _look(look: RetentionResult | None) -> dict[str, Any] | None:
     return None if look is None else {"loss": number(look.loss), "kl": number(look.kl)}
 
 
-def _read_look(data: Mapping[str, Any] | None) -> RetentionLook | None:
-    return None if data is None else RetentionLook(read_number(data["loss"]), read_number(data["kl"]))  # type: ignore[arg-type]
+def _read_look(data: Mapping[str, Any] | None) -> RetentionResult | None:
+    return None if data is None else RetentionResult(read_number(data["loss"]), read_number(data["kl"]))  # type: ignore[arg-type]
 
 
 def _line(data: Mapping[str, Any]) -> bytes:

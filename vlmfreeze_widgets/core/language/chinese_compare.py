@@ -24,7 +24,7 @@ COMPARE = {
     "{n} parts of the data": "{n} 份数据",
     "{n} seed": "{n} 个种子",
     "{n} seeds": "{n} 个种子",
-    "≈ foreseen by the cost model, not measured.": "≈ 由成本模型预测，并非实测。",
+    "≈ estimated by the cost model, not measured.": "≈ 由成本模型预测，并非实测。",
     "One seed: the intervals do not know how another run would have ended.": "只有一个种子：区间不知道换一次运行会怎样。",
     "All seeds gave the same run: neither the order of the batches nor anything else was drawn.": "所有种子的结果相同：批次顺序和其他一切都没有随机性。",
     "Nothing is held out: the training loss of the last third of the steps is compared.": "没有留出数据：比较的是最后三分之一步数的训练损失。",

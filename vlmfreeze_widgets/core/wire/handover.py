@@ -22,7 +22,7 @@ _VALUE_SHOWN = 200  # characters of a setting that is not used here
 
 
 @dataclass(frozen=True)
-class ImportLook:
+class ImportPreview:
     """What a trainer's settings would make of the present strategy.
 
     Attributes:
@@ -49,7 +49,7 @@ class ImportLook:
 
 
 @dataclass(frozen=True)
-class ExportLook:
+class ExportPreview:
     """The files that hand a strategy to a trainer, and what it would train by them.
 
     Attributes:
@@ -85,8 +85,8 @@ def handover_state(trainers: Iterable[tuple[str, str]], folder: str, tree: Modul
     }
 
 
-def import_reply(look: ImportLook, tree: ModuleTree) -> dict[str, Any]:
-    """The result of the wish ``import_preview``."""
+def import_reply(look: ImportPreview, tree: ModuleTree) -> dict[str, Any]:
+    """The result of the request ``import_preview``."""
     return {
         "trainer": look.trainer,
         "name": look.name,
@@ -99,8 +99,8 @@ def import_reply(look: ImportLook, tree: ModuleTree) -> dict[str, Any]:
     }
 
 
-def export_reply(look: ExportLook, tree: ModuleTree, token: str) -> dict[str, Any]:
-    """The result of the wish ``export_preview``; ``token`` is good for saving exactly these files once."""
+def export_reply(look: ExportPreview, tree: ModuleTree, token: str) -> dict[str, Any]:
+    """The result of the request ``export_preview``; ``token`` is good for saving exactly these files once."""
     return {
         "trainer": look.trainer,
         "name": look.name,

@@ -1,6 +1,6 @@
-"""The wire between kernel and page: wishes, replies, numbers and rows as tests/wire/README.md fixes them.
+"""The wire between kernel and page: requests, replies, numbers and rows as tests/wire/README.md fixes them.
 
-Encoding only; who answers a wish is in ``widgets.channel``, what the page is shown is in ``core.wire.plan_state``.
+Encoding only; who answers a request is in ``widgets.channel``, what the page is shown is in ``core.wire.plan_state``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import BadWish, StaleWish, VlmFreezeError
+from ..errors import BadRequest, StaleRequest, VlmFreezeError
 from ..history.history import StepRecord
 from ..numbers import number as number  # noqa: PLC0414 - part of the wire
 from ..numbers import read_number as read_number  # noqa: PLC0414
 
 VERSION = 1
+KINDS = ("request", "intent")
+"""What a request calls itself; a page that was open while the package was upgraded says "intent"."""
 
 ROW_COLUMNS: tuple[str, ...] = (
     "step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes", "retention_loss", "retention_kl"
@@ -33,7 +35,7 @@ EDITS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "redo": {},
     "reset": {},
 }
-"""Wishes that change the strategy, refused when stale: name -> argument -> type."""
+"""Requests that change the strategy, refused when stale: name -> argument -> type."""
 
 ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "hello": {"attempt": int},
@@ -80,13 +82,13 @@ ACTIONS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "runs_take": {"name": str},
     "runs_report": {"name": str},
 }
-"""Wishes that are never stale."""
+"""Requests that are never stale."""
 
-_TARGET_LIMIT = 4096  # characters of one target, and targets in one wish
+_TARGET_LIMIT = 4096  # characters of one target, and targets in one request
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """What a page asks for."""
 
     id: str
@@ -103,7 +105,7 @@ class Wish:
         """The message on the wire."""
         return {
             "v": VERSION,
-            "kind": "intent",
+            "kind": "request",
             "id": self.id,
             "rev": self.rev,
             "name": self.name,
@@ -111,19 +113,19 @@ class Wish:
         }
 
 
-def read_wish(message: object) -> Wish:
+def read_request(message: object) -> Request:
     """Reads a message from a page; nothing in it is trusted.
 
     Raises:
-        BadWish: Not a wish of this version, an unknown name, a missing, extra or mistyped argument.
+        BadRequest: Not a request of this version, an unknown name, a missing, extra or mistyped argument.
     """
-    if not isinstance(message, Mapping) or message.get("kind") != "intent" or message.get("v") != VERSION:
+    if not isinstance(message, Mapping) or message.get("kind") not in KINDS or message.get("v") != VERSION:
         raise _bad(
-            "a wish of version 1", type(message).__name__ if not isinstance(message, Mapping) else "another message"
+            "a request of version 1", type(message).__name__ if not isinstance(message, Mapping) else "another message"
         )
-    wish_id, rev, name, args = (message.get(key) for key in ("id", "rev", "name", "args"))
-    if not isinstance(wish_id, str) or not 0 < len(wish_id) <= 64 or not _is_int(rev):
-        raise _bad("an id and a revision", f"id {wish_id!r:.40}, rev {rev!r:.40}")
+    request_id, rev, name, args = (message.get(key) for key in ("id", "rev", "name", "args"))
+    if not isinstance(request_id, str) or not 0 < len(request_id) <= 64 or not _is_int(rev):
+        raise _bad("an id and a revision", f"id {request_id!r:.40}, rev {rev!r:.40}")
     form = (
         EDITS.get(name)
         if isinstance(name, str) and name in EDITS
@@ -147,25 +149,25 @@ def read_wish(message: object) -> Wish:
     if len(targets) > _TARGET_LIMIT or any(not isinstance(t, str) or len(t) > _TARGET_LIMIT for t in targets):
         raise _bad("a list of paths", "something else")
     assert isinstance(rev, int)  # for the type checker; told above
-    return Wish(wish_id, rev, str(name), dict(args))
+    return Request(request_id, rev, str(name), dict(args))
 
 
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _bad(expected: str, found: str) -> BadWish:
-    return BadWish(
-        "This message is not a wish that this version understands.",
+def _bad(expected: str, found: str) -> BadRequest:
+    return BadRequest(
+        "This message is not a request that this version understands.",
         expected=expected,
         found=found,
         remedy="Run the cell again, so that page and kernel are of one version.",
     )
 
 
-def stale(found: int, expected: int) -> StaleWish:
+def stale(found: int, expected: int) -> StaleRequest:
     """The refusal of an edit against an older revision."""
-    return StaleWish(
+    return StaleRequest(
         "The strategy has changed since this page last drew it.",
         expected=f"revision {expected}",
         found=f"revision {found}",
@@ -173,14 +175,14 @@ def stale(found: int, expected: int) -> StaleWish:
     )
 
 
-def ok_reply(wish_id: str, rev: int, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The one reply to a wish that was granted."""
-    return {"v": VERSION, "kind": "reply", "id": wish_id, "ok": True, "rev": rev, "result": dict(result or {})}
+def ok_reply(request_id: str, rev: int, result: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The one reply to a request that succeeded."""
+    return {"v": VERSION, "kind": "reply", "id": request_id, "ok": True, "rev": rev, "result": dict(result or {})}
 
 
-def error_reply(wish_id: str, rev: int, error: BaseException) -> dict[str, Any]:
-    """The one reply to a wish that failed; any exception has the three parts."""
-    return {"v": VERSION, "kind": "reply", "id": wish_id, "ok": False, "rev": rev, "error": error_to_dict(error)}
+def error_reply(request_id: str, rev: int, error: BaseException) -> dict[str, Any]:
+    """The one reply to a request that failed; any exception has the three parts."""
+    return {"v": VERSION, "kind": "reply", "id": request_id, "ok": False, "rev": rev, "error": error_to_dict(error)}
 
 
 def error_to_dict(error: BaseException) -> dict[str, str]:

@@ -91,7 +91,7 @@ class RunsCompared:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class RunList:
     """One look at the runs of a folder.
 
     Attributes:
@@ -117,19 +117,19 @@ class Shelf:
     problem: str = ""
 
 
-def runs_state(shelf: Shelf) -> dict[str, Any]:
+def runs_state(run_list: RunList) -> dict[str, Any]:
     """The trait ``runs_state``."""
     return {
         "v": VERSION,
-        "folder": cut(shelf.folder),
-        "recording": shelf.recording,
-        "waiting": shelf.waiting,
-        "rows": None if shelf.rows is None else [_row(row) for row in shelf.rows],
-        "more": shelf.more,
-        "opened": None if shelf.opened is None else _opened(shelf.opened),
-        "compared": None if shelf.compared is None else _compared(shelf.compared),
-        "report": cut(shelf.report),
-        "problem": cut(shelf.problem),
+        "folder": cut(run_list.folder),
+        "recording": run_list.recording,
+        "waiting": run_list.waiting,
+        "rows": None if run_list.rows is None else [_row(row) for row in run_list.rows],
+        "more": run_list.more,
+        "opened": None if run_list.opened is None else _opened(run_list.opened),
+        "compared": None if run_list.compared is None else _compared(run_list.compared),
+        "report": cut(run_list.report),
+        "problem": cut(run_list.problem),
     }
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from ...core.construction_lock import MAKING_LAYERS
 from ...core.errors import InvalidStrategy
+from ...core.former_names import FormerName
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
@@ -232,7 +233,7 @@ class AppliedModel:
                 release(self.model)
         return {**dict(zip(self._full, self._values.copies, strict=True)), **adapters}
 
-    def set_aside(self) -> None:
+    def suspend(self) -> None:
         """Gives back the model for a while, as found; what trained is kept here, in host memory. Nothing is rounded or merged."""
         if self._structure is None or self._aside is not None:
             return
@@ -241,8 +242,8 @@ class AppliedModel:
         self._structure.restore()
         release(self.model)
 
-    def put_back(self, owner: str) -> None:
-        """Undoes ``set_aside``, bit for bit.
+    def reinstate(self, owner: str) -> None:
+        """Undoes ``suspend``, bit for bit.
 
         Args:
             owner: As of ``apply``.
@@ -258,7 +259,7 @@ class AppliedModel:
         self._values.swap()
 
     @property
-    def is_aside(self) -> bool:
+    def is_suspended(self) -> bool:
         """Whether the model was given back for a while."""
         return self._aside is not None
 
@@ -287,6 +288,8 @@ class AppliedModel:
         else:
             structure.restore(buffers=False)
         release(self.model)
+
+    set_aside, put_back = FormerName("suspend"), FormerName("reinstate")
 
     def __enter__(self) -> AppliedModel:
         return self

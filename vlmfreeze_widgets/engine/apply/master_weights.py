@@ -16,7 +16,7 @@ from ..tensors.reduction import ONE_PROCESS, Reduction
 _HALF = (torch.float16, torch.bfloat16)
 
 
-class Masters:
+class MasterWeights:
     """Pairs of a parameter in the model and the tensor that is optimized in its place.
 
     Args:

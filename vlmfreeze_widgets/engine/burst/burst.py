@@ -26,6 +26,7 @@ from torch import nn
 from ...core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
 from ...core.evidence.freeze_proof import Proof
 from ...core.evidence.verdict import Verdict
+from ...core.former_names import FormerName
 from ...core.history.history import History, StepRecord
 from ...core.history.html import history_html, sentence
 from ...core.strategy.plan import Plan
@@ -37,7 +38,7 @@ from ..apply.trainable import check_trainable
 from ..batches.micro_batch import MicroBatch
 from ..batches.micro_batches import MicroBatches
 from ..evidence.answers import Question
-from ..evidence.evaluation import Watched, decoder
+from ..evidence.evaluation import EvalInputs, decoder
 from ..model.ownership import check_free
 from ..model.wrappers import unwrap
 from ..runs.background_write import Saving
@@ -46,7 +47,7 @@ from ..settings import BurstSettings
 from ..step.feature_cache import cacheable
 from ..tensors.random_streams import RandomStream
 from . import checkpoint
-from .device_errors import is_of_device, told_instead
+from .device_errors import is_of_device, translate_device_error
 from .loop import BurstLoop
 from .recorder import Recording, RunFolderChoice
 from .result import BurstResult
@@ -156,7 +157,7 @@ class Burst:
         self.batches = MicroBatches(batches, shifts, drawn)
         unseen = RandomStream(self.settings.seed, device, with_libraries=True)
         answered = tuple(questions)
-        watched = Watched(
+        eval_inputs = EvalInputs(
             () if eval_batches is None else tuple(_all(eval_batches, shifts, unseen)),
             () if retention_batches is None else tuple(_all(retention_batches, shifts, unseen)),
             answered,
@@ -164,7 +165,7 @@ class Burst:
         )
         if self.settings.cache_features:
             cacheable(self.plan, model)
-        self._loop = BurstLoop(model, self.plan, self.settings, self.batches, watched, precision, device, shifts)
+        self._loop = BurstLoop(model, self.plan, self.settings, self.batches, eval_inputs, precision, device, shifts)
         self._result: BurstResult | None = None
         self._saving: Saving | None = None
         self._id = uuid4().hex
@@ -176,7 +177,7 @@ class Burst:
         return self
 
     def __next__(self) -> StepRecord:
-        self.put_back()
+        self.reinstate()
         try:
             return next(self._generator)
         except Exception as error:
@@ -184,7 +185,7 @@ class Burst:
                 raise
             failed = error
         # Outside the handler: raised within, it would carry the error and all that its frames hold.
-        shown = told_instead(self, self._loop, failed)
+        shown = translate_device_error(self, self._loop, failed)
         del failed
         raise shown
 
@@ -207,7 +208,7 @@ class Burst:
 
     def stop(self) -> None:
         """Asks for the end, from any thread. Read between micro-batches; a step that was begun is given up, not half taken."""
-        self._loop.is_asked_to_stop = True
+        self._loop.stop_requested = True
 
     @property
     def history(self) -> History:
@@ -244,32 +245,32 @@ class Burst:
         """What had trained when the burst ended, in host memory, by the names of the plan; empty before that."""
         return self._loop.trained
 
-    def set_aside(self) -> None:
+    def suspend(self) -> None:
         """Between two steps: gives the model back for a while, to another burst say. The next step, or the end, takes it again.
 
         What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
         """
         run = self._loop.run
-        if run is None or run.is_aside or getgeneratorstate(self._generator) == GEN_RUNNING:
+        if run is None or run.is_suspended or getgeneratorstate(self._generator) == GEN_RUNNING:
             return
-        run.set_aside()
-        if not run.is_aside:
+        run.suspend()
+        if not run.is_suspended:
             next(self._generator, None)  # the model was moved or cast: that ends the burst
 
-    def put_back(self) -> None:
-        """Undoes ``set_aside``.
+    def reinstate(self) -> None:
+        """Undoes ``suspend``.
 
         Raises:
             ModelBusy: Somebody else has the model.
         """
         run = self._loop.run
-        if run is not None and run.is_aside:
-            run.put_back()
+        if run is not None and run.is_suspended:
+            run.reinstate()
 
     def close(self) -> None:
         """Ends the burst where it is and gives the model back."""
         with suppress(ModelBusy):  # then it ends without a last judgement
-            self.put_back()
+            self.reinstate()
         self._generator.close()
 
     def run(self, on_record: Callable[[StepRecord], None] | None = None) -> BurstResult:
@@ -343,7 +344,7 @@ class Burst:
         return self._saving
 
     def _state_writer(self, folder: str | Path, *, copy: bool) -> Callable[[], Path]:
-        self.put_back()
+        self.reinstate()
         run = self._between_steps()
         spent = time.monotonic() - self._loop.began
         return checkpoint.writer(Path(folder), self._id, run, self.batches, self.history, spent, copy=copy)
@@ -416,23 +417,25 @@ class Burst:
             for name, value in changes.items()
             if value != getattr(before, name)
         ]
-        burst.go_on_from(saved)
+        burst.restore_state(saved)
         return burst
 
     def copied_state(self) -> checkpoint.SavedBurst:
-        """The state between two steps, in memory, for ``go_on_from`` of another burst that trains the same tensors.
+        """The state between two steps, in memory, for ``restore_state`` of another burst that trains the same tensors.
 
         Raises:
             WrongPhase: The burst has not begun, is over, or is in the middle of a step on another thread.
         """
-        self.put_back()
+        self.reinstate()
         return checkpoint.copied(self._between_steps(), self.batches, self.history)
 
-    def go_on_from(self, saved: checkpoint.SavedBurst) -> None:
+    def restore_state(self, saved: checkpoint.SavedBurst) -> None:
         """Lets this burst, which has not begun, go on where another stood; the settings and rates are its own."""
         saved.history.strategy = dict(self.history.strategy)
         self._loop.history = saved.history
         self._loop.saved = saved
+
+    set_aside, put_back, go_on_from = FormerName("suspend"), FormerName("reinstate"), FormerName("restore_state")
 
 
 def _settings(values: Mapping[str, Any]) -> BurstSettings:

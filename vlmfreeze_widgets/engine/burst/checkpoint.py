@@ -38,7 +38,7 @@ class SavedBurst:
         number: The last step that was begun.
         history: Up to it.
         data: The rest as plain data.
-        tensors: Masters, optimizer, generators.
+        tensors: MasterWeights, optimizer, generators.
         keeps_rates: Whether its learning rates go on too; else those of the new run do, as far down its schedule.
     """
 

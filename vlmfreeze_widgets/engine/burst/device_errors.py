@@ -15,7 +15,7 @@ from ...core.memory_advice import MemoryAdvice
 from ..batches.micro_batch import MicroBatch
 from ..batches.position import rows_of
 from ..failures import lost_device
-from ..failures.out_of_memory import LOOK_AT_LESS, NEED_LESS, is_out_of_memory, let_go, told
+from ..failures.out_of_memory import EVALUATE_LESS, NEED_LESS, is_out_of_memory, release_tensors, told
 from .smaller_batch import SmallerBatch
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def is_of_device(error: Exception) -> bool:
     return lost_device.is_lost(error) or is_out_of_memory(error)
 
 
-def told_instead(burst: Burst, loop: BurstLoop, failed: Exception) -> VlmFreezeError:
+def translate_device_error(burst: Burst, loop: BurstLoop, failed: Exception) -> VlmFreezeError:
     """The error that the person sees in place of one of the device's; what that one held is let go."""
     tried, loop.tried = loop.tried, ()
     shown: VlmFreezeError
     if lost_device.is_lost(failed):
         lost_device.mark_lost(failed, loop.device)
-        let_go(failed)
+        release_tensors(failed)
         loop.problem = lost_device.told(loop.device, None)
         loop.stopped_early = loop.problem.problem
         result = burst.result() if len(loop.history) else None
@@ -43,7 +43,7 @@ def told_instead(burst: Burst, loop: BurstLoop, failed: Exception) -> VlmFreezeE
         if result is not None:
             result.problem = shown
     else:
-        let_go(failed, loop.device)
+        release_tensors(failed, loop.device)
         rows = max((rows_of(b.tensors) for b in tried), default=loop.batches.position.rows_per_batch)
         advice, found = _advice(burst, loop, tried)
         shown = out_of_memory = told(failed, rows, loop.device, advice)
@@ -56,13 +56,13 @@ def told_instead(burst: Burst, loop: BurstLoop, failed: Exception) -> VlmFreezeE
 
 def _advice(burst: Burst, loop: BurstLoop, tried: tuple[MicroBatch, ...]) -> tuple[str, MemoryAdvice | None]:
     """What a search on the restored model found to run, in words, "" where there was none, and as a value."""
-    if loop.is_looking:
-        return LOOK_AT_LESS, None
+    if loop.is_evaluating:
+        return EVALUATE_LESS, None
     if not tried:
         return NEED_LESS, None
     if loop.settings.on_out_of_memory != "search":
         return "", None
-    search = SmallerBatch(loop.model, loop.plan, loop.settings, lambda: loop.is_asked_to_stop, type(burst))
+    search = SmallerBatch(loop.model, loop.plan, loop.settings, lambda: loop.stop_requested, type(burst))
     words = search.advice(max(tried, key=lambda b: (b.input_tokens, rows_of(b.tensors))))
     return words, search.found
 

@@ -1,4 +1,4 @@
-"""The loop of a burst with all its ends: steps, the looks between them, the judgement while the trained weights are still in the
+"""The loop of a burst and its ends: steps, the evaluations between them, the judgement while the trained weights are still in the
 model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst.burst``.
 
 Long because every way in which a burst can end is read in one place.
@@ -23,7 +23,7 @@ from ...core.language.phrase import say
 from ...core.strategy.plan import Plan
 from ..batches.micro_batch import MicroBatch
 from ..batches.micro_batches import MicroBatches
-from ..evidence.evaluation import Look, Watched, non_finite_looks
+from ..evidence.evaluation import EvalInputs, EvalResult, non_finite_results
 from ..settings import BurstSettings
 from . import checkpoint
 from .recorder import Recording
@@ -38,7 +38,7 @@ class BurstLoop:
         plan: For this model.
         settings: Of the burst.
         batches: What is trained on.
-        watched: What is looked at and not trained on.
+        eval_inputs: What is evaluated and not trained on.
         precision: What is computed in.
         device: Of the model.
         shifts: Whether the loss shifts the labels.
@@ -54,8 +54,8 @@ class BurstLoop:
         trained: What had trained at the end, in host memory, by the names of the plan.
         run: What is alive while it runs; None before and after.
         tried: The micro-batches of the step that is being taken.
-        is_looking: Whether held-out data is looked at just now.
-        is_asked_to_stop: Set from any thread; read between micro-batches.
+        is_evaluating: Whether held-out data is being evaluated.
+        stop_requested: Set from any thread; read between micro-batches.
         saved: A state to begin from.
         began: On the monotonic clock; earlier by what was spent before it was saved.
         recording: Writes it down; put here by the burst before the first step.
@@ -69,16 +69,16 @@ class BurstLoop:
         plan: Plan,
         settings: BurstSettings,
         batches: MicroBatches,
-        watched: Watched,
+        eval_inputs: EvalInputs,
         precision: str,
         device: torch.device,
         shifts: bool,
     ) -> None:
         self.model, self.plan, self.settings = model, plan, settings
-        self.batches, self.watched, self.device, self.shifts = batches, watched, device, shifts
+        self.batches, self.eval_inputs, self.device, self.shifts = batches, eval_inputs, device, shifts
         self._precision = precision
         self.history = History(NormLayout((), (), ()), plan.strategy.to_dict(), settings.to_dict())
-        self.history.questions = tuple((question.prompt, question.target) for question in watched.questions)
+        self.history.questions = tuple((question.prompt, question.target) for question in eval_inputs.questions)
         self.verdicts: tuple[Verdict, ...] = ()
         self.proof: Proof | None = None
         self.before: dict[str, str] = {}
@@ -88,8 +88,8 @@ class BurstLoop:
         self.trained: dict[str, torch.Tensor] = {}
         self.run: TrainingRun | None = None
         self.tried: tuple[MicroBatch, ...] = ()
-        self.is_looking = False
-        self.is_asked_to_stop = False
+        self.is_evaluating = False
+        self.stop_requested = False
         self.saved: checkpoint.SavedBurst | None = None
         self.began = 0.0
         self._pid = os.getpid()
@@ -110,13 +110,13 @@ class BurstLoop:
             self.history.layout = run.layout
             self.began = time.monotonic()
             saved, self.saved = self.saved, None
-            if self.watched:
+            if self.eval_inputs:
                 # Before a saved state is put on: retention is measured against the model without the burst.
-                self.is_looking = True
-                look = run.begin_watch(self.watched, self.shifts)
-                self.is_looking = False
+                self.is_evaluating = True
+                result = run.begin_evaluation(self.eval_inputs, self.shifts)
+                self.is_evaluating = False
                 if saved is None:
-                    self._see(0, look)
+                    self._record_evaluation(0, result)
             if saved is not None:
                 self.began = time.monotonic() - saved.data["spent"]
                 self.history.notes += checkpoint.restore(saved, run, self.batches)
@@ -177,9 +177,7 @@ class BurstLoop:
                 due = number % settings.eval_interval == 0 or number == 1
                 self.tried = tuple(batches)
                 self.recording.saw(batches)
-                shown = run.step(
-                    batches, lambda: self.is_asked_to_stop, number, measure=due or number == settings.steps
-                )
+                shown = run.step(batches, lambda: self.stop_requested, number, measure=due or number == settings.steps)
                 self.tried = ()
                 if shown is None:
                     self.stopped_early = say("stopped")
@@ -188,7 +186,7 @@ class BurstLoop:
                 seconds = time.perf_counter() - started
                 over = settings.seconds is not None and time.monotonic() - self.began >= settings.seconds
                 last = number == settings.steps or over
-                looks = self.watched and (due or last) and shown.error is None
+                evaluates = self.eval_inputs and (due or last) and shown.error is None
                 record = StepRecord(
                     step=number,
                     loss=shown.loss,
@@ -202,16 +200,16 @@ class BurstLoop:
                     problem=shown.problem,
                     updates=shown.updates,
                 )
-                # Looks: held-out loss, retention and answers, with the model at rest; they are not part of the step's seconds.
+                # Evaluation: held-out loss, retention and answers, with the model at rest; they are not part of the step's seconds.
                 try:
                     if shown.interrupt is not None:
                         raise shown.interrupt
-                    if looks:
-                        self.is_looking = True
-                        look = self._see(number, run.look())
-                        self.is_looking = False
-                        record = replace(record, eval_loss=look.eval_loss, retention=look.retention)
-                        self.history.notes += [*run.notes, *non_finite_looks(record)]
+                    if evaluates:
+                        self.is_evaluating = True
+                        result = self._record_evaluation(number, run.evaluate())
+                        self.is_evaluating = False
+                        record = replace(record, eval_loss=result.eval_loss, retention=result.retention)
+                        self.history.notes += [*run.notes, *non_finite_results(record)]
                         run.notes.clear()
                 finally:
                     self.history.append(record)
@@ -222,43 +220,43 @@ class BurstLoop:
                     self.problem = shown.error
                     self.stopped_early = shown.error.problem
                 # Elsewhere: the person's loop has the control, and what it changes on the model is noticed.
-                run.watch.leave(number)
+                run.interference.leave(number)
                 yield record
-                run.watch.look()
+                run.interference.check()
                 if self.problem is not None or number == settings.steps or self._is_over(run, over):
                     return
         finally:
             # Judged while the trained weights are still in the model.
-            interrupt = run.hand.do(lambda: self._judge(run, rates)) if self._is_mine else None
+            interrupt = run.shield.do(lambda: self._judge(run, rates)) if self._is_mine else None
             if interrupt is not None:
                 raise interrupt
 
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
-        if run.is_aside:
+        if run.is_suspended:
             return
         self.verdicts = run.verdicts(rates)
         self.proof = run.witness.proof
         self.before = run.witness.all_digests()
-        run.watch.finish(self.proof.changed if self.proof is not None else ())
-        self.history.tainted += run.watch.reasons
+        run.interference.finish(self.proof.changed if self.proof is not None else ())
+        self.history.tainted += run.interference.reasons
 
-    def _see(self, step: int, look: Look) -> Look:
+    def _record_evaluation(self, step: int, result: EvalResult) -> EvalResult:
         if step == 0:
-            self.history.retention_start = look.retention
-        if look.eval_parts:
-            self.eval_parts[step] = look.eval_parts
-        if look.answers is not None:
-            self.history.answers.append(Answers(step, look.answers))
-        return look
+            self.history.retention_start = result.retention
+        if result.eval_parts:
+            self.eval_parts[step] = result.eval_parts
+        if result.answers is not None:
+            self.history.answers.append(Answers(step, result.answers))
+        return result
 
     def _is_over(self, run: TrainingRun, over: bool) -> bool:
         """Whether no further step is taken, and why."""
-        if run.watch.is_broken:
-            self.problem = _broken(run.watch.reasons[-1])
+        if run.interference.is_broken:
+            self.problem = _broken(run.interference.reasons[-1])
             self.stopped_early = self.problem.problem
         elif over:
             self.stopped_early = say("{n} seconds were up", n=f"{self.settings.seconds:g}")
-        elif self.is_asked_to_stop:
+        elif self.stop_requested:
             self.stopped_early = say("stopped")
         return self.stopped_early is not None
 

@@ -23,7 +23,7 @@ from ..apply.apply import AppliedModel, apply
 from ..apply.mergeable import check_mergeable
 from ..evidence.witness import restored
 from ..runs.atomic_folder import Writer, write_into
-from ..step.interrupt_shield import SteadyHand
+from ..step.interrupt_shield import InterruptShield
 from ..tensors.random_streams import RandomStream
 from .result_text import judgement, write_text
 
@@ -96,7 +96,7 @@ class BurstResult:
             )
         targets = tuple(self.plan.lora_targets) if merge else ()
         check_mergeable(self._model, targets)
-        hand = SteadyHand(_device(self._model))
+        hand = InterruptShield(_device(self._model))
         try:
             # Interrupted between two layers, some weights would hold the update and others not.
             interrupt = hand.do(lambda: self._keep(targets, not merge))

@@ -21,17 +21,17 @@ from ...core.strategy.plan import Plan
 from ..apply.activation_checkpointing import enable_checkpointing
 from ..apply.apply import AppliedModel, apply
 from ..apply.dropout_rng import draws_random_numbers, lead
-from ..apply.master_weights import Masters
+from ..apply.master_weights import MasterWeights
 from ..apply.modes import rest_all
 from ..batches.micro_batch import MicroBatch
 from ..evidence.adapter_calls import AdapterCalls, sentence_on
-from ..evidence.evaluation import Look, Watched, Watcher
-from ..evidence.interference import Watch
+from ..evidence.evaluation import EvalInputs, EvalResult, Evaluator
+from ..evidence.interference import InterferenceMonitor
 from ..evidence.witness import Witness
 from ..failures.lost_device import is_lost
 from ..settings import BurstSettings
 from ..step.feature_cache import FeatureCache, cacheable
-from ..step.interrupt_shield import SteadyHand
+from ..step.interrupt_shield import InterruptShield
 from ..step.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
 from ..step.training_step import StepResult, TrainingStep
 from ..tensors.precision import UpdateMeter
@@ -58,7 +58,7 @@ class TrainingRun:
     Attributes:
         taken: Steps so far that moved the weights.
         hand: Does what Ctrl-C may not cut in two.
-        notes: What a person must know of the looks.
+        notes: Remarks on the evaluations.
         trained: What had been trained when the run ended, in host memory, by the names of the plan; the start values when no
             step was taken.
     """
@@ -78,15 +78,15 @@ class TrainingRun:
         self.taken = 0
         self.stream = RandomStream(settings.seed, device)
         self._model, self._plan = model, plan
-        self.hand = SteadyHand(device)
+        self.shield = InterruptShield(device)
         self._applied: AppliedModel | None = None
-        self._watcher: Watcher | None = None
+        self._evaluator: Evaluator | None = None
         self._calls: AdapterCalls | None = None
         self.notes: list[str] = []
         self._features: FeatureCache | None = None
         self.trained: dict[str, torch.Tensor] = {}
         try:
-            interrupt = self.hand.do(self._apply)
+            interrupt = self.shield.do(self._apply)
             if interrupt is not None:
                 raise interrupt
             self._prepare(settings, precision)
@@ -124,7 +124,7 @@ class TrainingRun:
         wrapped = self._model if self._distribute is None else self._distributed(self._distribute)
         # A cast or a move in mid-burst gives parameters other storages; what had trained until then lies in these.
         self._storages = [(t.parameter, t.parameter.data) for t in applied.trainables]
-        self.masters = Masters([t.parameter for t in applied.trainables], pure, together)
+        self.masters = MasterWeights([t.parameter for t in applied.trainables], pure, together)
         self.optimizer = make_optimizer(applied, self.masters, settings)
         self.schedule = make_schedule(self.optimizer, settings)
         self.scaler = make_scaler(precision, settings, self.device)
@@ -135,7 +135,7 @@ class TrainingRun:
         if (
             not together.is_sharded
         ):  # shards have no place of their own to look at, and nobody has them between two steps
-            self.watch = Watch(self._model, self.masters.parameters)
+            self.interference = InterferenceMonitor(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),
             tuple(t.module for t in applied.trainables),
@@ -143,7 +143,7 @@ class TrainingRun:
         )
         self._step = TrainingStep(
             wrapped, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter, self.hand, together,
+            self.device, self.scaler, self.meter, self.shield, together,
         )  # fmt: skip
 
     def _distributed(self, distribute: Callable[[nn.Module], nn.Module]) -> nn.Module:
@@ -193,20 +193,20 @@ class TrainingRun:
             self.witness.see_step(shown.norms)
         return shown
 
-    def begin_watch(self, watched: Watched, shifts: bool) -> Look:
-        """Takes the first look, before anything has trained."""
+    def begin_evaluation(self, eval_inputs: EvalInputs, shifts: bool) -> EvalResult:
+        """Evaluates the start, before anything has trained."""
         with self._at_rest():
-            self._watcher = Watcher(watched, self._model, self.device, self._step.loss_of, shifts)
+            self._evaluator = Evaluator(eval_inputs, self._model, self.device, self._step.loss_of, shifts)
             self._calls = AdapterCalls(self._model, self.applied.trainables)
-            return self._watcher.look()
+            return self._evaluator.evaluate()
 
-    def look(self) -> Look:
-        """Takes another look, at what was asked for in ``begin_watch``; the first one also tells of layers that it leaves out."""
-        assert self._watcher is not None
+    def evaluate(self) -> EvalResult:
+        """Evaluates again what was given to ``begin_evaluation``; the first time a layer that it leaves out becomes a note."""
+        assert self._evaluator is not None
         with self._at_rest():
             missed = [] if self._calls is None else self._calls.missed(self._step.loss_of)
             self.notes += [sentence_on(missed)] if missed else []
-            return self._watcher.look()
+            return self._evaluator.evaluate()
 
     @contextmanager
     def _at_rest(self) -> Iterator[None]:
@@ -230,29 +230,29 @@ class TrainingRun:
         updates = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
         return self.witness.verdicts(lr, updates)
 
-    def set_aside(self) -> None:
+    def suspend(self) -> None:
         """Between two steps: gives the model back for a while. The optimizer's state stays where it is."""
-        self.watch.look_once()
-        if not self.watch.is_broken:
-            self._whole(self.applied.set_aside)
+        self.interference.check_once()
+        if not self.interference.is_broken:
+            self._whole(self.applied.suspend)
 
     @property
-    def is_aside(self) -> bool:
-        """Whether ``set_aside`` was called, and ``put_back`` not yet."""
-        return self._applied is not None and self._applied.is_aside
+    def is_suspended(self) -> bool:
+        """Whether ``suspend`` was called, and ``reinstate`` not yet."""
+        return self._applied is not None and self._applied.is_suspended
 
-    def put_back(self) -> None:
-        """Undoes ``set_aside``; what happened to the model in between is nobody's tampering with this run."""
+    def reinstate(self) -> None:
+        """Undoes ``suspend``; what happened to the model in between is nobody's tampering with this run."""
 
         def back() -> None:
-            self.applied.put_back(_OWNER)
-            self.watch.leave_again()
+            self.applied.reinstate(_OWNER)
+            self.interference.leave_again()
 
         self._whole(back)
 
     def _whole(self, action: Callable[[], None]) -> None:
         with self._on_device():
-            interrupt = self.hand.do(action)
+            interrupt = self.shield.do(action)
         if interrupt is not None:
             raise interrupt
 
@@ -262,14 +262,14 @@ class TrainingRun:
         Of a lost device no value can be read or written: then the model has its structure back, and ``trained`` is empty.
         """
         try:
-            interrupt = self.hand.do(self._revert)
+            interrupt = self.shield.do(self._revert)
         except RuntimeError as error:
             if not is_lost(error) or self._applied is None:
                 raise
             self._applied.abandon()
             interrupt = None
         finally:
-            self.hand.close()
+            self.shield.close()
         if interrupt is not None:
             raise interrupt
 

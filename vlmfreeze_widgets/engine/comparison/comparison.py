@@ -1,6 +1,6 @@
 """Several strategies from the same start on the same batches, taking turns on one model, so that the comparison starts at once.
 
-A contender is a burst that is set aside between its turns (``Burst.set_aside``), bit for bit: who else takes part, and in which
+A contender is a burst that is set aside between its turns (``Burst.suspend``), bit for bit: who else takes part, and in which
 order, changes no number of anybody. What was found is a ``core.comparison.board.Board``.
 
 Long because the contract of a comparison that runs, with all that can be asked of it on the way, stands in one place.
@@ -30,7 +30,7 @@ from ..model.read import read_tree
 from ..model.wrappers import unwrap
 from ..settings import BurstSettings
 from .contender import Contender
-from .turn_scheduler import ComparedStep, Heats
+from .turn_scheduler import ComparedStep, TurnScheduler
 
 Wanted = Strategy | Plan | Mapping[str, object]
 
@@ -51,7 +51,7 @@ class Comparison:
         at_once: How many take turns at a time; None: all. Each holds its optimizer's state on the device, and what it trains in
             host memory.
         turn: Steps that one takes before the next has the model; None: as many as keep the changing of places below a tenth of the
-            time, 10 at most. No number depends on it; a wish takes effect between two turns.
+            time, 10 at most. No number depends on it; a request takes effect between two turns.
         keep_results: Whether the trained values of everyone's first seed stay in host memory, for ``results``.
         settings: Of every burst: fields of ``BurstSettings``.
 
@@ -106,7 +106,7 @@ class Comparison:
         self._retention = None if retention_batches is None else list(retention_batches)
         self._level, self._margin, self._at_once = level, margin, at_once
         self._device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
-        self._heat = Heats(self._contenders, self._begin, steps, turn, self._device)
+        self._scheduler = TurnScheduler(self._contenders, self._begin, steps, turn, self._device)
         self._over = False
         self._door = threading.Lock()
         self._steps: Generator[ComparedStep, None, None] = self._run()
@@ -152,7 +152,7 @@ class Comparison:
             InvalidStrategy: No such contender.
         """
         if name is None:
-            self._heat.stop = True
+            self._scheduler.stop = True
             for contender in tuple(self._contenders.values()):
                 # Asked once: its run may end on its own thread meanwhile.
                 if (burst := contender.burst) is not None:
@@ -171,7 +171,7 @@ class Comparison:
             VlmFreezeError: The name is taken, the strategy cannot be applied, or the comparison is over.
         """
         joined = Contender(name, self._plan(strategy), keeps=self._keeps)
-        self._let_in(joined, lambda seed: self._heat.join_late(joined, seed))
+        self._let_in(joined, lambda seed: self._scheduler.join_late(joined, seed))
 
     def clone(self, name: str, new: str, *, lr: Mapping[str, float] | float | None = None) -> None:
         """Lets a copy of a contender go on from where it is now, at other rates: weights, optimizer and place in the data alike.
@@ -206,7 +206,7 @@ class Comparison:
         if [g.params for g in plan.optimizer_groups] != [g.params for g in parent.plan.optimizer_groups]:
             raise _bad("lr", "rates for the same groups of tensors", f"another grouping than that of {name}")
         copy = Contender(new, plan, (name, at), keeps=self._keeps)
-        self._let_in(copy, lambda seed: self._heat.branch_now(copy, seed))
+        self._let_in(copy, lambda seed: self._scheduler.branch_now(copy, seed))
 
     @property
     def results(self) -> dict[str, BurstResult]:
@@ -227,7 +227,7 @@ class Comparison:
             notes.append(say("Nothing is held out: the training loss of the last third of the steps is compared."))
         entries = tuple(replace(e, note=e.note[:400]) for e in entries)
         parts = max((len(look) for e in entries for r in e.runs for look in r.looks.values()), default=0)
-        weights = self._heat.weights or (1.0,) * parts
+        weights = self._scheduler.weights or (1.0,) * parts
         measured = "training loss" if self._eval is None else "held-out loss"
         return Board(entries, weights, measured, self._level, self._margin, tuple(notes))
 
@@ -245,32 +245,32 @@ class Comparison:
                 for start in range(0, len(waiting), size):
                     # Who asked to join may have been let in by then.
                     group = [c for c in waiting[start : start + size] if not c.has_begun(seed)]
-                    yield from self._heat.run(group, seed)
-                    if self._heat.stop:
+                    yield from self._scheduler.run(group, seed)
+                    if self._scheduler.stop:
                         return
-                self._foresee()
-                while self._expects_somebody(is_last=seed == self.seeds[-1]):
-                    yield from self._heat.run((), seed)
-                    if self._heat.stop:
+                self._estimate_memory()
+                while self._expects_contenders(is_last=seed == self.seeds[-1]):
+                    yield from self._scheduler.run((), seed)
+                    if self._scheduler.stop:
                         return
-                    self._foresee()
+                    self._estimate_memory()
         finally:
             self._over = True
             for contender in tuple(self._contenders.values()):
                 contender.cut_short()
                 contender.stopped = contender.stopped or not any(map(contender.has_begun, self.seeds))
 
-    def _let_in(self, contender: Contender, wish: Callable[[int], None]) -> None:
+    def _let_in(self, contender: Contender, request: Callable[[int], None]) -> None:
         with self._door:
             self._check_new(contender.name)
             self._contenders[contender.name] = contender
-            self._heat.wish(wish)
+            self._scheduler.request(request)
 
-    def _expects_somebody(self, *, is_last: bool) -> bool:
+    def _expects_contenders(self, *, is_last: bool) -> bool:
         """Whether somebody asked to join after the last turn of a seed; if nobody did in the last seed, nobody can any more."""
         with self._door:
-            self._over = is_last and not self._heat.is_wished
-            return self._heat.is_wished
+            self._over = is_last and not self._scheduler.has_requests
+            return self._scheduler.has_requests
 
     def _begin(self, contender: Contender, seed: int) -> None:
         burst = Burst(
@@ -283,13 +283,13 @@ class Comparison:
         )
         contender.begin(seed, burst)
 
-    def _foresee(self) -> None:
+    def _estimate_memory(self) -> None:
         """Where the device tells no peak, the cost model does."""
         if self._device.type == "cuda":
             return
         for contender in tuple(self._contenders.values()):
-            if contender.foreseen_bytes is None and not contender.failed:
-                contender.foresee(self.model, self._batches.first(), self.settings)
+            if contender.estimated_bytes is None and not contender.failed:
+                contender.estimate_memory(self.model, self._batches.first(), self.settings)
 
     def _plan(self, wanted: Wanted) -> Plan:
         plan = wanted if isinstance(wanted, Plan) else resolve(_strategy(wanted), self._tree)

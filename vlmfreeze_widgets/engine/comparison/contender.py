@@ -39,7 +39,7 @@ class Contender:
         note: Why it failed, or where it comes from.
         held_bytes: On the device while it is set aside.
         peak_bytes: The highest of its own turns, without what others hold; None on a CPU.
-        foreseen_bytes: What the cost model says instead.
+        estimated_bytes: What the cost model says instead.
         result: Of its first seed, with the trained values.
         worthwhile: Steps of a turn, so that changing places costs little beside them.
     """
@@ -56,7 +56,7 @@ class Contender:
             self.come_from(*origin)
         self.held_bytes = 0
         self.peak_bytes: int | None = None
-        self.foreseen_bytes: int | None = None
+        self.estimated_bytes: int | None = None
         self.result: BurstResult | None = None
         self.worthwhile = 1
         self._runs: dict[int, SeedRun] = {}
@@ -110,7 +110,7 @@ class Contender:
                 self.stopped = self.stopped or self.burst.stopped_early == "stopped"
                 return False
             taken = time.perf_counter()
-            self.burst.set_aside()
+            self.burst.suspend()
             aside = time.perf_counter() - taken
         except RestartNeeded:
             raise
@@ -138,10 +138,10 @@ class Contender:
         self.stopped = self.stopped or self.burst is not None
         self.end()
 
-    def foresee(self, model: nn.Module, batch: Any, settings: BurstSettings) -> None:  # a micro-batch
+    def estimate_memory(self, model: nn.Module, batch: Any, settings: BurstSettings) -> None:  # a micro-batch
         """Asks the cost model for the peak of a step. Where it knows none the board has no memory, and is none the worse."""
         with suppress(VlmFreezeError):
-            self.foreseen_bytes = estimate_cost(
+            self.estimated_bytes = estimate_cost(
                 model, self.plan, batch=batch, optimizer=settings.optimizer, checkpointing=settings.checkpointing,
                 precision=settings.precision, accumulation=settings.accumulation,
             ).peak_bytes  # fmt: skip
@@ -168,7 +168,7 @@ class Contender:
             sentence=sentence(self.plan),
             trainable_params=self.plan.trainable_params,
             runs=tuple(_by_training_loss(run) if tail else run for run in runs.values()),
-            memory_bytes=self.foreseen_bytes if self.peak_bytes is None else self.peak_bytes,
+            memory_bytes=self.estimated_bytes if self.peak_bytes is None else self.peak_bytes,
             memory_is_measured=self.peak_bytes is not None,
             state=state,
             note=self.note,

@@ -31,7 +31,7 @@ class ComparedStep:
     record: StepRecord
 
 
-class Heats:
+class TurnScheduler:
     """Lets contenders take turns.
 
     Args:
@@ -58,17 +58,17 @@ class Heats:
         self.weights: tuple[float, ...] = ()
         self._contenders, self._begin, self._steps, self._device = contenders, begin, steps, device
         self._turn_steps = turn
-        self._wishes: deque[Callable[[int], None]] = deque()
-        self._field: list[Contender] = []
+        self._requests: deque[Callable[[int], None]] = deque()
+        self._active: list[Contender] = []
 
-    def wish(self, wish: Callable[[int], None]) -> None:
+    def request(self, request: Callable[[int], None]) -> None:
         """Has something done between two turns; it gets the seed. From any thread."""
-        self._wishes.append(wish)
+        self._requests.append(request)
 
     @property
-    def is_wished(self) -> bool:
-        """Whether a wish waits."""
-        return bool(self._wishes)
+    def has_requests(self) -> bool:
+        """Whether a request waits."""
+        return bool(self._requests)
 
     def run(self, first: Sequence[Contender], seed: int) -> Generator[ComparedStep, None, None]:
         """Runs some contenders to the end of one seed.
@@ -77,25 +77,25 @@ class Heats:
             first: Who begins; others may join.
             seed: Of their runs.
         """
-        self._field = []
+        self._active = []
         base = device_bytes(self._device)
         for contender in first:
             self.join(contender, seed)
         while True:
-            while self._wishes:
-                self._wishes.popleft()(seed)
-            running = [c for c in self._field if c.burst is not None]
+            while self._requests:
+                self._requests.popleft()(seed)
+            running = [c for c in self._active if c.burst is not None]
             if not running or self.stop:
                 break
             # The one that is behind goes next; who joined late catches up.
             yield from self._turn(min(running, key=lambda c: c.steps), seed, base)
-        for contender in self._field:
+        for contender in self._active:
             contender.cut_short()
 
     def join(self, contender: Contender, seed: int) -> None:
         """Lets somebody in, from the start weights."""
         self._begin(contender, seed)
-        self._field.append(contender)
+        self._active.append(contender)
 
     def join_late(self, contender: Contender, seed: int) -> None:
         """Lets somebody in while others run: if that one cannot, it has failed, and the others go on."""
@@ -120,17 +120,17 @@ class Heats:
         """Lets a clone in, with the state of its parent, if that stands where it is to be cloned."""
         assert copy.origin is not None
         parent = self._contenders[copy.origin[0]]
-        if copy in self._field or parent.burst is None or parent.steps != copy.origin[1]:
+        if copy in self._active or parent.burst is None or parent.steps != copy.origin[1]:
             return
         saved, looked = parent.burst.copied_state(), dict(parent.burst.eval_parts)
-        parent.burst.set_aside()
+        parent.burst.suspend()
         self.join(copy, seed)
         assert copy.burst is not None
-        copy.burst.go_on_from(saved)
+        copy.burst.restore_state(saved)
         copy.burst.eval_parts.update(looked)
 
     def _turn(self, contender: Contender, seed: int, base: int) -> Generator[ComparedStep, None, None]:
-        others = sum(c.held_bytes for c in self._field if c is not contender)
+        others = sum(c.held_bytes for c in self._active if c is not contender)
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         seen: list[StepRecord] = []
@@ -156,6 +156,6 @@ class Heats:
         due = [
             c.origin[1] - contender.steps
             for c in list(self._contenders.values())
-            if c.origin is not None and c.origin[0] == contender.name and c not in self._field
+            if c.origin is not None and c.origin[0] == contender.name and c not in self._active
         ]
         return min([d for d in due if d > 0], default=self._steps)

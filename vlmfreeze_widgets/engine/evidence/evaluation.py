@@ -1,6 +1,5 @@
-"""What a burst looks at beside the loss of its steps: held-out loss, retention, answers. Each look is taken at rest, between
-two steps, and changes nothing. How each is measured is in ``retention`` and ``answers``; when, in ``engine.burst.burst``.
-"""
+"""Evaluation during a burst: held-out loss, retention, answers, between two steps; it changes nothing.
+How each is measured is in ``retention`` and ``answers``; when, in ``engine.burst.burst``."""
 
 from __future__ import annotations
 
@@ -14,15 +13,15 @@ from torch import nn
 
 from ...core.errors import BadBatch
 from ...core.history.history import StepRecord
-from ...core.history.retention_look import RetentionLook
+from ...core.history.retention_result import RetentionResult
 from ..batches.micro_batch import MicroBatch
 from .answers import Question, ask
 from .retention import Retention
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look showed; None where nothing was asked for.
+class EvalResult:
+    """Results of one evaluation; None where nothing was given to evaluate.
 
     Attributes:
         eval_loss: Mean over the label tokens of all held-out micro-batches.
@@ -32,14 +31,14 @@ class Look:
     """
 
     eval_loss: float | None = None
-    retention: RetentionLook | None = None
+    retention: RetentionResult | None = None
     answers: tuple[str, ...] | None = None
     eval_parts: tuple[tuple[float, int], ...] = ()
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What is asked for.
+class EvalInputs:
+    """What a burst evaluates besides the loss of its steps.
 
     Attributes:
         eval_batches: Held-out micro-batches.
@@ -57,11 +56,11 @@ class Watched:
         return bool(self.eval_batches or self.retention_batches or self.questions)
 
 
-class Watcher:
-    """Looks at one model; everything must be at rest meanwhile.
+class Evaluator:
+    """Evaluates one model, which nothing else may use meanwhile.
 
     Args:
-        watched: What at.
+        eval_inputs: What it is evaluated on.
         model: With its plan applied and nothing trained yet.
         device: Of the model.
         loss_of: The mean loss over a micro-batch's label tokens.
@@ -70,33 +69,35 @@ class Watcher:
 
     def __init__(
         self,
-        watched: Watched,
+        eval_inputs: EvalInputs,
         model: nn.Module,
         device: torch.device,
         loss_of: Callable[[MicroBatch], torch.Tensor],
         shifts: bool,
     ) -> None:
-        self._watched, self._model, self._device, self._loss_of = watched, model, device, loss_of
-        kept = watched.retention_batches
+        self._inputs, self._model, self._device, self._loss_of = eval_inputs, model, device, loss_of
+        kept = eval_inputs.retention_batches
         self._retention = Retention(model, kept, device, shifts) if kept else None
 
-    def look(self) -> Look:
-        """Takes one look."""
-        watched = self._watched
+    def evaluate(self) -> EvalResult:
+        """Evaluates the model as it is now."""
+        eval_inputs = self._inputs
         answers = (
-            ask(self._model, watched.questions, watched.decode or str, self._device) if watched.questions else None
+            ask(self._model, eval_inputs.questions, eval_inputs.decode or str, self._device)
+            if eval_inputs.questions
+            else None
         )
         parts = self._eval_parts()
-        return Look(
+        return EvalResult(
             eval_loss=sum(loss * n for loss, n in parts) / sum(n for _, n in parts) if parts else None,
-            retention=self._retention.look() if self._retention is not None else None,
+            retention=self._retention.measure() if self._retention is not None else None,
             answers=answers,
             eval_parts=parts,
         )
 
     def _eval_parts(self) -> tuple[tuple[float, int], ...]:
         with torch.no_grad():
-            return tuple((float(self._loss_of(batch)), batch.label_tokens) for batch in self._watched.eval_batches)
+            return tuple((float(self._loss_of(batch)), batch.label_tokens) for batch in self._inputs.eval_batches)
 
 
 def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor], str] | None:
@@ -120,13 +121,13 @@ def decoder(given: Any, questions: Sequence[Question]) -> Callable[[torch.Tensor
     )
 
 
-def non_finite_looks(record: StepRecord) -> list[str]:
-    """What a step's looks found that is no number, for the person; the training loss may be well all the same."""
+def non_finite_results(record: StepRecord) -> list[str]:
+    """Evaluation results of a step that are not finite, one sentence each; its training loss may be finite all the same."""
     kept = record.retention
-    looks = {"held-out loss": record.eval_loss, "loss on text alone": kept.loss if kept else None}
-    looks["KL on text alone"] = kept.kl if kept else None
+    results = {"held-out loss": record.eval_loss, "loss on text alone": kept.loss if kept else None}
+    results["KL on text alone"] = kept.kl if kept else None
     return [
         f"The {name} is {value} at step {record.step}."
-        for name, value in looks.items()
+        for name, value in results.items()
         if value is not None and not math.isfinite(value)
     ]

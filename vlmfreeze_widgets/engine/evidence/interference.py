@@ -18,8 +18,8 @@ from torch.nn.modules import module as torch_module
 from ..tensors.bits import Bits
 
 
-class Watch:
-    """Looks at one model from the moment a plan is on it.
+class InterferenceMonitor:
+    """Observes one model from the moment a plan is on it.
 
     Args:
         model: With the plan applied.
@@ -74,12 +74,12 @@ class Watch:
         if self._attributes is not None:
             self.leave(self._step)
 
-    def look_once(self) -> None:
-        """As ``look``, where nobody has looked since ``leave``."""
+    def check_once(self) -> None:
+        """As ``check``, where nothing has checked since ``leave``."""
         if self._is_away:
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Compares with that, when the control is back."""
         self._is_away = False
         places = _places(self._parameters)
@@ -107,12 +107,12 @@ class Watch:
             self._differs = [a | b for a, b in zip(self._differs, differs, strict=True)] if self._differs else differs
 
     def finish(self, frozen_changed: Sequence[str]) -> None:
-        """The last look, while the plan is still on the model.
+        """The last check, while the plan is still on the model.
 
         Args:
             frozen_changed: Frozen tensors whose values are not those of the start.
         """
-        self.look_once()
+        self.check_once()
         now = dict(self._model.named_modules())
         if tuple(now) != self._paths:
             before = set(self._paths)
@@ -147,8 +147,8 @@ class Watch:
         if not names:
             return
         count = f"{names[0]} and {len(names) - 1} more were" if len(names) > 1 else f"{names[0]} was"
-        reason = f"{count} {what} by somebody else while the burst ran (noticed after step {self._step})."
-        if not any(f" {what} by" in told for told in self.reasons):
+        reason = f"{count} {what} by other code while the burst ran (noticed after step {self._step})."
+        if not any(f" {what} by" in reason for reason in self.reasons):
             self.reasons.append(reason)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ...core.errors import BadBatch
-from ...core.history.retention_look import RetentionLook
+from ...core.history.retention_result import RetentionResult
 from ..batches.micro_batch import MicroBatch
 
 _TOKENS = 256  # label tokens whose whole distribution is kept: 150 MB of float32 at a vocabulary of 150,000
@@ -37,7 +37,7 @@ class Retention:
         self._start: list[torch.Tensor] = []
         self._start = [said.cpu() for said, _ in self._said()]
 
-    def look(self) -> RetentionLook:
+    def measure(self) -> RetentionResult:
         """Compares now with the start; the model must be at rest."""
         loss, kl, tokens = 0.0, 0.0, 0
         for before, (now, labels) in zip(self._start, self._said(), strict=True):
@@ -45,7 +45,7 @@ class Retention:
             kl += float((then.exp() * (then - now)).sum())
             loss -= float(now.gather(1, labels[:, None]).sum())
             tokens += len(labels)
-        return RetentionLook(loss / tokens, max(kl / tokens, 0.0))
+        return RetentionResult(loss / tokens, max(kl / tokens, 0.0))
 
     def _said(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Log-probabilities of shape (tokens, vocabulary) and labels of shape (tokens,), per batch."""

@@ -34,7 +34,9 @@ NEED_LESS = (
     "or a model in bfloat16."
 )
 """Where memory ran out while the burst was set up."""
-LOOK_AT_LESS = "The step itself fits: give eval_batches and retention_batches fewer rows, or questions shorter answers."
+EVALUATE_LESS = (
+    "The step itself fits: give eval_batches and retention_batches fewer rows, or questions shorter answers."
+)
 """Where memory ran out while the burst looked at what it was asked to watch."""
 
 
@@ -47,7 +49,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def let_go(error: BaseException, device: torch.device | None = None) -> None:
+def release_tensors(error: BaseException, device: torch.device | None = None) -> None:
     """Frees what the frames of an error hold, and gives cached device memory back to the driver.
 
     Args:
@@ -65,7 +67,7 @@ def let_go(error: BaseException, device: torch.device | None = None) -> None:
 
 
 def told(error: BaseException, rows: int, device: torch.device, advice: str = "") -> OutOfMemory:
-    """The error that the person sees; it refers to no frame and no tensor. Made after ``let_go``: it says what is free again.
+    """The error that the person sees; it refers to no frame and no tensor. Made after ``release_tensors``: it says what is free.
 
     Args:
         error: The original.

@@ -15,7 +15,7 @@ from ...core.strategy.plan import Plan
 from ...core.strategy.strategy import Strategy
 from ..batches.repeated_rows import Batch, repeat_rows
 from ..burst.burst import Burst
-from ..failures.out_of_memory import is_out_of_memory, let_go
+from ..failures.out_of_memory import is_out_of_memory, release_tensors
 from ..model.wrappers import unwrap
 from ..tensors.random_streams import RandomStream
 
@@ -151,7 +151,7 @@ def _try(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        let_go(error, device)  # the batch itself was too large to make
+        release_tensors(error, device)  # the batch itself was too large to make
         memory = -1
     if memory == -1:
         return Trial(rows, False, time.perf_counter() - began)

@@ -17,7 +17,7 @@ from typing import Any
 from ...core.atomic_files import replace_file
 from ...core.errors import BadState, CannotSave
 from ...core.history.history import History, StepRecord
-from ...core.history.jsonl import end_line, header_line, record_line, told_line
+from ...core.history.jsonl import end_line, header_line, record_line, status_line
 from ...core.history.process_status import RunState
 
 HISTORY = "history.jsonl"
@@ -93,7 +93,7 @@ class RunFolder:
         self.show(phase="failed", error=dict(error))
         return True
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether somebody asked the run to stop by ``ask_to_stop``."""
         return (self.path / STOP).exists()
 
@@ -112,7 +112,7 @@ class RunFolder:
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Writes a line between the steps."""
-        self._append(told_line(kind, data))
+        self._append(status_line(kind, data))
 
     def end(self, history: History, phase: str, message: str | None) -> None:
         """Writes the last line of the history."""

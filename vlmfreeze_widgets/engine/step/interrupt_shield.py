@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 
 
-class SteadyHand:
+class InterruptShield:
     """Does work to its end while the thread that asked for it may be interrupted.
 
     Python raises KeyboardInterrupt in the main thread only, so what that asks for is done by another thread, the same one until

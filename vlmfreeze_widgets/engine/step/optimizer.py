@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from ..apply.apply import AppliedModel
-from ..apply.master_weights import Masters
+from ..apply.master_weights import MasterWeights
 from ..settings import BurstSettings
 
 
-def make_optimizer(applied: AppliedModel, masters: Masters, settings: BurstSettings) -> torch.optim.Optimizer:
+def make_optimizer(applied: AppliedModel, masters: MasterWeights, settings: BurstSettings) -> torch.optim.Optimizer:
     """A fresh optimizer that holds exactly what trains; old momentum would move weights that were frozen since.
 
     Raises:

@@ -39,7 +39,7 @@ class StepUndo:
         """Lets the copies go."""
         self._kept = None
 
-    def put_back(self) -> bool:
+    def restore(self) -> bool:
         """Gives the tensors the values that were kept.
 
         Returns:

@@ -18,14 +18,14 @@ from torch import nn
 
 from ...core.errors import NoGradientPath, NonFiniteLoss
 from ...core.history.update_norms import UpdateNorms
-from ..apply.master_weights import Masters
+from ..apply.master_weights import MasterWeights
 from ..batches.micro_batch import MicroBatch, non_finite_inputs
 from ..tensors.norms import clip_by_total, read_norms, read_norms_of_shards
 from ..tensors.precision import UpdateMeter
 from ..tensors.reduction import ONE_PROCESS, Reduction
 from ..tensors.update_ratio import UpdateRatio
 from ..tensors.widest import widest
-from .interrupt_shield import SteadyHand
+from .interrupt_shield import InterruptShield
 from .loss import model_loss
 from .rollback import StepUndo
 
@@ -74,14 +74,14 @@ class TrainingStep:
     def __init__(
         self,
         model: nn.Module,
-        masters: Masters,
+        masters: MasterWeights,
         optimizer: torch.optim.Optimizer,
         max_grad_norm: float | None,
         autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
         device: torch.device | None = None,
         scaler: torch.amp.GradScaler | None = None,
         meter: UpdateMeter | None = None,
-        hand: SteadyHand | None = None,
+        hand: InterruptShield | None = None,
         together: Reduction = ONE_PROCESS,
     ) -> None:
         self._model = model
@@ -95,7 +95,7 @@ class TrainingStep:
         self.ratio: UpdateRatio | None = None
         """Measures the next step when it is set."""
         self._updates: UpdateNorms | None = None
-        self._hand = hand or SteadyHand(self._device)
+        self._shield = hand or InterruptShield(self._device)
         self._together = together
         self._undo = StepUndo(masters.tensors, together)
         self.moving = False
@@ -169,7 +169,7 @@ class TrainingStep:
         # Clip: all gradients by one factor, so that their total norm is at most max_grad_norm.
         clip_by_total(held, grad_norm, self._max_grad_norm)
         # Step: the optimizer moves the masters, the model gets them rounded to its dtype.
-        interrupt = self._hand.do(self._move)
+        interrupt = self._shield.do(self._move)
         return replace(shown, interrupt=interrupt, updates=self._updates)
 
     def _read(
@@ -194,7 +194,7 @@ class TrainingStep:
             self._updates = self.ratio.after() if self.ratio is not None else None
             self._masters.give_values()
         except Exception:
-            if self._undo.put_back():
+            if self._undo.restore():
                 self._masters.give_values()
                 self.moving = False
             raise

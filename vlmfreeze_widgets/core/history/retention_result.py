@@ -1,4 +1,4 @@
-"""One look at how much of other abilities is left, as a value. It is measured in ``engine.evidence.retention``."""
+"""How much of other abilities is left, as a value. It is measured in ``engine.evidence.retention``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class RetentionLook:
+class RetentionResult:
     """Text-only probes against the start.
 
     Attributes:
@@ -19,7 +19,7 @@ class RetentionLook:
     kl: float
 
 
-def look_in(columns: Mapping[str, Sequence[float | None]], row: int) -> RetentionLook | None:
-    """The look of one row of a history's columns; None where nobody looked."""
+def retention_of_row(columns: Mapping[str, Sequence[float | None]], row: int) -> RetentionResult | None:
+    """The retention of one row of a history's columns; None where it was not measured."""
     loss, kl = (columns.get(name, ())[row : row + 1] for name in ("retention_loss", "retention_kl"))
-    return RetentionLook(loss[0], kl[0]) if loss and kl and loss[0] is not None and kl[0] is not None else None
+    return RetentionResult(loss[0], kl[0]) if loss and kl and loss[0] is not None and kl[0] is not None else None

@@ -1,4 +1,4 @@
-"""What the wishes about recorded runs do to a session: a table, taken up by ``widgets.grants``. Folders are named below the working
+"""What the requests about recorded runs do to a session: a table, used by ``.core``. Folders are named below the working
 folder only, and read by the session's own thread.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..session import Session
+from ...session import Session
 
 
 def _record(session: Session, args: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ def _report(session: Session, args: Mapping[str, Any]) -> None:
 
 
 def _write(source: Path, target: Path) -> Path:
-    from ..report import report  # only who asks for a report waits for its templates
+    from ...report import report  # only who asks for a report waits for its templates
 
     return report(source, target)
 
@@ -41,7 +41,7 @@ def _look(session: Session, _: Mapping[str, Any]) -> None:
     session.look_for_runs()
 
 
-RUNS_GRANTS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
+RUNS_HANDLERS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
     "runs_record": _record,
     "runs_look": _look,
     "runs_open": _open,

@@ -1,12 +1,12 @@
-"""What the wishes about a comparison do to a session, and what the page is shown of it: a table, taken up by ``widgets.grants``."""
+"""What the requests about a comparison do to a session, and what the page is shown of it: a table, used by ``.core``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.wire.compare_state import compare_state
-from ..session import Session
+from ...core.wire.compare_state import compare_state
+from ...session import Session
 
 
 def _add(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ def _pause(session: Session, args: Mapping[str, Any]) -> None:
     if args["on"]:
         session.pause_comparing()
     else:
-        session.go_on_comparing()
+        session.resume_comparing()
 
 
 def _stop(session: Session, _: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ def _load(session: Session, args: Mapping[str, Any]) -> None:
     session.load_contender(args["name"])
 
 
-COMPARE_GRANTS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
+COMPARE_HANDLERS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
     "compare_add": _add,
     "compare_corners": _corners,
     "compare_remove": _remove,

@@ -1,12 +1,12 @@
-"""What the wishes about stages do to a session, and what the page is shown of them: a table, taken up by ``widgets.grants``."""
+"""What the requests about stages do to a session, and what the page is shown of them: a table, used by ``.core``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.wire.stages_state import stages_state
-from ..session import Session
+from ...core.wire.stages_state import stages_state
+from ...session import Session
 
 
 def _choose(session: Session, args: Mapping[str, Any]) -> None:
@@ -32,7 +32,7 @@ def _decide(session: Session, args: Mapping[str, Any]) -> None:
         session.discard_stages()
 
 
-STAGES_GRANTS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
+STAGES_HANDLERS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
     "stages_choose": _choose,
     "stages_add": _add,
     "stages_steps": _steps,

@@ -1,21 +1,21 @@
-"""What each wish does to a session: a table. Checking and replying are in ``widgets.channel``."""
+"""What each request does to a session: a table. Checking and replying are in ``widgets.channel``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.errors import BadWish, WrongPhase
-from ..core.recipes.presets import chosen_preset
-from ..core.strategy import edits
-from ..core.wire.messages import Wish, number
-from ..session import Session
-from .compare_grants import COMPARE_GRANTS
-from .handover_grants import HANDOVER_GRANTS
-from .runs_grants import RUNS_GRANTS
-from .stages_grants import STAGES_GRANTS
+from ...core.errors import BadRequest, WrongPhase
+from ...core.recipes.presets import chosen_preset
+from ...core.strategy import edits
+from ...core.wire.messages import Request, number
+from ...session import Session
+from .compare import COMPARE_HANDLERS
+from .handover import HANDOVER_HANDLERS
+from .runs import RUNS_HANDLERS
+from .stages import STAGES_HANDLERS
 
-_Grant = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
+Handler = Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]
 
 
 def _run(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -24,7 +24,7 @@ def _run(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _series(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
     if not 0 <= args["node"] < len(session.tree.nodes):
-        raise BadWish(
+        raise BadRequest(
             "There is no such module.",
             expected=f"a node from 0 to {len(session.tree.nodes) - 1}",
             found=str(args["node"]),
@@ -65,21 +65,21 @@ def _cost(session: Session, args: Mapping[str, Any]) -> None:
     session.costs.change(args["change"])
 
 
-def _edit(change: Callable[..., Any], *names: str) -> _Grant:
-    def grant(session: Session, args: Mapping[str, Any]) -> None:
+def _edit(change: Callable[..., Any], *names: str) -> Handler:
+    def handle(session: Session, args: Mapping[str, Any]) -> None:
         session.edit(lambda strategy, tree: change(strategy, tree, *(args[name] for name in names)))
 
-    return grant
+    return handle
 
 
-def _plain(method: str) -> _Grant:
-    def grant(session: Session, _: Mapping[str, Any]) -> None:
+def _plain(method: str) -> Handler:
+    def handle(session: Session, _: Mapping[str, Any]) -> None:
         getattr(session, method)()
 
-    return grant
+    return handle
 
 
-GRANTS: Mapping[str, _Grant] = {
+HANDLERS: Mapping[str, Handler] = {
     "set_tuning": _edit(edits.set_tuning, "targets", "tuning"),
     "set_lr": _edit(edits.set_lr, "target", "lr"),
     "set_lora": _edit(edits.set_lora, "target", "rank", "alpha"),
@@ -103,25 +103,25 @@ GRANTS: Mapping[str, _Grant] = {
     "save": _plain("save"),
     "saved_states": _plain("look_for_states"),
     "resume_from": _resume_from,
-    **HANDOVER_GRANTS,
-    **STAGES_GRANTS,
-    **COMPARE_GRANTS,
-    **RUNS_GRANTS,
+    **HANDOVER_HANDLERS,
+    **STAGES_HANDLERS,
+    **COMPARE_HANDLERS,
+    **RUNS_HANDLERS,
 }
 
 
-def grant(session: Session, wish: Wish) -> Mapping[str, Any] | None:
-    """Does what a wish asks of a session.
+def handle(session: Session, request: Request) -> Mapping[str, Any] | None:
+    """Does what a request asks of a session.
 
     Raises:
-        BadWish: This widget does not grant it.
+        BadRequest: This widget does not handle it.
         VlmFreezeError: It cannot be done now.
     """
-    if wish.name not in GRANTS:
-        raise BadWish(
-            f"This widget does not grant {wish.name!r}.",
-            expected=", ".join(GRANTS),
-            found=wish.name,
+    if request.name not in HANDLERS:
+        raise BadRequest(
+            f"This widget does not handle {request.name!r}.",
+            expected=", ".join(HANDLERS),
+            found=request.name,
             remedy="Use the widget that has the control.",
         )
-    return GRANTS[wish.name](session, wish.args)
+    return HANDLERS[request.name](session, request.args)

@@ -1,4 +1,4 @@
-"""What the wishes of import and export do to a session: a table, taken up by ``widgets.grants``. Looks change nothing; the one that
+"""What the requests of import and export do to a session: a table, used by ``.core``. Looks change nothing; the one that
 writes files needs the token of a look that was made just before.
 """
 
@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..core.wire.handover import export_reply, handover_state, import_reply
-from ..session import Session
-from ..session.handover import FOLDER
-from ..session.stage_settings import with_stage
+from ...core.wire.handover import export_reply, handover_state, import_reply
+from ...session import Session
+from ...session.handover import FOLDER
+from ...session.stage_settings import with_stage
 
 
 def _import_preview(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,7 +37,7 @@ def _use_settings(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any
     return {"changed": changed}
 
 
-HANDOVER_GRANTS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
+HANDOVER_HANDLERS: Mapping[str, Callable[[Session, Mapping[str, Any]], Mapping[str, Any] | None]] = {
     "import_preview": _import_preview,
     "import": _import,
     "export_preview": _export_preview,
