@@ -144,6 +144,6 @@ export class FakeKernel {
     });
     const projector = preview(this.tree, blank, "set_tuning", { targets: ["projector"], tuning: "full" });
     const plan = preview(this.tree, projector, "set_tuning", { targets: ["language_model"], tuning: "lora" });
-    return { ...plan, components: plan.components.map((c) => (c.name === "language_model" ? { ...c, lr: 2e-4, rank: 16, alpha: 32, targets: 224 } : c.name === "projector" ? { ...c, lr: 1e-3 } : c)) };
+    return { ...plan, components: plan.components.map((c) => (c.name === "language_model" ? { ...c, lr: 2e-4, rank: 16, alpha: 32, targets: 224, adaptable: 224 } : c.name === "projector" ? { ...c, lr: 1e-3 } : c)) };
   }
 }

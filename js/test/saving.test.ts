@@ -33,6 +33,10 @@ describe("saving a burst", () => {
     }
     run({ phase: "idle" });
     expect(button("Save state") ?? button("Save result")).toBeUndefined();
+    for (const [outcome, words] of [["kept", "Save result"], ["discarded", undefined]] as const) {
+      run({ phase: "idle", outcome });
+      expect((button("Save state") ?? button("Save result"))?.textContent).toBe(words);
+    }
     run({ phase: "paused" });
     button("Save state")?.click();
     await settle();

@@ -94,6 +94,18 @@ describe("a component's row", () => {
     expect(row("projector").textContent).not.toContain("(B ×");
   });
 
+  test("says how many of its modules carry LoRA where it is not all of them, and ends in no dot", () => {
+    const plan = golden("state_plan") as { components: Golden[] };
+    const line = (change: Golden): string => {
+      page.model.set("plan_state", { ...plan, rev: Math.random(), components: plan.components.map((c) => (c.name === "language_model" ? { ...c, ...change } : c)) });
+      return [...row("language model").querySelectorAll<HTMLElement>(".vf-row-line > span:not([hidden])")].map((part) => part.innerText ?? part.textContent).join("|");
+    };
+    expect(line({ targets: 28, adaptable: 28, blocks: { count: 4, last: 4 } })).toContain("28 targets");
+    const some = line({ targets: 1, adaptable: 28, blocks: { count: 4, last: 1 } });
+    expect(some).toContain("1 of 28 modules");
+    expect(some).not.toMatch(/· *(\||$)/);
+  });
+
   test("sends rank with the alpha that it has, and the last blocks", async () => {
     const set = (label: string, name: string, text: string): void => {
       row(label).querySelector<HTMLButtonElement>(`[aria-label^="${name}"]`)?.click();

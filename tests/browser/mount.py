@@ -21,7 +21,7 @@ CODES = {"frozen": 0, "lora": 1, "full": 2}
 
 HARNESS = """
 const errors = window.pageErrors = [];
-const revive = (v) => Array.isArray(v) ? v.map(revive) : v && typeof v === "object"
+const revive = window.revive = (v) => Array.isArray(v) ? v.map(revive) : v && typeof v === "object"
   ? ("base64" in v ? new DataView(Uint8Array.from(atob(v.base64), (c) => c.charCodeAt(0)).buffer)
      : Object.fromEntries(Object.entries(v).map(([k, x]) => [k, revive(x)]))) : v;
 class Model {
@@ -156,7 +156,7 @@ class Tree:
         full = {c: tunings.get(c, "frozen") for c in ORDER}
         codes = [CODES[full[ORDER[owner]]] if owner < len(ORDER) else 3 for owner in self.owner]
         nothing = dict.fromkeys(("rank", "alpha", "blocks"))
-        row = {"trainable_params": 0, "adapter_params": 0, "targets": 0, "detail": "", **nothing}
+        row = {"trainable_params": 0, "adapter_params": 0, "targets": 0, "adaptable": 0, "detail": "", **nothing}
         return {
             "v": 1,
             "rev": rev,

@@ -128,6 +128,42 @@ def test_the_picture_changes_before_python_answers(page):
     assert after[0] > after[2] + 60  # orange
 
 
+COUNT_CALLS = """() => {
+  window.calls = 0;
+  for (const name of ["requestAnimationFrame", "setTimeout", "setInterval"]) {
+    const real = window[name].bind(window);
+    window[name] = (...given) => (calls++, real(...given));
+  }
+}"""
+
+
+def test_a_page_at_rest_runs_nothing(page):
+    mount(page, "workbench", traits(Tree()))
+    page.wait_for_timeout(500)
+    page.evaluate(COUNT_CALLS)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("() => calls") == 0
+    page.evaluate("() => model.set('plan_state', {...model.get('plan_state'), rev: 2})")
+    assert page.evaluate("() => calls") > 0  # the control: whatever it asks for is counted
+
+
+@pytest.mark.parametrize(("style", "hidden"), [("display", "none"), ("contentVisibility", "hidden")])
+def test_what_changes_while_the_page_is_hidden_is_painted_when_it_is_shown(page, style, hidden):
+    tree = Tree()
+    mount(page, "workbench", traits(tree, projector="full"))
+    at = find(page, r"linear_2$")
+    before = page.evaluate(PIXEL, list(at))
+    hide = "([style, value]) => { document.body.lastElementChild.style[style] = value; }"
+    page.evaluate(hide, [style, hidden])
+    page.evaluate("(plan) => model.set('plan_state', revive(plan))", tree.plan(2, projector="lora"))
+    page.evaluate(FRAMES)
+    page.evaluate(COUNT_CALLS)
+    page.wait_for_timeout(500)
+    assert page.evaluate("() => calls") == 0
+    page.evaluate(hide, [style, ""])
+    page.wait_for_function(f"([at, old]) => String(({PIXEL})(at)) !== String(old)", arg=[list(at), before])
+
+
 def test_a_radio_group_obeys_mouse_and_keyboard(page):
     mount(page, "workbench", traits(Tree()))
     group = page.get_by_role("radiogroup", name="Tuning of vision tower")

@@ -110,6 +110,25 @@ def test_nothing_is_written_unasked_and_nothing_is_saved_that_is_not_there(tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_kept_result_is_saved_as_it_was_before_it_was_kept_and_a_discarded_one_is_not(session):
+    def saved():
+        session.save()
+        session.wait(20)
+        return {f.name: f.read_bytes() for f in Path(session.saving.written.path).iterdir()}
+
+    session.set_tuning(["projector"], "full")
+    for decide in (session.keep, session.discard):
+        session.run(2)
+        session.wait(20)
+        undecided = saved()
+        decide()
+        session.wait(20)
+        if decide == session.keep:
+            assert saved() == undecided
+    with pytest.raises(WrongPhase, match="nothing to save"):
+        session.save()
+
+
 def test_where_nothing_can_be_written_the_burst_goes_on_and_the_page_says_so(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("in the way")

@@ -94,8 +94,8 @@ class SharedModel:
         return shown
 
     def verdicts(self, lr: dict[str, float]) -> tuple[Verdict, ...]:
-        """Judges every component now; all processes call it, before ``trained``."""
-        found = self.training.verdicts(lr)
+        """Judges every component at the end; all processes call it, before ``trained``."""
+        found = self.training.verdicts(lr, is_over=True)
         if self._processes.is_main and not self._processes.sharded:
             # Digests of shards could be compared with nothing that anybody else has.
             self._proof, self._before = self.training.witness.proof, self.training.witness.all_digests()

@@ -75,7 +75,7 @@ class Checkpoints:
 
     def save(self) -> None:
         """Saves on the worker thread: the state of a burst that runs or is paused, after the step that is being taken; or the
-        result of one that is over and undecided. ``saving.written`` says where it lies.
+        result of one that is over and undecided, or kept, until another begins. ``saving.written`` says where it lies.
 
         Raises:
             WrongPhase: There is neither.
@@ -85,14 +85,14 @@ class Checkpoints:
             if phase in ("running", "paused"):
                 self._save_asked.set()
                 self._note(waiting=True)
-            elif phase == "deciding" and result is not None:
+            elif result is not None and (phase == "deciding" or (phase == "idle" and result.outcome == "kept")):
                 self._context.worker.post(lambda: self._save_result(result))
             else:
                 raise WrongPhase(
                     "There is nothing to save now.",
-                    expected="a burst that runs or is paused, or a result that is undecided",
+                    expected="a burst that runs or is paused, or a result that is undecided or kept",
                     found=f"the phase {phase!r}",
-                    remedy="Run a burst, and save before it is decided.",
+                    remedy="Run a burst, and save it before it is discarded.",
                 )
 
     def look_for_states(self) -> None:

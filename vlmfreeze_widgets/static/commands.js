@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 2ca2f0b8bb85b4749b8cded1cbb3b6adc12b71cb4cf5fa6162ad922730a96ca8 */
+/* vlmfreeze source-hash: a3b8033c414605b72c702004296420eeecd8610bcac723da08dfbcc417bc6b48 */
 var e={initialize:()=>{}},t=e;export{t as default};

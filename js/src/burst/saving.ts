@@ -40,7 +40,8 @@ export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement
   function draw(): void {
     const { saved, run } = page;
     const phase = run?.phase ?? "plan_only";
-    const over = phase === "deciding";
+    // A kept result can be saved as long as no burst follows it.
+    const over = phase === "deciding" || (phase === "idle" && run?.outcome === "kept");
     const rests = REST.includes(phase) && !run?.can_load;
     save.hidden = !saved || !(over || phase === "running" || phase === "paused");
     resume.hidden = !saved || !rests;

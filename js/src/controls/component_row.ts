@@ -77,7 +77,8 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       show(rank, row.rank === null ? null : String(row.rank), enabled);
       show(alpha, row.alpha === null ? null : String(row.alpha), enabled);
       show(last, row.blocks ? String(row.blocks.last) : null, enabled);
-      say(targets, row.targets ? ` · ${tn(row.targets, "{n} target", "{n} targets")}${row.blocks ? " · " : ""}` : "");
+      const some = row.targets < row.adaptable ? t("{some} of {all} modules", { some: row.targets, all: row.adaptable }) : tn(row.targets, "{n} target", "{n} targets");
+      say(targets, row.targets ? ` · ${some}` : "");
       say(blocks, row.blocks ? t(" of {count} blocks", { count: row.blocks.count }) : "");
       element.dataset.trains = String(trains);
     },

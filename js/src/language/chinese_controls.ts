@@ -9,6 +9,7 @@ export const CHINESE_CONTROLS: Readonly<Record<string, string>> = {
   "{name}: {some} of {all} train. Click selects it on the map.": "{name}：{all} 中训练 {some}。点击可在图上选中。",
   "{n} target": "{n} 个目标模块",
   "{n} targets": "{n} 个目标模块",
+  "{some} of {all} modules": "{some} / {all} 个模块",
   " of {count} blocks": " / {count} 层",
   "What trains": "训练哪些部分",
   "Show data": "查看数据",

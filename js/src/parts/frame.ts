@@ -1,9 +1,7 @@
 /**
- * Painting at the screen's pace: many requests, one call per animation frame, none while the element cannot be seen. What was
- * asked for off screen is done when the element comes into view.
+ * Painting at the screen's pace: many requests, one call per animation frame, none while the element is not rendered. What was
+ * asked for meanwhile is done when it is rendered again; until then nothing runs, so a page at rest costs nothing.
  */
-
-const LOOK_AGAIN = 400; // ms
 
 export interface Frame {
   /** Asks for one call in the next frame. */
@@ -12,32 +10,37 @@ export interface Frame {
 
 export function frame(element: Element, paint: () => void, signal: AbortSignal): Frame {
   let asked = 0;
-  let owed = false;
-  let later: ReturnType<typeof setTimeout> | undefined;
-  const visible = (): boolean => element.isConnected && (element.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
+  let stopWaiting: (() => void) | null = null;
+  const rendered = (): boolean => element.isConnected && (element.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
   const request = (): void => {
     if (asked || signal.aborted) return;
     asked = requestAnimationFrame(() => {
       asked = 0;
-      owed = !visible();
-      if (!owed && !signal.aborted) paint();
-      // A host that hides the page for a moment (JupyterLab while it changes its theme) sends no event when it shows it again.
-      if (owed) later = setTimeout(request, LOOK_AGAIN);
+      stopWaiting?.();
+      stopWaiting = null;
+      if (signal.aborted) return;
+      if (rendered()) paint();
+      else stopWaiting = whenShown(element, () => rendered() && request());
     });
   };
-  const watcher = typeof IntersectionObserver === "undefined" ? null : new IntersectionObserver(() => owed && request());
-  watcher?.observe(element);
-  const onVisible = (): void => {
-    if (owed) request();
-  };
-  element.ownerDocument.addEventListener("visibilitychange", onVisible, { signal });
-  element.addEventListener("contentvisibilityautostatechange", onVisible, { signal });
   signal.addEventListener("abort", () => {
     cancelAnimationFrame(asked);
-    clearTimeout(later);
-    watcher?.disconnect();
+    stopWaiting?.();
   });
   return { request };
+}
+
+/**
+ * Calls back when an element that is not rendered may be again. A fresh observer tells first how things are now, so an element that
+ * a host hides and shows between two frames (JupyterLab while it changes its theme) is not missed. The one observer sees what is
+ * shown off screen, the other what `content-visibility` had left out.
+ */
+function whenShown(element: Element, callback: () => void): () => void {
+  const observers: { observe(target: Element): void; disconnect(): void }[] = [];
+  if (typeof ResizeObserver !== "undefined") observers.push(new ResizeObserver(callback));
+  if (typeof IntersectionObserver !== "undefined") observers.push(new IntersectionObserver(callback));
+  for (const observer of observers) observer.observe(element);
+  return () => observers.forEach((observer) => observer.disconnect());
 }
 
 /** Calls back with the width of an element whenever it changes; hosts set it to 0 off screen, which is ignored. */

@@ -30,6 +30,8 @@ export interface ComponentPlan {
   /** The update is scaled by alpha / sqrt(rank), not alpha / rank. */
   rslora: boolean;
   targets: number;
+  /** Modules that LoRA on all of the component would adapt, and those that have it besides. */
+  adaptable: number;
   blocks: { count: number; last: number } | null;
   detail: string;
 }
@@ -110,6 +112,7 @@ function readComponent(item: unknown): ComponentPlan {
     alpha: finiteOrNull(c.alpha),
     rslora: c.rslora === true,
     targets: finite(c.targets),
+    adaptable: finite(c.adaptable),
     blocks: typeof blocks.count === "number" ? { count: finite(blocks.count), last: finite(blocks.last) } : null,
     detail: text(c.detail),
   };

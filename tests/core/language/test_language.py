@@ -22,6 +22,7 @@ SAME_IN_BOTH = {
     "{what}.",
     "AdamW, 8 bits",
     "AdamW in 8 bits",
+    "LoRA r{rank}{some}",
     "{part} LoRA r{rank}{some}{lr}",
     "{part} {kinds}{where}{lr}",
     "batch",

@@ -8,6 +8,7 @@ import vlmfreeze_widgets as vf
 from tests.tiers import examples
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, UnknownTarget
+from vlmfreeze_widgets.core.strategy.text import component_rows
 from vlmfreeze_widgets.core.tree.selectors import find_target
 
 TREE = vf.read_tree(tiny_llava())
@@ -82,6 +83,29 @@ def test_the_sentence_at_the_top_says_it_all():
     assert (
         str(plan).splitlines()[0] == "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen"
     )
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({f"{BLOCK}.0.self_attn.q_proj": vf.Lora()}, "LLM LoRA r16 on 1 of 14 modules 2e-4"),
+        ({"language_model": vf.Lora(targets=("q_proj", "v_proj"))}, "LLM LoRA r16 on 4 of 14 modules 2e-4"),
+        ({"model.multi_modal_projector.linear_1": vf.Lora()}, "projector LoRA r16 on 1 of 2 modules 2e-4"),
+        (
+            {"projector": "full", "model.multi_modal_projector.linear_1": vf.Lora()},
+            "projector LoRA r16 on 1 of 2 modules and full in part 1e-3",
+        ),
+        # Where it is on all that it could be on, nothing is counted.
+        ({f"{BLOCK}.1": vf.Lora()}, "LLM LoRA r16 in 1 of 2 blocks 2e-4"),
+        ({"projector": vf.Lora()}, "projector LoRA r16 2e-4"),
+        ({"head": vf.Lora()}, "head LoRA r16 2e-4"),
+    ],
+)
+def test_the_sentence_says_how_many_modules_carry_lora_where_it_is_not_all_of_them(rules, said):
+    plan = vf.resolve(rules, TREE)
+    assert said in str(plan).splitlines()[0].split(" · ")
+    row = next(row for row in component_rows(plan) if row.targets)
+    assert (f"{row.targets} of {row.adaptable} modules" in row.detail) == (row.targets < row.adaptable)
 
 
 @pytest.mark.check("B8")

@@ -39,6 +39,7 @@ class Evidence:
         steps: Optimizer steps so far.
         is_lora: Whether all that is selected are adapters.
         moved_share: Of the elements that had a gradient, those that an update moved; None where every update is held.
+        is_over: Whether no further step follows.
     """
 
     component: str
@@ -56,6 +57,7 @@ class Evidence:
     is_lora: bool
     changed: tuple[str, ...] = ()
     moved_share: float | None = None
+    is_over: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Verdict:
 
     Attributes:
         component: Its name.
-        status: "ok", "warning" (trains, but not all of it), "failure" (does not do what was wanted), or "pending".
+        status: "ok", "warning" (trains, but not all of it), "failure" (does not do what was wanted), or "pending" (too few steps
+            to tell, so far or for good).
         text: One line for people.
         selected: Whether anything of it was to train.
         lr: The rate, None when frozen.
@@ -132,7 +135,7 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(e.component, "ok", say("frozen: 0 of {all} tensors changed", all=e.frozen), False, moved=0.0)
     known = {"selected": True, "lr": e.lr, "gradient": e.gradient, "moved": e.update_ratio, "dead": e.dead}
     if e.steps < (2 if e.is_lora else 1):
-        return Verdict(e.component, "pending", say("waiting for the first steps"), **known)  # type: ignore[arg-type]
+        return Verdict(e.component, "pending", _too_early(e), **known)  # type: ignore[arg-type]
     if e.in_optimizer < e.selected:
         return Verdict(
             e.component,
@@ -169,6 +172,15 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(e.component, "warning", joined(parts, " · "), **known)  # type: ignore[arg-type]
     stuck = e.moved_share is not None and e.moved_share < _MOSTLY
     return Verdict(e.component, "warning" if stuck else "ok", joined(parts, " · "), **known)  # type: ignore[arg-type]
+
+
+def _too_early(evidence: Evidence) -> str:
+    """Why nothing can be said of a component that trains: steps are still to come, or there were too few."""
+    if not evidence.is_over:
+        return say("waiting for the first steps")
+    if not evidence.steps:
+        return say("not known: no step was taken")
+    return say("not known: A has no gradient before step 2, and only 1 step was taken")
 
 
 def _ratio(value: float | None) -> str:

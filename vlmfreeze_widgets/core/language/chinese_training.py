@@ -25,6 +25,8 @@ TRAINING: Mapping[str, str] = {
     "{some} of {all} frozen tensors changed": "{all} 个冻结张量中有 {some} 个改变",
     "frozen: 0 of {all} tensors changed": "冻结：{all} 个张量均未改变",
     "waiting for the first steps": "等待最初几步",
+    "not known: no step was taken": "尚不确定：没有训练任何一步",
+    "not known: A has no gradient before step 2, and only 1 step was taken": "尚不确定：A 从第 2 步起才有梯度，而只训练了 1 步",
     "{some} of {all} tensors are in no optimizer group": "{all} 个张量中有 {some} 个不在任何优化器参数组中",
     "the learning rate is 0": "学习率为 0",
     "every update rounds to zero": "每次更新都舍入为零",

@@ -30,6 +30,8 @@ class ComponentRow:
         alpha: The alpha that goes with it.
         use_rslora: Whether its update is scaled by alpha / sqrt(rank) and not alpha / rank.
         targets: Modules with LoRA.
+        adaptable: Modules that LoRA on all of the component would adapt ("all-linear"), and those that have it besides.
+        is_by_blocks: Whether LoRA is on all such modules of the blocks that train, so that their number says it all.
         lr_ratio: The one ratio of LoRA+, or the highest; None without.
         blocks: Number of repeated blocks; 0 when it has none.
         blocks_trained: How many of them hold something that trains.
@@ -45,6 +47,8 @@ class ComponentRow:
     alpha: float | None
     use_rslora: bool
     targets: int
+    adaptable: int
+    is_by_blocks: bool
     lr_ratio: float | None
     blocks: int
     blocks_trained: int
@@ -59,7 +63,9 @@ class ComponentRow:
         """The small second line: "r 16 · α 32 · 224 targets", "last 2 of 24 blocks"."""
         parts = []
         if self.rank is not None and self.alpha is not None:
-            parts += [f"r {self.rank}", f"α {self.alpha:g}", f"{self.targets} target{'s' * (self.targets != 1)}"]
+            targets = f"{self.targets} target{'s' * (self.targets != 1)}"
+            some = f"{self.targets} of {self.adaptable} modules" if self.targets < self.adaptable else targets
+            parts += [f"r {self.rank}", f"α {self.alpha:g}", some]
         if self.lr_ratio is not None:
             parts.append(f"B lr ×{self.lr_ratio:g}")
         if self.blocks and self.blocks_trained < self.blocks and self.tuning != "frozen":
@@ -84,8 +90,11 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
     moved = {p.name for p in full} | set(targets)
     holder = tree.blocks(component)
     blocks = [child.path for child in holder.children] if holder is not None else []
-    tops = _tops(moved, holder.path if holder is not None else "")
-    trained = [b for b in blocks if b in tops]
+    top = holder.path if holder is not None else ""
+    tops = _tops(moved, top)
+    trained = {b for b in blocks if b in tops}
+    adaptable = {*tree.linear_layers.get(component, ()), *targets} if targets else set[str]()
+    within = {p for p in adaptable if _tops((p,), top) & trained} if trained else adaptable
     rates = [g.lr for g in plan.optimizer_groups if g.component == component and not g.is_faster]
     ratios = [lora.loraplus_lr_ratio for lora in targets.values() if lora.loraplus_lr_ratio is not None]
     if not moved:
@@ -108,6 +117,8 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
         alpha=highest.alpha if highest else None,
         use_rslora=highest is not None and highest.use_rslora,
         targets=len(targets),
+        adaptable=len(adaptable),
+        is_by_blocks=len(targets) == len(within),
         lr_ratio=max(ratios, default=None),
         blocks=len(blocks),
         blocks_trained=len(trained),
@@ -141,15 +152,20 @@ def sentence(plan: Plan, rows: Sequence[ComponentRow] | None = None) -> str:
             continue
         lr = (f" {rate(row.lr)}" if row.lr is not None else "") + faster_b(row.lr_ratio)
         blocks = {"some": row.blocks_trained, "all": row.blocks}
+        modules = {"some": row.targets, "all": row.adaptable}
+        some = say(" on {some} of {all} modules", **modules) if row.targets < row.adaptable else ""
         if row.tuning == "lora":
-            some = say(" ({some} of {all} blocks)", **blocks) if row.blocks_trained < row.blocks else ""
             parts.append(say("{part} LoRA r{rank}{some}{lr}", part=label, rank=row.rank, some=some, lr=lr))
         elif row.tuning == "full":
             parts.append(say("{part} full{lr}", part=label, lr=lr))
         else:
-            kinds = ([f"LoRA r{row.rank}"] if row.targets else []) + ([say("full")] if row.full_params else [])
-            partly = 0 < row.blocks_trained < row.blocks
-            where = say(" in {some} of {all} blocks", **blocks) if partly else say(" in part")
+            partly = 0 < row.blocks_trained < row.blocks and (row.is_by_blocks or not row.targets)
+            counted = "" if partly or not row.full_params else some
+            lora = [say("LoRA r{rank}{some}", rank=row.rank, some=counted)] if row.targets else []
+            kinds = lora + ([say("full")] if row.full_params else [])
+            where = say(" in part") if row.full_params or not some else some
+            if partly:
+                where = say(" in {some} of {all} blocks", **blocks)
             parts.append(say("{part} {kinds}{where}{lr}", part=label, kinds=listed(kinds), where=where, lr=lr))
     if tail_frozen:
         parts.append(say("{part} frozen", part=listed([SHORT_LABELS.get(r.name, r.name) for r in tail_frozen])))

@@ -177,6 +177,13 @@ class ModuleTree:
         return self.component_params(component) - idle
 
     @cached_property
+    def linear_layers(self) -> Mapping[str, frozenset[str]]:
+        """Component -> paths of the layers that "all-linear" adapts there, the head left out."""
+        linear = [n.path for n in self.nodes if n.adaptable == "linear" and n.path not in self.head_paths]
+        owners = {path: self.component_of(path) for path in linear}
+        return {name: frozenset(path for path in linear if owners[path] == name) for name in self.components}
+
+    @cached_property
     def _blocks(self) -> Mapping[str, Node]:
         largest: dict[str, Node] = {}
         for node in self.nodes:

@@ -120,6 +120,7 @@ def _row(row: ComponentRow) -> dict[str, Any]:
         "alpha": row.alpha,
         "rslora": row.use_rslora,
         "targets": row.targets,
+        "adaptable": row.adaptable,
         "blocks": {"count": row.blocks, "last": row.blocks_trained} if row.blocks else None,
         "detail": row.detail,
     }

@@ -234,7 +234,7 @@ class BurstLoop:
     def _judge(self, run: TrainingRun, rates: Mapping[str, float]) -> None:
         if run.is_suspended:
             return
-        self.verdicts = run.verdicts(rates)
+        self.verdicts = run.verdicts(rates, is_over=True)
         self.proof = run.witness.proof
         self.before = run.witness.all_digests()
         run.interference.finish(self.proof.changed if self.proof is not None else ())

@@ -221,14 +221,15 @@ class TrainingRun:
         # The current CUDA device is each thread's own; a worker thread finds device 0, whatever the person's cell had set.
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
-    def verdicts(self, lr: Mapping[str, float]) -> tuple[Verdict, ...]:
+    def verdicts(self, lr: Mapping[str, float], *, is_over: bool = False) -> tuple[Verdict, ...]:
         """Judges every component now; all processes call it.
 
         Args:
             lr: Component -> rate of the last step.
+            is_over: Whether no further step follows.
         """
         updates = dict(zip(self.layout.names, self.meter.counts(), strict=True)) if self.meter is not None else {}
-        return self.witness.verdicts(lr, updates)
+        return self.witness.verdicts(lr, updates, is_over=is_over)
 
     def suspend(self) -> None:
         """Between two steps: gives the model back for a while. The optimizer's state stays where it is."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -114,7 +115,7 @@ class Witness:
                 trainable.parameter.copy_(self._start[trainable.name])
 
     def verdicts(
-        self, lr: Mapping[str, float], updates: Mapping[str, tuple[int, int]] | None = None
+        self, lr: Mapping[str, float], updates: Mapping[str, tuple[int, int]] | None = None, *, is_over: bool = False
     ) -> tuple[Verdict, ...]:
         """Judges every component now; all processes call it. Reads each frozen and each trained tensor once.
 
@@ -122,6 +123,7 @@ class Witness:
             lr: Component -> its current rate.
             updates: Trainable tensor -> elements that updates moved, elements that had a gradient, over all steps; where
                 weights are stepped in half precision.
+            is_over: Whether no further step follows.
         """
         began = time.perf_counter()
         frozen = self._frozen_parts()
@@ -144,7 +146,8 @@ class Witness:
             len(frozen), tuple(sorted(changed)), self._algorithm, bytes_of(frozen), spent,
             dict(zip(self._frozen, self._before, strict=True)), counts,
         )  # fmt: skip
-        return tuple(judge(self._evidence(name, lr.get(name), changed, updates or {})) for name in names)
+        found = (self._evidence(name, lr.get(name), changed, updates or {}) for name in names)
+        return tuple(judge(replace(evidence, is_over=is_over)) for evidence in found)
 
     def _evidence(
         self, component: str, lr: float | None, changed: set[str], updates: Mapping[str, tuple[int, int]]
