@@ -21,7 +21,7 @@ CODES = {"frozen": 0, "lora": 1, "full": 2}
 
 HARNESS = """
 const errors = window.pageErrors = [];
-const revive = window.revive = (v) => Array.isArray(v) ? v.map(revive) : v && typeof v === "object"
+const revive = (v) => Array.isArray(v) ? v.map(revive) : v && typeof v === "object"
   ? ("base64" in v ? new DataView(Uint8Array.from(atob(v.base64), (c) => c.charCodeAt(0)).buffer)
      : Object.fromEntries(Object.entries(v).map(([k, x]) => [k, revive(x)]))) : v;
 class Model {
