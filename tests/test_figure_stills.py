@@ -12,7 +12,7 @@ import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.figures import COLOURS
 from vlmfreeze_widgets.figures.palette import COLOURWAY, INK
 from vlmfreeze_widgets.figures.scales import scale_of
-from vlmfreeze_widgets.figures.still import still
+from vlmfreeze_widgets.figures.static_svg import still
 from vlmfreeze_widgets.figures.themed import LIVE
 
 WHITE, DARK = "#ffffff", "#111111"  # JupyterLab's pages

@@ -66,7 +66,7 @@ UPWARD = {
     "launch/recipe.py": {"demo.bundle"},
     "report/content.py": {"engine.runs.load"},
     "session/cost_server.py": {"adapters.transformers_copies", "adapters.transformers_models"},
-    "session/handover.py": {"trainers.looks"},
+    "session/handover.py": {"trainers.previews"},
     "session/loading.py": {"adapters.transformers_weights"},
     "session/probing.py": {"data.load"},
     "trainers/registry.py": {"engine.model.read"},

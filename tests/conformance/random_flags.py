@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from vlmfreeze_widgets.core.tree.tree import ModuleTree
-from vlmfreeze_widgets.trainers.names import modules, parameter_names
+from vlmfreeze_widgets.trainers.name_matching import modules, parameter_names
 
 Flags = dict[str, Any]
 

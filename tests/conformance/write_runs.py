@@ -157,16 +157,16 @@ def write_case(
     rate = ONE_RATE if trainer in ("llamafactory", "trl-sft") else RATES
     lr = {key: value for key, value in rate.items() if not key or key in tree.components}
 
-    def strategy_of(rules: dict[str, Any]) -> vf.Strategy:
+    def to_strategy(rules: dict[str, Any]) -> vf.Strategy:
         return vf.Strategy(rules, lr, decays(tree, trainer))
 
-    strategy = strategy_of(rules)
+    strategy = to_strategy(rules)
     done = export(strategy, tree, family, trainer, home)
     said = ""
     if isinstance(done, str) and name in INSTEAD:
         said = f"{name}: {done}"
         name, rules = INSTEAD[name]
-        strategy = strategy_of(rules)
+        strategy = to_strategy(rules)
         done = export(strategy, tree, family, trainer, home)
     case: dict[str, Any] = {"family": family, "strategy": name, "instead_of": said, "trainer": trainer}
     if isinstance(done, str):
@@ -180,7 +180,7 @@ def write_case(
     _put(home / place, case, files, adapters)
     controlled, rest = CONTROLLED.get(trainer, ("LLM + projector full", {"projector": "full"}))
     if name == controlled:
-        other = export(strategy_of(rest), tree, family, trainer, home)
+        other = export(to_strategy(rest), tree, family, trainer, home)
         for i, control in enumerate(CONTROLS):
             if not isinstance(other, str):
                 _put(home / f"control{i}", {**case, "control": control}, altered(done, other, control))

@@ -1,4 +1,4 @@
-"""Support: reads the package's sources for the templates of ``say`` and ``said_several``. No tests here."""
+"""Support: reads the package's sources for the templates of ``say`` and ``say_count``. No tests here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2] / "vlmfreeze_widgets"
-_LITERALS = {"say": slice(0, 1), "said_several": slice(1, 3)}
+_LITERALS = {"say": slice(0, 1), "say_count": slice(1, 3)}
 
 
 def templates() -> Iterator[tuple[str, str | None]]:

@@ -40,7 +40,7 @@ def files(folder):
 
 def test_a_look_at_an_import_says_what_would_change_and_changes_nothing(session):
     before = (session.strategy, session.rev)
-    look = session.handover.look_at_import(LORA)
+    look = session.handover.preview_import(LORA)
     assert (look.trainer, look.name) == ("llamafactory", "LLaMA-Factory")
     assert [(d.component, d.kind) for d in look.differences] == [("projector", "not"), ("language_model", "also")]
     assert dict(look.settings) == {"num_train_epochs": 3}
@@ -50,11 +50,11 @@ def test_a_look_at_an_import_says_what_would_change_and_changes_nothing(session)
 
 def test_an_import_is_one_edit_and_undo_takes_it_back(session):
     before = session.strategy
-    look = session.handover.look_at_import(LORA)
+    look = session.handover.preview_import(LORA)
     session.handover.import_text(LORA)
     assert session.strategy == look.strategy
     assert session.plan.trainable_params == look.trainable_params[1]
-    assert session.handover.look_at_import(LORA).differences == ()
+    assert session.handover.preview_import(LORA).differences == ()
     session.undo()
     assert session.strategy == before
     assert not session.can_undo
@@ -63,8 +63,8 @@ def test_an_import_is_one_edit_and_undo_takes_it_back(session):
 def test_a_trainer_can_be_named_where_the_flags_do_not_tell(session):
     text = "learning_rate: 1e-4\n"
     with pytest.raises(BadConfig, match="whose settings"):
-        session.handover.look_at_import(text)
-    assert session.handover.look_at_import(text, "llamafactory").name == "LLaMA-Factory"
+        session.handover.preview_import(text)
+    assert session.handover.preview_import(text, "llamafactory").name == "LLaMA-Factory"
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[1, 2]", "{", "a: &a [*a]", "[" * 5000, "x" * (LONGEST_TEXT + 1)])
@@ -85,21 +85,21 @@ def test_an_alias_of_aliases_is_refused_at_once(session, flag):
         f"{new}: &{new} [{', '.join([f'*{old}'] * 8)}]\n" for old, new in pairwise(levels)
     )
     with pytest.raises(BadConfig, match="values"):
-        session.handover.look_at_import(f"{bomb}finetuning_type: lora\n{flag}: *k\n")
+        session.handover.preview_import(f"{bomb}finetuning_type: lora\n{flag}: *k\n")
 
 
 def test_pasted_text_is_never_taken_for_a_path(session, tmp_path):
     (tmp_path / "secret.yaml").write_text(LORA)
     with pytest.raises(BadConfig):
-        session.handover.look_at_import("secret.yaml")
+        session.handover.preview_import("secret.yaml")
     with pytest.raises(BadConfig):
-        session.handover.look_at_import(str(tmp_path / "secret.yaml"))
+        session.handover.preview_import(str(tmp_path / "secret.yaml"))
     # The same text is a path for vf.import_strategy: that is what the check above would miss if it read files.
     assert vf.import_strategy("secret.yaml", session.tree).trainer == "LLaMA-Factory"
 
 
 def test_a_look_at_an_export_has_the_files_and_what_differs(session):
-    _, look = session.handover.look_at_export("llamafactory")
+    _, look = session.handover.preview_export("llamafactory")
     assert look.exact
     assert look.differences == ()
     assert look.files == vf.export(session.strategy, session.tree, to="llamafactory").files
@@ -108,7 +108,7 @@ def test_a_look_at_an_export_has_the_files_and_what_differs(session):
             {"projector": "full", "language_model": vf.Lora(rank=4)}, lr={"projector": 1e-3, "language_model": 2e-4}
         )
     )
-    _, look = session.handover.look_at_export("llamafactory")
+    _, look = session.handover.preview_export("llamafactory")
     assert not look.exact
     assert {(d.component, d.kind) for d in look.differences} <= {("projector", "lr"), ("language_model", "lr")}
     assert len(look.differences) == 1
@@ -116,21 +116,21 @@ def test_a_look_at_an_export_has_the_files_and_what_differs(session):
 
 def test_a_quirk_links_to_its_issue(session):
     session.set_strategy(vf.Strategy({"projector": "full", "language_model": "lora"}))
-    _, look = session.handover.look_at_export("llava")
+    _, look = session.handover.preview_export("llava")
     links = [words.url for note in look.notes for words in note if words.url]
     assert "https://github.com/haotian-liu/LLaVA/issues/844" in links
     assert all(re.fullmatch(r"https://github\.com/[\w-]+/[\w-]+/issues/\d+", url) for url in links)
 
 
 def test_what_was_shown_is_what_is_written(session, tmp_path):
-    token, look = session.handover.look_at_export("trainer")
+    token, look = session.handover.preview_export("trainer")
     paths = session.handover.save(token, "out/here")
     assert paths == [f"out/here/{name}" for name in look.files]
     assert {path: (tmp_path / path).read_text() for path in paths} == dict(zip(paths, look.files.values(), strict=True))
 
 
 def test_a_token_saves_once_and_only_what_it_belongs_to(session, tmp_path):
-    token, _ = session.handover.look_at_export("llamafactory")
+    token, _ = session.handover.preview_export("llamafactory")
     with pytest.raises(WrongPhase):
         session.handover.save("guessed", "out")
     session.handover.save(token, "out")
@@ -140,7 +140,7 @@ def test_a_token_saves_once_and_only_what_it_belongs_to(session, tmp_path):
 
 
 def test_nothing_is_written_after_the_strategy_has_changed(session, tmp_path):
-    token, _ = session.handover.look_at_export("llamafactory")
+    token, _ = session.handover.preview_export("llamafactory")
     session.set_tuning(["head"], "full")
     with pytest.raises(StaleRequest):
         session.handover.save(token, "out")
@@ -150,7 +150,7 @@ def test_nothing_is_written_after_the_strategy_has_changed(session, tmp_path):
 def test_nothing_is_written_over_and_another_folder_can_be_tried(session, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "llamafactory.yaml").write_text("mine")
-    token, _ = session.handover.look_at_export("llamafactory")
+    token, _ = session.handover.preview_export("llamafactory")
     with pytest.raises(CannotSave, match="already"):
         session.handover.save(token, "out")
     assert (tmp_path / "out" / "llamafactory.yaml").read_text() == "mine"
@@ -161,7 +161,7 @@ def test_nothing_is_written_over_and_another_folder_can_be_tried(session, tmp_pa
 def test_nothing_is_written_outside_the_working_folder(session, tmp_path, tmp_path_factory, folder):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (tmp_path / "link").symlink_to(elsewhere)
-    token, _ = session.handover.look_at_export("llamafactory")
+    token, _ = session.handover.preview_export("llamafactory")
     if folder == "~/../..":
         folder = "out/../.."
     with pytest.raises(CannotSave):
@@ -174,7 +174,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(session, tmp_path, tmp_pa
     target = tmp_path_factory.mktemp("elsewhere") / "victim"
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "llamafactory.yaml").symlink_to(target)
-    token, _ = session.handover.look_at_export("llamafactory")
+    token, _ = session.handover.preview_export("llamafactory")
     with pytest.raises(CannotSave):
         session.handover.save(token, "out")
     assert not target.exists()
@@ -182,7 +182,7 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(session, tmp_path, tmp_pa
 
 def test_a_link_in_the_place_of_a_files_folder_is_not_followed(session, tmp_path, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
-    token, look = session.handover.look_at_export("trainer")
+    token, look = session.handover.preview_export("trainer")
     inner = {name.partition("/")[0] for name in look.files if "/" in name}
     assert inner
     (tmp_path / "out").mkdir()
@@ -197,7 +197,7 @@ class Careless(Handover):
     """The negative control: it saves whatever is asked for, without a look."""
 
     def save(self, token, folder):
-        self.look_at_export("llamafactory")
+        self.preview_export("llamafactory")
         token = next(reversed(self._looks))
         return super().save(token, folder or "out")
 

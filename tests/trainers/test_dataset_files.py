@@ -11,7 +11,7 @@ import vlmfreeze_widgets as vf
 from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.data_origin import DataOrigin
 from vlmfreeze_widgets.core.errors import BadConfig
-from vlmfreeze_widgets.trainers.looks import look_at_export
+from vlmfreeze_widgets.trainers.previews import preview_export
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 
 LLAVA = [
@@ -103,17 +103,17 @@ def test_a_look_tells_a_trainer_of_the_data_or_says_that_it_does_not(to, tmp_pat
     path.write_text(json.dumps(LLAVA))
     tree = published.tree("qwen2_vl" if to.startswith("qwen") else "llava")
     plan = vf.resolve(vf.Strategy({"language_model": vf.Lora()} if to == "peft" else {"projector": "full"}, 1e-3), tree)
-    look = look_at_export(plan, to, data=DataOrigin(str(path), str(tmp_path)))
+    look = preview_export(plan, to, data=DataOrigin(str(path), str(tmp_path)))
     told = [name for name, text in look.files.items() if str(path) in text]
     said = [note for note in look.notes if "is not told of the data" in "".join(word.text for word in note)]
     assert (bool(told), len(said)) == ((True, 0) if TRAINERS[to].takes_data else (False, 1))
-    assert not any(str(path) in text for text in look_at_export(plan, to).files.values())  # control
+    assert not any(str(path) in text for text in preview_export(plan, to).files.values())  # control
 
 
 def test_rows_that_a_trainer_does_not_read_are_a_note_and_the_files_come_all_the_same(tmp_path):
     path = tmp_path / "train.json"
     path.write_text(json.dumps(PARTS))
     plan = vf.resolve(vf.Strategy({"projector": "full"}, 1e-3), published.tree("llava"))
-    look = look_at_export(plan, "llamafactory", data=DataOrigin(str(path)))
+    look = preview_export(plan, "llamafactory", data=DataOrigin(str(path)))
     assert set(look.files) == {"llamafactory.yaml"}
     assert "does not read such rows" in "".join(word.text for word in look.notes[0])

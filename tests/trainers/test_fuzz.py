@@ -95,12 +95,12 @@ def test_yaml_reads_back_to_the_values_that_went_in(to):
 
 
 def test_arguments_come_back_from_shlex_and_from_a_real_shell(tmp_path):
-    from vlmfreeze_widgets.trainers.asked import asked
+    from vlmfreeze_widgets.trainers.export_request import export_request
 
     stub = tmp_path / "stub"
     stub.write_text('#!/bin/sh\nfor word in "$@"; do printf "%s\\0" "$word"; done\n')
     stub.chmod(0o755)
-    wanted = asked(PLAN)
+    wanted = export_request(PLAN)
     ran = []
 
     @fuzz

@@ -22,7 +22,7 @@ from tests.trainers import published_cases as published
 from vlmfreeze_widgets.core.errors import NotExpressible
 from vlmfreeze_widgets.core.tree.tree import ModuleTree
 from vlmfreeze_widgets.trainers import ms_swift, releases
-from vlmfreeze_widgets.trainers.asked import asked
+from vlmfreeze_widgets.trainers.export_request import export_request
 from vlmfreeze_widgets.trainers.registry import TRAINERS
 from vlmfreeze_widgets.trainers.selection import differences
 
@@ -77,7 +77,7 @@ def test_what_is_called_exact_is_so_under_both_names(name, to, form):
         assert form == "full"  # no LoRA: nothing that PEFT or Unsloth could say
         return
     assert done.exact is not (form == "full" and to == "llamafactory")
-    wanted = asked(plan)
+    wanted = export_request(plan)
     for names, selection in wanted.elsewhere:
         found = TRAINERS[to].simulate(done.settings, names.tree)
         assert (not differences(selection, found, names.tree)) is done.exact
@@ -86,7 +86,7 @@ def test_what_is_called_exact_is_so_under_both_names(name, to, form):
 def test_a_pattern_of_one_name_alone_leaves_the_tower_out_elsewhere():
     """The control: what was called exact before, and trained the projector alone under 5.5.4."""
     plan = vf.resolve(vf.Strategy(FORMS["full"], 1e-4), published.tree("llava"))
-    ((names, selection),) = asked(plan).elsewhere
+    ((names, selection),) = export_request(plan).elsewhere
     settings = dict(vf.export(plan, to="ms-swift").settings)
     alone = settings | {
         "trainable_parameters_regex": settings["trainable_parameters_regex"].replace("vision_model", "x")

@@ -149,7 +149,7 @@ def test_a_page_hands_over_the_sessions_settings():
     session = Session(tiny_llava(), batches(), {"projector": "full"}, settings=SETTINGS)
     try:
         assert session.micro_batch_rows == batches()[0]["labels"].shape[0]
-        _, look = session.handover.look_at_export("ms-swift", session.settings, session.micro_batch_rows)
+        _, look = session.handover.preview_export("ms-swift", session.settings, session.micro_batch_rows)
         found = yaml.safe_load(look.files["ms_swift.yaml"])
         assert found["adam_beta2"] == 0.98
         assert found["per_device_train_batch_size"] == session.micro_batch_rows

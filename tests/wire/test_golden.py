@@ -128,13 +128,13 @@ def test_the_state_of_the_data_is_golden():
 def test_import_and_export_are_golden_in_shape():
     session = Session(tiny_llava(), batches(), vf.Strategy({"projector": "full"}, lr={"projector": 1e-3}))
     text = golden("request_import")["args"]["text"] + " --learning_rate 1e-4 --num_train_epochs 3"
-    reply = import_reply(session.handover.look_at_import(text), session.tree)
+    reply = import_reply(session.handover.preview_import(text), session.tree)
     assert shape(reply) == shape(golden("reply_import")["result"])
     session.set_strategy(vf.Strategy({"projector": "full", "vision_tower": "full"}, weight_decay=0.1))
-    token, look = session.handover.look_at_export("llava")
+    token, look = session.handover.preview_export("llava")
     reply = export_reply(look, session.tree, token)
     assert shape({**reply, "beside": [""]}) == shape(golden("reply_export")["result"])
-    _, script = session.handover.look_at_export("trainer")
+    _, script = session.handover.preview_export("trainer")
     assert all(name.startswith("training_data/") for name in export_reply(script, session.tree, "")["beside"])
     assert len(json.dumps(export_reply(script, session.tree, ""))) < 36_000
     state = handover_state(session.handover.trainers, "handover", session.tree)

@@ -73,7 +73,7 @@ class Processes:
             return model
         if self.sharded:
             # accelerate insists on an optimizer beside the model, to exchange its parameters; ours is made afterwards, of the
-            # shards, since half-precision shards get float32 masters.
+            # shards, since half-precision shards get float32 master weights.
             self._shard_blocks(model)
             trained = [p for p in model.parameters() if p.requires_grad]
             wrapped, _ = self._accelerator.prepare(model, torch.optim.SGD(trained, lr=0.0))
@@ -142,7 +142,7 @@ def gathered(tensors: Sequence[torch.Tensor], keep: bool) -> list[torch.Tensor]:
 
     Args:
         tensors: Shards or not.
-        keep: Whether this process wants them; else they are let go as they come and the list is empty.
+        keep: Whether this process wants them; else they are freed as they come and the list is empty.
     """
     from torch.distributed.tensor import DTensor
 

@@ -1,4 +1,4 @@
-"""A complaint of bitsandbytes that nobody here can act on: it looks for a faster kernel for CPUs and says that there is none.
+"""A warning of bitsandbytes without a remedy here: it looks for a faster kernel for CPUs and says that there is none.
 
 It is written at import, through logging's last resort, into whatever cell runs. All other messages of bitsandbytes pass.
 """

@@ -20,7 +20,7 @@ def check_loading_report(report: Mapping[str, Any], source: str | Path, written_
     Args:
         report: What ``from_pretrained(..., output_loading_info=True)`` returns beside the model. Names that the model class
             declares as optional are not in it.
-        source: The folder or Hub id, as the person gave it.
+        source: The folder or Hub id, as the user gave it.
         written_by: The release of transformers that wrote the folder, where its config says so.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def element(widget: Any) -> Any:  # mo.ui.anywidget
-    """What marimo shows for a widget. Made anew each time: marimo's own cache of them never lets go of a widget (0.25)."""
+    """What marimo shows for a widget. Made anew each time: marimo's own cache of them never releases a widget (0.25)."""
     import marimo
 
     return marimo.ui.anywidget(widget)

@@ -22,7 +22,7 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     Parameters trained in full travel as ``modules_to_save``, whole modules at a time and under every name of a shared tensor;
     values that did not train are taken from the (reverted) model. What no module can carry lies in the same file under its own
     name, which ``PeftModel.from_pretrained`` loads too. trained.safetensors has these and the shared tensors, for loaders that
-    do not, and for whoever wants a shared tensor in the base once.
+    do not, and where a shared tensor is to be in the base once.
 
     Args:
         folder: Exists.
@@ -60,10 +60,10 @@ def save(folder: Path, model: nn.Module, plan: Plan, trained: Mapping[str, torch
     if isinstance(written.get("target_modules"), list):
         written["target_modules"] = sorted(written["target_modules"])
     config_file.write_text(json.dumps(written, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    beside = sorted((*parts.loose, *parts.shared))
-    if beside:
-        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in beside})
-    return beside
+    extra = sorted((*parts.loose, *parts.shared))
+    if extra:
+        safetensors_files.save(folder / "trained.safetensors", {name: trained[name] for name in extra})
+    return extra
 
 
 def saved_config(model: nn.Module, plan: Plan, parts: FullParts) -> Any:  # a peft.LoraConfig

@@ -85,9 +85,9 @@ def full_parts(model: nn.Module, trainable: Iterable[str], adapted: Iterable[str
 
 def _ends(model: nn.Module) -> set[str]:
     """The paths of a transformers model's input embeddings and head."""
-    asked = [getattr(model, name, None) for name in ("get_input_embeddings", "get_output_embeddings")]
+    getters = [getattr(model, name, None) for name in ("get_input_embeddings", "get_output_embeddings")]
     try:
-        ends = [ask() for ask in asked if ask is not None]
+        ends = [getter() for getter in getters if getter is not None]
     except NotImplementedError:
         return set()
     return {_plain(path) for path, module in model.named_modules() if any(module is end for end in ends)}

@@ -36,7 +36,7 @@ def inject(model: nn.Module, targets: Mapping[str, Lora]) -> dict[str, nn.Parame
         "<module>.lora_A" and the like -> the new parameter. In float32 even beside half-precision weights.
 
     Raises:
-        ModelNotTrainable: PEFT adapted something else than the targets; the model carries that then, and is to be given back.
+        ModelNotTrainable: PEFT adapted something else than the targets; the model carries that then, and has to be restored.
     """
     from peft import inject_adapter_in_model
 

@@ -73,18 +73,18 @@ def check_adapted(model: nn.Module, targets: Mapping[str, Lora]) -> None:
         ModelNotTrainable: It adapted other places, or at another rank or scale.
     """
     found = adapters_in(model)
-    beside = sorted(found.keys() - targets.keys())
+    extra = sorted(found.keys() - targets.keys())
     missing = sorted(targets.keys() - found.keys())
     other = [
         path
         for path, (rank, scaling) in found.items()
         if path in targets and (rank != targets[path].rank or not isclose(scaling, targets[path].scaling))
     ]
-    if beside or missing or other:
+    if extra or missing or other:
         raise ModelNotTrainable(
             "PEFT adapts other modules than the plan says.",
             expected=f"LoRA on {len(targets)} modules, at their rank and alpha",
-            found=f"{len(found)} adapted: {len(missing)} missing, {len(beside)} besides, {len(other)} at another rank or scale, "
-            f"such as {[*missing, *beside, *other][0]}",
+            found=f"{len(found)} adapted: {len(missing)} missing, {len(extra)} besides, {len(other)} at another rank or scale, "
+            f"such as {[*missing, *extra, *other][0]}",
             remedy="Nothing was changed. Report this with the versions of peft and transformers, and try another peft.",
         )

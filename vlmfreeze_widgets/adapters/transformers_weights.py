@@ -62,7 +62,7 @@ def load(
     if place != "cpu" or dtype == "4bit":
         options["device_map"] = "auto" if place == "auto" else {"": place}
     try:
-        with MAKING_LAYERS, _told(on_progress):
+        with MAKING_LAYERS, _progress_bars(on_progress):
             model, info = auto_class(found.config).from_pretrained(
                 str(found.folder or source), config=found.config, trust_remote_code=False, use_safetensors=True,
                 output_loading_info=True, **options,
@@ -121,8 +121,8 @@ def _too_large(source: str | Path, place: str, error: BaseException) -> BadSourc
 class _Bar:
     """Stands in for a progress bar: counts what passes and tells it on; everything else goes to the silent bar behind it."""
 
-    def __init__(self, bar: Any, total: int, told: Progress) -> None:  # tqdm's
-        self._bar, self._total, self._told, self._done = bar, total, told, 0
+    def __init__(self, bar: Any, total: int, on_progress: Progress) -> None:  # tqdm's
+        self._bar, self._total, self._on_progress, self._done = bar, total, on_progress, 0
 
     def __iter__(self) -> Iterator[Any]:
         for item in self._bar:
@@ -131,7 +131,7 @@ class _Bar:
 
     def update(self, n: int = 1) -> None:
         self._done += n
-        self._told(self._done, self._total)
+        self._on_progress(self._done, self._total)
 
     def __enter__(self) -> _Bar:
         return self
@@ -144,7 +144,7 @@ class _Bar:
 
 
 @contextmanager
-def _told(on_progress: Progress | None) -> Iterator[None]:
+def _progress_bars(on_progress: Progress | None) -> Iterator[None]:
     """Turns transformers' own bar over the tensors into calls; other bars (shards of a download) stay what they are."""
     if on_progress is None:
         yield

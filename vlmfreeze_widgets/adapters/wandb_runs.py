@@ -24,7 +24,7 @@ class WandbRuns:
 
     def begin(self, about: RunAbout) -> None:
         """Starts the run; its name and folder are wandb's to choose where its variables say nothing."""
-        # A run that the person's own notebook has open stays theirs.
+        # A run that the user's own notebook has open stays theirs.
         self._run = self._library.init(name=about.name, config=about.facts(), reinit="create_new")
 
     def log(self, step: int, numbers: Mapping[str, float]) -> None:

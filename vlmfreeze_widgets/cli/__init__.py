@@ -1,7 +1,7 @@
 """The command ``vlmfreeze``: look, presets, plan, cost, probe, burst, compare, launch, runs, diff, report, import, export, lab.
 
 It says what the library says.
-One file per kind of command; each joins ``console.app``. Exit codes: 0 done, 1 an error a person can mend (shown in its three
+One file per kind of command; each joins ``console.app``. Exit codes: 0 done, 1 an error a user can mend (shown in its three
 parts), 2 a wrong command line, 3 a part that does not train.
 """
 

@@ -14,7 +14,7 @@ from ..core.numbers import number
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
 from .console import app, err, mendable, out
-from .options import AsJson, BatchSize, Data, EvalData, ImageRoot, MaxLength, Source, strategy_of, trainable
+from .options import AsJson, BatchSize, Data, EvalData, ImageRoot, MaxLength, Source, to_strategy, trainable
 from .rows import print_rows, rows_to_dict
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def compare(
     ) as bar:  # fmt: skip
         task = bar.add_task("compare", total=None if ablation else len(wanted) * steps * seeds, at="")
 
-        def told(step: Any) -> None:  # a ComparedStep; its module imports torch
+        def show_step(step: Any) -> None:  # a ComparedStep; its module imports torch
             bar.update(task, advance=1, at=f"{step.name}, seed {step.seed}: loss {step.record.loss:.3g}")
 
-        given: dict[str, Any] = {"eval_batches": eval_batches, "steps": steps, "seeds": seeds, "on_step": told}
+        given: dict[str, Any] = {"eval_batches": eval_batches, "steps": steps, "seeds": seeds, "on_step": show_step}
         if ablation:
             found = ablate(model, batches, **given)
             board = found.board
@@ -99,7 +99,7 @@ def _contender(text: str, tree: ModuleTree) -> tuple[str, Strategy]:
         if path.is_file():
             return path.stem, Strategy.load(path)
         if "=" not in text:
-            return text, strategy_of(tree, None, None, None, text)
+            return text, to_strategy(tree, None, None, None, text)
         name, rules = text, text
     found: list[str] = []
     rates: list[str] = []
@@ -113,7 +113,7 @@ def _contender(text: str, tree: ModuleTree) -> tuple[str, Strategy]:
             found.append(part)
     if not found:
         raise typer.BadParameter(f"{text!r} trains nothing: write 'name: projector=full, lr=1e-3'.")
-    return name.strip(), strategy_of(tree, found, rates, None, None)
+    return name.strip(), to_strategy(tree, found, rates, None, None)
 
 
 def _plain(board: Board) -> dict[str, Any]:

@@ -31,18 +31,18 @@ err = Console(stderr=True, highlight=False)
 
 
 def mendable(command: Callable[..., None]) -> Callable[..., None]:
-    """Shows errors a person can mend in their three parts, without a traceback."""
+    """Shows errors a user can mend in their three parts, without a traceback."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:  # whatever typer passes
         try:
             command(*args, **kwargs)
         except VlmFreezeError as error:
-            told = {**error.to_dict(), "remedy": as_options(error.remedy)}
+            parts = {**error.to_dict(), "remedy": as_options(error.remedy)}
             if kwargs.get("as_json"):
-                print(json.dumps({"error": told}))
+                print(json.dumps({"error": parts}))
             else:
-                complain(told)
+                complain(parts)
             raise typer.Exit(1) from error
 
     return wrapped

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .console import app, err, mendable, out, show
-from .options import AsJson, File, PresetName, Rates, Rules, Source, TrainerName, strategy_of, tree_of
+from .options import AsJson, File, PresetName, Rates, Rules, Source, TrainerName, to_strategy, tree_of
 
 
 @app.command("import")
@@ -116,7 +116,7 @@ def export_settings(
     from ..trainers.registry import export
 
     found = tree_of(source)
-    wanted = strategy_of(found, rules, lr, strategy, preset)
+    wanted = to_strategy(found, rules, lr, strategy, preset)
     done = export(
         wanted, found, trainer, folder=folder, strict=strict, settings=_burst_settings(settings), rows=rows,
         **_named(also, "--also output_dir=runs/1"),

@@ -13,7 +13,7 @@ from ..core.language.format import size
 from ..core.tree.facts import tree_facts
 from ..core.tree.text import tree_text
 from .console import app, mendable, out, show
-from .options import AsJson, File, PresetName, Rates, Rules, Source, strategy_of, trainable, tree_of
+from .options import AsJson, File, PresetName, Rates, Rules, Source, to_strategy, trainable, tree_of
 
 
 @app.command()
@@ -80,7 +80,7 @@ def plan(
     from ..core.strategy.resolve import resolve
 
     found = tree_of(source)
-    resolved = resolve(strategy_of(found, rules, lr, strategy, preset), found)
+    resolved = resolve(to_strategy(found, rules, lr, strategy, preset), found)
     stage = published(preset, found)[0] if preset is not None and strategy is None else None
     notes = [] if stage is None else [*stage.notes, *filter(None, [stage.scale_note(batch) if batch else ""])]
     if as_json:
@@ -155,7 +155,7 @@ def cost(
     switches: Annotated[bool, typer.Option("--switches", help="What other choices would save.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Foretell memory and time of a training step; nothing is allocated."""
+    """Estimate memory and time of a training step; nothing is allocated."""
     from ..core.cost.gpus import memory_of
     from ..core.cost.text import fit_text
     from ..core.strategy.resolve import resolve
@@ -165,7 +165,7 @@ def cost(
     memory = None if gpu is None else memory_of(gpu)
     loaded = trainable(source, None)[0] if source == "demo" else source
     model, found = model_and_tree(loaded, None)
-    resolved = resolve(strategy_of(found, rules, lr, strategy, preset), found)
+    resolved = resolve(to_strategy(found, rules, lr, strategy, preset), found)
     how: dict[str, Any] = {
         "picture_size": picture, "text_tokens": tokens, "dtype": dtype, "optimizer": optimizer,
         "checkpointing": checkpointing, "precision": precision, "accumulation": accumulation,
@@ -189,7 +189,7 @@ def cost(
         is_limit = largest is None or largest.is_limit
         print(fit_text(estimated, memory, largest.rows if largest else None, is_limit))
     for shard in shards:
-        told = "" if memory is None else ", fits" if shard.fits(memory) else ", does not fit"
-        print(f"  {shard.scheme:<6} on {gpus} GPUs: {size(shard.peak_bytes)} each{told}")
+        fits = "" if memory is None else ", fits" if shard.fits(memory) else ", does not fit"
+        print(f"  {shard.scheme:<6} on {gpus} GPUs: {size(shard.peak_bytes)} each{fits}")
     for switch in other:
         print(f"  {switch}")

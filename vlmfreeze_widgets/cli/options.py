@@ -126,7 +126,7 @@ def trainable(
     return model, batches, None if eval_data is None else read(eval_data)
 
 
-def strategy_of(
+def to_strategy(
     tree: ModuleTree,
     rules: list[str] | None,
     lr: list[str] | None,

@@ -27,7 +27,7 @@ from .options import (
     Rules,
     Scheduler,
     Source,
-    strategy_of,
+    to_strategy,
     trainable,
 )
 from .rows import print_rows, rows_to_dict
@@ -73,7 +73,7 @@ def burst(
     found = read_tree(model)
     running = Burst(
         model,
-        strategy_of(found, rules, lr, strategy, preset),
+        to_strategy(found, rules, lr, strategy, preset),
         batches,
         steps=steps,
         seed=seed,
@@ -150,7 +150,7 @@ def probe(
     from ..engine.probe.probe import probe as prove
 
     model, batches, _ = trainable(source, data, image_root=image_root, batch_size=batch_size, max_length=max_length)
-    wanted = strategy_of(read_tree(model), rules, lr, strategy, preset)
+    wanted = to_strategy(read_tree(model), rules, lr, strategy, preset)
     with err.status(f"{steps} steps"):
         report = prove(model, wanted, batches, steps=steps, open_all=open_all)
     print_rows(batches)

@@ -102,7 +102,7 @@ def as_cannot_save(path: Path, remedy: str = "Free some room, or give another pa
 
     Args:
         path: What is being written.
-        remedy: What the person can do.
+        remedy: What the user can do.
     """
     try:
         yield

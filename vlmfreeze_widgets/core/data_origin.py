@@ -1,4 +1,4 @@
-"""Where the rows of micro-batches lie, so that a trainer outside can be told of the same data."""
+"""Where the rows of micro-batches lie, so that an outside trainer can be given the same data."""
 
 from __future__ import annotations
 

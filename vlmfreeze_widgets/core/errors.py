@@ -1,4 +1,4 @@
-"""Errors that a person can meet, each in three parts: expected, found, remedy.
+"""Errors that a user can meet, each in three parts: expected, found, remedy.
 
 Only the classes live here; the rules that raise them live beside the data they check.
 """
@@ -21,7 +21,7 @@ class VlmFreezeError(Exception):
         problem: One sentence that says what went wrong.
         expected: What would have been right (a phrase, no full stop).
         found: What was there instead (a phrase, no full stop).
-        remedy: What the person can do now (a sentence).
+        remedy: What the user can do now (a sentence).
 
     Attributes:
         code: A stable word for programs and for the page.
@@ -72,7 +72,7 @@ class ModelNotTrainable(VlmFreezeError):
 
 
 class ModelBusy(VlmFreezeError):
-    """Somebody else holds this model: a burst is running, or a strategy is still applied."""
+    """Another owner holds this model: a burst is running, or a strategy is still applied."""
 
     code = "model-busy"
 
@@ -84,13 +84,13 @@ class BadBatch(VlmFreezeError):
 
 
 class DataWorkerLost(VlmFreezeError):
-    """A worker process of the person's DataLoader was killed, or gives no batch."""
+    """A worker process of the user's DataLoader was killed, or gives no batch."""
 
     code = "data-worker-lost"
 
 
 class BadData(VlmFreezeError):
-    """No batch can be made of the rows that were given, or answers cannot be told from prompts."""
+    """No batch can be made of the rows that were given, or answers cannot be distinguished from prompts."""
 
     code = "bad-data"
 
@@ -112,7 +112,7 @@ class OutOfMemory(VlmFreezeError):
 
     code = "out-of-memory"
     advice: MemoryAdvice | None = None
-    """What was seen to run instead; None where nothing was, or nobody looked."""
+    """What was seen to run instead; None where nothing was, or where it was not observed."""
 
 
 class RestartNeeded(VlmFreezeError):
@@ -164,7 +164,7 @@ class UnknownCheckpoint(VlmFreezeError):
 
 
 class RemoteCode(BadSource):
-    """A model's config asks for Python code of its own; it is never run on the person's behalf."""
+    """A model's config asks for Python code of its own; it is never run on the user's behalf."""
 
     code = "remote-code"
 

@@ -49,7 +49,7 @@ def plain(value: Any, text: Callable[[str], str] | None = None) -> Any:  # whate
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     listed = _listed(value)
-    return encodable(_told(value)) if listed is value else plain(listed, text)
+    return encodable(_text(value)) if listed is value else plain(listed, text)
 
 
 def encodable(value: str) -> str:
@@ -62,7 +62,7 @@ def encodable(value: str) -> str:
 
 
 def _key(key: object) -> str:
-    return encodable(key) if isinstance(key, str) and not isinstance(key, Enum) else _told(plain(key))
+    return encodable(key) if isinstance(key, str) and not isinstance(key, Enum) else _text(plain(key))
 
 
 def _listed(value: Any) -> Any:
@@ -73,7 +73,7 @@ def _listed(value: Any) -> Any:
         return value
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     try:
         return str.__str__(str(value))
     except Exception:  # an object whose text fails

@@ -1,4 +1,4 @@
-"""JSON in which no key stands twice: readers take the first, the last or both, so nobody knows what such a file means."""
+"""JSON in which no key stands twice: readers take the first, the last or both, so such a file has no definite meaning."""
 
 from __future__ import annotations
 

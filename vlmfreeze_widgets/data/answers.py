@@ -66,10 +66,10 @@ def find_answers(
         if own_marks:
             start, at = _in_mark(whole, own_marks[number], answer)
         else:
-            header, unasked = render(messages[:turn], True), render(messages[:turn], False)
+            header, without_header = render(messages[:turn], True), render(messages[:turn], False)
             start, at = _after_header(whole, header, until, answer)
             # A template without a generation prompt writes the header of the answer with the answer.
-            start = at if header == unasked else start
+            start = at if header == without_header else start
         stop = at + len(answer)
         if at < 0 or until[:stop] != whole[:stop] or (spans and start < spans[-1].end):
             raise BadRow("labels", f"the chat template does not write answer {number + 1} as the row has it")

@@ -19,7 +19,7 @@ class Batches(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many there are; the most that there can be while rows remain that nobody has looked at."""
+        """How many there are; the most that there can be while rows remain unread."""
 
     @property
     @abstractmethod

@@ -1,6 +1,6 @@
 """What ``load_batches`` gives: micro-batches that can be read again and again, with a report and a preview.
 
-Rows are read and made into tensors when they are reached. Batches of tensors that somebody else made are in ``ready``.
+Rows are read and made into tensors when they are reached. Batches of tensors made elsewhere are in ``ready``.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .message_parts import pictures_of, text_of
 from .rows import ASSISTANT, USER, BadRow, Message, Place, Row
-from .turns import pictures_of, text_of
 
 NAME = "captions"
 _CAPTIONS = ("caption", "text", "captions")
@@ -24,7 +24,7 @@ def read(place: Place, raw: Mapping[str, Any], prompt: str) -> Row:
     Args:
         place: Where it stands.
         raw: A picture and a caption, or a list of captions of which the first is taken.
-        prompt: What the person asks.
+        prompt: What the user asks.
 
     Raises:
         BadRow: Something in it is of the wrong type.
@@ -36,5 +36,5 @@ def read(place: Place, raw: Mapping[str, Any], prompt: str) -> Row:
     pictures = pictures_of(raw, *_PICTURES)
     if not pictures:
         raise BadRow("format", "there is no picture")
-    asked: tuple[str | int, ...] = (*range(len(pictures)), *([prompt] if prompt else []))
-    return Row(place, (Message(USER, asked), Message(ASSISTANT, (caption,))), pictures)
+    prompt_parts: tuple[str | int, ...] = (*range(len(pictures)), *([prompt] if prompt else []))
+    return Row(place, (Message(USER, prompt_parts), Message(ASSISTANT, (caption,))), pictures)

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..core.errors import BadData
 from . import caption_rows, conversation_rows, message_rows, query_rows
+from .message_parts import count_pictures
 from .rows import ASSISTANT, BadRow, Place, Row
-from .turns import count_pictures
 
 FORMATS: dict[str, str] = {
     "llava": conversation_rows.NAME,

@@ -27,7 +27,7 @@ def inside(root: Path | None, name: str) -> Path:
 
     Raises:
         BadRow: It names something else, or nothing. The file itself was not opened, and a path outside the root was
-            neither opened nor said to exist or not.
+            neither opened nor confirmed to exist.
     """
     if root is None:
         raise BadRow("picture", f"{_shown(name)} is a path, and no image_root was given")

@@ -1,7 +1,7 @@
 """Rows of a .jsonl file or of one JSON list, without holding the file in memory. What a row means is in ``formats``.
 
-Where the rows lie is in ``row_spans``; the index of a file, 24 bytes a row, is made when somebody asks how many there are or
-for one in the middle.
+Where the rows lie is in ``row_spans``; the index of a file, 24 bytes a row, is made when the count or a row in the
+middle is needed.
 """
 
 from __future__ import annotations

@@ -65,14 +65,14 @@ def load_batches(
         shuffle: Reads rows in a random order, the same each time.
         model: The model or its config: image placeholders are then counted against its features.
         chat_template: A Jinja template instead of the processor's own.
-        caption_prompt: What the person asks in rows that have only a picture and a caption.
+        caption_prompt: What the user asks in rows that have only a picture and a caption.
         check_rows: Sources with at most so many rows are looked at in full now; larger ones as they are read.
 
     Returns:
         Batches: to be iterated again and again, with ``report`` and ``preview(n)``.
 
     Raises:
-        BadData: Nothing usable in the source, an unknown format, or a chat template whose answers cannot be told from its
+        BadData: Nothing usable in the source, an unknown format, or a chat template whose answers cannot be distinguished from its
             prompts.
 
     Examples:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .message_parts import count_pictures, list_of, marked, picture_of, pictures_of, role_of, text_of
 from .rows import SYSTEM, BadRow, Message, PictureRef, Place, Row
-from .turns import count_pictures, list_of, marked, picture_of, pictures_of, role_of, text_of
 
 NAME = "messages"
 

@@ -34,7 +34,7 @@ class NumberedRows(Dataset[dict[str, torch.Tensor]]):
         chat_template: A Jinja template instead of the processor's own.
         look_at: Sources with at most so many rows are looked at in full now; in larger ones the place of a row that cannot be
             used is taken by the next one that can.
-        say: Told of every row that is left out.
+        say: Called with every row that is left out.
 
     Raises:
         BadData: No row can be used.
@@ -65,7 +65,7 @@ class NumberedRows(Dataset[dict[str, torch.Tensor]]):
             CAPTION_PROMPT,
         )
         self._say = say
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self.dropped: list[Dropped] = []
         self._usable: Sequence[int] = range(len(self._rows))
         if len(self._rows) <= look_at:
@@ -103,8 +103,8 @@ class NumberedRows(Dataset[dict[str, torch.Tensor]]):
             place, raw = self._rows.read(row)
             return self._preparer.prepare(place, raw).tensors
         except BadRow as bad:
-            if row not in self._told:
-                self._told.add(row)
+            if row not in self._reported:
+                self._reported.add(row)
                 self.dropped.append(Dropped(place, bad.code, bad.reason))
                 self._say(f"left out: {self.dropped[-1]}")
             return None

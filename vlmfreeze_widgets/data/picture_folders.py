@@ -75,8 +75,8 @@ def folder_rows(folder: Path) -> tuple[Rows, Path]:
     files = sorted(p for p in folder.iterdir() if p.suffix in {".json", ".jsonl"} and p.name != "dataset_info.json")
     if len(files) == 1:
         # zero_nlp keeps chat.json beside a folder images_dl.
-        beside = folder / "images_dl"
-        return JsonRows(files[0]), beside if beside.is_dir() else folder
+        images = folder / "images_dl"
+        return JsonRows(files[0]), images if images.is_dir() else folder
     found = f"{len(files)} files of rows" if files else f"{len(pictures)} pictures and no captions"
     raise unreadable(folder, f"a folder with {found}")
 

@@ -37,7 +37,7 @@ class Picture:
     Attributes:
         name: As the row calls it.
         image: RGB, upright.
-        remarks: What was done to it that a person may want to know.
+        remarks: What was done to it that a user may want to know.
     """
 
     name: str

@@ -63,7 +63,7 @@ def check_placeholders(
 
 
 def features(tensors: Mapping[str, torch.Tensor], processor: Any, config: Any = None) -> int | None:
-    """How many features the pictures of a row become, None where that cannot be said from shapes and settings."""
+    """How many features the pictures of a row become, None where that does not follow from shapes and settings."""
     vision = getattr(config, "vision_config", None)
     grid = tensors.get("image_grid_thw")
     if grid is not None:

@@ -115,9 +115,9 @@ class Preparer:
         check_placeholders(made.tensors, len(pictures), self.image_token, self.processor, self._config)
         tensors, cut = fit(made.tensors, self._longest, self.image_token)
         remarks = [f"{p.name} {remark}" for p in pictures for remark in p.remarks]
-        said = "".join(m.text for m in row.messages)
+        text = "".join(m.text for m in row.messages)
         remarks += [
-            f"the text has {token} in it, which the tokenizer reads as a control token" for token in self._control(said)
+            f"the text has {token} in it, which the tokenizer reads as a control token" for token in self._control(text)
         ]
         if unknown := self._unknown(tensors):
             remarks.append(

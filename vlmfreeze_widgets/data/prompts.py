@@ -130,7 +130,7 @@ def find_prompts(processor: Any, template: str | None = None) -> Prompts:  # any
         template: A chat template to be used instead of the processor's own.
 
     Raises:
-        BadData: Answers cannot be told from prompts in what its template writes.
+        BadData: Answers cannot be distinguished from prompts in what its template writes.
     """
     tokenizer = getattr(processor, "tokenizer", processor)
     source = template or _own_template(processor) or _own_template(tokenizer)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .message_parts import count_pictures, marked, pictures_of, text_of
 from .rows import ASSISTANT, SYSTEM, USER, BadRow, Message, Place, Row
-from .turns import count_pictures, marked, pictures_of, text_of
 
 NAME = "query-response"
 _PAIRS = (("query", "response"), ("instruction", "output"), ("question", "answer"))
@@ -27,15 +27,15 @@ def read(place: Place, raw: Mapping[str, Any]) -> Row:
         BadRow: Something in it is of the wrong type.
     """
     question, answer = next(pair for pair in _PAIRS if pair[0] in raw and pair[1] in raw)
-    asked = text_of(raw[question], repr(question))
+    query_text = text_of(raw[question], repr(question))
     if question == "instruction" and raw.get("input"):
-        asked += "\n" + text_of(raw["input"], "'input'")
-    turns = [*_history(raw.get("history")), (asked, text_of(raw[answer], repr(answer)))]
+        query_text += "\n" + text_of(raw["input"], "'input'")
+    turns = [*_history(raw.get("history")), (query_text, text_of(raw[answer], repr(answer)))]
     messages: list[Message] = []
     if isinstance(raw.get("system"), str) and raw["system"]:
         messages.append(Message(SYSTEM, (raw["system"],)))
-    for said, replied in turns:
-        messages.append(Message(USER, marked(said, count_pictures(messages))))
+    for query, replied in turns:
+        messages.append(Message(USER, marked(query, count_pictures(messages))))
         messages.append(Message(ASSISTANT, (replied,)))
     return with_leading_pictures(Row(place, tuple(messages), pictures_of(raw, "images", "image")))
 

@@ -1,4 +1,4 @@
-"""Batches that somebody else made: checked, counted, passed through as they are."""
+"""Batches made elsewhere: checked, counted, passed through as they are."""
 
 from __future__ import annotations
 

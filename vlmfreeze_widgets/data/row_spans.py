@@ -110,7 +110,7 @@ def _behind(handle: BinaryIO, end: int, line: int) -> Iterator[Span]:
 
 
 def _object_end(text: str, start: int) -> int:
-    """Where the object ends that begins there, 0 where that cannot be said at once; ten times as quick as looking for it."""
+    """Where the object ends that begins there, 0 where that is not known at once; ten times as quick as looking for it."""
     try:
         return _QUICK.raw_decode(text, start)[1]
     except (ValueError, RecursionError):

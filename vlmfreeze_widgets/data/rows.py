@@ -100,7 +100,7 @@ class Remark:
 
 
 class BadRow(Exception):
-    """A row cannot be used. Raised and caught inside this folder: what a person sees is ``Dropped``.
+    """A row cannot be used. Raised and caught inside this folder: what a user sees is ``Dropped``.
 
     Args:
         code: As in ``Dropped``.

@@ -1,4 +1,4 @@
-"""One JSON value of one row, read strictly: duplicate keys, NaN, deep nesting and broken text are said, not guessed around."""
+"""One JSON value of one row, read strictly: duplicate keys, NaN, deep nesting and broken text are errors, never guessed around."""
 
 from __future__ import annotations
 

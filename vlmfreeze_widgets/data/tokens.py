@@ -21,7 +21,7 @@ from .rows import BadRow
 
 
 @dataclass(frozen=True)
-class _Heard:
+class _Encoding:
     text: str
     ids: list[int]
     offsets: list[tuple[int, int]]
@@ -59,9 +59,9 @@ class Tokens:
                 found=type(tokenizer).__name__,
                 remedy="Load the processor with use_fast=True, or make batches with labels yourself.",
             )
-        self._heard: list[_Heard] = []
+        self._encodings: list[_Encoding] = []
         self._processor = copy.copy(processor)
-        self._processor.tokenizer = _listening(tokenizer, self._heard)
+        self._processor.tokenizer = _listening(tokenizer, self._encodings)
         self._bos = tokenizer.bos_token or ""
 
     def of(self, prompt: Prompt, pictures: Sequence[Any], placeholder: str) -> Tokenized:
@@ -75,7 +75,7 @@ class Tokens:
         Raises:
             BadRow: The processor refuses the row, or an answer cannot be found among its tokens.
         """
-        self._heard.clear()
+        self._encodings.clear()
         options: dict[str, Any] = {"return_tensors": "pt"}
         if pictures:
             options["images"] = list(pictures)
@@ -91,11 +91,11 @@ class Tokens:
         if prompt.suffix is not None:
             return Tokenized({**tensors, "labels": self._suffix_labels(tensors)})
         ids = tensors["input_ids"][0].tolist()
-        heard = next((h for h in self._heard if h.ids == ids), None)
-        if heard is None:
+        encoded = next((h for h in self._encodings if h.ids == ids), None)
+        if encoded is None:
             raise BadRow("labels", "the processor changes tokens after the tokenizer made them")
         return Tokenized(
-            {**tensors, "labels": _labels(tensors["input_ids"], heard, prompt, placeholder)}, _texts(heard)
+            {**tensors, "labels": _labels(tensors["input_ids"], encoded, prompt, placeholder)}, _texts(encoded)
         )
 
     def _suffix_labels(self, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -105,12 +105,12 @@ class Tokens:
         return tensors["input_ids"].masked_fill(answer == 0, IGNORED)
 
 
-def _labels(ids: torch.Tensor, heard: _Heard, prompt: Prompt, placeholder: str) -> torch.Tensor:
-    spans = moved(prompt.text, heard.text, placeholder, [s for s in prompt.spans if s.trained])
+def _labels(ids: torch.Tensor, encoded: _Encoding, prompt: Prompt, placeholder: str) -> torch.Tensor:
+    spans = moved(prompt.text, encoded.text, placeholder, [s for s in prompt.spans if s.trained])
     labels = torch.full_like(ids, IGNORED)
-    for position, (first, after) in enumerate(heard.offsets):
-        if any(_belongs(heard.text, first, after, span) for span in spans):
-            labels[0, position] = heard.ids[position]
+    for position, (first, after) in enumerate(encoded.offsets):
+        if any(_belongs(encoded.text, first, after, span) for span in spans):
+            labels[0, position] = encoded.ids[position]
     return labels
 
 
@@ -151,15 +151,15 @@ def _belongs(text: str, first: int, after: int, span: tuple[int, int]) -> bool:
     )
 
 
-def _texts(heard: _Heard) -> tuple[str, ...]:
+def _texts(encoded: _Encoding) -> tuple[str, ...]:
     found, end = [], 0
-    for _, after in heard.offsets:
-        found.append(heard.text[end:after])
+    for _, after in encoded.offsets:
+        found.append(encoded.text[end:after])
         end = max(end, after)
     return tuple(found)
 
 
-def _listening(tokenizer: Any, heard: list[_Heard]) -> Any:  # any fast tokenizer
+def _listening(tokenizer: Any, encodings: list[_Encoding]) -> Any:  # any fast tokenizer
     kind = type(tokenizer)
 
     def call(self: Any, *args: Any, **options: Any) -> Any:  # as the tokenizer's own
@@ -167,7 +167,7 @@ def _listening(tokenizer: Any, heard: list[_Heard]) -> Any:  # any fast tokenize
         text = args[0] if args else options.get("text")
         texts = [text] if isinstance(text, str) else list(text or [])
         for one, encoding in zip(texts, getattr(made, "encodings", None) or []):
-            heard.append(_Heard(str(one), list(encoding.ids), list(encoding.offsets)))
+            encodings.append(_Encoding(str(one), list(encoding.ids), list(encoding.offsets)))
         return made
 
     listener = copy.copy(tokenizer)

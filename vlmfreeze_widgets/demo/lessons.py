@@ -28,12 +28,12 @@ def answers(model: Any, processor: Any, scenes: Sequence[Scene], prompt: str) ->
     with torch.no_grad():
         out = model.generate(**batch, max_new_tokens=24, do_sample=False)
     model.train(mode)
-    said = processor.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-    return [str(text).strip() for text in said]
+    texts = processor.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    return [str(text).strip() for text in texts]
 
 
-def score(said: Sequence[str], scenes: Sequence[Scene]) -> tuple[float, float]:
+def score(texts: Sequence[str], scenes: Sequence[Scene]) -> tuple[float, float]:
     """Share of attributes right, share of captions right."""
-    hits = [attributes_right(text, scene.caption) for text, scene in zip(said, scenes, strict=True)]
-    exact = [text == scene.caption for text, scene in zip(said, scenes, strict=True)]
+    hits = [attributes_right(text, scene.caption) for text, scene in zip(texts, scenes, strict=True)]
+    exact = [text == scene.caption for text, scene in zip(texts, scenes, strict=True)]
     return sum(hits) / len(hits), sum(exact) / len(exact)

@@ -1,4 +1,4 @@
-"""Scenes of two coloured shapes: which there are, how they are drawn, how they are said. Numbers only, no model."""
+"""Scenes of two coloured shapes: which there are, how they are drawn, how they are described. Numbers only, no model."""
 
 from __future__ import annotations
 
@@ -143,6 +143,6 @@ def attributes(caption: str) -> list[tuple[str, str, str]]:
 
 def attributes_right(caption: str, truth: str) -> float:
     """Share of the six attributes (colour, shape, place of two things) that a caption has right."""
-    said, wanted = attributes(caption), attributes(truth)
-    hits = sum(a == b for pair in zip(said, wanted, strict=False) for a, b in zip(*pair, strict=True))
+    found, wanted = attributes(caption), attributes(truth)
+    hits = sum(a == b for pair in zip(found, wanted, strict=False) for a, b in zip(*pair, strict=True))
     return hits / (3 * len(wanted))

@@ -18,7 +18,7 @@ PROMPT = "<s> <image> describe :"
 
 def words() -> list[str]:
     """The vocabulary: special tokens, the words of the captions, and one word per glyph (and ``empty``) for text-only grids."""
-    said = [
+    words = [
         "describe",
         ":",
         "a",
@@ -29,7 +29,7 @@ def words() -> list[str]:
         *SHAPES,
         *dict.fromkeys(w for p in PLACES for w in p.split()),
     ]
-    return [*SPECIAL, *said, "empty", *GLYPHS]
+    return [*SPECIAL, *words, "empty", *GLYPHS]
 
 
 def text_row(scene: Scene, index: Mapping[str, int]) -> list[int]:

@@ -29,7 +29,7 @@ class BurstSettings:
         seed: Of the burst's own random streams (LoRA's start values, dropout; shuffling and augmentation of the batches).
         precision: "auto" computes in the dtypes that the model has; "fp32" refuses half-precision weights; "bf16-mixed"
             computes under autocast; "fp16" too, with a loss scale, and is what "auto" means for float16 weights. Trained
-            half-precision weights have float32 masters; only with "bf16-pure" bfloat16 weights are stepped as they are, and
+            half-precision weights have float32 master weights; only with "bf16-pure" bfloat16 weights are stepped as they are, and
             the verdicts tell how many of their elements an update moves.
         loss_scale: Of "fp16" at the first step; it halves at each overflow.
         optimizer: "adamw", "adamw8bit" (needs bitsandbytes), "sgd" or "adafactor".

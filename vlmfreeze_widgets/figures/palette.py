@@ -1,4 +1,4 @@
-"""Colours of finished figures. A figure does not know the theme of its page: each can be told from white and from dark."""
+"""Colours of finished figures. A figure does not know the theme of its page: each is distinct from white and from dark."""
 
 COLOURWAY = ("#2f6fde", "#d97a1f", "#1f9d7a", "#8263dc", "#c9436f", "#8a7a1f", "#1f8fa8", "#6f7684")
 INK = "#747d8e"  # of letters

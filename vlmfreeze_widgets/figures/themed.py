@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import plotly.io as pio
 
 from .palette import COLOURWAY, GRID, INK
-from .still import still, told
+from .static_svg import still, summary
 
 LIVE, SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
 _AXIS = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
@@ -29,7 +29,7 @@ TEMPLATE = go.layout.Template(
 
 
 class Figure(go.Figure):
-    """A plotly figure that can be read on light and on dark pages and that stays when nobody draws plotly.
+    """A plotly figure that can be read on light and on dark pages and that stays where plotly is not drawn.
 
     Beside plotly's own form it gives notebooks a still SVG of its lines, markers and bars. JupyterLab shows the live figure;
     the HTML that ``jupyter nbconvert`` writes, and GitHub, show the still.
@@ -53,4 +53,4 @@ class Figure(go.Figure):
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         drawn = still(self)
         live = {LIVE: json.loads(self.to_json())}
-        return (live, {}) if drawn is None else ({**live, SVG: drawn}, {SVG: {"alt": told(self)}})
+        return (live, {}) if drawn is None else ({**live, SVG: drawn}, {SVG: {"alt": summary(self)}})

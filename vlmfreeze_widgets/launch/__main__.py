@@ -29,28 +29,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("recipe", type=Path, help="as vf.write_recipe wrote it")
     parser.add_argument("--cpu", action="store_true", help="use no accelerator")
     parser.add_argument("--fsdp", action="store_true", help="split weights, gradients and optimizer over the processes")
-    asked = parser.parse_args(arguments)
-    sharded = asked.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    options = parser.parse_args(arguments)
+    sharded = options.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
     folder: RunFolder | None = None
     try:
-        recipe = Recipe.load(asked.recipe)
+        recipe = Recipe.load(options.recipe)
         folder = RunFolder(recipe.output, recipe.settings.steps, int(os.environ.get("WORLD_SIZE", "1")))
         is_main = int(os.environ.get("RANK", "0")) == 0
         if is_main:
             # Before anything heavy, so that a follower sees it at once; a folder that is taken is left alone.
             _open(folder)
-        return _run(recipe, folder, asked.cpu, sharded)
+        return _run(recipe, folder, options.cpu, sharded)
     except _Taken as error:
         _complain(error.cause, quiet=False)
     except BaseException as error:  # whatever it is, the page must hear of it
-        told, first = _parts(error), True
+        parts, first = _parts(error), True
         if folder is not None:
             try:
-                first = folder.fail(told)
+                first = folder.fail(parts)
             except VlmFreezeError as second:
                 _complain(second.to_dict(), quiet=True)
         if first:
-            _complain(told, quiet=isinstance(error, VlmFreezeError))
+            _complain(parts, quiet=isinstance(error, VlmFreezeError))
     # Past Python's and NCCL's clean-up, which would wait for the processes that go on.
     sys.stdout.flush()
     sys.stderr.flush()
@@ -124,11 +124,13 @@ def _parts(error: BaseException) -> dict[str, str]:
         import torch
 
         lost_device.mark_lost(error, torch.device("cuda"))
-        error = lost_device.told(torch.device("cuda"), None)
+        error = lost_device.error_of(torch.device("cuda"), None)
     elif out_of_memory.is_out_of_memory(error):
         import torch
 
-        error = out_of_memory.told(error, 0, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+        error = out_of_memory.out_of_memory_error(
+            error, 0, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        )
     if isinstance(error, VlmFreezeError):
         return {**error.to_dict(), "traceback": trace}
     return {
@@ -141,15 +143,15 @@ def _parts(error: BaseException) -> dict[str, str]:
     }
 
 
-def _complain(told: dict[str, str], quiet: bool) -> None:
+def _complain(parts: dict[str, str], quiet: bool) -> None:
     lines = [
-        told["message"],
-        f"  expected  {told['expected']}",
-        f"  found     {told['found']}",
-        f"  remedy    {told['remedy']}",
+        parts["message"],
+        f"  expected  {parts['expected']}",
+        f"  found     {parts['found']}",
+        f"  remedy    {parts['remedy']}",
     ]
-    if not quiet and "traceback" in told:
-        lines.insert(0, told["traceback"])
+    if not quiet and "traceback" in parts:
+        lines.insert(0, parts["traceback"])
     print("\n".join(lines), file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Micro-batches as files, one *.safetensors each, in the order of their names; a tensor is read when somebody asks for it.
+"""Micro-batches as files, one *.safetensors each, in the order of their names; a tensor is read on access.
 
 Every process counts the label tokens of all micro-batches of a step and reads the pictures of its own only.
 """

@@ -55,7 +55,7 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Recipe:
-        """Reads what ``to_dict`` or a person wrote.
+        """Reads what ``to_dict`` or a user wrote.
 
         Raises:
             BadState: An unknown field or version, or a field missing; nothing is dropped in silence.

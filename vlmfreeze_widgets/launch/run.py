@@ -37,7 +37,7 @@ class Run:
         recipe: What trains where, on what, and how.
         processes: This one and the others.
         folder: The run folder, opened by the main process.
-        stopped: Whether somebody asked this process to stop.
+        stopped: Whether this process was requested to stop.
         tell: Called with each record on the main process.
     """
 
@@ -96,9 +96,9 @@ class Run:
             self._rates = model.rates
             # One clock decides for all.
             over = processes.is_main and settings.seconds is not None and time.monotonic() - began >= settings.seconds
-            asked = self._stopped() or (processes.is_main and self._folder.stop_requested())
+            stop = self._stopped() or (processes.is_main and self._folder.stop_requested())
             # Step: the engine's own, with sums over the processes.
-            shown = model.step(taken, number, asked or over)
+            shown = model.step(taken, number, stop or over)
             # Record: the same numbers on all; the main process writes them.
             record = self._record(number, shown, taken, time.perf_counter() - started)
             self.history.append(record)

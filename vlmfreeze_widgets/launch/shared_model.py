@@ -104,9 +104,9 @@ class SharedModel:
     def trained(self) -> dict[str, torch.Tensor]:
         """What has trained, by the names of the plan, on the main process; all processes call it, once, at the end.
 
-        Shards are gathered. Where each process has the model whole, it is given back as it was loaded.
+        Shards are gathered. Where each process has the model whole, it is restored as it was loaded.
         """
-        # Before it is given back: DDP puts the parameters into storages of its own, and those that come back are as loaded.
+        # Before it is restored: DDP puts the parameters into storages of its own, and those that come back are as loaded.
         values = gathered([t.parameter for t in self.training.applied.trainables], self._processes.is_main)
         self.training.end()
         return dict(zip(self.layout.names, values, strict=False))

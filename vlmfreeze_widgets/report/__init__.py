@@ -29,7 +29,7 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
 
     Raises:
         CannotSave: A file is there already, or the disk refuses.
-        BadState: The source has nothing to report, or a run's folder holds what nobody wrote there.
+        BadState: The source has nothing to report, or a run's folder holds foreign files.
 
     Examples:
         >>> vf.report(result, "projector.html")

@@ -28,11 +28,11 @@ class Content:
         title: What the model is called, or what was asked for.
         sentence: What trains, in words.
         history: Its steps; empty of a plan alone.
-        tree_state: As a page draws it, bytes as they are or as base64; None where nobody wrote it down.
+        tree_state: As a page draws it, bytes as they are or as base64; None where it was not recorded.
         plan_state: Likewise.
         verdicts: The last judgement.
         proof: What comparing the frozen tensors showed: "frozen", "changed", "algorithm", "bytes", "seconds"; None without.
-        cost: What was foretold, as ``CostEstimate.to_dict`` writes it; None where nothing was.
+        cost: The estimate, as ``CostEstimate.to_dict`` writes it; None where nothing was.
         model: Title, class, dtype, device, counts, identity.
         versions: Of what computed it.
         data: What the first step read.
@@ -115,8 +115,8 @@ def _of_result(result: Any, **more: Any) -> Content:  # a BurstResult or a Burst
     problem = result.problem
     over = result.stopped_early or (str(problem) if problem is not None else "")
     phase = "failed" if problem is not None else "stopped" if over else "finished"
-    told = {"verdicts": result.verdicts, "proof": _proof(result.proof), "phase": phase, "message": over}
-    return _of_plan(result.plan, result.history, **{**told, **more})
+    known = {"verdicts": result.verdicts, "proof": _proof(result.proof), "phase": phase, "message": over}
+    return _of_plan(result.plan, result.history, **{**known, **more})
 
 
 def _of_session(session: Any) -> Content:  # a Session

@@ -69,7 +69,7 @@ def proof(content: Content) -> str:
 
 
 def cost(content: Content) -> str:
-    """What was foretold, beside what was measured."""
+    """The estimate next to what was measured."""
     found = content.cost
     measured = next((r.memory_bytes for r in reversed(content.history) if r.memory_bytes), None)
     taken = [r.seconds for r in content.history]
@@ -78,13 +78,15 @@ def cost(content: Content) -> str:
         lines = [speed, f"{size(measured)} at most on the device" if measured else ""]
         return _section("Cost", "".join(_p(line) for line in lines if line)) if any(lines) else ""
     least = "at least " if found["is_bound"] else ""
-    said = [f"Foretold: {least}{size(found['peak_bytes'])} at the worst moment, {found['rows']} rows per micro-batch"]
+    sentences = [
+        f"Estimated: {least}{size(found['peak_bytes'])} at the worst moment, {found['rows']} rows per micro-batch"
+    ]
     if found["is_bound"]:
-        said[0] = f"Foretold from the plan alone: {least}{size(found['peak_bytes'])}; activations come on top"
+        sentences[0] = f"Estimated from the plan alone: {least}{size(found['peak_bytes'])}; activations come on top"
     if measured:
-        said.append(f"Measured: {size(measured)}")
+        sentences.append(f"Measured: {size(measured)}")
     if speed:
-        said.append(speed)
+        sentences.append(speed)
     parts = [
         (name, size(nbytes), share(nbytes, found["peak_bytes"])) for name, nbytes in found["parts"].items() if nbytes
     ]
@@ -96,11 +98,11 @@ def cost(content: Content) -> str:
     tables = (
         f"<div class='vf-two'>{_table(('part', 'bytes', 'share'), parts)}{_table(('component', 'bytes'), held)}</div>"
     )
-    return _section("Cost", _p("; ".join(said)) + tables)
+    return _section("Cost", _p("; ".join(sentences)) + tables)
 
 
 def answers(content: Content) -> str:
-    """What the model said before and at the end."""
+    """The model's answers before and at the end."""
     history = content.history
     if not history.questions or not history.answers:
         return ""

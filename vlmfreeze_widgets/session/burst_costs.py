@@ -1,4 +1,4 @@
-"""The estimate of a session beside its bursts: what it is made from, what a burst is told of it, what it learns from a burst."""
+"""The estimate of a session next to its bursts: what it is made from, what a burst gets of it, what it learns from a burst."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .strategy_editor import StrategyEditor
 
 
 def costs_of(context: SessionContext, editor: StrategyEditor, planned: Any) -> Costs:  # as read_tree reads
-    """The costs of a session. They hold it weakly: a thread that estimates must not keep alive what nobody else refers to.
+    """The costs of a session. They hold it weakly: a thread that estimates must not keep alive what has no other reference.
 
     Args:
         context: Of the session.

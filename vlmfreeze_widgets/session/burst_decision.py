@@ -22,9 +22,9 @@ class BurstDecision:
         context: Of the session.
 
     Attributes:
-        hooks: Those of the burst runner; told of the decision.
+        hooks: Those of the burst runner; called at the decision.
         result: The last burst's, once it is over.
-        proved: Its proof, and after a discard that of the model given back.
+        proved: Its proof, and after a discard that of the model restored.
         carries_adapters: Whether kept adapters stay on the model beside weights that cannot take them.
     """
 
@@ -68,12 +68,12 @@ class BurstDecision:
         """Puts a result on the model, merged where that loses nothing; on the worker.
 
         Returns:
-            What the person has to know of it; None where there is nothing.
+            What the user has to know of it; None where there is nothing.
         """
-        told = keep_plain_if_exact(result)
+        note = keep_plain_if_exact(result)
         with self._context.lock:
             self.carries_adapters = bool(result.plan.lora_targets) and not result.is_merged
-        return told
+        return note
 
     def release(self) -> None:
         """Drops the trained values of an undecided result; on the worker, at the end of the session."""
@@ -89,13 +89,13 @@ class BurstDecision:
             self._context.worker.post(lambda: self._settle(result, outcome))
 
     def _settle(self, result: BurstResult, outcome: Outcome) -> None:
-        told = None
+        note = None
         if outcome == "kept":
-            told = self.keep_plain(result)
+            note = self.keep_plain(result)
         else:
             result.discard()
             if self.proved is not None:
                 self.proved = replace(self.proved, restored=result.check_restored())
-        self._context.set(phase="idle", outcome=outcome, message=told or self._context.status.message)
+        self._context.set(phase="idle", outcome=outcome, message=note or self._context.status.message)
         for hooks in self.hooks:
             hooks.decided(result, outcome)

@@ -240,7 +240,7 @@ class BurstRunner:
                 while not self._resumed.wait(_POLL_SECONDS):
                     self._between(burst)
         except VlmFreezeError as error:
-            # Out of memory at step 40, say: what was learnt in 39 steps is still the person's to keep. Not on a lost device.
+            # Out of memory at step 40, say: what was learnt in 39 steps is still the user's to keep. Not on a lost device.
             # Of a burst that goes on, what a state holds may never have been put on the model.
             if not burst.history[begun:] or isinstance(error, RestartNeeded):
                 raise

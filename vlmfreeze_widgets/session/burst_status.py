@@ -42,7 +42,7 @@ def after_step(status: RunStatus, record: StepRecord, burst: Burst) -> RunStatus
 
 
 def ended_early(taken: int, steps: int, why: str | None, problem: BaseException | None) -> str | None:
-    """The sentence on a burst that ended before its time; the problem, if there is one, is told beside it."""
+    """The sentence on a burst that ended before its time; the problem, if there is one, stands next to it."""
     if not why:
         return None
     if problem is not None:

@@ -1,6 +1,6 @@
 """Checkpoints of a session's bursts: the state of one that runs or is paused, the result of one that is over, resuming later.
 
-Everything is written below one folder, and only when somebody asks: for one state or result, or, by naming the folder, for a run
+Everything is written below one folder, and only on request: for one state or result, or, by naming the folder, for a run
 folder of every burst (``engine.burst.recorder``). What a state holds is in ``engine.burst.checkpoint``.
 """
 
@@ -138,10 +138,10 @@ class Checkpoints:
     # What follows is done on the worker.
 
     def _resumed(self, name: str, steps: int | None) -> Burst:
-        context, asked = self._context, dict[str, Any]() if steps is None else {"steps": steps}
+        context, own_steps = self._context, dict[str, Any]() if steps is None else {"steps": steps}
         burst = Burst.resume(
             self.folder / _STATES / name, context.model, context.batches or (),
-            run_folder=context.run_folder or False, **context.inputs, **asked,
+            run_folder=context.run_folder or False, **context.inputs, **own_steps,
         )  # fmt: skip
         self._editor.set_strategy(burst.plan.strategy)
         steps = burst.settings.steps

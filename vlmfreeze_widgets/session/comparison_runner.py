@@ -1,4 +1,4 @@
-"""Comparisons of a session: contenders take turns on the worker thread. The model is given back between two turns and at the end,
+"""Comparisons of a session: contenders take turns on the worker thread. The model is restored between two turns and at the end,
 so nothing is left to decide. Who takes part is ``session.contenders``, what a comparison is ``engine.comparison.comparison``.
 """
 
@@ -48,7 +48,7 @@ class ComparisonRunner:
         """Starts the comparison on the worker thread and returns at once. ``compared`` grows; an undecided burst stays undecided.
 
         Raises:
-            WrongPhase: Nobody takes part, somebody cannot, or the model is busy.
+            WrongPhase: There is no contender, one cannot take part, or the model is busy.
         """
         with self._context.lock:
             obstacle = self._context.obstacle() or self._obstacle_to_comparing()
@@ -126,7 +126,7 @@ class ComparisonRunner:
         try:
             comparison = self._make_comparison()
             with comparison:
-                self._hand_on(comparison)
+                self._show_result(comparison)
                 for taken, _ in enumerate(self._steps_of(comparison), 1):
                     if time.monotonic() - looked >= _LOOK:
                         self._look_at(comparison, taken, began)
@@ -152,7 +152,7 @@ class ComparisonRunner:
             else:
                 self._context.set(phase=after)
 
-    def _hand_on(self, comparison: Comparison) -> None:
+    def _show_result(self, comparison: Comparison) -> None:
         """Those who joined, left or stopped all of it while it was being made."""
         with self._context.lock:
             self._contenders.comparison = comparison

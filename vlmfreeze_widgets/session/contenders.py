@@ -93,7 +93,7 @@ class Contenders:
         """Lets several take part, all or none; who is on the list by that name gets the strategy. A cell can be run twice so.
 
         Raises:
-            VlmFreezeError: As for ``add``; nobody was added then.
+            VlmFreezeError: As for ``add``; none was added then.
             WrongPhase: A comparison is running.
         """
         wanted = {n.strip()[:60]: s if isinstance(s, Strategy) else Strategy(s) for n, s in strategies.items()}

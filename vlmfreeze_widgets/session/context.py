@@ -1,5 +1,5 @@
 """What the parts of a session share: the model, its batches, the settings, one status under one lock, the worker thread, and the
-listeners that are told of changes. Each part is an object in a file beside this one; ``session.session`` puts them together.
+listeners that are notified of changes. Each part is an object in a file beside this one; ``session.session`` puts them together.
 """
 
 from __future__ import annotations

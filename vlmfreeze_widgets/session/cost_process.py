@@ -79,7 +79,7 @@ class CostProcess:
         return answer
 
     def close(self) -> None:
-        """Ends the process at once, also while it starts or answers: whoever waits for it is told that there is no answer."""
+        """Ends the process at once, also while it starts or answers: a caller that waits for it gets no answer."""
         with self._lock:
             self._is_closed = True
             process = self._process

@@ -30,7 +30,7 @@ class Subject:
         source: A model without numbers, or what ``read_tree`` takes.
         is_model: Whether ``source`` is the former.
         tree: Of it.
-        batch: A micro-batch of the person's own; None where there is none.
+        batch: A micro-batch of the user's own; None where there is none.
     """
 
     source: Any
@@ -46,7 +46,7 @@ class Question:
     Attributes:
         strategy: What trains.
         rows: Of a micro-batch; None: as the batch has.
-        typical: Whether a typical batch is meant even where there is one of the person's own.
+        typical: Whether a typical batch is meant even where there is one of the user's own.
         how: Other arguments of ``estimate_cost``.
     """
 
@@ -63,28 +63,28 @@ class Answers:
         self._model: Any = None
         self._subject: Subject | None = None
 
-    def take(self, asked: Subject | Question) -> CostEstimate | None:
+    def take(self, message: Subject | Question) -> CostEstimate | None:
         """The answer to a question; a subject is noted for the questions that follow.
 
         Raises:
             VlmFreezeError: The plan cannot be applied, or the batch not be computed.
         """
-        if isinstance(asked, Subject):
-            self._subject = asked
-            self._model = asked.source if asked.is_model else _built(asked.source)
-            if asked.is_model:
+        if isinstance(message, Subject):
+            self._subject = message
+            self._model = message.source if message.is_model else _built(message.source)
+            if message.is_model:
                 from ..adapters import transformers_copies
 
                 transformers_copies.register(self._model)
             return None
         subject = self._subject
         assert subject is not None
-        plan = resolve(asked.strategy, subject.tree)
-        how = dict(asked.how)
-        if subject.batch is not None and not asked.typical:
-            batch = subject.batch if asked.rows is None else repeat_rows(subject.batch, asked.rows)
+        plan = resolve(message.strategy, subject.tree)
+        how = dict(message.how)
+        if subject.batch is not None and not message.typical:
+            batch = subject.batch if message.rows is None else repeat_rows(subject.batch, message.rows)
             return estimate_cost(self._model, plan, batch, **_without(how, "picture_size", "text_tokens"))
-        return estimate_cost(self._model, plan, rows=asked.rows or 1, **how)
+        return estimate_cost(self._model, plan, rows=message.rows or 1, **how)
 
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
@@ -92,11 +92,11 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     made = Answers()
     while True:
         try:
-            asked = pickle.load(questions)
+            message = pickle.load(questions)
         except EOFError:
             return
         try:
-            reply: tuple[bool, Any] = (True, made.take(asked))
+            reply: tuple[bool, Any] = (True, made.take(message))
         except Exception as error:  # whatever it is, the page must hear of it
             reply = (False, f"{type(error).__name__}: {error}"[:400])
         pickle.dump(reply, answers)

@@ -1,5 +1,5 @@
 """What the strategy of a session would cost, kept up to date while it is edited: at once by arithmetic on the plan, a moment later
-by a trace that another process makes and that is kept. Nothing starts before somebody looks (``start``).
+by a trace that another process makes and that is kept. Nothing starts before the first view (``start``).
 
 Long because one thread takes turns at estimate, largest batch, switches and comparison, and drops all of it when the plan changes.
 """
@@ -61,7 +61,7 @@ _Key = tuple[Any, ...]
 
 
 class _Superseded(Exception):  # noqa: N818 - nothing went wrong
-    """Somebody wants something else by now."""
+    """The request is outdated by now."""
 
 
 class Gone(_Superseded):
@@ -95,7 +95,7 @@ class Costs:
         self.number = 0
         self.started = False
         self._wake = threading.Condition()
-        self._asked = 0
+        self._wanted = 0
         self._thread: threading.Thread | None = None
         self._process: CostProcess | None = None
         self._closed = False
@@ -109,7 +109,7 @@ class Costs:
         self._comparison: Comparison | None = None
 
     def start(self) -> None:
-        """Somebody looks: begin to estimate. Asking twice does nothing."""
+        """Begins to estimate, at the first view. Asking twice does nothing."""
         if not self.started:
             self.started = True
             self._look()
@@ -130,12 +130,12 @@ class Costs:
         if not self.started or self._closed:
             return
         with self._wake:
-            self._asked += 1
+            self._wanted += 1
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="vlmfreeze-cost", daemon=True)
                 self._thread.start()
             self._wake.notify_all()
-        self._told()
+        self._notify()
 
     def reread(self) -> None:
         """The model is another now: weights were loaded."""
@@ -149,7 +149,7 @@ class Costs:
         self.changed()
 
     def burst_ended(self, number: int, plan: Plan, settings: CostSettings, history: History) -> None:
-        """Compares a burst with what is foretold of it, and learns the speed of this machine from it."""
+        """Compares a burst with its estimate, and learns the speed of this machine from it."""
         if history.taken:
             self._bursts.append((number, plan, settings, history))
             self.changed()
@@ -212,23 +212,23 @@ class Costs:
         done = 0
         while True:
             with self._wake:
-                if self._asked == done and not self._closed and not self._wake.wait(IDLE_SECONDS):
+                if self._wanted == done and not self._closed and not self._wake.wait(IDLE_SECONDS):
                     self._drop()
-                if self._closed or self._asked == done:
+                if self._closed or self._wanted == done:
                     self._thread = None
                     return
                 self._wake.wait_for(lambda: self._closed, _SETTLE)
-                done = self._asked
+                done = self._wanted
             try:
                 self._estimate(done)
             except Gone:
                 self.release()
             except _Superseded:
                 continue
-            except Exception as error:  # the thread must outlive any failure, and the person must see it
+            except Exception as error:  # the thread must outlive any failure, and the user must see it
                 rev_plan = self._plan()[1]
                 self._keep(self._found, self._key(rev_plan, self.settings), f"{type(error).__name__}: {error}"[:300])
-                self._told()
+                self._notify()
 
     def _estimate(self, turn: int) -> None:
         _, plan = self._plan()
@@ -238,7 +238,7 @@ class Costs:
             return
         key = self._place_key(plan, settings)
         now = self._ask(plan.strategy, plan, settings, turn)
-        self._told()
+        self._notify()
         self._compare(turn)
         if isinstance(now, str) or now.is_bound:
             return
@@ -246,13 +246,13 @@ class Costs:
             peaks = Peaks(lambda rows: self._peak(plan, replace(settings, rows=rows), turn))
             found = largest_rows(peaks, usable_bytes(device.memory_bytes))
             self._keep(self._largest, key, found)
-            self._told()
+            self._notify()
         if key not in self._switches:
             effects = [
                 e for c in cost_choices(plan, _how(settings, self._here)) if (e := self._effect(c, now, settings, turn))
             ]
             self._keep(self._switches, key, tuple(sorted(effects, key=lambda e: -e.saved_bytes)))
-            self._told()
+            self._notify()
 
     def _ask(self, strategy: Strategy, plan: Plan, settings: CostSettings, turn: int) -> CostEstimate | str:
         key = self._key(plan, settings)
@@ -260,7 +260,7 @@ class Costs:
         if known is not None:
             self._found.move_to_end(key)
             return known
-        if turn != self._asked or self._closed:
+        if turn != self._wanted or self._closed:
             raise _Superseded
         process = self._process or self._begin(turn)
         try:
@@ -313,7 +313,7 @@ class Costs:
             )
             if flops:
                 self._speed = spent / flops
-            self._told()
+            self._notify()
 
     def _begin(self, turn: int) -> CostProcess:
         source = self._source()
@@ -339,7 +339,7 @@ class Costs:
         else:
             source.at_rest(copied)
         while not ready.wait(0.2):
-            if turn != self._asked or self._closed:
+            if turn != self._wanted or self._closed:
                 raise _Superseded
         if failed:
             raise failed[0]
@@ -393,7 +393,7 @@ class Costs:
         while len(kept) > _KEPT:
             kept.popitem(last=False)
 
-    def _told(self) -> None:
+    def _notify(self) -> None:
         self.number += 1
         self._tell_all()
 

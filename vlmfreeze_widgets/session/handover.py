@@ -41,12 +41,12 @@ class Handover:
     @property
     def trainers(self) -> tuple[tuple[str, str], ...]:
         """(key, name for people) of each trainer."""
-        from ..trainers import looks
+        from ..trainers import previews
 
-        found: tuple[tuple[str, str], ...] = looks.trainers()
+        found: tuple[tuple[str, str], ...] = previews.trainers()
         return found
 
-    def look_at_import(self, text: str, trainer: str = "") -> ImportPreview:
+    def preview_import(self, text: str, trainer: str = "") -> ImportPreview:
         """What a trainer's settings would change; nothing is changed.
 
         Raises:
@@ -60,9 +60,9 @@ class Handover:
                 found=f"{len(text):,}",
                 remedy="Paste the settings alone.",
             )
-        from ..trainers.looks import look_at_import
+        from ..trainers.previews import preview_import
 
-        look: ImportPreview = look_at_import(text, self._editor.plan, trainer)
+        look: ImportPreview = preview_import(text, self._editor.plan, trainer)
         return look
 
     def import_text(self, text: str, trainer: str = "") -> int:
@@ -74,9 +74,9 @@ class Handover:
         Raises:
             VlmFreezeError: They cannot be read or do not fit; nothing is changed.
         """
-        return self._editor.set_strategy(self.look_at_import(text, trainer).strategy)
+        return self._editor.set_strategy(self.preview_import(text, trainer).strategy)
 
-    def look_at_export(
+    def preview_export(
         self,
         to: str,
         settings: BurstSettings | None = None,
@@ -89,7 +89,7 @@ class Handover:
             to: For whom.
             settings: Of the session's bursts; the files tell them as far as the trainer has words.
             rows: Of a micro-batch, where that is known.
-            data: Where the session's rows lie, where that is known; a trainer that can be told of it is.
+            data: Where the session's rows lie, where that is known; a trainer that takes it gets it.
 
         Returns:
             A token with which exactly these files can be saved once, and the look.
@@ -98,9 +98,9 @@ class Handover:
             VlmFreezeError: The trainer cannot say the strategy, or the plan is refused.
         """
         rev = self._editor.rev
-        from ..trainers.looks import look_at_export
+        from ..trainers.previews import preview_export
 
-        look: ExportPreview = look_at_export(self._editor.plan, to, settings, rows, data)
+        look: ExportPreview = preview_export(self._editor.plan, to, settings, rows, data)
         token = secrets.token_urlsafe(12)
         self._looks = {**dict(list(self._looks.items())[1 - _KEPT :]), token: (rev, look)}
         return token, look
@@ -139,9 +139,9 @@ class Handover:
 
 def rows_of(batches: Any) -> int | None:  # whatever a burst takes
     """Rows of a micro-batch, as its loader says or the first of a list has; None where neither tells."""
-    said = getattr(batches, "batch_size", None)
-    if isinstance(said, int) and not isinstance(said, bool):
-        return said
+    rows = getattr(batches, "batch_size", None)
+    if isinstance(rows, int) and not isinstance(rows, bool):
+        return rows
     first = batches[0] if isinstance(batches, list | tuple) and batches else None
     labels = first.get("labels") if isinstance(first, Mapping) else None
     shape: Sequence[int] = getattr(labels, "shape", ())

@@ -76,14 +76,14 @@ class Loading:
     def _load(self, source: str | Path, dtype: str, device: str | None) -> None:
         began = time.monotonic()
 
-        def told(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             left = (time.monotonic() - began) / done * (total - done) if done else None
             self._context.set(step=done, steps=total, eta_seconds=left)
 
         try:
             from ..adapters import transformers_weights
 
-            model = transformers_weights.load(source, dtype, device=device, on_progress=told)
+            model = transformers_weights.load(source, dtype, device=device, on_progress=on_progress)
             tree = read_tree(model, title=self._context.tree.title)
             self._editor.move_to(tree)
         except Exception as error:

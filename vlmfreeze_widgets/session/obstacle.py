@@ -16,7 +16,7 @@ class Obstacle:
 
     Attributes:
         why: The reason, as the page shows it.
-        remedy: What to do about it; names what a person at a cell calls.
+        remedy: What to do about it; names what a user at a cell calls.
         is_of_plan: Whether the strategy is at fault; the page, which has no button for that, shows the remedy beside the reason.
     """
 
@@ -25,7 +25,7 @@ class Obstacle:
     is_of_plan: bool = False
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """What the page shows."""
         return joined([self.why, self.remedy], " ") if self.is_of_plan else self.why
 
@@ -70,7 +70,7 @@ def lost_device(why: str) -> Obstacle:
 
 
 def not_loaded(batches_too: bool) -> Obstacle:
-    """Weights that are there to be loaded; without batches the next refusal is told at once."""
+    """Weights that are there to be loaded; without batches the next refusal is given at once."""
     remedy = 'Load them: bench.load(), or the button "Load weights" of the page; bench.wait() waits for them.'
     return Obstacle(
         say("The weights are not loaded."),

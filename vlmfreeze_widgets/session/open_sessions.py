@@ -50,7 +50,7 @@ _open: WeakSet[Any] = WeakSet()
 
 
 def note(session: OpenSession) -> None:
-    """A session is open from now on; it is known as long as somebody else refers to it."""
+    """A session is open from now on; it is known as long as there is another reference to it."""
     with _lock:
         _open.add(session)
 
@@ -67,16 +67,16 @@ def take_over(older: OpenSession) -> tuple[Phrase, bool]:
     """Ends the session that holds a model, and waits until the model is as it was before.
 
     Returns:
-        What became of that session, for the person; and whether something was lost by it.
+        What became of that session, for the user; and whether something was lost by it.
 
     Raises:
         ModelBusy: Its step does not end; it stops as soon as the step does.
     """
-    phase, said = older.phase, say("This model was taken over from an older Workbench.")
+    phase, message = older.phase, say("This model was taken over from an older Workbench.")
     if phase in BUSY:
-        said = say("This model was taken over from an older Workbench; what ran there was stopped.")
+        message = say("This model was taken over from an older Workbench; what ran there was stopped.")
     elif phase == "deciding":
-        said = say("This model was taken over from an older Workbench; its undecided result was let go.")
+        message = say("This model was taken over from an older Workbench; its undecided result was let go.")
     older.release(TAKEN_OVER)
     if not older.close(_STEP_SECONDS):
         raise ModelBusy(
@@ -84,7 +84,7 @@ def take_over(older: OpenSession) -> tuple[Phrase, bool]:
             expected=f"a step that ends within {_STEP_SECONDS:.0f} seconds of being stopped", found=f"the phase {phase!r}",
             remedy="Wait until the step is over, then make the Workbench again.",
         )  # fmt: skip
-    return said, phase in BUSY or phase == "deciding"
+    return message, phase in BUSY or phase == "deciding"
 
 
 def stop_all() -> None:

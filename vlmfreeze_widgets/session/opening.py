@@ -57,7 +57,7 @@ def open_source(
         ModelBusy: The step of an older session does not end.
     """
     older = holder_of(source) if batches is not None and hasattr(source, "named_parameters") else None
-    # While something runs there the model has adapters, perhaps; its own tree is that of the model given back.
+    # While something runs there the model has adapters, perhaps; its own tree is that of the model restored.
     tree = read_tree(source) if older is None else older.tree
     stages, by_stage = (strategy, batches) if isinstance(strategy, Stages) else (None, None)
     if isinstance(by_stage, Mapping):

@@ -22,7 +22,7 @@ class Probing:
     Args:
         context: Of the session.
         editor: Its strategy.
-        processor: The model's; reads the tokens of a preview. None where the batches can show their rows, or nobody can.
+        processor: The model's; reads the tokens of a preview. None where the batches can show their rows, or nothing can.
 
     Attributes:
         preview: The last rows of the data that were asked for; None before.
@@ -60,7 +60,7 @@ class Probing:
             count: How many rows.
 
         Raises:
-            WrongPhase: There are no batches, or nobody who can read their tokens.
+            WrongPhase: There are no batches, or no processor that can read their tokens.
         """
         with self._context.lock:
             readable = self.can_preview

@@ -1,6 +1,6 @@
 """A session's runs on the disk: whether its bursts are written down, and a look at what lies there.
 
-Folders are read on a thread of their own, so that a burst goes on meanwhile, and a slow disk holds nobody up. What is written is
+Folders are read on a thread of their own, so that no slow disk blocks a burst. What is written is
 ``engine.burst.recorder``'s, what is read ``engine.runs.page_rows``'s.
 """
 
@@ -179,8 +179,8 @@ class RunBrowser:
             return is_wanted
 
     def _not_read(self, error: BaseException) -> None:
-        said = str(error) if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
-        self._replace(waiting=False, problem=cut(said))
+        problem = str(error) if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
+        self._replace(waiting=False, problem=cut(problem))
 
     def end(self) -> None:
         """Takes no more requests; what was asked of the runs is still read."""

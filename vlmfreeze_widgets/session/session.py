@@ -1,9 +1,9 @@
 """The session: the only owner of a live model. Bursts, probes, loading; always a way back. No Jupyter inside.
 
 A session is put together of parts, one object per job, over one ``session.context``; none inherits from another. Whatever touches
-the model is put into the worker's inbox and done by it alone. Listeners are told *that* something changed, never handed the model.
+the model is put into the worker's inbox and done by it alone. Listeners learn *that* something changed, never the model.
 
-Long because each public name of a session stands here once, as a delegate of one line; what it does and raises is said at the part.
+Long because each public name of a session stands here once, as a delegate of one line; what it does and raises is said there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Session:
     """Holds a model, a strategy with its history of edits, and at most one burst at a time.
 
     One session holds a model: where an older one holds it with batches, and this one is given some, that one is ended and its model
-    given back first; ``took_over`` and the status say so.
+    restored first; ``took_over`` and the status say so.
 
     Args:
         source: A model to train, or anything that ``read_tree`` reads (then it can only be planned).
@@ -69,13 +69,13 @@ class Session:
         strategy: Where to start; by default the projector alone. ``vf.Stages`` are chosen; the first one is the start.
         eval_batches: Held-out micro-batches.
         retention_batches: Text-only micro-batches with labels: how much of other abilities is left.
-        questions: Asked before, during and after each burst.
+        questions: ExportRequest before, during and after each burst.
         processor: The model's; reads the answers, and the tokens of a preview.
         settings: Of every burst; the number of steps can be given at each run.
         run_folder: Every burst writes a folder of its own below it as it goes, which ``vf.load_run`` reads; states and results are
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
             saved goes to "vlmfreeze-runs" here.
-        report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
+        report_to: "trackio", "tensorboard", "wandb", or several: given every burst.
 
     Raises:
         VlmFreezeError: The source has no tree, or the strategy does not fit it; an older session goes on then.
@@ -144,7 +144,7 @@ class Session:
         with context.lock:
             obstacle, status = self._bursts.obstacle(), context.status
             return replace(
-                status, why_not=obstacle.told if obstacle else None, rows=len(history), skipped=history.skipped,
+                status, why_not=obstacle.sentence if obstacle else None, rows=len(history), skipped=history.skipped,
                 can_load=context.source is not None and status.phase not in BUSY,
             )  # fmt: skip
 
@@ -212,11 +212,11 @@ class Session:
         return self._context.end_reason is not None
 
     def release(self, why: str | None = None) -> None:
-        """Ends the session without waiting: what runs stops between two micro-batches, the model is given back as it was before,
-        and nothing of it is held any more. For whoever cannot wait; ``close`` waits.
+        """Ends the session without waiting: what runs stops between two micro-batches, the model is restored as it was before,
+        and nothing of it is held any more. It never waits; ``close`` does.
 
         Args:
-            why: What is said to those who ask for something afterwards.
+            why: The message for later calls.
         """
         self.costs.release()
         self._runs.end()
@@ -230,14 +230,14 @@ class Session:
         self._context.worker.end(self._release)
 
     def close(self, timeout: float = 30.0) -> bool:
-        """Stops what runs, gives the model back and lets go of it; no thread, process or file of the session outlives this. What
+        """Stops what runs, restores and releases the model; no thread, process or file of the session outlives this. What
         was recorded can still be read.
 
         Args:
             timeout: Seconds to wait for the step that is being taken.
 
         Returns:
-            False when the time was up first; the step ends, and the model is given back, when it can be.
+            False when the time was up first; the step ends, and the model is restored, when it can be.
         """
         self.release()
         self.costs.close()
@@ -385,7 +385,7 @@ class Session:
 
     @property
     def proved(self) -> Proved | None:
-        """Its proof, and after a discard that of the model given back."""
+        """Its proof, and after a discard that of the model restored."""
         return self._decision.proved
 
     def keep(self) -> None:

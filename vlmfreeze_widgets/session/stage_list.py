@@ -215,9 +215,9 @@ class StageList:
             steps = steps_of_stage(stage, batches, None if own else settings.steps, settings.accumulation)
         except InvalidStrategy:
             steps = settings.steps
-        asked = settings_of_stage(stage, steps)
+        of_stage = settings_of_stage(stage, steps)
         how = {
-            "precision": settings.precision, "optimizer": asked["optimizer"], "checkpointing": bool(settings.checkpointing),
+            "precision": settings.precision, "optimizer": of_stage["optimizer"], "checkpointing": bool(settings.checkpointing),
             "accumulation": settings.accumulation, "device": tree.device, "dtype": tree.dtype,
         }  # fmt: skip
         data = stage.data
@@ -225,7 +225,7 @@ class StageList:
             known = length_of(batches)
             data = "batches of its own" if known is None else f"{known} micro-batches of its own"
         return StagedStage(
-            stage.name, what_trains(stage.strategy), how_long(stage), asked["optimizer"], asked["scheduler"], max(1, steps),
+            stage.name, what_trains(stage.strategy), how_long(stage), of_stage["optimizer"], of_stage["scheduler"], max(1, steps),
             data, stage.notes, " ".join(w.message for w in plan.refusals)[:300],
             standing_cost(plan, how, None, 1, ()).peak_bytes,
         )  # fmt: skip

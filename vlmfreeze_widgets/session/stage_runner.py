@@ -200,14 +200,14 @@ class StageRunner:
             if not self._is_whole:
                 return
             self._is_whole = False
-            told = self._decision.keep_plain(result)
-            if told is not None:
-                self._stages.change(stage.name, message=told)
+            note = self._decision.keep_plain(result)
+            if note is not None:
+                self._stages.change(stage.name, message=note)
         except BaseException as failed:
             self._failed(stage, failed)
             raise
         self._stages.advance(stage.name, "finish")
-        self._go_on()
+        self._continue()
 
     def _failed(self, stage: Stage, error: BaseException) -> None:
         self._stages.advance(stage.name, "fail", message=first_line(error))
@@ -231,9 +231,9 @@ class StageRunner:
                 self._drop_undecided()
                 return
             self._stages.advance(stage.name, "keep")
-            self._go_on(by_decision=True)
+            self._continue(by_decision=True)
 
-    def _go_on(self, *, by_decision: bool = False) -> None:
+    def _continue(self, *, by_decision: bool = False) -> None:
         """The weights of the present stage are on the model: the next one follows, or the session is idle."""
         stages = self._stages
         with self._context.lock:

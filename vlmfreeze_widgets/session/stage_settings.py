@@ -32,11 +32,13 @@ def with_stage(settings: BurstSettings, name: str) -> tuple[BurstSettings, str]:
             found=repr(name),
             remedy="Write, for example, llava-1.5/pretrain.",
         )
-    asked: dict[str, Any] = {"optimizer": stage.optimizer}
+    stage_values: dict[str, Any] = {"optimizer": stage.optimizer}
     if stage.schedule:
-        asked |= {"scheduler": stage.schedule, "warmup_steps": stage.warmup_steps(settings.steps)}
+        stage_values |= {"scheduler": stage.schedule, "warmup_steps": stage.warmup_steps(settings.steps)}
     if stage.max_grad_norm is not None:
-        asked["max_grad_norm"] = stage.max_grad_norm
-    made = replace(settings, **asked)
-    words = [f"{key.replace('_', ' ')} {value}" for key, value in asked.items() if getattr(settings, key) != value]
+        stage_values["max_grad_norm"] = stage.max_grad_norm
+    made = replace(settings, **stage_values)
+    words = [
+        f"{key.replace('_', ' ')} {value}" for key, value in stage_values.items() if getattr(settings, key) != value
+    ]
     return made, ", ".join(words)

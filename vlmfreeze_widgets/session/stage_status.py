@@ -26,7 +26,7 @@ AFTER: Final[Mapping[tuple[StageStatus, StageEvent], StageStatus]] = {
     ("failed", "keep"): "done",
     ("stopped", "discard"): "coming",
     ("failed", "discard"): "coming",
-    # All stages start anew, on the weights that are kept or given back.
+    # All stages start anew, on the weights that are kept or restored.
     ("coming", "reset"): "coming",
     ("failed", "reset"): "coming",
     ("done", "reset"): "coming",

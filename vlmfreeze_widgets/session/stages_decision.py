@@ -1,4 +1,4 @@
-"""The decision on the stages of a session together: their weights are kept on the model, or it is given back as before them."""
+"""The decision on the stages of a session together: their weights are kept on the model, or it is restored as before them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class StagesDecision:
 
     Args:
         context: Of the session.
-        editor: Its strategy, which a discard gives back.
+        editor: Its strategy, which a discard restores.
         decision: On the last burst.
         stages: The chosen ones.
 
@@ -73,7 +73,7 @@ class StagesDecision:
             self._context.worker.post(self._restore)
 
     def release(self) -> None:
-        """Takes weights that nobody has kept off the model, and drops the batches; on the worker, at the end of the session."""
+        """Takes undecided weights off the model, and drops the batches; on the worker, at the end of the session."""
         try:
             if self._stages.is_active:
                 self._stages.place = None

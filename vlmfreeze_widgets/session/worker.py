@@ -13,10 +13,10 @@ from ..engine.burst.switch_interval import short_turns
 class Worker:
     """Does jobs one after the other on a thread that begins with the first.
 
-    The thread keeps nothing alive but the job that it does: an owner that nobody refers to is freed while its thread is idle.
+    The thread keeps nothing alive but the job that it does: an owner without another reference is freed while its thread is idle.
 
     Args:
-        failed: Told of whatever a job raises; the thread goes on. A method is held weakly.
+        failed: Called with whatever a job raises; the thread goes on. A method is held weakly.
     """
 
     def __init__(self, failed: Callable[[BaseException], None]) -> None:
@@ -97,7 +97,7 @@ class Worker:
                 try:
                     with short_turns:
                         job()
-                except BaseException as error:  # the thread must outlive any failure, and the person must see it
+                except BaseException as error:  # the thread must outlive any failure, and the user must see it
                     if (failed := self._failed()) is not None:
                         failed(error)
                     failed = None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import BadConfig
-from .asked import Asked
+from .export_request import ExportRequest
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ONLY_READ = {
@@ -22,7 +22,7 @@ def argument_lines(
     name: str,
     program: str,
     settings: Mapping[str, Any],
-    wanted: Asked,
+    wanted: ExportRequest,
     others: Mapping[str, Any],
     model_flag: str = "model_name_or_path",
 ) -> dict[str, str]:
@@ -33,7 +33,7 @@ def argument_lines(
         program: That takes them.
         settings: What decides.
         wanted: The plan.
-        others: Settings of the person's own; they come last.
+        others: Settings of the user's own; they come last.
         model_flag: The argument for the model's folder or Hub id.
     """
     folder = wanted.tree.loads_as

@@ -20,7 +20,7 @@ from ..core.tree.tree import ModuleTree
 from . import loraplus, peft_rule
 from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
-from .names import chosen, modules, parameter_names, pattern_of
+from .name_matching import chosen, modules, parameter_names, pattern_of
 from .part_names import has_segment
 from .selection import Selection
 from .unsloth_layers import CLIPPABLE

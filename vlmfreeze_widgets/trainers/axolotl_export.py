@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.tree.tree import ModuleTree
-from .asked import Asked
 from .axolotl import FLAGS, NAME
+from .export_request import ExportRequest
 from .flags import read_flags
 from .loraplus import ratio_flags
 from .peft_export import anchored, leaks, spared_from_conversion
@@ -18,7 +18,7 @@ FILE = "axolotl.yaml"
 _MM = ("vision_tower", "projector", "audio_tower")
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Settings that might do what a plan asks, the plainest first."""
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
     lora = wanted.lora
@@ -53,13 +53,13 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     }
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """The YAML for ``axolotl train``.
 
     Args:
         settings: One of the candidates.
         wanted: The plan.
-        others: Settings of the person's own, such as datasets and output_dir; they come last.
+        others: Settings of the user's own, such as datasets and output_dir; they come last.
     """
     folder = wanted.tree.loads_as
     missing = [name for name in ("datasets", "output_dir", "chat_template") if name not in others]

@@ -74,29 +74,29 @@ def llamafactory_entry(path: str) -> dict[str, Any]:
         tags = dict(_SHAREGPT if "from" in turns[0] else _MESSAGES)
         if tags["content_tag"] not in turns[0] or not all(isinstance(t.get(tags["content_tag"]), str) for t in turns):
             raise _no_rows(path, f"turns of {', '.join(map(str, turns[0]))} whose content is no text")
-        said = {str(turn.get(tags["role_tag"])) for turn in turns}
-        if said & {"user", "assistant"}:
+        settings = {str(turn.get(tags["role_tag"])) for turn in turns}
+        if settings & {"user", "assistant"}:
             tags |= {"user_tag": "user", "assistant_tag": "assistant"}
         return {**entry, "formatting": "sharegpt", "columns": {"messages": name, **columns}, "tags": tags}
-    for asked, answered in _PAIRS:
-        if isinstance(row.get(asked), str) and isinstance(row.get(answered), str):
-            return {**entry, "columns": {"prompt": asked, "response": answered, **columns}}
+    for query, response in _PAIRS:
+        if isinstance(row.get(query), str) and isinstance(row.get(response), str):
+            return {**entry, "columns": {"prompt": query, "response": response, **columns}}
     raise _no_rows(path, f"rows of {', '.join(list(row)[:6])}")
 
 
 def for_llamafactory(others: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The person's settings with ``data`` and ``image_root`` in LLaMA-Factory's words, and ``dataset_info.json``."""
+    """The user's settings with ``data`` and ``image_root`` in LLaMA-Factory's words, and ``dataset_info.json``."""
     rest = {name: value for name, value in others.items() if name not in ("data", "image_root", "format")}
     if "data" not in others:
         return dict(others), {}
-    said = {"dataset": NAME, "dataset_dir": "."}
-    said |= {"media_dir": str(others.get("image_root") or Path(str(others["data"])).parent)}
+    settings = {"dataset": NAME, "dataset_dir": "."}
+    settings |= {"media_dir": str(others.get("image_root") or Path(str(others["data"])).parent)}
     text = json.dumps({NAME: llamafactory_entry(str(others["data"]))}, indent=2) + "\n"
-    return {**said, **rest}, {"dataset_info.json": text}
+    return {**settings, **rest}, {"dataset_info.json": text}
 
 
 def for_ms_swift(others: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """The person's settings with ``data`` in ms-swift's words, and lines that set the folder of the pictures.
+    """The user's settings with ``data`` in ms-swift's words, and lines that set the folder of the pictures.
 
     It knows the columns conversations, messages, image and images by itself; others are renamed by ``columns``.
     """
@@ -105,17 +105,17 @@ def for_ms_swift(others: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     rest = {name: value for name, value in others.items() if name not in ("data", "image_root", "format")}
     path = str(others["data"])
     row = first_row(path)
-    said: dict[str, Any] = {"dataset": [path]}
-    for asked, answered in _PAIRS:
-        if isinstance(row.get(asked), str) and isinstance(row.get(answered), str) and (asked, answered) != _PAIRS[1]:
-            said["columns"] = json.dumps({asked: "query", answered: "response"})
+    settings: dict[str, Any] = {"dataset": [path]}
+    for query, response in _PAIRS:
+        if isinstance(row.get(query), str) and isinstance(row.get(response), str) and (query, response) != _PAIRS[1]:
+            settings["columns"] = json.dumps({query: "query", response: "response"})
             break
     root = str(others.get("image_root") or Path(path).parent)
-    return {**said, **rest}, f"ENV:\n  ROOT_IMAGE_DIR: {json.dumps(root)}\n"
+    return {**settings, **rest}, f"ENV:\n  ROOT_IMAGE_DIR: {json.dumps(root)}\n"
 
 
 def for_llava(others: Mapping[str, Any]) -> dict[str, Any]:
-    """The person's settings with ``data`` in the words of LLaVA's scripts, of LLaVA-NeXT's and of 2U1's.
+    """The user's settings with ``data`` in the words of LLaVA's scripts, of LLaVA-NeXT's and of 2U1's.
 
     Raises:
         BadConfig: Its rows are no ``conversations`` of "from" and "value", which is all that they read.

@@ -1,4 +1,4 @@
-"""A trainer's weight decays, one per name, written as the few patterns that a person would write; single names where none fits."""
+"""A trainer's weight decays, one per name, written as the few patterns that a user would write; single names where none fits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def decay_rules(selection: Selection, tree: ModuleTree, usual: float | None = No
     Args:
         selection: What trains, with the decay of each.
         tree: It was found on.
-        usual: For everything whose decay is not told.
+        usual: For everything without a decay of its own.
 
     Returns:
         "" for most, patterns of last names ("re:.*\\.bias") or of blocks for what differs; None where nothing is known.

@@ -1,4 +1,4 @@
-"""A trainer's flags as typed values: defaults filled in, words and numbers told apart as the trainer's own parser does. Where
+"""A trainer's flags as typed values: defaults filled in, words and numbers distinguished as the trainer's own parser does. Where
 flags come from (files, command lines) is in ``sources``.
 """
 

@@ -14,7 +14,7 @@ from ..core.strategy.tuning import Lora
 from ..core.tree.components import is_below, owner_of
 from ..core.tree.tree import ModuleTree
 from . import peft_config
-from .asked import Asked
+from .export_request import ExportRequest
 from .flags import Flag, read_flags
 from .peft_export import anchored, spared_from_conversion
 from .script_files import accelerate_files, data_files
@@ -99,7 +99,7 @@ def _rate(held: Any, is_b: bool) -> tuple[float, float]:
     )
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """The ``plan.json`` of a plan, and a second form where PEFT rewrites the targets of the first."""
     lora = wanted.lora
     config: dict[str, Any] = {}
@@ -127,7 +127,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
         }
 
 
-def _rates(wanted: Asked) -> dict[str, list[float]]:
+def _rates(wanted: ExportRequest) -> dict[str, list[float]]:
     """Place -> [rate, decay], and the ratio of LoRA+ behind: one for all, then components that differ, then single names."""
     rates: dict[str, list[float]] = {"": [wanted.lr, wanted.weight_decay]}
     held: dict[str, dict[str, tuple[float, ...]]] = {}
@@ -149,21 +149,23 @@ def _path(name: str) -> str:
     return name.removesuffix(".lora_A").removesuffix(".lora_B")
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """``plan.json``, ``train.py``, the data path of the burst, and accelerate's configs.
 
-    Of the person's own settings those in ``RUN`` become defaults of the script's arguments, the rest go to
+    Of the user's own settings those in ``RUN`` become defaults of the script's arguments, the rest go to
     ``TrainingArguments``.
     """
     return _files(settings, wanted, others, "transformers")
 
 
-def files_for_trl(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files_for_trl(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """The same for TRL's SFTTrainer."""
     return _files(settings, wanted, others, "trl")
 
 
-def _files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any], trainer: str) -> dict[str, str]:
+def _files(
+    settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any], trainer: str
+) -> dict[str, str]:
     folder = wanted.tree.loads_as
     decisive = {name: settings[name] for name in ("full", "lora", "rates", "renamed") if name in settings}
     run = {name: others[name] for name in RUN if others.get(name) is not None}
@@ -174,7 +176,7 @@ def _files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
-    """What the script leaves to the person."""
+    """What the script leaves to the user."""
     notes = []
     if not tree.source and tree.checkpoint is None and not given.get("model"):
         notes.append("The model's folder or Hub id is not known here: pass it as --model.")

@@ -19,7 +19,7 @@ from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
-from .names import has_suffix, modules, parameter_names
+from .name_matching import has_suffix, modules, parameter_names
 from .part_names import check_model_type, with_rates
 from .selection import Selection
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
-from .asked import Asked, switches
+from .export_request import ExportRequest, switches
 from .flags import read_flags
 from .internvl import FLAGS, NAME
 from .selection import Selection
@@ -15,7 +15,7 @@ from .selection import Selection
 _SWITCHES = ("freeze_llm", "freeze_backbone", "freeze_mlp")
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Arguments that might do what a plan asks, the plainest first."""
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
     adapters = {f"use_{name}_lora": rank for name, rank in _ranks(wanted).items()}
@@ -26,7 +26,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
             yield {**setting, **adapters, "unfreeze_vit_layers": -blocks, **rates}
 
 
-def _ranks(wanted: Asked) -> dict[str, int]:
+def _ranks(wanted: ExportRequest) -> dict[str, int]:
     """Part -> the rank of its adapters; a plan with several ranks in one part gets one of them."""
     found: dict[str, int] = {}
     for path, lora in wanted.selection.lora.items():
@@ -34,7 +34,7 @@ def _ranks(wanted: Asked) -> dict[str, int]:
     return found
 
 
-def _last_blocks(wanted: Asked) -> int:
+def _last_blocks(wanted: ExportRequest) -> int:
     blocks = wanted.tree.blocks("vision_tower")
     found = 0
     for block in reversed(blocks.children if blocks else ()):
@@ -44,7 +44,7 @@ def _last_blocks(wanted: Asked) -> int:
     return found
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them."""
     return argument_lines("internvl.args", "internvl/train/internvl_chat_finetune.py", settings, wanted, others)
 

@@ -1,5 +1,5 @@
 """What trains in a live PeftModel, read from its parameters' own names and flags: its config says what was asked for, not what
-somebody changed by hand afterwards.
+was changed by hand afterwards.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from ..core.tree.tree import ModuleTree
 from . import loraplus, peft_rule
 from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
-from .names import chosen, contains_any, is_linear_by_class, modules, parameter_names
+from .name_matching import chosen, contains_any, is_linear_by_class, modules, parameter_names
 from .releases import Takes
 from .selection import Selection
 from .tables import load_table

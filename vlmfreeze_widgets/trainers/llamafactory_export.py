@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.tree.tree import ModuleTree
-from .asked import Asked, switches
 from .dataset_files import for_llamafactory
+from .export_request import ExportRequest, switches
 from .flags import read_flags
 from .llamafactory import FLAGS, NAME, keys_of
 from .loraplus import embedding_rates, ratio_flags
-from .names import contains_any, modules
+from .name_matching import contains_any, modules
 from .selection import Selection
 from .yaml_lines import yaml_lines
 
@@ -21,7 +21,7 @@ _DEFAULTS = {name: FLAGS[name].default for name in _SWITCHES}
 FILE = "llamafactory.yaml"
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Settings that might do what a plan asks, the plainest first."""
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
     if wanted.lora is not None:
@@ -32,7 +32,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     yield from _freezing(wanted, rates)
 
 
-def _with_lora(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+def _with_lora(wanted: ExportRequest, rates: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     lora = wanted.lora
     assert lora is not None
     values: dict[str, Any] = {"finetuning_type": "lora", "lora_rank": lora.rank, "lora_alpha": round(lora.alpha)}
@@ -56,7 +56,7 @@ def _with_lora(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, 
         yield {**found, **({"additional_target": ",".join(names)} if names else {}), **rates}
 
 
-def _freezing(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+def _freezing(wanted: ExportRequest, rates: Mapping[str, float]) -> Iterator[dict[str, Any]]:
     """Freeze-tuning: the first or last layers of the language model, and modules outside all layers by last name."""
     tree = wanted.tree
     blocks = tree.blocks("language_model")
@@ -84,25 +84,25 @@ def _freezing(wanted: Asked, rates: Mapping[str, float]) -> Iterator[dict[str, A
             yield {**found, **setting, **rates}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """The YAML for ``llamafactory-cli train``.
 
     Args:
         settings: One of the candidates.
         wanted: The plan.
-        others: Settings of the person's own, such as output_dir; they come last. ``data`` and ``image_root`` become
+        others: Settings of the user's own, such as output_dir; they come last. ``data`` and ``image_root`` become
             ``dataset_info.json``.
     """
     folder = wanted.tree.loads_as
-    others, beside = for_llamafactory(others)
+    others, files = for_llamafactory(others)
     head = {"model_name_or_path": folder, "stage": "sft", "do_train": True}
     missing = [name for name in ("dataset", "template", "output_dir") if name not in others]
     comments = [f"llamafactory-cli train {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]
-    return {FILE: yaml_lines({**head, **settings, **others}, comments), **beside}
+    return {FILE: yaml_lines({**head, **settings, **others}, comments), **files}
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
-    """What of these settings is other than it looks, with the thread that tells of it."""
+    """What of these settings is other than it looks, with the thread that reports it."""
     flags = read_flags(given, FLAGS, NAME)
     keys = keys_of(tree)
     notes: list[str] = []

@@ -13,7 +13,7 @@ from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import by_older_classes, with_decay
 from .flags import Flag, read_flags
-from .names import chosen, is_linear_by_class, modules, parameter_names
+from .name_matching import chosen, is_linear_by_class, modules, parameter_names
 from .part_names import check_model_type
 from .selection import Selection
 

@@ -11,8 +11,8 @@ from ..core.recipes.published import published
 from ..core.recipes.stage import Stage
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
-from .asked import Asked
 from .dataset_files import for_llava
+from .export_request import ExportRequest
 from .flags import read_flags
 from .llava import FLAGS, NAME
 from .selection import Selection
@@ -20,7 +20,7 @@ from .selection import Selection
 TAKES_DATA = True
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Arguments of LLaVA that might do what a plan asks, the plainest first."""
     projector = [n for n in wanted.selection.lr if wanted.tree.component_of(n) == "projector"]
     own = wanted.rate_of(projector)
@@ -61,7 +61,7 @@ def published_stage(settings: Mapping[str, Any]) -> Stage:
 
 def hyper_parameters(stage: Stage) -> dict[str, Any]:
     """A published stage in LLaVA's arguments; what trains and its rates are not among them."""
-    said: dict[str, Any] = {
+    values: dict[str, Any] = {
         "num_train_epochs": stage.epochs,
         "per_device_train_batch_size": stage.per_device,
         "gradient_accumulation_steps": 1,
@@ -69,10 +69,10 @@ def hyper_parameters(stage: Stage) -> dict[str, Any]:
         "warmup_ratio": stage.warmup,
         "model_max_length": stage.length,
     }
-    return {**_OF_STAGE["pretrain" if stage.name == "pretrain" else "finetune"], **_SHARED, **said}
+    return {**_OF_STAGE["pretrain" if stage.name == "pretrain" else "finetune"], **_SHARED, **values}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them; hyper-parameters are those of the published stage."""
     recipe = hyper_parameters(published_stage(settings))
     rest = {name: value for name, value in recipe.items() if name not in settings}
@@ -80,7 +80,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
-    """What of these arguments is other than it looks, with the thread that tells of it."""
+    """What of these arguments is other than it looks, with the thread that reports it."""
     flags = read_flags(given, FLAGS, NAME)
     stage = published_stage(flags)
     notes = _beside_the_recipe(stage, flags)

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
-from .asked import Asked
 from .dataset_files import for_llava
+from .export_request import ExportRequest
 from .flags import read_flags
 from .llava_next import FLAGS, LANGUAGE, NAME, PROJECTOR, RESAMPLER, TOWER, part_of
 from .selection import Selection
@@ -19,7 +19,7 @@ PARTS = (TOWER, PROJECTOR, LANGUAGE)
 """In the order of its scripts; a resampler is in none of the models that transformers has."""
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Arguments that might do what a plan asks, the plainest first."""
     names = list(wanted.selection.lr)
     inside = {part: [name for name in names if part_of(name) == part] for part in (TOWER, PROJECTOR)}
@@ -39,7 +39,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
             yield {"mm_tunable_parts": ",".join(parts), **adapters, **rates}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them."""
     return argument_lines("llava_next.args", "llava/train/train_mem.py", settings, wanted, for_llava(others))
 

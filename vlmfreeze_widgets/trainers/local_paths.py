@@ -1,4 +1,4 @@
-"""Paths in a person's own settings, made whole: a file of settings is read in another folder than the one it was written from."""
+"""Paths in a user's own settings, made whole: a file of settings is read in another folder than the one it was written from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def with_whole_paths(others: Mapping[str, Any]) -> dict[str, Any]:
     """The same settings, with each path of this machine in full.
 
     Args:
-        others: The person's own; output folders are left alone, and so is what is not there.
+        others: The user's own; output folders are left alone, and so is what is not there.
     """
     return {name: _whole(value, name) if name in NAMES else value for name, value in others.items()}
 

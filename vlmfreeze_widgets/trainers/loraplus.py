@@ -12,11 +12,11 @@ from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
 from .decay_rule import Spares
-from .names import adapted_kind
+from .name_matching import adapted_kind
 from .selection import Selection
 
 EMBEDDING_LR = 1e-6
-"""Of embeddings' adapters where nobody sets it: the default of ``loraplus_lr_embedding`` everywhere."""
+"""Of embeddings' adapters where it is not set: the default of ``loraplus_lr_embedding`` everywhere."""
 _SIDES = (".lora_A", ".lora_B")
 _DIGITS = 12  # a ratio found from two rates is 16.0, not 15.999999999999998
 

@@ -1,6 +1,6 @@
 """ms-swift (4.6): ``tuner_type`` full, lora or lora_llm, the three freeze switches, and prefixes and patterns beside them.
 
-Long because one order of decisions is told whole: full, LoRA and lora_llm share flags, and each ends in the same rates.
+Long because one order of decisions is written whole: full, LoRA and lora_llm share flags, and each ends in the same rates.
 
 Its table of architectures is read in ``ms_swift_archs``; how a plan is written as its YAML is in ``ms_swift_export``.
 """
@@ -22,7 +22,7 @@ from . import loraplus, peft_rule
 from .decay_rule import by_names_and_classes, with_decay
 from .flags import Flag, read_flags
 from .ms_swift_archs import ALIASES, Arch, arch_of
-from .names import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
+from .name_matching import chosen, is_linear_by_class, modules, parameter_names, pattern_of, starts_with_any
 from .releases import Takes
 from .selection import Selection
 

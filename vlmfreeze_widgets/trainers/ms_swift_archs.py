@@ -10,7 +10,7 @@ from functools import cache
 
 from ..core.errors import TrainerRefuses
 from ..core.tree.tree import ModuleTree
-from .names import parameter_names, starts_with_any
+from .name_matching import parameter_names, starts_with_any
 from .tables import load_table
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from ..core.errors import TrainerRefuses
 from ..core.tree.tree import ModuleTree
-from .asked import Asked, switches
 from .dataset_files import for_ms_swift
+from .export_request import ExportRequest, switches
 from .flags import read_flags
 from .loraplus import ratio_flags
 from .ms_swift import FLAGS, NAME, OLD_NAMES, has_loraplus, optimizer_of
 from .ms_swift_archs import Arch, arch_of
-from .names import parameter_names, starts_with_any
+from .name_matching import parameter_names, starts_with_any
 from .selection import Selection
 from .yaml_lines import yaml_lines
 
@@ -24,7 +24,7 @@ _DEFAULTS = {name: FLAGS[name].default for name in _SWITCHES}
 FILE = "ms_swift.yaml"
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Settings that might do what a plan asks, the plainest first."""
     rates = _rates(wanted, arch_of(wanted.tree))
     if wanted.lora is None:
@@ -57,7 +57,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     yield {**exact, **({"modules_to_save": list(wanted.every_name(wanted.whole_modules))} if saved else {}), **rates}
 
 
-def _rates(wanted: Asked, arch: Arch) -> dict[str, float]:
+def _rates(wanted: ExportRequest, arch: Arch) -> dict[str, float]:
     names = list(wanted.selection.lr)
     aligner = [name for name in names if starts_with_any(name, arch.aligner)]
     vision = [name for name in names if starts_with_any(name, arch.vision_tower) and name not in set(aligner)]
@@ -69,13 +69,13 @@ def _rates(wanted: Asked, arch: Arch) -> dict[str, float]:
     return {"learning_rate": usual, **own, "weight_decay": wanted.weight_decay}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """The YAML for ``swift sft``.
 
     Args:
         settings: One of the candidates.
         wanted: The plan.
-        others: Settings of the person's own, such as dataset and output_dir; they come last.
+        others: Settings of the user's own, such as dataset and output_dir; they come last.
     """
     folder = wanted.tree.loads_as
     others, environment = for_ms_swift(others)
@@ -85,7 +85,7 @@ def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any])
 
 
 def quirks(given: Mapping[str, Any], tree: ModuleTree, found: Selection) -> list[str]:
-    """What of these settings is other than it looks, with the thread that tells of it."""
+    """What of these settings is other than it looks, with the thread that reports it."""
     given = {OLD_NAMES.get(name, name): value for name, value in given.items()}
     flags = read_flags(given, FLAGS, NAME)
     notes: list[str] = []

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from .asked import Asked
+from .export_request import ExportRequest
 
 
-def notes_on_names(settings: Mapping[str, Any], wanted: Asked) -> list[str]:
+def notes_on_names(settings: Mapping[str, Any], wanted: ExportRequest) -> list[str]:
     """What to know of whole paths in a file, which hold for some releases of transformers.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import VlmFreezeError
 from ..core.tree.tree import ModuleTree
 from .flags import Flag
-from .names import modules
+from .name_matching import modules
 from .releases import other_names
 from .selection import Selection
 
@@ -41,15 +41,15 @@ def names_of_nothing(
         found: What it selects with these.
         tree: The model.
     """
-    said = []
+    sentences = []
     trees = [tree, *(names.tree for names in other_names(tree)[0])]
     for key in KEYS:
         value = _listed(given[key], flags[key]) if key in given and key in flags else None
         missing = [name for name in value or () if (path := _path(name)) and not any(_lies_in(path, t) for t in trees)]
         missing = [n for n in missing[:_TRIED] if _same(given, key, n, simulate, found, tree)]
         if missing:
-            said.append(_sentence(key, [_path(name) for name in missing], tree))
-    return said
+            sentences.append(_sentence(key, [_path(name) for name in missing], tree))
+    return sentences
 
 
 def _listed(value: object, flag: Flag) -> list[str] | None:

@@ -15,7 +15,7 @@ from ..core.tree.tree import ModuleTree
 from . import loraplus, peft_rule
 from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
-from .names import pattern_of
+from .name_matching import pattern_of
 from .selection import Selection
 
 NAME = "PEFT"

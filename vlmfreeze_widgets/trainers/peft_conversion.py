@@ -14,7 +14,7 @@ from ..adapters.peft_conversions import Conversion
 from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
-from .names import has_suffix, modules, parameter_names, pattern_of
+from .name_matching import has_suffix, modules, parameter_names, pattern_of
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..adapters.peft_conversions import conversion_of
 from ..core.errors import NotExpressible
 from ..core.language.format import rate
 from ..core.tree.tree import ModuleTree
-from .asked import Asked
+from .export_request import ExportRequest
 from .flags import read_flags
 from .peft_config import FLAGS, NAME
 from .peft_rule import select
@@ -24,7 +24,7 @@ _NOT_KEPT = ("trainable_token_indices", "layer_replication", "lora_bias", "arrow
 _NO_PART_OF_IT = ("learning_rate", "weight_decay")
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """The config of a plan with LoRA.
 
     Raises:
@@ -66,7 +66,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
             yield {**config, **spared, **({"modules_to_save": saved} if saved else {}), **rates}
 
 
-def spared_from_conversion(wanted: Asked) -> Iterator[dict[str, Any]]:
+def spared_from_conversion(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """The targets in a form that PEFT does not rewrite, where it rewrites targets of the model's type (peft#3711).
 
     A layer is named by its weight, as a parameter: B·A on the weight is LoRA on the layer. That has neither dropout nor DoRA, and
@@ -92,7 +92,7 @@ def spared_from_conversion(wanted: Asked) -> Iterator[dict[str, Any]]:
     yield found
 
 
-def _without_aliases(wanted: Asked) -> list[str]:
+def _without_aliases(wanted: ExportRequest) -> list[str]:
     """The whole modules, without those that hold only tensors owned by others."""
     tree = wanted.tree
     return [path for path in wanted.whole_modules if any(p.owner == p.name for p in tree.below(path))]
@@ -122,7 +122,7 @@ def anchored(paths: tuple[str, ...]) -> str:
     return "|".join(pieces)
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """``adapter_config.json``, as ``LoraConfig.from_pretrained`` reads it."""
     config = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT and value is not None}
     folder = wanted.tree.loads_as if wanted.tree.checkpoint else None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree
-from .names import has_suffix
+from .name_matching import has_suffix
 
 
 def reached(tree: ModuleTree, names: list[str]) -> dict[str, str]:

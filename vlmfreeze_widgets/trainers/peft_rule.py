@@ -12,7 +12,7 @@ from ..adapters.peft_conversions import Conversion, installed
 from ..core.errors import TrainerRefuses
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree, Node
-from .names import has_suffix, modules, parameter_names, pattern_of
+from .name_matching import has_suffix, modules, parameter_names, pattern_of
 from .peft_conversion import Targets, converted
 from .peft_parameters import check_alone, check_some, notes_on_unmatched, reached
 from .selection import Selection

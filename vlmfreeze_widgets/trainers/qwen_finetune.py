@@ -16,7 +16,7 @@ from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
-from .names import chosen, parameter_names
+from .name_matching import chosen, parameter_names
 from .part_names import check_model_type, has_segment, with_rates
 from .selection import Selection
 

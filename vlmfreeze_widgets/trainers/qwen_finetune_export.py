@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
-from .asked import Asked, switches
+from .export_request import ExportRequest, switches
 from .flags import read_flags
 from .qwen_finetune import FLAGS, LEAST_DROPOUT, NAME
 from .selection import Selection
@@ -15,7 +15,7 @@ from .selection import Selection
 _SWITCHES = ("tune_mm_vision", "tune_mm_mlp", "tune_mm_llm")
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Arguments that might do what a plan asks, the plainest first."""
     names = list(wanted.selection.lr)
     merger = [name for name in names if "merger" in name]
@@ -39,7 +39,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
         yield {**setting, **rates}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them."""
     return argument_lines("qwen_vl_finetune.args", "qwenvl/train/train_qwen.py", settings, wanted, others)
 

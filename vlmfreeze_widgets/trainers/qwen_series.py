@@ -19,7 +19,7 @@ from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import by_classes, with_decay
 from .flags import Flag, read_flags
-from .names import chosen, contains_any, modules, parameter_names
+from .name_matching import chosen, contains_any, modules, parameter_names
 from .part_names import check_model_type, with_rates
 from .selection import Selection
 

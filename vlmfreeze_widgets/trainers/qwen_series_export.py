@@ -10,10 +10,10 @@ from typing import Any
 
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
-from .asked import Asked, switches
 from .dataset_files import for_llava
+from .export_request import ExportRequest, switches
 from .flags import read_flags
-from .names import contains_any, modules
+from .name_matching import contains_any, modules
 from .qwen_series import FLAGS, NAME
 from .selection import Selection
 
@@ -22,7 +22,7 @@ _SWITCHES = ("freeze_vision_tower", "freeze_llm", "freeze_merger")
 _OPEN = dict.fromkeys(_SWITCHES, False)
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Arguments that might do what a plan asks, the plainest first."""
     rates = _rates(wanted)
     lora = wanted.lora
@@ -37,11 +37,11 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     excluded = _words_outside(wanted, in_visual)
     for setting in switches(*_SWITCHES, defaults=dict.fromkeys(_SWITCHES, True)):
         if setting["freeze_llm"]:  # without it the script stops
-            told = {"lora_namespan_exclude": str(excluded)} if excluded else {}
-            yield {"lora_enable": True, "vision_lora": in_visual, **values, **told, **setting, **rates}
+            exclusion = {"lora_namespan_exclude": str(excluded)} if excluded else {}
+            yield {"lora_enable": True, "vision_lora": in_visual, **values, **exclusion, **setting, **rates}
 
 
-def _rates(wanted: Asked) -> dict[str, Any]:
+def _rates(wanted: ExportRequest) -> dict[str, Any]:
     names = list(wanted.selection.lr)
     merger = [name for name in names if "merger" in name]
     visual = [name for name in names if "visual" in name and "merger" not in name]
@@ -52,7 +52,7 @@ def _rates(wanted: Asked) -> dict[str, Any]:
     return {"learning_rate": usual, **own, "weight_decay": wanted.weight_decay}
 
 
-def _last_blocks(wanted: Asked) -> Iterator[tuple[int, int]]:
+def _last_blocks(wanted: ExportRequest) -> Iterator[tuple[int, int]]:
     """How many blocks at the end of the language model and of the tower train throughout, together and alone."""
     counts = []
     for component in ("language_model", "vision_tower"):
@@ -68,7 +68,7 @@ def _last_blocks(wanted: Asked) -> Iterator[tuple[int, int]]:
             yield llm, vision
 
 
-def _words_outside(wanted: Asked, in_visual: bool) -> list[str]:
+def _words_outside(wanted: ExportRequest, in_visual: bool) -> list[str]:
     """Words that are in the name of every layer without an adapter, and of none with one."""
     adapted = list(wanted.selection.lora)
     layers = [n.path for n in modules(wanted.tree) if n.adaptable in ("linear", "embedding")]
@@ -82,7 +82,7 @@ def _words_outside(wanted: Asked, in_visual: bool) -> list[str]:
     return words
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its scripts pass them."""
     return argument_lines(
         "qwen_vl_series.args", "src/train/train_sft.py", settings, wanted, for_llava(others), model_flag="model_id"

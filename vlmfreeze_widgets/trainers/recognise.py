@@ -51,8 +51,8 @@ def recognised(given: Mapping[str, Any], tree: ModuleTree | None, trainers: Mapp
     knowing = [key for key, names in known.items() if names and not strange(given, trainers[key])]
     if tree is not None and tree.model_type:
         knowing = [k for k in knowing if not trainers[k].loads or tree.model_type in trainers[k].loads] or knowing
-    asked = knowing or [key for key, names in known.items() if names]
-    most = [key for key in asked if len(known[key]) == max(len(known[k]) for k in asked)]
+    candidates = knowing or [key for key, names in known.items() if names]
+    most = [key for key in candidates if len(known[key]) == max(len(known[k]) for k in candidates)]
     if most == _SAME_FLAGS:
         return most[0]
     if len(most) != 1:

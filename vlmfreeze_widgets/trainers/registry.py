@@ -43,7 +43,7 @@ from . import (
     zero_nlp,
     zero_nlp_export,
 )
-from .asked import asked
+from .export_request import export_request
 from .flags import check_plain, other_settings, read_flags
 from .live_model import as_it_is, is_peft_model
 from .local_paths import with_whole_paths
@@ -54,7 +54,7 @@ from .releases import ANY
 from .run_words import AXOLOTL, EPOCHS, HF, LLAMAFACTORY, LLAVA, MS_SWIFT, NO_WORDS, SCRIPT, defaults_note, run_flags
 from .selection import Exported, Imported, decay_differences, differences, import_note, selection_of
 from .sources import read_settings
-from .strategy_of import strategy_of
+from .to_strategy import to_strategy
 from .trainer import Trainer, nearest_settings, notes_on_rates, read_elsewhere
 
 
@@ -190,7 +190,7 @@ def import_strategy(
     decay = read_flags({k: v for k, v in given.items() if k == "weight_decay"}, chosen.flags, chosen.name)[
         "weight_decay"
     ]
-    strategy = strategy_of(found, tree, name=f"{chosen.name} settings", weight_decay=decay)
+    strategy = to_strategy(found, tree, name=f"{chosen.name} settings", weight_decay=decay)
     kept = selection_of(resolve(strategy, tree))
     wrong = (
         differences(kept, found, tree) + decay_differences(kept, found, tree) if found.names else ["Nothing trains."]
@@ -230,7 +230,7 @@ def export(
             does by itself.
         rows: Of a micro-batch, written with ``settings``.
         others: More settings for the file, such as ``output_dir="runs/1"``; they win over ours and are checked with them. ``data``
-            and ``image_root`` are the data in use, said in the words of LLaMA-Factory, ms-swift, LLaVA and those like it, and
+            and ``image_root`` are the data in use, in the flags of LLaMA-Factory, ms-swift, LLaVA and those like it, and
             in the scripts.
 
     Returns:
@@ -248,7 +248,7 @@ def export(
         others = {"rows": rows, **others}
     plan = strategy if isinstance(strategy, Plan) else resolve(strategy, _tree(tree))
     plan.check()
-    wanted = asked(plan, chosen.takes)
+    wanted = export_request(plan, chosen.takes)
     run: dict[str, Any] = {}
     if settings is None:
         run_notes = defaults_note(chosen.run, others, chosen.name)

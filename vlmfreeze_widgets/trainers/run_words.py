@@ -1,4 +1,4 @@
-"""Optimizer, schedule and batch of a burst in a trainer's own words, and what each trainer does where it is not told.
+"""Optimizer, schedule and batch of a burst in a trainer's own words, and what each trainer does by default.
 
 Which of a trainer's flags decide what trains is in its own file; here is only how the run goes. Defaults were read from the
 trainers' own argument parsers: LLaMA-Factory 0.9.5, ms-swift 4.6.0, transformers 5.5.4, and the sources of Axolotl 0.14.
@@ -14,25 +14,25 @@ from ..core.errors import BadConfig
 
 _OPTIMIZERS = {"adamw": "adamw_torch", "adamw8bit": "adamw_bnb_8bit", "sgd": "sgd", "adafactor": "adafactor"}
 EPOCHS = ("num_train_epochs", "num_epochs", "epochs", "max_epochs")
-"""Given by the person, they decide how long a run is, and the steps of the burst are left out."""
+"""Given by the user, they decide how long a run is, and the steps of the burst are left out."""
 _BURST = "A burst: AdamW with betas 0.9 and 0.999, a constant rate, one micro-batch a step"
 
 
 @dataclass(frozen=True)
 class RunWords:
-    """How one trainer is told of a run.
+    """How one trainer takes the settings of a run.
 
     Attributes:
         flags: Word of a burst's settings -> the trainer's flag; what is missing has no word there.
         defaults: What the trainer does by itself, in words, where that is other than a burst's defaults; "" for nothing.
-        told_by: Flags of which one, given by the person, makes the sentence about defaults needless.
+        stated_by: Flags of which one, given by the user, makes the sentence about defaults needless.
         also: Flags that have to be written beside, because the trainer's own values would win.
         shuffles: Whether it takes the rows in another order than they stand in.
     """
 
     flags: Mapping[str, str] = field(default_factory=dict)
     defaults: str = ""
-    told_by: tuple[str, ...] = ("lr_scheduler_type", "max_steps", "num_train_epochs")
+    stated_by: tuple[str, ...] = ("lr_scheduler_type", "max_steps", "num_train_epochs")
     also: Mapping[str, Any] = field(default_factory=dict)
     shuffles: bool = True
 
@@ -57,7 +57,7 @@ MS_SWIFT = RunWords(
     | {"warmup_share": "warmup_ratio", "reentrant_json": "gradient_checkpointing_kwargs"},
     "adam_beta2 0.95, cosine, batch 1 and as much accumulation as makes 16 rows a step, 3 epochs, seed 42, activations recomputed",
 )
-"""Its own default of warmup_ratio, 0 instead of None, wins over any warmup_steps under transformers 5.5.4: a share is told."""
+"""Its own default of warmup_ratio, 0 instead of None, wins over any warmup_steps under transformers 5.5.4: a share is written."""
 AXOLOTL = RunWords(
     _HF_FLAGS | {"rows": "micro_batch_size", "scheduler": "lr_scheduler", "optimizer": "optimizer"},
     "cosine, its own warm-up, accumulation 1, 1 epoch",
@@ -99,8 +99,8 @@ def run_flags(
     held = _read(settings)
     values = _values(held, dtype, rows)
     if not words.flags:
-        said = ", ".join(f"{text} {_shown(values[word])}" for word, text in _SAID.items())
-        return {}, [f"The file holds no optimizer and no schedule. Set where you train: {said}."]
+        conditions = ", ".join(f"{text} {_shown(values[word])}" for word, text in _LABELS.items())
+        return {}, [f"The file holds no optimizer and no schedule. Set where you train: {conditions}."]
     found = {words.flags[word]: value for word, value in values.items() if word in words.flags and value is not None}
     if "betas" not in words.flags:
         found[words.flags["optimizer"]] = _OPTIMIZERS[values["optimizer"]]
@@ -119,7 +119,7 @@ def run_flags(
 def _without_words(held: Mapping[str, Any], values: Mapping[str, Any], words: RunWords) -> Iterator[str]:
     for word in _PLAIN_WORDS:
         if word not in words.flags and not (word == "warmup_steps" and values["warmup_share"] is not None):
-            yield f"{_SAID[word]} {_shown(values[word])}"
+            yield f"{_LABELS[word]} {_shown(values[word])}"
     if held.get("seconds") is not None:
         yield f"a limit of {held['seconds']:g} seconds"
     if held.get("momentum") and "momentum" not in words.flags:
@@ -128,7 +128,7 @@ def _without_words(held: Mapping[str, Any], values: Mapping[str, Any], words: Ru
         yield "bfloat16 weights that are stepped as they are"
 
 
-_SAID = {
+_LABELS = {
     "steps": "steps", "accumulation": "accumulation", "scheduler": "schedule", "warmup_steps": "warm-up steps",
     "max_grad_norm": "clipping at", "seed": "seed", "optimizer": "optimizer", "beta1": "beta1", "beta2": "beta2",
     "eps": "epsilon", "checkpointing": "recomputed activations", "precision": "precision", "rows": "rows of a micro-batch",
@@ -138,8 +138,8 @@ _PLAIN_WORDS = ("steps", "accumulation", "scheduler", "warmup_steps", "max_grad_
 
 
 def defaults_note(words: RunWords, others: Mapping[str, Any], name: str) -> list[str]:
-    """What a trainer does by itself, where the person gave neither a burst's settings nor flags for it."""
-    if not words.defaults or any(flag in others for flag in words.told_by):
+    """What a trainer does by itself, where the user gave neither a burst's settings nor flags for it."""
+    if not words.defaults or any(flag in others for flag in words.stated_by):
         return []
     return [
         f"The run itself is {name}'s own: {words.defaults}. {_BURST}; export(..., settings=burst.settings) writes a burst's."

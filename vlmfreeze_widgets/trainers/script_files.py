@@ -15,9 +15,9 @@ FOLDER = "training_data"
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Only what reading rows by number needs; what previews and reports is left at home.
 _MODULES = (
-    "answers", "caption_rows", "collate", "conversation_rows", "formats", "image_root", "json_files", "lengths",
+    "answers", "caption_rows", "collate", "conversation_rows", "formats", "image_root", "json_files", "lengths", "message_parts",
     "message_rows", "numbered", "open_rows", "picture_folders", "pictures", "placeholders", "prepare", "prompts",
-    "query_rows", "row_spans", "rows", "strict_json", "tables", "tokens", "turns",
+    "query_rows", "row_spans", "rows", "strict_json", "tables", "tokens",
 )  # fmt: skip
 _ELSEWHERE = {
     "errors": "core/errors.py",
@@ -92,8 +92,8 @@ def _config(kind: str, processes: int = 8, below: tuple[str, Mapping[str, Any]] 
         "mixed_precision": "no",
         "use_cpu": False,
     }
-    said = [] if processes == 1 else ["--num_processes on the command line wins over the number here."]
-    lines = yaml_lines(top, said)
+    notes = [] if processes == 1 else ["--num_processes on the command line wins over the number here."]
+    lines = yaml_lines(top, notes)
     if below is None:
         return lines
     inner = yaml_lines(below[1]).splitlines()

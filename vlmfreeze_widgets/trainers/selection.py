@@ -1,5 +1,5 @@
-"""What a trainer would train, as a value: names, adapters and rates; how it differs from a plan; and what import and export give
-back. The rules that fill it are in the trainers' own files.
+"""What a trainer would train, as a value: names, adapters and rates; how it differs from a plan; and what import and export
+return. The rules that fill it are in the trainers' own files.
 
 Long because a selection, how two of them differ, and what carries one in and out are read together.
 """
@@ -80,16 +80,16 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
         found: From a trainer's ``simulate``.
         tree: Both were made on it.
     """
-    said: list[str] = []
-    said += _grouped("is trained in full and should not be", found.trainable - wanted.trainable, tree)
-    said += _grouped("should train in full and does not", wanted.trainable - found.trainable, tree)
-    said += _grouped("carries LoRA and should not", found.lora.keys() - wanted.lora.keys(), tree)
-    said += _grouped("should carry LoRA and does not", wanted.lora.keys() - found.lora.keys(), tree)
+    notes: list[str] = []
+    notes += _grouped("is trained in full and should not be", found.trainable - wanted.trainable, tree)
+    notes += _grouped("should train in full and does not", wanted.trainable - found.trainable, tree)
+    notes += _grouped("carries LoRA and should not", found.lora.keys() - wanted.lora.keys(), tree)
+    notes += _grouped("should carry LoRA and does not", wanted.lora.keys() - found.lora.keys(), tree)
     both = wanted.lora.keys() & found.lora.keys()
     for here, there in {(_values(wanted.lora[p]), _values(found.lora[p])) for p in both}:
         if here != there:
             at = [p for p in both if (_values(wanted.lora[p]), _values(found.lora[p])) == (here, there)]
-            said += _grouped(f"has {_words(there)} instead of {_words(here)}", at, tree)
+            notes += _grouped(f"has {_words(there)} instead of {_words(here)}", at, tree)
     common = set(wanted.names) & set(found.names)
     rates: dict[tuple[float, float | None], list[str]] = {}
     for name in common:
@@ -98,8 +98,8 @@ def differences(wanted: Selection, found: Selection, tree: ModuleTree) -> list[s
             rates.setdefault(pair, []).append(name)
     for (ours, theirs), names in rates.items():
         what = "is in no optimizer" if theirs is None else f"learns at {rate(theirs)}"
-        said += _grouped(f"{what} instead of {rate(ours)}", names, tree)
-    return said + ([] if wanted.copied else _torn(found, tree)) + list(found.inexact)
+        notes += _grouped(f"{what} instead of {rate(ours)}", names, tree)
+    return notes + ([] if wanted.copied else _torn(found, tree)) + list(found.inexact)
 
 
 _AS_SEEN_BY_AN_IMPORT = {
@@ -226,7 +226,7 @@ class Exported:
     Attributes:
         files: Name -> text.
         exact: Whether the trainer's own rule, simulated on these settings, selects what the plan selects at the plan's rates.
-        notes: What the trainer does otherwise, and what else the person should know.
+        notes: What the trainer does otherwise, and what else the user should know.
         trainer: For whom.
         settings: What decides, as the trainer's own flags.
     """

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import NotExpressible, TrainerRefuses
 from ..core.tree.tree import ModuleTree
-from .asked import Asked
+from .export_request import ExportRequest
 from .flags import Flag
 from .releases import ANY, Names, Takes, other_names
 from .run_words import HF, RunWords
@@ -26,21 +26,21 @@ class Trainer:
         flags: What decides which parameters train, with its defaults.
         simulate: Flags and a tree -> what it trains.
         candidates: A plan -> settings that might do it, the plainest first.
-        files: Settings, the plan, the person's own settings -> name and text.
+        files: Settings, the plan, the user's own settings -> name and text.
         quirks: What of some settings is other than it looks.
         marks: Flags that few others have; they tell whose settings these are.
         takes: The releases of transformers with which it runs: its settings have to fit the names of each.
         run: Its words for optimizer, schedule and batch.
         loads: Types of models that it loads; none where it loads any.
-        takes_data: Whether its files can name the data in use: ``data`` and ``image_root`` among a person's own settings.
-        harmless: Flags of its own whose names look as if they said what trains, and do not.
+        takes_data: Whether its files can name the data in use: ``data`` and ``image_root`` among a user's own settings.
+        harmless: Flags of its own whose names look as if they selected what trains, and do not.
     """
 
     name: str
     flags: Mapping[str, Flag]
     simulate: Callable[[Mapping[str, Any], ModuleTree], Selection]
-    candidates: Callable[[Asked], Iterator[dict[str, Any]]]
-    files: Callable[[Mapping[str, Any], Asked, Mapping[str, Any]], dict[str, str]]
+    candidates: Callable[[ExportRequest], Iterator[dict[str, Any]]]
+    files: Callable[[Mapping[str, Any], ExportRequest, Mapping[str, Any]], dict[str, str]]
     quirks: Callable[[Mapping[str, Any], ModuleTree, Selection], list[str]]
     marks: tuple[str, ...]
     takes: Takes = ANY
@@ -51,7 +51,7 @@ class Trainer:
 
 
 def nearest_settings(
-    chosen: Trainer, wanted: Asked, others: Mapping[str, Any]
+    chosen: Trainer, wanted: ExportRequest, others: Mapping[str, Any]
 ) -> tuple[dict[str, Any], Selection, list[str]]:
     """The first of a trainer's candidates that is exact, else the one that differs in the fewest names.
 
@@ -60,7 +60,7 @@ def nearest_settings(
     Args:
         chosen: The trainer.
         wanted: The plan.
-        others: The person's own settings; those that decide what trains win over the candidate's.
+        others: The user's own settings; those that decide what trains win over the candidate's.
 
     Returns:
         Settings, what they select, and how that differs from the plan.
@@ -107,7 +107,7 @@ def nearest_settings(
     return settings, found, wrong + decay_differences(wanted.selection, found, wanted.tree)
 
 
-def notes_on_rates(chosen: Trainer, wanted: Asked, found: Selection, wrong: Sequence[str]) -> list[str]:
+def notes_on_rates(chosen: Trainer, wanted: ExportRequest, found: Selection, wrong: Sequence[str]) -> list[str]:
     """Why rates and decays of an export are other than wanted, where the trainer cannot say them."""
     notes = []
     faster = [path for path, lora in wanted.selection.lora.items() if lora.loraplus_lr_ratio is not None]
@@ -122,21 +122,21 @@ def notes_on_rates(chosen: Trainer, wanted: Asked, found: Selection, wrong: Sequ
     return notes
 
 
-def _elsewhere(chosen: Trainer, wanted: Asked, settings: Mapping[str, Any]) -> tuple[list[str], int]:
+def _elsewhere(chosen: Trainer, wanted: ExportRequest, settings: Mapping[str, Any]) -> tuple[list[str], int]:
     """What settings train otherwise where a release of transformers has other names, in sentences; and how far that is."""
-    said: list[str] = []
+    notes: list[str] = []
     distance = 0
     for names, selection in wanted.elsewhere:
         try:
             found = chosen.simulate(settings, names.tree)
         except TrainerRefuses as error:
-            said.append(f"Under transformers {names.releases}: {error.problem}")
+            notes.append(f"Under transformers {names.releases}: {error.problem}")
             distance += 1000 * len(selection.names)
             continue
         if lines := differences(selection, found, names.tree):
-            said += [f"Under transformers {names.releases}, whose names differ: {line}" for line in lines]
+            notes += [f"Under transformers {names.releases}, whose names differ: {line}" for line in lines]
             distance += _distance(selection, found)
-    return said, distance
+    return notes, distance
 
 
 def read_elsewhere(chosen: Trainer, given: Mapping[str, Any], found: Selection, tree: ModuleTree) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.tree.tree import ModuleTree
 from . import hf_trainer
-from .asked import Asked
+from .export_request import ExportRequest
 from .flags import read_flags
 from .peft_export import anchored, leaks
 from .selection import Selection
@@ -17,7 +17,7 @@ from .yaml_lines import yaml_lines
 FILE = "trl_sft.yaml"
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Flags that might do what a plan asks, the plainest first."""
     rates = {"learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
     lora = wanted.lora
@@ -38,13 +38,13 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     yield {**values, **exact, **whole, **rates}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """The YAML for ``trl sft --config``.
 
     Args:
         settings: One of the candidates.
         wanted: The plan.
-        others: Settings of the person's own, such as dataset_name and output_dir; they come last.
+        others: Settings of the user's own, such as dataset_name and output_dir; they come last.
     """
     missing = [name for name in ("dataset_name", "output_dir") if name not in others]
     comments = [f"trl sft --config {FILE}", *([f"Still to add: {', '.join(missing)}."] if missing else [])]

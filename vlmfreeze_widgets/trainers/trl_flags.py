@@ -17,7 +17,7 @@ from ..core.tree.tree import ModuleTree
 from . import hf_trainer, peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
-from .names import parameter_names
+from .name_matching import parameter_names
 from .selection import Selection
 
 NAME = "TRL sft"

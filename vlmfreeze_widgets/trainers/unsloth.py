@@ -16,7 +16,7 @@ from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import with_decay
 from .flags import Flag, read_flags
-from .names import adapted_kind, has_suffix, modules, parameter_names
+from .name_matching import adapted_kind, has_suffix, modules, parameter_names
 from .selection import Selection
 from .unsloth_layers import CLIPPABLE, SWITCHES, chosen_layers, expert_stacks
 
@@ -105,7 +105,7 @@ def simulate(given: Mapping[str, Any], tree: ModuleTree) -> Selection:
 
 
 def _targets(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> Any:
-    """A pattern of whole paths, or the person's own list or pattern where no switch filters it."""
+    """A pattern of whole paths, or the user's own list or pattern where no switch filters it."""
     if named is None or named == peft_rule.ALL_LINEAR:
         if named is not None:
             flags = {**flags, **dict.fromkeys(SWITCHES, True)}
@@ -138,12 +138,12 @@ def _last(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _tied(saved: list[str], asked: bool | None, tree: ModuleTree) -> tuple[list[str], bool]:
+def _tied(saved: list[str], given: bool | None, tree: ModuleTree) -> tuple[list[str], bool]:
     """Where embeddings and head share a tensor, one copy of it is trained: the head is left to PEFT, which ties it again."""
     leaves = {_last(name) for name in saved}
     head = {path for path in tree.head_paths if any(p.owner != p.name for p in tree.below(path))}
     both = leaves.issuperset(_TRAINED_WHOLE)
-    tied = bool(head) and "embed_tokens" in leaves and (both if asked is None else asked)
+    tied = bool(head) and "embed_tokens" in leaves and (both if given is None else given)
     if not tied or not both:
         return saved, tied
     return [_last(n) if _last(n) == "embed_tokens" else n for n in saved if _last(n) != "lm_head"], tied

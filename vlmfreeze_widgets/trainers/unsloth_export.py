@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from ..core.errors import BadConfig, NotExpressible
 from ..core.tree.tree import ModuleTree
-from .asked import Asked, switches
+from .export_request import ExportRequest, switches
 from .flags import read_flags
 from .loraplus import ratio_flags
 from .selection import Selection
@@ -25,7 +25,7 @@ _DEFAULTS = dict.fromkeys(_SWITCHES, True)
 _NO_PART_OF_IT = ("learning_rate", "weight_decay", "loraplus_lr_ratio")
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """Arguments that might do what a plan asks, the plainest first.
 
     Raises:
@@ -51,7 +51,7 @@ def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
     yield {**values, "target_modules": list(wanted.every_name(wanted.adapted_layers)), **saved, **rates}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """The call as Python; every value is written as a literal."""
     folder = wanted.tree.loads_as
     arguments = {name: value for name, value in settings.items() if name not in _NO_PART_OF_IT} | dict(others)

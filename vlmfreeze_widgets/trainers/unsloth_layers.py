@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core.errors import TrainerRefuses
 from ..core.tree.tree import ModuleTree, Node
-from .names import has_suffix, modules
+from .name_matching import has_suffix, modules
 
 SWITCHES = (
     "finetune_vision_layers",
@@ -46,7 +46,7 @@ def chosen_layers(flags: Mapping[str, Any], named: list[str] | None, tree: Modul
 
     Args:
         flags: Its arguments.
-        named: The person's own list of last names; None for the automatic choice.
+        named: The user's own list of last names; None for the automatic choice.
         tree: The model.
 
     Raises:
@@ -135,9 +135,9 @@ def _left_out(named: list[str] | None, tree: ModuleTree) -> set[str]:
         parent = tree.by_path.get(node.path.rpartition(".")[0])
         if parent is None:
             continue
-        beside = {child.name for child in parent.children}
+        siblings = {child.name for child in parent.children}
         if node.name == "gate" and node.peft_kind == "linear":
-            if "experts" in beside or "router" in parent.class_name.lower():
+            if "experts" in siblings or "router" in parent.class_name.lower():
                 found.add(node.path)
         elif node.name in _READ_BY_MAMBA and parent.name in ("mixer", "mamba") and parent.class_name.startswith(_MAMBA):
             found.add(node.path)
@@ -149,7 +149,7 @@ def expert_stacks(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> lis
 
     Args:
         flags: Its arguments.
-        named: The person's own targets, without embeddings and head.
+        named: The user's own targets, without embeddings and head.
         tree: The model.
     """
     stacks = [node.path for node in tree.nodes if node.adaptable == "experts"]
@@ -183,7 +183,7 @@ def _words_of_choice(flags: Mapping[str, Any], named: Any, tree: ModuleTree) -> 
 
 
 def _words_of_pattern(targets: str) -> set[str]:
-    """The words in a pattern of the person's own, if it speaks of mlp layers at all."""
+    """The words in a pattern of the user's own, if it speaks of mlp layers at all."""
     if targets in _EXPERT_WORDS:
         return {targets}
     if not re.search(r"[*+?()\[\]{}|\\^$]", targets):

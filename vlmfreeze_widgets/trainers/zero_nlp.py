@@ -15,7 +15,7 @@ from ..core.tree.tree import ModuleTree
 from . import peft_rule
 from .decay_rule import by_names_and_classes, by_older_classes, with_decay
 from .flags import Flag, read_flags
-from .names import chosen, parameter_names
+from .name_matching import chosen, parameter_names
 from .selection import Selection
 
 NAME = "zero_nlp"

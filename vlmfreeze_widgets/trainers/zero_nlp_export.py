@@ -7,19 +7,19 @@ from typing import Any
 
 from ..core.tree.tree import ModuleTree
 from .argument_lines import argument_lines
-from .asked import Asked
+from .export_request import ExportRequest
 from .flags import read_flags
 from .selection import Selection
 from .zero_nlp import FLAGS, NAME
 
 
-def candidates(wanted: Asked) -> Iterator[dict[str, Any]]:
+def candidates(wanted: ExportRequest) -> Iterator[dict[str, Any]]:
     """The three settings of zero_nlp."""
     for kind in ("none", "freeze_vision", "use_lora"):
         yield {"train_type": kind, "learning_rate": wanted.lr, "weight_decay": wanted.weight_decay}
 
 
-def files(settings: Mapping[str, Any], wanted: Asked, others: Mapping[str, Any]) -> dict[str, str]:
+def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[str, Any]) -> dict[str, str]:
     """An argument file: one argument a line, as its run files pass them."""
     return argument_lines("zero_nlp.args", "run.py", settings, wanted, others)
 

@@ -28,7 +28,7 @@ class CommandChannel(anywidget.AnyWidget):
     Args:
         handle: Does what a request asks and returns the result for the reply.
         rev: Gives the present revision.
-        greeted: Called when a page says hello: somebody looks.
+        greeted: Called when a page says hello: there is a viewer.
     """
 
     _trait_to_json = staticmethod(to_json)

@@ -44,7 +44,7 @@ class FreezeMap(SessionPage):
         super().__init__(Session(source, None, strategy, settings=BurstSettings(**settings)), "freezemap", options)
 
     def close(self) -> None:
-        """Takes the widget off every page and lets go of the model."""
+        """Takes the widget off every page and releases the model."""
         if (session := getattr(self, "session", None)) is not None:
             session.release()
         super().close()

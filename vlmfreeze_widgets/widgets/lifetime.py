@@ -2,7 +2,7 @@
 
 Pages are counted by roll call: whenever a page says that it has taken its last view away, all pages are asked, and when none
 answers the last view is gone. So a page that was reloaded or whose browser was closed, which says nothing, ends nothing: the
-widget is there when it comes back. What happens to a widget that is let go is the widget's own affair (``__del__``).
+widget is there when it comes back. What happens to a widget that is released is the widget's own affair (``__del__``).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Lifetime:
             _on_host_close(widget.comm, weakly(self.release))
 
     def keep(self) -> None:
-        """Holds the widget until ``end``, whoever looks and whatever refers to it."""
+        """Holds the widget until ``end``, with or without viewers and references."""
         if (widget := self._widget()) is not None:
             _kept[self._key] = widget
 
@@ -60,7 +60,7 @@ class Lifetime:
         """The widget was handed to a host: a page may be about to show it."""
         self._hold()
         if not self.was_seen and not self._timers:
-            self._timers.append(_later(UNSEEN_SECONDS, weakly(self._nobody_came)))
+            self._timers.append(_later(UNSEEN_SECONDS, weakly(self._unclaimed)))
 
     def greeted(self) -> None:
         """A page is there."""
@@ -114,7 +114,7 @@ class Lifetime:
             self._place[self._key] = widget
             self._is_held = True
 
-    def _nobody_came(self) -> None:
+    def _unclaimed(self) -> None:
         if not self.was_seen:
             self.release()
 
@@ -164,7 +164,7 @@ def forget_result(widget: Any) -> None:
 
 
 def _on_host_close(comm: Any, closed: Callable[[], None]) -> None:
-    """Calls back when the host closes a comm by itself: marimo does when the cell runs again, and tells nobody."""
+    """Calls back when the host closes a comm by itself: marimo does when the cell runs again, without a message."""
     held = weakref.ref(comm)
 
     def close(*args: Any, **named: Any) -> None:

@@ -1,4 +1,4 @@
-"""The live plots alone: a history that somebody appends to, from whatever thread."""
+"""The live plots alone: a history that is appended to, from whatever thread."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .outbox import Outbox
 from .page_options import page_options
 from .row_feed import RowFeed
 from .state_trait import State, to_json
+from .translations import Translations
 from .weakly import weakly
-from .words import Words
 
 _PHASES: dict[str, Phase] = {  # of a run in another process -> what the page calls it
     "waiting": "preparing",
@@ -84,10 +84,10 @@ class BurstMonitor(anywidget.AnyWidget):
     ) -> None:
         self._judged = None if isinstance(history, History) else history
         self.history = history = history if isinstance(history, History) else history.history
-        self._asked = steps
+        self._steps = steps
         self._feed = RowFeed(weakly(self.send))
         options = page_options(height, theme, language, tour=False)
-        self._words = Words(self, options)
+        self._words = Translations(self, options)
         super().__init__(
             _esm=asset("monitor.js").read_text(encoding="utf-8"),
             _css=asset("monitor.css").read_text(encoding="utf-8"),
@@ -135,14 +135,14 @@ class BurstMonitor(anywidget.AnyWidget):
         last: StepRecord | None = history[-1] if len(history) else None
         components = history.layout.component_names
         # A followed run tells its settings, and so its steps, only when it has begun.
-        steps = self._asked or int(history.settings.get("steps", 0)) or len(history)
+        steps = self._steps or int(history.settings.get("steps", 0)) or len(history)
         done = last is not None and last.step >= steps
         run = history.run
         verdicts = getattr(self._judged, "verdicts", ())
         return RunStatus(
             phase=("idle" if done or last is None else "running") if run is None else _PHASES[run.phase],
             burst=1,
-            steps=steps if run is None else self._asked or run.steps or steps,
+            steps=steps if run is None else self._steps or run.steps or steps,
             step=last.step if last else 0,
             rows=len(history),
             seconds_per_step=last.seconds if last else None,
@@ -174,10 +174,10 @@ class BurstMonitor(anywidget.AnyWidget):
         status = self._status()
         self._words.turn()
         state = status.to_dict()
-        told = self._feed.feed(
-            status.burst, self.history, status.lr_columns, status.norm_columns, self._words.said(state)
+        quietly = self._feed.feed(
+            status.burst, self.history, status.lr_columns, status.norm_columns, self._words.translated(state)
         )
-        self._words.show("run_state", state, quietly=told)
+        self._words.show("run_state", state, quietly=quietly)
 
     def _handle(self, request: Request) -> Mapping[str, Any] | None:
         if request.name == "views":
@@ -189,7 +189,7 @@ class BurstMonitor(anywidget.AnyWidget):
             self._outbox.touch()
             return None
         if request.name == "language":
-            self._words.ask(request.args["language"])
+            self._words.request(request.args["language"])
             self._outbox.touch()
             return None
         if request.name == "series":

@@ -19,7 +19,7 @@ class Outbox:
 
     Args:
         flush: Publishes the present state; called under the outbox's lock, never twice at a time.
-        failed: Told when ``flush`` raises.
+        failed: Called when ``flush`` raises.
     """
 
     def __init__(self, flush: Callable[[], None], failed: Callable[[BaseException], None] | None = None) -> None:

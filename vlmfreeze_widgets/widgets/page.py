@@ -25,8 +25,8 @@ from .handlers.handover import state_of
 from .lifetime import Lifetime
 from .outbox import Outbox
 from .state_trait import ShownStates, State, to_json
+from .translations import Translations
 from .weakly import weakly
-from .words import Words
 
 log = logging.getLogger("vlmfreeze_widgets")
 
@@ -54,7 +54,7 @@ class SessionPage(anywidget.AnyWidget):
         self.session = session
         self._states = ShownStates(type(self), session)
         self._picture = secrets.token_hex(8)
-        self._words = Words(self, options)
+        self._words = Translations(self, options)
         super().__init__(
             _esm=asset(f"{bundle}.js").read_text(encoding="utf-8"),
             _css=asset(f"{bundle}.css").read_text(encoding="utf-8"),
@@ -87,7 +87,7 @@ class SessionPage(anywidget.AnyWidget):
         return self.session.plan
 
     def close(self) -> None:
-        """Takes the widget off every page and lets go of the session's model."""
+        """Takes the widget off every page and releases the session's model."""
         if getattr(self, "_lifetime", None) is not None:
             self._lifetime.end()
             self._unsubscribe()
@@ -119,11 +119,11 @@ class SessionPage(anywidget.AnyWidget):
             self._outbox.touch()
             return None
         if request.name == "language":
-            self._words.ask(request.args["language"])
+            self._words.request(request.args["language"])
             self._outbox.touch()
             return None
         found = handle(self.session, request)
-        return None if found is None else self._words.said(found)
+        return None if found is None else self._words.translated(found)
 
     def _snapshot(self, burst: int, first: int) -> None:
         """A page has only the rows below ``first`` of a burst."""
@@ -141,7 +141,7 @@ class SessionPage(anywidget.AnyWidget):
     def _ipython_display_(self, **_: Any) -> None:  # IPython's own
         """Shows the live view and, as an output of its own, the static picture, which the view hides as long as it lives.
 
-        One output with both would not do: whoever opens a saved notebook takes the live view where the notebook holds widget
+        One output with both would not do: a saved notebook takes the live view where the notebook holds widget
         state (nbconvert) or wherever widgets are known (JupyterLab), and shows nothing when it cannot be brought to life.
         """
         self._lifetime.displayed()

@@ -1,4 +1,4 @@
-"""The trait ``options`` of a page (tests/wire/README.md), from what a person asks for and the environment."""
+"""The trait ``options`` of a page (tests/wire/README.md), from what a user asks for and the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOUR = "VLMFREEZE_TOUR"
 
 
 def page_options(height: int, theme: str, language: str | None = None, tour: bool | None = None) -> dict[str, Any]:
-    """What the page is told once.
+    """What the page gets once.
 
     Args:
         height: In CSS pixels.
@@ -22,6 +22,6 @@ def page_options(height: int, theme: str, language: str | None = None, tour: boo
     Raises:
         InvalidOption: The page does not speak the language.
     """
-    asked = asked_language(language)
+    requested = asked_language(language)
     offered = os.environ.get(TOUR, "") != "0" if tour is None else tour
-    return {"height": height, "theme": theme, "language": asked, "words": first_words(asked), "tour": offered}
+    return {"height": height, "theme": theme, "language": requested, "words": first_words(requested), "tour": offered}

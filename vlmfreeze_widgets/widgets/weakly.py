@@ -8,7 +8,7 @@ from weakref import WeakMethod
 
 
 def weakly(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that calls a bound method for as long as somebody else refers to its object; afterwards it gives None."""
+    """A function that calls a bound method for as long as there is another reference to its object; afterwards it gives None."""
     held = WeakMethod(method)
 
     def call(*args: Any, **named: Any) -> Any:  # those of the method

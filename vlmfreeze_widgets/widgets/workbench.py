@@ -47,16 +47,16 @@ class Workbench(SessionPage):
         processor: The model's; reads the answers, and the tokens of the data preview.
         height: Of the map, in CSS pixels.
         theme: "auto" follows the host; or "light", "dark".
-        language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto". Whoever looks at
-            the page can change it there.
+        language: "en" or "zh"; "auto" follows the host. By default what VLMFREEZE_LANGUAGE names, else "auto". It can be
+            changed on the page.
         tour: Whether a first visit is offered a tour; by default it is, unless VLMFREEZE_TOUR is 0.
         session: An existing session to show, instead of all of the above.
         run_folder: Every burst writes a folder of its own below it as it goes, which ``vf.load_run`` reads; states and results are
             saved there too, when asked. By default what VLMFREEZE_RUNS names; without it bursts write nothing, and what is
             saved goes to "vlmfreeze-runs" here.
-        report_to: "trackio", "tensorboard", "wandb", or several: told of every burst.
+        report_to: "trackio", "tensorboard", "wandb", or several: given every burst.
         keep_running: Whether it goes on, and holds its model, when no page shows it and no name refers to it any more, until
-            ``close``; ``Workbench.kept()`` lists such. By default a burst that nobody can see or stop is stopped.
+            ``close``; ``Workbench.kept()`` lists such. By default a burst without a viewer is stopped.
         **settings: Fields of ``BurstSettings``, such as ``steps=50``.
 
     Raises:
@@ -246,7 +246,7 @@ class Workbench(SessionPage):
         return [widget for widget in kept() if isinstance(widget, Workbench)]
 
     def close(self) -> None:
-        """Stops what runs, gives the model back as it was, lets go of it, and takes the widget off every page.
+        """Stops what runs, restores the model as it was, releases it, and takes the widget off every page.
 
         What was recorded, such as ``history`` and ``result.verdicts``, can still be read.
         """
@@ -255,7 +255,7 @@ class Workbench(SessionPage):
         super().close()
 
     def __del__(self) -> None:
-        """Nobody refers to it and no page shows it: what runs stops after its micro-batch, and the model is given back."""
+        """It has no reference and no page shows it: what runs stops after its micro-batch, and the model is restored."""
         session = getattr(self, "session", None)
         if session is not None and self._owns_session:
             session.release(UNSEEN)  # never waits
@@ -277,7 +277,7 @@ class Workbench(SessionPage):
         super()._flush()
         status, history = self.session.status, self.session.history
         state = status.to_dict()
-        told = self._feed.feed(
-            status.burst, history, status.lr_columns, status.norm_columns, self._words.said(state), self.tree
+        quietly = self._feed.feed(
+            status.burst, history, status.lr_columns, status.norm_columns, self._words.translated(state), self.tree
         )
-        self._words.show("run_state", state, quietly=told)
+        self._words.show("run_state", state, quietly=quietly)

@@ -1,4 +1,4 @@
-/** Below the bar: what switches would change, the components, and a burst beside what was foretold of it. */
+/** Below the bar: what switches would change, the components, and a burst next to its estimate. */
 import { t } from "../language/words";
 import { fill, h, type Child } from "../parts/dom";
 import type { View } from "../parts/view";

@@ -1,6 +1,6 @@
 /**
  * What an edit will probably come to, drawn before Python confirms. Pure: a plan in, a plan out. Counts, costs and the
- * sentence stay Python's; only the colours of the map and the controls of the rows are foreseen.
+ * sentence stay Python's; only the colours of the map and the controls of the rows are predicted.
  */
 import type { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../base/loose";

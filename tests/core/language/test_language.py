@@ -14,7 +14,7 @@ from vlmfreeze_widgets.core.errors import InvalidOption
 from vlmfreeze_widgets.core.language.chinese import CHINESE
 from vlmfreeze_widgets.core.language.choice import ENVIRONMENT, asked_language, first_words
 from vlmfreeze_widgets.core.language.format import listed
-from vlmfreeze_widgets.core.language.phrase import Phrase, joined, said_several, say, spoken, spoken_state
+from vlmfreeze_widgets.core.language.phrase import Phrase, joined, say, say_count, spoken, spoken_state
 from vlmfreeze_widgets.core.tree.components import COMPONENTS, LABELS
 
 CHINESE_LETTER = re.compile(r"[\u4e00-\u9fff]")
@@ -36,7 +36,7 @@ def placeholders(text):
 
 
 def test_every_template_is_a_literal():
-    # In phrase.py itself said_several hands on what it was given.
+    # In phrase.py itself say_count hands on what it was given.
     assert [
         place for place, text in templates() if text is None and not place.startswith("core/language/phrase.py")
     ] == []
@@ -118,7 +118,7 @@ def test_values_go_in_as_they_are():
 
 
 def test_one_and_several_have_their_own_template():
-    texts = [said_several(n, "{n} micro-batch a step", "{n} micro-batches a step") for n in (0, 1, 2)]
+    texts = [say_count(n, "{n} micro-batch a step", "{n} micro-batches a step") for n in (0, 1, 2)]
     assert texts == ["0 micro-batches a step", "1 micro-batch a step", "2 micro-batches a step"]
 
 

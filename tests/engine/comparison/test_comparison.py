@@ -190,7 +190,7 @@ def test_without_held_out_batches_the_training_loss_is_compared_and_said():
     assert board.loss("a") is not None
 
 
-def test_a_board_foresees_the_memory_where_the_device_tells_none():
+def test_a_board_estimates_the_memory_where_the_device_tells_none():
     board = compared({"a": A, "b": B}, seeds=1)
     if board["a"].memory_is_measured:
         pytest.skip("the device tells")
@@ -295,14 +295,14 @@ def test_one_that_never_ran_is_not_said_to_have_finished():
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_who_asks_to_join_after_the_last_turn_still_runs_in_every_seed(monkeypatch, seeds):
     running = vf.Comparison(tiny_llava(), {"a": A}, batches(4), steps=4, seeds=seeds, turn=1)
-    foresee = running._estimate_memory
+    estimate = running._estimate_memory
 
-    def while_memory_is_foreseen():
+    def while_memory_is_estimated():
         monkeypatch.undo()
         running.add("late", C)
-        foresee()
+        estimate()
 
-    monkeypatch.setattr(running, "_estimate_memory", while_memory_is_foreseen)
+    monkeypatch.setattr(running, "_estimate_memory", while_memory_is_estimated)
     board = running.run()
     alone = vf.compare(tiny_llava(), {"late": C}, batches(4), steps=4, seeds=seeds)
     assert [run.losses for run in board["late"].runs] == [run.losses for run in alone["late"].runs]

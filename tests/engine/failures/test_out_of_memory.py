@@ -105,7 +105,9 @@ def test_the_control_a_handler_that_keeps_the_traceback_keeps_the_tensor(place, 
     eater = hungry(model, place, torch.OutOfMemoryError("CUDA out of memory."))
     kept = []
     monkeypatch.setattr(
-        device_errors, "told", lambda error, *_: kept.append(error) or OutOfMemory("", expected="", found="", remedy="")
+        device_errors,
+        "out_of_memory_error",
+        lambda error, *_: kept.append(error) or OutOfMemory("", expected="", found="", remedy=""),
     )
     with pytest.raises(OutOfMemory):
         vf.Burst(model, STRATEGY, batches(), steps=5).run()
@@ -258,7 +260,9 @@ def test_memory_that_is_told_to_be_free_is_what_is_free_after_letting_go(monkeyp
     let = []
     monkeypatch.setattr(device_errors, "release_tensors", lambda *_: let.append("go"))
     monkeypatch.setattr(
-        device_errors, "told", lambda *_: let.append("told") or OutOfMemory("", expected="", found="", remedy="")
+        device_errors,
+        "out_of_memory_error",
+        lambda *_: let.append("told") or OutOfMemory("", expected="", found="", remedy=""),
     )
     model = tiny_llava()
     limit_rows(model, 0)

@@ -128,24 +128,26 @@ class Ablation:
         paying = [w for w in self.worths if w.difference.call == "lower"]
         harming = [w for w in self.worths if w.difference.call == "higher"]
         idle = [w for w in self.worths if w not in paying and w not in harming]
-        said: list[Phrase] = []
+        sentences: list[Phrase] = []
         if paying:
             best = paying[0]
             gain = _gain(best, self.board.measured)
-            said.append(say("Training the {part} pays most: {gain}, all else equal.", part=_label(best), gain=gain))
-            said += [
+            sentences.append(
+                say("Training the {part} pays most: {gain}, all else equal.", part=_label(best), gain=gain)
+            )
+            sentences += [
                 say("The {part} pays too: {gain}.", part=_label(w), gain=_gain(w, self.board.measured))
                 for w in paying[1:]
             ]
         else:
-            said.append(say("No part pays beyond doubt."))
-        said += [
+            sentences.append(say("No part pays beyond doubt."))
+        sentences += [
             say("The {part} harms: {gain}.", part=_label(w), gain=_gain(w, self.board.measured, "higher"))
             for w in harming
         ]
         if idle:
-            said.append(say("Too close to call: {parts}.", parts=", ".join(_label(w) for w in idle)))
-        return joined(said, " ")
+            sentences.append(say("Too close to call: {parts}.", parts=", ".join(_label(w) for w in idle)))
+        return joined(sentences, " ")
 
     def rows(self) -> list[dict[str, Any]]:
         """One mapping per part and way, the most useful first."""

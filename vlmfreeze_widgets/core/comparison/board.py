@@ -101,7 +101,7 @@ class Board:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Name -> place from 1. Who cannot be told from the best of a place shares it; failed contenders have none."""
+        """Name -> place from 1. Contenders that cannot be distinguished share a place; failed contenders have none."""
         order = sorted((e.name for e in self.entries if self._counts(e)), key=lambda n: (self.loss(n), n))
         found: dict[str, int] = {}
         leader = ""
@@ -119,7 +119,7 @@ class Board:
 
     @cached_property
     def front(self) -> tuple[str, ...]:
-        """The Pareto front: nobody is as good in loss, memory, time, parameters and retention, and better in one of them."""
+        """The Pareto front: no other is as good in loss, memory, time, parameters and retention, and better in one of them."""
         counted = [e for e in self.entries if self._counts(e)]
         return tuple(e.name for e in counted if not any(self._beats(o, e) for o in counted if o is not e))
 

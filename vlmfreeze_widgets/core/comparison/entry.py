@@ -43,8 +43,8 @@ class Entry:
         trainable_params: What the optimizer moves.
         runs: One per seed, in their order.
         memory_bytes: Peak of a step; None where it is not known.
-        memory_is_measured: Whether it was seen on the device; else it was foreseen by ``estimate_cost``.
-        state: "stopped" by the person; "failed" with ``note``; "running" where the board was looked at in between.
+        memory_is_measured: Whether it was seen on the device; else it was estimated by ``estimate_cost``.
+        state: "stopped" by the user; "failed" with ``note``; "running" where the board was looked at in between.
         note: Why it failed, or from which contender and step it was cloned.
     """
 

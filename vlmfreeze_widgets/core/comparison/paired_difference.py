@@ -1,4 +1,4 @@
-"""Paired differences with an interval: what can be said of two contenders that were measured on the same seeds and the same data.
+"""Paired differences with an interval: what follows for two contenders that were measured on the same seeds and the same data.
 
 The noise has two sources that are crossed: another seed would have trained other weights, and other held-out data would have
 measured another loss. Both are in the interval (two-way clustered variance: Cameron, Gelbach & Miller 2011), with Student's t and

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from ..language.format import count, listed, printable, seconds, size
-from ..language.phrase import Phrase, joined, said_several, say
+from ..language.phrase import Phrase, joined, say, say_count
 
 if TYPE_CHECKING:
     from .board import Board
@@ -23,29 +23,29 @@ def sentence(board: Board) -> Phrase:
     """ "both leads. Next comes projector: its held-out loss is higher than that of both by 0.12 (0.08 to 0.16)." """
     order = sorted(board.places, key=lambda n: (board.places[n], board.loss(n)))
     failed = [printable(e.name) for e in board.entries if e.state == "failed"]
-    said: list[Phrase] = []
+    sentences: list[Phrase] = []
     if not order:
-        said.append(say("No contender has a result."))
+        sentences.append(say("No contender has a result."))
     else:
         first = [n for n in order if board.places[n] == 1]
         rest = [n for n in order if board.places[n] > 1]
         names = listed([printable(n) for n in first])
         if len(first) > 1:
             equal = all(_call(board, first[0], n) == "equal" for n in first[1:])
-            said.append(
+            sentences.append(
                 say("{names} are equal, number for number.", names=names)
                 if equal
                 else say("{names} are too close to call.", names=names)
             )
         else:
-            said.append(
+            sentences.append(
                 say("{name} leads.", name=names) if rest else say("{name} is the only one with a result.", name=names)
             )
         if rest:
-            said.append(_next(board, rest[0], first[0]))
+            sentences.append(_next(board, rest[0], first[0]))
     if failed:
-        said.append(say("{names} failed.", names=listed(failed)))
-    return joined(said, " ")
+        sentences.append(say("{names} failed.", names=listed(failed)))
+    return joined(sentences, " ")
 
 
 def _next(board: Board, name: str, best: str) -> Phrase:
@@ -112,8 +112,8 @@ def footnotes(board: Board) -> list[str]:
     intervals = say(
         "Intervals: {level} for all pairs together, over {seeds} and {parts}; differences below {margin} of the "
         "loss are not called.",
-        level=f"{board.level:.0%}", seeds=said_several(seeds, "{n} seed", "{n} seeds"),
-        parts=said_several(len(board.weights), "{n} part of the data", "{n} parts of the data"),
+        level=f"{board.level:.0%}", seeds=say_count(seeds, "{n} seed", "{n} seeds"),
+        parts=say_count(len(board.weights), "{n} part of the data", "{n} parts of the data"),
         margin=f"{board.margin:.1%}",
     )  # fmt: skip
     lines: list[str] = [joined([front, intervals], " ")]

@@ -41,8 +41,8 @@ class CostSettings:
     """The assumptions of an estimate.
 
     Attributes:
-        rows: Of a micro-batch; None: as the person's own batch has, or 1.
-        picture: Side of a typical picture in pixels; None: as in the person's own batch, or as the model's config names.
+        rows: Of a micro-batch; None: as the user's own batch has, or 1.
+        picture: Side of a typical picture in pixels; None: as in the user's own batch, or as the model's config names.
         text: Text tokens of a typical row; None likewise.
         precision: As of a burst.
         checkpointing: Whether activations are recomputed.
@@ -87,7 +87,7 @@ class CostSettings:
 
     @property
     def is_typical(self) -> bool:
-        """Whether a typical batch is asked for, though there may be one of the person's own."""
+        """Whether a typical batch is asked for, though there may be one of the user's own."""
         return self.picture is not None or self.text is not None
 
     @property

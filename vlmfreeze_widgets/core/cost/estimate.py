@@ -56,7 +56,7 @@ class Flops:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """The cost of one optimizer step, foretold.
+    """The cost of one optimizer step, estimated.
 
     Memory is what tensors take on the device, as ``torch.cuda.max_memory_allocated`` counts; what the context and the allocator
     take beside them is in ``fits``. A moment is one of a later step: the optimizer's state is there.
@@ -151,7 +151,7 @@ class CostEstimate:
         """The least time of a step on a GPU (a roofline; real steps take about twice as long)."""
         accumulation = int(self.settings["accumulation"])
         stepped = self.standing.of("gradients")
-        # Read weight, gradient and state, write weight and state; then masters are rounded into the model.
+        # Read weight, gradient and state, write weight and state; then master weights are rounded into the model.
         traffic = 3 * stepped + 2 * self.standing.of("optimizer") + 3 * self.standing.of("masters") // 2
         return step_time(self.work, device, accumulation, traffic)
 

@@ -106,10 +106,10 @@ def find_device(wanted: str) -> Device:
 def find_known(reported: str) -> Device | None:
     """The device of the name that a driver reports, such as "NVIDIA A100-SXM4-80GB"; None where the table has none."""
     words = _plain(reported.replace("GeForce", "").replace("Tesla", ""))
-    return next((d for n, d in sorted(DEVICES.items(), key=lambda i: -len(i[0])) if _told(n, words)), None)
+    return next((d for n, d in sorted(DEVICES.items(), key=lambda i: -len(i[0])) if _names_device(n, words)), None)
 
 
-def _told(name: str, reported: str) -> bool:
+def _names_device(name: str, reported: str) -> bool:
     kind, _, memory = name.partition(" ")
     if kind == "RTX":
         return _plain(name) in reported

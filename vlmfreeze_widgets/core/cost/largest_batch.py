@@ -8,12 +8,12 @@ _LINES = 8  # sizes that are found along lines; each may take a trace
 
 
 class Peaks:
-    """Peaks that somebody knows, and beyond those the straight line through the two largest of them.
+    """Known peaks, and beyond those the straight line through the two largest of them.
 
     A model may ask its pictures for values that only small batches have while they are traced (SmolVLM: which are padding).
 
     Args:
-        ask: Rows -> bytes; None where nobody knows. One row must be known.
+        ask: Rows -> bytes; None where it is unknown. One row must be known.
 
     Attributes:
         known: Rows -> bytes, of all that were asked for and known.

@@ -1,4 +1,4 @@
-"""Memory that follows from the plan by arithmetic: weights, adapters, masters, gradients, the optimizer's state and its update.
+"""Memory by arithmetic on the plan: weights, adapters, master weights, gradients, the optimizer's state and its update.
 
 Activations do not: the model's code decides them (``engine.cost.trace``). How both meet is in ``core.cost.estimate``.
 """

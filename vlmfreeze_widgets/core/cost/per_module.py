@@ -11,7 +11,7 @@ from .static_memory import trained_tensors
 
 
 def bytes_by_node(plan: Plan, cost: CostEstimate, dtype: str | None = None) -> list[float]:
-    """Weights, adapters, masters, gradients, optimizer state and kept activations of each node's subtree, in the tree's order.
+    """Weights, adapters, master weights, gradients, optimizer state and kept activations per node's subtree, in the tree's order.
 
     Args:
         plan: Of its tree.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..language.format import count, listed, seconds, share, size
-from ..language.phrase import joined, said_several, say
+from ..language.phrase import joined, say, say_count
 from .assumptions import OPTIMIZERS, PRECISIONS
 from .largest_batch import neighbours
 from .view import Comparison, CostView, SwitchEffect
@@ -33,7 +33,7 @@ def fit_sentence(view: CostView) -> str:
         if not is_limit:
             return say("Fits with batch {n} and more.", n=largest)
         if rows > largest:
-            return say("Batch {asked} does not fit; {n} does{limit}.", asked=rows, n=fitting, limit=limit)
+            return say("Batch {rows} does not fit; {n} does{limit}.", rows=rows, n=fitting, limit=limit)
         return say("Fits with batch {n}, not {next}{limit}.", n=fitting, next=next_, limit=limit)
     if view.fits is False:
         return say("Does not fit: {size} too much for batch {n}.", size=size(off), n=rows)
@@ -44,25 +44,25 @@ def fit_sentence(view: CostView) -> str:
 
 def what_if_sentence(view: CostView) -> str:
     """How Run would train, where something else is assumed for the estimate; "" where nothing is, or nothing can run."""
-    run, asked = view.of_run, view.settings
+    run, settings = view.of_run, view.settings
     if run is None:
         return ""
     kept: list[str] = []
-    if asked.rows is not None or asked.is_typical:
+    if settings.rows is not None or settings.is_typical:
         kept.append(say("the batches it was given"))
-    if asked.accumulation != run.accumulation:
-        kept.append(said_several(run.accumulation, "{n} micro-batch a step", "{n} micro-batches a step"))
-    if asked.precision != run.precision:
+    if settings.accumulation != run.accumulation:
+        kept.append(say_count(run.accumulation, "{n} micro-batch a step", "{n} micro-batches a step"))
+    if settings.precision != run.precision:
         kept.append(say("precision {name}", name=PRECISIONS[run.precision]))
-    if asked.optimizer != run.optimizer:
+    if settings.optimizer != run.optimizer:
         kept.append(OPTIMIZERS[run.optimizer])
-    if asked.checkpointing != run.checkpointing:
+    if settings.checkpointing != run.checkpointing:
         kept.append(say("checkpointing") if run.checkpointing else say("no checkpointing"))
     return say("This is a what-if: Run itself uses {settings}.", settings=listed(kept)) if kept else ""
 
 
 def time_sentence(view: CostView) -> str:
-    """How long a step takes, and what that rests on; "" where nothing honest can be said."""
+    """How long a step takes, and what that rests on; "" where nothing is known."""
     flops = view.cost.flops.total * view.settings.accumulation
     if view.status != "ready" or not flops:
         return ""
@@ -120,15 +120,15 @@ def comparison_rows(found: Comparison) -> list[dict[str, str]]:
     """Estimated beside measured, in words, with the error."""
     rows = []
     if found.measured_bytes is not None:
-        told = "–" if found.estimated_bytes is None else size(found.estimated_bytes)
+        estimated = "–" if found.estimated_bytes is None else size(found.estimated_bytes)
         rows.append(
-            _row(say("peak memory"), told, size(found.measured_bytes), found.estimated_bytes, found.measured_bytes)
+            _row(say("peak memory"), estimated, size(found.measured_bytes), found.estimated_bytes, found.measured_bytes)
         )
-    told = "–" if found.estimated_seconds is None else seconds(found.estimated_seconds)
+    estimated = "–" if found.estimated_seconds is None else seconds(found.estimated_seconds)
     rows.append(
         _row(
             say("time of a step"),
-            told,
+            estimated,
             seconds(found.measured_seconds),
             found.estimated_seconds,
             found.measured_seconds,
@@ -147,14 +147,14 @@ def comparison_note(found: Comparison) -> str:
     time = (
         say("Time: median of the burst's steps; it sets the speed for the next estimates.")
         if found.estimated_seconds is None
-        else say("Time: median of the burst's steps, foretold by the speed of the burst before.")
+        else say("Time: median of the burst's steps, estimated from the speed of the burst before.")
     )
     return joined([memory, time], " ")
 
 
-def _row(label: str, told: str, measured: str, a: float | None, b: float) -> dict[str, str]:
+def _row(label: str, estimated: str, measured: str, a: float | None, b: float) -> dict[str, str]:
     error = "" if a is None or not b else f"{(a / b - 1) * 100:+.1f} %".replace("-", "−")
-    return {"label": label, "estimated": told, "measured": measured, "error": error}
+    return {"label": label, "estimated": estimated, "measured": measured, "error": error}
 
 
 def _flops(number: float) -> str:

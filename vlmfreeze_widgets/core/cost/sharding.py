@@ -47,7 +47,7 @@ def shard(parts: dict[str, int], gradients: int, gathered: int, scheme: str, gpu
         parts: Of the estimate's peak.
         gradients: Bytes of all gradients as the backward pass leaves them.
         gathered: Bytes of the largest group of weights that is put together for a computation (two are, with prefetching).
-        scheme: "ddp" divides nothing and keeps gradients in buckets beside themselves; "zero1" divides optimizer and masters,
+        scheme: "ddp" divides nothing and keeps gradients in buckets as well; "zero1" divides optimizer and master weights,
             "zero2" gradients too, "zero3" and "fsdp2" also weights and adapters.
         gpus: How many.
 

@@ -39,7 +39,7 @@ def trained_tensors(plan: Plan, dtype: str | None, precision: str) -> Iterator[T
 def standing_cost(
     plan: Plan, settings: Mapping[str, Any], dtype: str | None, rows: int, notes: tuple[str, ...]
 ) -> CostEstimate:
-    """The least that a step takes: weights, adapters, masters, gradients, optimizer; ``is_bound``.
+    """The least that a step takes: weights, adapters, master weights, gradients, optimizer; ``is_bound``.
 
     Args:
         plan: Of its tree.

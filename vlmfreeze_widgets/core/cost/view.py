@@ -35,7 +35,7 @@ class SwitchEffect:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A burst beside what had been foretold of it.
+    """A burst next to its estimate.
 
     Attributes:
         burst: Its number.
@@ -54,7 +54,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CostView:
-    """All that can be said now.
+    """All that is known now.
 
     Attributes:
         rev: Revision of the strategy.
@@ -63,7 +63,7 @@ class CostView:
         cost: The estimate; while it is made, and where there is none, what arithmetic gives.
         here: GPU of the model or of this machine; None for a CPU.
         can_be_here: Whether "here" is a place where this could run.
-        has_batch: Whether there is a batch of the person's own.
+        has_batch: Whether there is a batch of the user's own.
         largest: Rows that fit, and whether that is a limit; None while it is not known.
         switches: None while they are not known.
         seconds_per_flop: Measured by a burst here; None before the first.

@@ -1,10 +1,10 @@
 """From evidence to causes: why a part that was meant to train does not, or one that was not does. Pure; the evidence is gathered
-by ``engine.probe.probe`` (our own setup) and ``engine.probe.inspect_setup`` (a setup that somebody else made).
+by ``engine.probe.probe`` (our own setup) and ``engine.probe.inspect_setup`` (a setup made elsewhere).
 
 Each rule was taught by an issue in a trainer: vision LoRA without gradient (trl#1936), switches that select nothing
 (ms-swift#7226), adapters that leak into another part (LLaMA-Factory#6754), frozen parts that train again (ms-swift#6079).
 
-Long because a cause is told in full (what, where, what to do) and the rules are read in their order, from what was asked to
+Long because a cause is described in full (what, where, what to do) and the rules are read in their order, from what was asked to
 what moved.
 """
 
@@ -36,7 +36,7 @@ class Facts:
         reentrant: Whether activations are recomputed in the reentrant form.
         stepped: Whether optimizer steps were taken.
         frozen_changed: Names of frozen tensors whose bits changed.
-        error: What the model said when it could not compute a batch; "" when it could.
+        error: The model's error when it could not compute a batch; "" when it could.
         not_finite: What to do about numbers that are not finite; "" when all were.
     """
 

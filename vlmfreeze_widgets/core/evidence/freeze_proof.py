@@ -54,7 +54,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Restored:
-    """What comparing every tensor of a model with its state before a burst showed, after it was given back.
+    """What comparing every tensor of a model with its state before a burst showed, after it was restored.
 
     Attributes:
         tensors: Parameters and buffers that were there before.

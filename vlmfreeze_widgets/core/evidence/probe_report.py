@@ -222,14 +222,14 @@ class ProbeReport:
 
 
 def _count(links: list[Link], component: str, open_norm: float | None) -> LinkCount:
-    asked = [link for link in links if link.in_optimizer is not None]
+    with_optimizer = [link for link in links if link.in_optimizer is not None]
     moved = [link.moved for link in links if link.moved is not None]
     return LinkCount(
         component=component,
         intent="/".join(sorted({link.intent for link in links if link.intent != "frozen"})) or "frozen",
         tensors=len(links),
         selected=sum(link.selected for link in links),
-        in_optimizer=sum(bool(link.in_optimizer) for link in asked) if asked else None,
+        in_optimizer=sum(bool(link.in_optimizer) for link in with_optimizer) if with_optimizer else None,
         gradient=sum(bool(link.gradient) for link in links),
         moved=sum(m > 0 for m in moved) if moved else None,
         measured=len(moved),

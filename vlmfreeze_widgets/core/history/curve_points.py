@@ -20,7 +20,7 @@ def curve_points(records: Sequence[StepRecord], most: int = MOST) -> bytes:
 
     Args:
         records: In order.
-        most: Points at most; each step at which somebody looked at held-out data is among them, as long as there is room.
+        most: Points at most; each step at which held-out data was evaluated is among them, as long as there is room.
 
     Returns:
         Missing values are NaN; a look that found no finite number is infinite, as in the rows of a burst.

@@ -72,7 +72,7 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the model said to the questions.
+    """The model's answers to the questions.
 
     Attributes:
         step: After how many steps; 0 before the first.
@@ -93,7 +93,7 @@ class History(Sequence[StepRecord]):
         settings: The burst's settings as plain data.
         notes: What a reader of the numbers must know, such as a batch size that changed when the burst was resumed.
         questions: (prompt, wanted answer) of what was asked.
-        answers: What the model said to them, from before the first step on.
+        answers: The model's answers to them, from before the first step on.
         retention_start: The text-only probes before the first step.
         tainted: What others changed on the model while the burst ran; empty when the burst was left alone.
         successor: What took its place while it was empty, as in a session before its first burst.
@@ -129,7 +129,7 @@ class History(Sequence[StepRecord]):
         self.tell()
 
     def tell(self) -> None:
-        """Calls those who subscribed; for whoever changes more than the records."""
+        """Calls those who subscribed; for changes of more than the records."""
         for listener in tuple(self._listeners):
             listener()
 

@@ -60,7 +60,7 @@ def _curve(history: History) -> str:
 
 
 def _path(values: Sequence[float], end: int, top: float, skip: bool) -> str:
-    """Moves and lines; what is no number breaks the line, unless it only means that nobody looked (``skip``)."""
+    """Moves and lines; what is no number breaks the line, unless it only means that nothing was measured (``skip``)."""
     parts: list[str] = []
     broken = True
     for i, value in enumerate(values):

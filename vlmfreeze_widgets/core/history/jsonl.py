@@ -97,13 +97,13 @@ class HistoryLines:
         history: Gets the header's layout, strategy and settings, and one record per line.
 
     Attributes:
-        told: Kind -> the last line of that kind, of those that are no part of a history: "data", "verdicts", "proof", "end".
+        status: Kind -> the last line of that kind, of those that are no part of a history: "data", "verdicts", "proof", "end".
         words: Step -> digest of the words that it read, where that is known.
     """
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self.told: dict[str, Mapping[str, Any]] = {}
+        self.status: dict[str, Mapping[str, Any]] = {}
         self.words: dict[int, str] = {}
         self._torn = b""
         self._number = 0
@@ -143,7 +143,7 @@ class HistoryLines:
         elif kind == "answers":
             history.answers.append(Answers(data["step"], tuple(data["texts"])))
         else:
-            self.told[kind] = data
+            self.status[kind] = data
             if kind == "end":
                 history.skipped, history.notes = data["skipped"], list(data["notes"])
                 history.tainted = list(data.get("tainted", ()))

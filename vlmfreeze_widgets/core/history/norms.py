@@ -54,7 +54,7 @@ class NormLayout:
 
 
 class ModuleNorms(Mapping[str, float]):
-    """``record.grad_norms``: module path -> gradient norm, computed when somebody looks."""
+    """``record.grad_norms``: module path -> gradient norm, computed on first access."""
 
     def __init__(self, layout: NormLayout, norms: tuple[float | None, ...]) -> None:
         self.layout = layout

@@ -22,7 +22,7 @@ class RunState:
         step: The last step taken.
         steps: Asked for.
         processes: How many train together.
-        message: For the person, such as why it ended early.
+        message: For the user, such as why it ended early.
         error: The three parts, and the traceback, of a failed run.
     """
 

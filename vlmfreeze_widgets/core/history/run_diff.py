@@ -96,9 +96,11 @@ class RunDiff:
         lines = [f"{self.names[0]} | {self.names[1]}"]
         for target, parts in self.components.items():
             label = LABELS.get(target, target or "all others")
-            lines += [f"  {label} {what}: {_said(here)} | {_said(there)}" for what, (here, there) in parts.items()]
+            lines += [
+                f"  {label} {what}: {_value_text(here)} | {_value_text(there)}" for what, (here, there) in parts.items()
+            ]
         for part in (self.settings, self.model, self.versions):
-            lines += [f"  {name}: {_said(here)} | {_said(there)}" for name, (here, there) in part.items()]
+            lines += [f"  {name}: {_value_text(here)} | {_value_text(there)}" for name, (here, there) in part.items()]
         lines.append(f"  data: {self.data_words}")
         if self.curves:
             last = self.curves[-1]
@@ -161,5 +163,5 @@ def _texts(pair: Pair) -> list[Any]:
     return [v if v is None or isinstance(v, int | float | str | bool) else str(v) for v in pair]
 
 
-def _said(value: object) -> str:
+def _value_text(value: object) -> str:
     return "–" if value is None else str(value)

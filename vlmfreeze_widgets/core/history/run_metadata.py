@@ -31,7 +31,7 @@ class RunAbout:
         settings: Of the burst, the seed among them, as plain data.
         model: Title, class, dtype, device, counts of parameters, and "identity": a SHA-256 over names and digests of its weights.
         versions: Of Python and the libraries that compute, and the platform.
-        cost: What was foretold (``CostEstimate.to_dict``); activations are missing in it where it ``is_bound``.
+        cost: What was estimated (``CostEstimate.to_dict``); activations are missing in it where it ``is_bound``.
         process: The ``RunState`` of its process, for as long as there is no status file.
         resumed_at: The step after which it went on where another run was saved; None of one that began.
     """
@@ -52,7 +52,7 @@ class RunAbout:
         return {"version": VERSION, **{f.name: getattr(self, f.name) for f in fields(self)}}
 
     def facts(self) -> dict[str, Any]:
-        """What a tracker is told: all but this machine's process and the cost's tables."""
+        """What a tracker gets: all but this machine's process and the cost's tables."""
         cost = self.cost or {}
         return {
             "sentence": self.sentence, "strategy": dict(self.strategy), "settings": dict(self.settings),
@@ -80,7 +80,7 @@ class RunAbout:
         """What ``to_dict`` wrote.
 
         Raises:
-            BadState: Another release wrote it, or somebody changed it.
+            BadState: Another release wrote it, or it was changed.
         """
         known = {f.name for f in fields(cls)}
         try:

@@ -1,4 +1,4 @@
-"""Python's own texts in Chinese, by their English templates; one table per part of what is said."""
+"""Python's own texts in Chinese, by their English templates; one table per part of the package."""
 
 from __future__ import annotations
 

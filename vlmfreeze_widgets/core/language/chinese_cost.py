@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a text and its translation stand side by side
-"""What is said of the cost of a step. English template -> Chinese."""
+"""Texts on the cost of a step. English template -> Chinese."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COST: Mapping[str, str] = {
     "Not even one row fits.": "一行也放不下。",
     "; {n} rows at most": "；最多 {n} 行",
     "Fits with batch {n} and more.": "batch {n} 及更大都放得下。",
-    "Batch {asked} does not fit; {n} does{limit}.": "batch {asked} 放不下；{n} 放得下{limit}。",
+    "Batch {rows} does not fit; {n} does{limit}.": "batch {rows} 放不下；{n} 放得下{limit}。",
     "This is a what-if: Run itself uses {settings}.": "这是假设估算：运行时实际使用{settings}。",
     "the batches it was given": "给定的 batch",
     "{n} micro-batch a step": "每步 {n} 个 micro-batch",
@@ -46,7 +46,7 @@ COST: Mapping[str, str] = {
     "Memory: torch's count of allocated bytes at its highest.": "显存：torch 统计的已分配字节峰值。",
     "Memory is not compared: torch counts it on a GPU only.": "未比较显存：torch 只在 GPU 上统计。",
     "Time: median of the burst's steps; it sets the speed for the next estimates.": "时间：短训各步的中位数；之后的估算以此为准。",
-    "Time: median of the burst's steps, foretold by the speed of the burst before.": "时间：短训各步的中位数，按上一次短训的速度预估。",
+    "Time: median of the burst's steps, estimated from the speed of the burst before.": "时间：短训各步的中位数，按上一次短训的速度预估。",
     "peak memory": "峰值显存",
     "time of a step": "单步时间",
     "saves {amount}": "节省 {amount}",

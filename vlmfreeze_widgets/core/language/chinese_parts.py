@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a text and its translation stand side by side
-"""What is said of plans, components and warnings. English template -> Chinese."""
+"""Texts on plans, components and warnings. English template -> Chinese."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a text and its translation stand side by side
-"""What is said of a burst and a probe: verdicts, findings. English template -> Chinese."""
+"""Texts on a burst and a probe: verdicts, findings. English template -> Chinese."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Which language a page is asked to speak: an argument, else the variable VLMFREEZE_LANGUAGE, else as the page's host. What a host
-speaks, and what a person chose, only the page knows.
+speaks, and what a user chose, only the page knows.
 """
 
 from __future__ import annotations

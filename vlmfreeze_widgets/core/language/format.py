@@ -66,8 +66,8 @@ def printable(line: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of what an error says; its kind where it says nothing, as a bare assert does."""
-    said = str(error).strip()
-    return said.splitlines()[0][:300] if said else type(error).__name__
+    text = str(error).strip()
+    return text.splitlines()[0][:300] if text else type(error).__name__
 
 
 def listed(words: list[str]) -> str:

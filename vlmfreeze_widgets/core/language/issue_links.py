@@ -1,5 +1,5 @@
 """From "LLaVA#1380" in a note to the page that documents it. The addresses are of this table alone: nothing that is read from a
-file or typed by a person becomes a link.
+file or typed by a user becomes a link.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Words:
+class LinkedText:
     """A piece of a note: text, and the page of GitHub that it names or ""."""
 
     text: str
     url: str = ""
 
 
-Note = tuple[Words, ...]
+Note = tuple[LinkedText, ...]
 
 _REPOSITORIES = {
     "LlamaFactory": "hiyouga/LLaMA-Factory",
@@ -43,15 +43,15 @@ def linked(note: str) -> Note:
     return tuple(_pieces(note))
 
 
-def _pieces(note: str) -> Iterator[Words]:
+def _pieces(note: str) -> Iterator[LinkedText]:
     at, repository = 0, ""
     for match in _MENTION.finditer(note):
         repository = _REPOSITORIES.get(match["name"] or "", repository)
         if not repository:
             continue
         if match.start() > at:
-            yield Words(note[at : match.start()])
-        yield Words(match[0], f"https://github.com/{repository}/issues/{match['number']}")
+            yield LinkedText(note[at : match.start()])
+        yield LinkedText(match[0], f"https://github.com/{repository}/issues/{match['number']}")
         at = match.end()
     if at < len(note):
-        yield Words(note[at:])
+        yield LinkedText(note[at:])

@@ -1,4 +1,4 @@
-"""A text that remembers how it was made: an ordinary English ``str`` with its template and values, so that it can be said in
+"""A text that remembers how it was made: an English ``str`` with its template and values, so that it can be translated into
 another language where it is shown. Who makes one decides nothing about languages; the tables are ``core.language.chinese``.
 """
 
@@ -25,7 +25,7 @@ class Phrase(str):
 
     Attributes:
         template: With a name in braces in the place of each value.
-        values: Of those names; a value that is a phrase itself is said in the language too.
+        values: Of those names; a value that is a phrase itself is translated too.
     """
 
     __slots__ = ("template", "values")
@@ -56,7 +56,7 @@ def say(template: str, **values: object) -> Phrase:
     return Phrase(template, {name: value if isinstance(value, str) else str(value) for name, value in values.items()})
 
 
-def said_several(number: int, one: str, several: str, **values: object) -> Phrase:
+def say_count(number: int, one: str, several: str, **values: object) -> Phrase:
     """One of two templates, both literals; ``{n}`` is the number."""
     return say(one if number == 1 else several, n=number, **values)
 
@@ -77,7 +77,7 @@ def spoken(text: str, language: Language) -> str:
 
 
 def spoken_state(state: Any, language: Language) -> Any:  # whatever a trait holds
-    """A trait with all its phrases said, in a new object of plain JSON types alone (``core.plain``)."""
+    """A trait with all its phrases translated, in a new object of plain JSON types alone (``core.plain``)."""
     return plain(state, lambda text: spoken(text, language))
 
 
@@ -85,17 +85,17 @@ def _filled_chinese(template: str, values: Mapping[str, str]) -> str:
     """With a template's space only where it parts Chinese from Latin letters or numbers; values stay as they are."""
     parts = _PLACEHOLDER.split(template)  # text, name, text, name, text
     parts = [values.get(part, f"{{{part}}}") if i % 2 else part for i, part in enumerate(parts)]
-    said = ""
+    joined_text = ""
     for i, part in enumerate(parts):
         after = next((later[0] for later in parts[i + 1 :] if later), "")
         text = str(part)
         if i % 2 == 0 and text:
-            if text[0] == " " and _both_chinese(said[-1:], text[1:2] or after):
+            if text[0] == " " and _both_chinese(joined_text[-1:], text[1:2] or after):
                 text = text[1:]
-            if text[-1:] == " " and _both_chinese(text[-2:-1] or said[-1:], after):
+            if text[-1:] == " " and _both_chinese(text[-2:-1] or joined_text[-1:], after):
                 text = text[:-1]
-        said += text
-    return said
+        joined_text += text
+    return joined_text
 
 
 def _both_chinese(before: str, after: str) -> bool:

@@ -1,4 +1,4 @@
-"""Presets: every stage of every published recipe as one strategy that a person can pick. The recipes are in
+"""Presets: every stage of every published recipe as one strategy that a user can pick. The recipes are in
 ``core.recipes.published``.
 """
 

@@ -136,7 +136,7 @@ class Stage:
 
 
 def check_fields(data: object, known: Sequence[str], what: str) -> None:
-    """Refuses what is no mapping, or has fields that nobody would read.
+    """Refuses what is no mapping, or has unknown fields.
 
     Raises:
         InvalidStrategy: The same.

@@ -150,7 +150,7 @@ class Stages(Sequence[Stage]):
 
     @classmethod
     def load(cls, path: str | Path) -> Stages:
-        """Reads a file that ``save`` or a person wrote.
+        """Reads a file that ``save`` or a user wrote.
 
         Raises:
             InvalidStrategy: Not stages, or a file that cannot be read; the message names it.

@@ -21,8 +21,8 @@ def what_trains(strategy: Strategy) -> str:
         if tuning.kind == "frozen":
             continue
         # Embeddings and head that train beside the language model at its rate say nothing new.
-        beside = strategy.rules.get("language_model")
-        if target in ("embeddings", "head") and tuning == beside and target not in strategy.lr:
+        language = strategy.rules.get("language_model")
+        if target in ("embeddings", "head") and tuning == language and target not in strategy.lr:
             continue
         lr = strategy.lr.get(target, strategy.lr.get(""))
         label = SHORT_LABELS.get(target, target)
@@ -34,27 +34,27 @@ def what_trains(strategy: Strategy) -> str:
 
 def how_long(stage: Stage) -> str:
     """ "256 rows, 1 epoch, cosine, warm-up 3 %": what the source says, and nothing that it does not."""
-    said: list[str] = []
+    phrases: list[str] = []
     if stage.batch is not None:
-        said.append(say("{n} rows", n=stage.batch))
+        phrases.append(say("{n} rows", n=stage.batch))
     elif stage.per_device is not None:
-        said.append(say("{n} rows per device", n=stage.per_device))
+        phrases.append(say("{n} rows per device", n=stage.per_device))
     if stage.steps is not None:
         steps = f"{stage.steps:,}"
-        said.append(say("{n} step", n=steps) if stage.steps == 1 else say("{n} steps", n=steps))
+        phrases.append(say("{n} step", n=steps) if stage.steps == 1 else say("{n} steps", n=steps))
     if stage.epochs is not None:
-        said.append(
+        phrases.append(
             say("{n} epoch", n=f"{stage.epochs:g}") if stage.epochs == 1 else say("{n} epochs", n=f"{stage.epochs:g}")
         )
-    said += [stage.schedule] if stage.schedule else []
+    phrases += [stage.schedule] if stage.schedule else []
     if stage.warmup:
-        said.append(
+        phrases.append(
             say("warm-up {n} steps", n=f"{stage.warmup:g}")
             if stage.warmup >= 1
             else say("warm-up {share} %", share=f"{100 * stage.warmup:g}")
         )
-    said += [stage.optimizer] if stage.optimizer != "adamw" else []
-    return joined(said, ", ") if said else ""
+    phrases += [stage.optimizer] if stage.optimizer != "adamw" else []
+    return joined(phrases, ", ") if phrases else ""
 
 
 def stages_text(stages: Stages) -> str:

@@ -1,4 +1,4 @@
-"""What a person should know about the LoRA of a plan before it runs. Places that cannot carry it are in
+"""What a user should know about the LoRA of a plan before it runs. Places that cannot carry it are in
 ``core.strategy.lora_places``, checks of whole plans in ``core.strategy.plan_checks``.
 """
 

@@ -18,7 +18,7 @@ Severity = Literal["refusal", "warning"]
 
 @dataclass(frozen=True)
 class PlanWarning:
-    """Something that the person should know before running.
+    """Something that the user should know before running.
 
     Attributes:
         code: Stable word, such as "lora-no-target".

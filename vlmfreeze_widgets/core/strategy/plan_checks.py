@@ -1,4 +1,4 @@
-"""What a person should know about a plan before it runs: refusals and warnings, each with a remedy. Those about LoRA alone are in
+"""What a user should know about a plan before it runs: refusals and warnings, each with a remedy. Those about LoRA alone are in
 ``core.strategy.lora_checks``.
 """
 

@@ -200,8 +200,8 @@ def _cover(node: Node, wanted: frozenset[str], adapters: bool, found: list[Node]
 
 def _counted(node: Node, adapters: bool) -> list[str]:
     # A bare parameter beside child modules has a node of its own, which counts it.
-    beside = {child.path for child in node.children if child.kind == "parameter"}
-    own = [p.owner for p in node.parameters if p.name not in beside]
+    child_paths = {child.path for child in node.children if child.kind == "parameter"}
+    own = [p.owner for p in node.parameters if p.name not in child_paths]
     if not adapters:
         return own
     return [name for name in own if node.adaptable and name in (node.path, f"{node.path}.weight")]

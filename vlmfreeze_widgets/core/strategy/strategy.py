@@ -1,4 +1,4 @@
-"""What a person wants: rules "target -> tuning", learning rates, a name. A value; ``core.strategy.resolve`` meets it with a
+"""What a user wants: rules "target -> tuning", learning rates, a name. A value; ``core.strategy.resolve`` meets it with a
 tree.
 """
 
@@ -163,7 +163,7 @@ class Strategy:
 
     @classmethod
     def load(cls, path: str | Path) -> Strategy:
-        """Reads a file that ``save`` or a person wrote.
+        """Reads a file that ``save`` or a user wrote.
 
         Raises:
             InvalidStrategy: Not a strategy, or a file that cannot be read; the message names it.
@@ -207,7 +207,7 @@ def _numbers(what: str, values: Mapping[str, float] | float | None) -> dict[str,
         values = {"": values}
     read: dict[str, float] = {}
     for target, value in values.items():
-        # YAML 1.1 readers give "1e-5" as a string; a person's 1e-5 is a number wherever it comes from.
+        # YAML 1.1 readers give "1e-5" as a string; a user's 1e-5 is a number wherever it comes from.
         try:
             number = float(value) if not isinstance(value, bool) else math.nan
         except (TypeError, ValueError, OverflowError):

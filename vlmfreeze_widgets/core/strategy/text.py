@@ -135,7 +135,7 @@ def sentence(plan: Plan, rows: Sequence[ComponentRow] | None = None) -> str:
     """ "ViT frozen · projector full 1e-3 · LLM LoRA r16 2e-4 · embeddings and head frozen".
 
     Args:
-        plan: What is said.
+        plan: The plan to describe.
         rows: Its ``component_rows``, where they are at hand.
     """
     rows = component_rows(plan) if rows is None else rows

@@ -129,7 +129,7 @@ KINDS: tuple[str, ...] = ("frozen", "lora", "full")
 
 
 def as_tuning(value: object) -> Tuning:
-    """Reads a tuning from what a person, a file or a page may write.
+    """Reads a tuning from what a user, a file or a page may write.
 
     Args:
         value: A tuning, one of "frozen", "full", "lora", or a mapping ``{"tuning": "lora", "rank": 8, ...}``.

@@ -1,11 +1,11 @@
-"""What is said of a tree and of single modules, in a few short phrases, the same in text, HTML, terminal and page."""
+"""Facts on a tree and on single modules, in a few short phrases, the same in text, HTML, terminal and page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ..language.format import count, size
-from ..language.phrase import said_several, say
+from ..language.phrase import say, say_count
 from .node import Node
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _stored(tree: ModuleTree) -> list[str]:
         return []
     kinds = ", ".join(f"{dtype} {size(nbytes)}" for dtype, nbytes in list(stored.dtypes.items())[:3])
     facts: list[str] = [
-        said_several(
+        say_count(
             len(stored.files), "on disk: {size} in {n} file ({kinds})", "on disk: {size} in {n} files ({kinds})",
             size=size(stored.stored_bytes), kinds=kinds,
         )

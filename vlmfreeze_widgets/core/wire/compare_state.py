@@ -51,7 +51,7 @@ class Compared:
         status: "open" while the list is made, "over" when a board is final.
         board: What is known; None before the first step.
         done: Share of all steps that are taken, 0 to 1.
-        eta_seconds: Until the end; None where nobody knows.
+        eta_seconds: Until the end; None where it is unknown.
         message: Why it ended early; "" where it did not.
         pays: Which part pays, where all corners of a sweep have run.
     """
@@ -85,7 +85,7 @@ def compare_state(compared: Compared, why_not: str | None, watches: bool) -> dic
 
     Args:
         compared: What there is.
-        why_not: Why no comparison can start, whoever takes part; None where one can.
+        why_not: Why no comparison can start, with any contenders; None where one can.
         watches: Whether there are held-out batches.
     """
     board = compared.board

@@ -96,7 +96,7 @@ def cost_state(view: CostView, plan: Plan, number: int) -> dict[str, Any]:
 
 def _basis(view: CostView) -> str:
     cost = view.cost
-    # Arithmetic does not know how many rows a person's own batch has.
+    # Arithmetic does not know how many rows a user's own batch has.
     words: list[str] = (
         [say("batch {n}", n=cost.rows)] if cost.tokens or view.settings.rows or not view.has_batch else []
     )
@@ -131,7 +131,7 @@ def _here(device: Device) -> str:
 
 
 def _kind(name: str) -> str:
-    """A GPU's name without its memory, which is told beside it."""
+    """A GPU's name without its memory, which is shown next to it."""
     kind, _, memory = name.rpartition(" ")
     return kind if memory.endswith("GB") else name
 

@@ -1,5 +1,5 @@
 """What the page is shown of an import or an export before it is done, as values and on the wire (tests/wire/README.md). The looks
-are made in ``trainers.looks``; who may apply or save one is in ``session.handover``.
+are made in ``trainers.previews``; who may apply or save one is in ``session.handover``.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def plan_state(
 
 
 def node_tunings(plan: Plan) -> list[int]:
-    """One code per node: how everything at or below it trains. The page foresees the same (js/src/model/preview.ts)."""
+    """One code per node: how everything at or below it trains. The page predicts the same (js/src/model/preview.ts)."""
     tree, targets, trainable = plan.tree, plan.lora_targets, plan.trainable
     heads = frozenset(tree.head_paths)
     codes = [TUNING_CODES["none"]] * len(tree.nodes)

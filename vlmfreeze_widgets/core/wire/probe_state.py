@@ -72,7 +72,7 @@ def module_rows(report: ProbeReport, tree: ModuleTree) -> bytes:
 
 
 def _known(path: str, places: Mapping[str, int]) -> str:
-    """The path itself, or what of the tree is above it: somebody else's adapters may lie in modules of their own."""
+    """The path itself, or what of the tree is above it: adapters made elsewhere may lie in modules of their own."""
     while path not in places:
         path = path.rpartition(".")[0]
     return path

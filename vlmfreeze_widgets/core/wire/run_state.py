@@ -44,17 +44,17 @@ class RunStatus:
         eta_seconds: Until the last step.
         tokens_per_second: Input tokens, over the last steps.
         memory_bytes: Peak of device memory; None on a CPU.
-        estimate_bytes: What was foretold of it; None where that is not known.
+        estimate_bytes: Its estimate; None where that is not known.
         rates: Component -> current learning rate.
         lr_columns: Components with an lr column in the rows.
         norm_columns: Components with a gradient-norm column.
         verdicts: The last judgement.
         verdict_after: Steps after which it was given.
         skipped: Micro-batches without label tokens.
-        message: For the person, such as why it ended early.
+        message: For the user, such as why it ended early.
         error: The three parts and the traceback of a failed burst.
         why_not: Why Run is not possible now; None when it is.
-        answers: What the model said before, and says now, to the questions; None where nothing was asked.
+        answers: The model's answers to the questions before and now; None where nothing was asked.
         can_load: Whether there are weights to load.
         outcome: "kept" or "discarded" once decided.
         default_steps: What Run offers.

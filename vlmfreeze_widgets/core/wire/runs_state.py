@@ -31,11 +31,11 @@ class RunRow:
 
     Attributes:
         name: Of the run's folder.
-        began: Seconds since 1970; None where nobody knows.
+        began: Seconds since 1970; None where it is unknown.
         phase: As of ``RunState``; "unreadable" where it cannot be read.
         sentence: What it trains; of one that cannot be read, why.
         steps: Taken.
-        of: Asked for; None where nobody knows.
+        of: Asked for; None where it is unknown.
         loss: Of the last step.
         eval_loss: Of the last look at held-out data.
         verdicts: How many components are ok, warned of, and do not train.
@@ -98,7 +98,7 @@ class RunList:
         folder: Whose runs are listed.
         recording: Whether the bursts of this session are written there.
         waiting: Whether something is being read.
-        rows: The newest first; None while nobody has asked.
+        rows: The newest first; None until requested.
         more: Older ones that are not listed.
         opened: The run that is open.
         compared: Two of them.
@@ -139,7 +139,7 @@ def _short(value: object) -> object:
 
 
 def cut(text: object) -> str:
-    """A text from a folder that nobody vouches for: one line, of a length that fits."""
+    """An untrusted text from a folder: one line, of a length that fits."""
     line = printable(" ".join(str(text).split()))
     return line if len(line) <= _TEXT else f"{line[: _TEXT - 1]}…"
 

@@ -51,7 +51,7 @@ class Saving:
     Attributes:
         folder: Everything is written below it.
         written: Last in this session; None before.
-        states: That can go on, the newest last; None while nobody has asked.
+        states: That can go on, the newest last; None until requested.
         waiting: Whether the state is to be saved after the step that is being taken.
     """
 

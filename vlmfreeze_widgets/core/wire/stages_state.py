@@ -31,7 +31,7 @@ class StagedStage:
         notes: What else to know.
         refusal: Why it cannot run; "" where it can.
         least_bytes: What a step takes by arithmetic alone, without activations.
-        status: How far it is; "stopped" and "failed" have steps that nobody has decided on, or none.
+        status: How far it is; "stopped" and "failed" have undecided steps, or none.
         burst: Number of its burst; 0 before.
         taken: Steps taken.
         seconds: That they took.

@@ -51,7 +51,7 @@ def close_frozen_inputs(model: nn.Module) -> None:
     """No module but those that train, and those behind them, carries a graph, however recomputation was switched on.
 
     Args:
-        model: With its plan applied; perhaps with ``enable_input_require_grads`` or a reentrant recomputation of the person's own.
+        model: With its plan applied; perhaps with ``enable_input_require_grads`` or a reentrant recomputation of the user's own.
     """
     remove_input_hooks(model)
     for path, module in model.named_modules():

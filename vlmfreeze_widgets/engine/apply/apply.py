@@ -111,7 +111,7 @@ def _float32_by_default() -> Iterator[None]:
 
 
 class AppliedModel:
-    """A model with a plan on it. ``revert`` gives back exactly what was found.
+    """A model with a plan on it. ``revert`` restores exactly what was found.
 
     Attributes:
         model: The model.
@@ -139,7 +139,7 @@ class AppliedModel:
             self._set_flags()
             self.trainables = self._list_trainables()
         except BaseException:
-            # Everything that changes the model stands above: an error in any line of it gives the model back as found.
+            # Everything that changes the model stands above: an error in any line of it restores the model as found.
             self._structure.restore()
             raise
 
@@ -214,7 +214,7 @@ class AppliedModel:
         return self._structure is not None
 
     def revert(self) -> dict[str, torch.Tensor]:
-        """Gives back the model exactly as found: weights, buffers, flags, gradients, modes, hooks, attributes, names.
+        """Restores the model exactly as found: weights, buffers, flags, gradients, modes, hooks, attributes, names.
 
         Returns:
             What had been trained, in host memory: the tensors of ``trainables`` by name. Empty when reverted before.
@@ -234,7 +234,7 @@ class AppliedModel:
         return {**dict(zip(self._full, self._values.copies, strict=True)), **adapters}
 
     def suspend(self) -> None:
-        """Gives back the model for a while, as found; what trained is kept here, in host memory. Nothing is rounded or merged."""
+        """Restores the model for a while, as found; what trained is kept here, in host memory. Nothing is rounded or merged."""
         if self._structure is None or self._aside is not None:
             return
         self._aside = StructureSnapshot(self.model)
@@ -249,7 +249,7 @@ class AppliedModel:
             owner: As of ``apply``.
 
         Raises:
-            ModelBusy: Somebody else has the model now.
+            ModelBusy: Another owner has the model now.
         """
         if self._aside is None:
             return
@@ -260,11 +260,11 @@ class AppliedModel:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether the model was given back for a while."""
+        """Whether the model was restored for a while."""
         return self._aside is not None
 
     def abandon(self) -> None:
-        """Gives back what needs no device: modules, flags, modes, hooks, attributes. Values of a lost device stay as they are."""
+        """Restores what needs no device: modules, flags, modes, hooks, attributes. Values of a lost device stay as they are."""
         if self._structure is None:
             return
         structure, self._structure = self._structure, None

@@ -1,6 +1,6 @@
-"""What the optimizer steps on: the parameters themselves, or float32 masters of half-precision ones.
+"""What the optimizer steps on: the parameters themselves, or float32 master weights of half-precision ones.
 
-AdamW on bfloat16 weights at lr 1e-5 moves nothing in 200 steps (every update rounds to zero); masters keep the small steps.
+AdamW on bfloat16 weights at lr 1e-5 moves nothing in 200 steps (every update rounds to zero); master weights keep the small steps.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class MasterWeights:
         return self._of[id(parameter)]
 
     def take_gradients(self) -> None:
-        """Moves the gradients of half-precision parameters to their masters, in float32."""
+        """Moves the gradients of half-precision parameters to their master weights, in float32."""
         for parameter, master in self._pairs:
             master.grad = None if parameter.grad is None else parameter.grad.float()
             parameter.grad = None
 
     def give_values(self) -> None:
-        """Rounds the masters back into the model."""
+        """Rounds the master weights back into the model."""
         if self._pairs:
             part = self._own_part  # torch copies no lists of shards
             with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Everything about a model that a burst may change, kept so that it can be given back exactly.
+"""Everything about a model that a burst may change, kept so that it can be restored exactly.
 
 Kept copies, never inverse operations: unmerging LoRA is inexact in about 30 % of elements, and ``unload()`` keeps trained
 ``modules_to_save``. Structure (modules, hooks, flags, modes, attributes) is kept by reference, values only where asked.
@@ -39,7 +39,7 @@ class StructureSnapshot:
                 each.do(partial(_give_storage, parameter, data))
 
     def restore_flags(self) -> None:
-        """Gives back flags, gradients, modes and hooks only; modules that were added since stay."""
+        """Restores flags, gradients, modes and hooks only; modules that were added since stay."""
         self.restore_modes()
         for module, (_, containers) in self._modules:
             for key, saved in containers.items():
@@ -49,13 +49,13 @@ class StructureSnapshot:
             _give_flags(parameter, requires_grad, grad)
 
     def restore_modes(self) -> None:
-        """Gives back training and evaluation mode; adapters put in since take the mode of the layer that they adapt."""
+        """Restores training and evaluation mode; adapters put in since take the mode of the layer that they adapt."""
         found = {id(module): bool(attributes["training"]) for module, (attributes, _) in self._modules}
         if self._modules:
             follow_modes(self._modules[0][0], found)
 
     def restore(self, buffers: bool = True) -> None:
-        """Gives back modules, attributes, hooks, modes, flags, gradients, and (unless told otherwise) buffers."""
+        """Restores modules, attributes, hooks, modes, flags, gradients, and (by default) buffers."""
         with Each() as each, torch.no_grad():
             for module, kind in self._classes:
                 if type(module) is not kind:
@@ -91,7 +91,7 @@ class ValueSnapshot:
 
 
 class Each:
-    """Does one thing after another and goes on where one fails, so that the rest is given back. Then it raises the first error."""
+    """Does one thing after another and goes on where one fails, so that the rest is restored. Then it raises the first error."""
 
     def __init__(self) -> None:
         self._first: Exception | None = None
@@ -100,7 +100,7 @@ class Each:
         """Does one of them."""
         try:
             action()
-        except Exception as error:  # whatever it is, the rest of the model is given back
+        except Exception as error:  # whatever it is, the rest of the model is restored
             self._first = self._first or error
 
     def __enter__(self) -> Each:

@@ -15,7 +15,7 @@ def check_tensors(model: nn.Module, plan: Plan) -> None:
     """Raises where a model holds what a burst cannot work with, whatever trains.
 
     Args:
-        model: Real, as the person made it.
+        model: Real, as the user made it.
         plan: For this model.
 
     Raises:

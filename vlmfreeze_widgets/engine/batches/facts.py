@@ -1,4 +1,4 @@
-"""What micro-batches hold, told before anything runs: labels, pictures, image placeholders. Nothing is changed here."""
+"""What micro-batches hold, known before anything runs: labels, pictures, image placeholders. Nothing is changed here."""
 
 from __future__ import annotations
 

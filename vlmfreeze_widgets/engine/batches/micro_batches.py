@@ -121,7 +121,7 @@ class MicroBatches:
         return as_lost(error, self._iterator)
 
     def end(self) -> None:
-        """Nothing more is read: worker processes of the source end now, not when somebody forgets the burst."""
+        """Nothing more is read: worker processes of the source end now, not when the burst is collected."""
         if not self._one_shot:
             end_pass(self._iterator)
             self._iterator = None
@@ -148,9 +148,9 @@ class MicroBatches:
             skipped: Its ``skipped``.
 
         Returns:
-            What the person must know: the batch size is another, or the source is shorter; None when all is as it was.
+            What the user must know: the batch size is another, or the source is shorter; None when all is as it was.
         """
-        told: str | None = None
+        note: str | None = None
         by_rows = False
         if self.stream is not None and pass_began is not None:
             self.stream.state = pass_began
@@ -163,20 +163,20 @@ class MicroBatches:
                 seen = self.position.read_of_pass
                 if self._next() is _END or self.position.read_of_pass <= seen:
                     self._iterator = None
-                    told = "The batches are fewer than when the burst was saved; it goes on where they begin again."
+                    note = "The batches are fewer than when the burst was saved; it goes on where they begin again."
                     break
                 rows = self.position.rows_per_batch
                 if rows != position.rows_per_batch and not by_rows:
                     by_rows = True
-                    told = (
+                    note = (
                         f"The micro-batches have {rows} rows, and had {position.rows_per_batch} when the burst was saved: "
                         f"it goes on with {rows}, after the {position.rows_of_pass} rows of this pass that were seen."
                     )
-        if told is None and position.last and self.position.last and self.position.last != position.last:
-            told = "The batches are others than when the burst was saved: it goes on, but not with the numbers it would have had."
+        if note is None and position.last and self.position.last and self.position.last != position.last:
+            note = "The batches are others than when the burst was saved: it goes on, but not with the numbers it would have had."
         self.position = replace(self.position, read=position.read)
         self.skipped = skipped
-        return told
+        return note
 
     def _empty(self) -> BadBatch:
         return BadBatch(

@@ -63,7 +63,7 @@ class SameBatches:
         return isinstance(self._source, Sequence) and len(self._source) > 1
 
     def first(self) -> Any:  # a micro-batch, or None of an empty source
-        """One of them, to foresee the cost of a step."""
+        """One of them, to estimate the cost of a step."""
         return next((batch for batch in self._source if batch is not None), None)
 
 

@@ -1,4 +1,4 @@
-"""Worker processes of a person's DataLoader: none is waited for without end, and none is left. We start none ourselves.
+"""Worker processes of a user's DataLoader: none is waited for without end, and none is left. We start none ourselves.
 
 What is read from them is in ``engine.batches.micro_batches``.
 """
@@ -44,8 +44,8 @@ def as_lost(error: Exception, iterator: Iterator[Any] | None) -> DataWorkerLost 
     torch raises on the main thread from a signal handler, at any place, and elsewhere from ``next``.
     """
     text = str(error)
-    said = isinstance(error, RuntimeError) and text.startswith(("DataLoader worker", "DataLoader timed out"))
-    if not said and not _cut_off(error, iterator):
+    is_loader_error = isinstance(error, RuntimeError) and text.startswith(("DataLoader worker", "DataLoader timed out"))
+    if not is_loader_error and not _cut_off(error, iterator):
         return None
     if isinstance(iterator, _MultiProcessingDataLoaderIter):
         _end_at_once(iterator)

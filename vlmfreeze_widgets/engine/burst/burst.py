@@ -91,7 +91,7 @@ class Burst:
         lr: Rate of whatever has no rate in the strategy.
         eval_batches: Held-out batches for ``record.eval_loss``.
         retention_batches: Text-only batches with labels: loss and KL against the start, so that forgetting is seen.
-        questions: Asked before the first step, now and then, and at the end; answers are in ``history.answers``.
+        questions: ExportRequest before the first step, now and then, and at the end; answers are in ``history.answers``.
         processor: The model's, its tokenizer, or a function from token ids to text; needed with ``questions``.
         run_folder: Below it the burst writes a folder of its own as it goes, which ``vf.load_run`` reads, whatever becomes of this
             process. By default what the variable VLMFREEZE_RUNS names; without it, and with False, nothing is written.
@@ -144,8 +144,8 @@ class Burst:
         model = unwrap(model)
         check_free(model)
         if lr is not None and not isinstance(strategy, Plan):
-            asked = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
-            strategy = Strategy(asked.rules, {"": lr, **asked.lr}, asked.weight_decay, asked.name)
+            given = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
+            strategy = Strategy(given.rules, {"": lr, **given.lr}, given.weight_decay, given.name)
         self.model = model
         self.plan = plan_for(model, strategy)
         self.plan.check()
@@ -246,7 +246,7 @@ class Burst:
         return self._loop.trained
 
     def suspend(self) -> None:
-        """Between two steps: gives the model back for a while, to another burst say. The next step, or the end, takes it again.
+        """Between two steps: restores the model for a while, to another burst say. The next step, or the end, takes it again.
 
         What trained waits in host memory, the optimizer's state where it is; both go on bit for bit.
         """
@@ -261,14 +261,14 @@ class Burst:
         """Undoes ``suspend``.
 
         Raises:
-            ModelBusy: Somebody else has the model.
+            ModelBusy: Another owner has the model.
         """
         run = self._loop.run
         if run is not None and run.is_suspended:
             run.reinstate()
 
     def close(self) -> None:
-        """Ends the burst where it is and gives the model back."""
+        """Ends the burst where it is and restores the model."""
         with suppress(ModelBusy):  # then it ends without a last judgement
             self.reinstate()
         self._generator.close()
@@ -335,7 +335,7 @@ class Burst:
             folder: As for ``save_state``.
 
         Returns:
-            ``.wait()`` gives the folder of this state, or raises what the disk said. States are written in their order.
+            ``.wait()`` gives the folder of this state, or raises the disk's error. States are written in their order.
 
         Raises:
             WrongPhase: As for ``save_state``.

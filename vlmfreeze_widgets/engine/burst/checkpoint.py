@@ -174,7 +174,7 @@ def restore(saved: SavedBurst, run: TrainingRun, batches: MicroBatches) -> list[
     """Puts a saved state into a run that has just begun.
 
     Returns:
-        What the person must know, such as another batch size.
+        What the user must know, such as another batch size.
 
     Raises:
         BadState: The model or the strategy is another.
@@ -208,15 +208,15 @@ def restore(saved: SavedBurst, run: TrainingRun, batches: MicroBatches) -> list[
         )  # fmt: skip
     if run.scaler is not None and data["scaler"]:
         run.scaler.load_state_dict(data["scaler"])
-    run.witness.go_on(data["with_gradient"], run.taken, saved.history.last)
+    run.witness.resume(data["with_gradient"], run.taken, saved.history.last)
     if run.meter is not None and data["updates"]:
         run.meter.add(data["updates"])
     streams = {name: _state(plain, name, tensors) for name, plain in data["random"].items()}
     run.stream.state = streams["model"]
-    told = batches.go_to(Position(**data["position"]), streams.get("pass"), int(data["skipped"]))
-    if told is None and batches.stream is not None and "data" in streams:
+    note = batches.go_to(Position(**data["position"]), streams.get("pass"), int(data["skipped"]))
+    if note is None and batches.stream is not None and "data" in streams:
         batches.stream.state = streams["data"]
-    return [told] if told else []
+    return [note] if note else []
 
 
 def identity(run: TrainingRun) -> str:

@@ -1,5 +1,5 @@
-"""What a person is told when a step of a burst fails on its device, and what is done first: what was recorded is written, memory is
-let go, a size that does run is looked for. What the errors say is in ``engine.failures.lost_device`` and
+"""The user's error when a step of a burst fails on its device, and what is done first: what was recorded is written, memory is
+freed, a size that does run is searched. What the errors say is in ``engine.failures.lost_device`` and
 ``engine.failures.out_of_memory``.
 """
 
@@ -15,7 +15,7 @@ from ...core.memory_advice import MemoryAdvice
 from ..batches.micro_batch import MicroBatch
 from ..batches.position import rows_of
 from ..failures import lost_device
-from ..failures.out_of_memory import EVALUATE_LESS, NEED_LESS, is_out_of_memory, release_tensors, told
+from ..failures.out_of_memory import EVALUATE_LESS, NEED_LESS, is_out_of_memory, out_of_memory_error, release_tensors
 from .smaller_batch import SmallerBatch
 
 if TYPE_CHECKING:
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 
 
 def is_of_device(error: Exception) -> bool:
-    """Whether an error is the device's, and something better can be told than what it says."""
+    """Whether an error is the device's, and a better message than its own is known."""
     return lost_device.is_lost(error) or is_out_of_memory(error)
 
 
 def translate_device_error(burst: Burst, loop: BurstLoop, failed: Exception) -> VlmFreezeError:
-    """The error that the person sees in place of one of the device's; what that one held is let go."""
+    """Replaces a device error by one of ours and frees the tensors that its traceback keeps alive."""
     tried, loop.tried = loop.tried, ()
     shown: VlmFreezeError
     if lost_device.is_lost(failed):
         lost_device.mark_lost(failed, loop.device)
         release_tensors(failed)
-        loop.problem = lost_device.told(loop.device, None)
+        loop.problem = lost_device.error_of(loop.device, None)
         loop.stopped_early = loop.problem.problem
         result = burst.result() if len(loop.history) else None
-        shown = lost_device.told(loop.device, _save_first(result) if result else None)
+        shown = lost_device.error_of(loop.device, _save_first(result) if result else None)
         if result is not None:
             result.problem = shown
     else:
         release_tensors(failed, loop.device)
         rows = max((rows_of(b.tensors) for b in tried), default=loop.batches.position.rows_per_batch)
         advice, found = _advice(burst, loop, tried)
-        shown = out_of_memory = told(failed, rows, loop.device, advice)
+        shown = out_of_memory = out_of_memory_error(failed, rows, loop.device, advice)
         out_of_memory.advice = found
     loop.problem = shown
     loop.stopped_early = shown.problem

@@ -22,7 +22,7 @@ def keep_plain_if_exact(result: BurstResult) -> Phrase | None:
     """Keeps a result merged where the weights can take the adapters, else with the adapters beside the weights.
 
     Returns:
-        What the person has to know of it: that adapters stayed, or what a merge rounded away; None where there is nothing.
+        What the user has to know of it: that adapters stayed, or what a merge rounded away; None where there is nothing.
     """
     try:
         result.keep(merge=True)

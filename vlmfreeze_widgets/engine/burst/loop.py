@@ -1,5 +1,5 @@
 """The loop of a burst and its ends: steps, the evaluations between them, the judgement while the trained weights are still in the
-model, and the way back. Who asks for the next step, and what a person is told, is ``engine.burst.burst``.
+model, and the way back. The user's side of it is ``engine.burst.burst``.
 
 Long because every way in which a burst can end is read in one place.
 """
@@ -219,7 +219,7 @@ class BurstLoop:
                 if shown.error is not None:
                     self.problem = shown.error
                     self.stopped_early = shown.error.problem
-                # Elsewhere: the person's loop has the control, and what it changes on the model is noticed.
+                # Elsewhere: the user's loop has the control, and what it changes on the model is noticed.
                 run.interference.leave(number)
                 yield record
                 run.interference.check()

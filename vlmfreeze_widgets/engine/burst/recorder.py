@@ -1,9 +1,9 @@
 """A burst written down as it goes: its run folder, and the trackers that were asked for. Reading a folder is ``engine.runs.load``.
 
-The first line is written before the first step, so what cannot be written is told then. After that nothing here ends a burst:
+The first line is written before the first step, so a failure to write is reported then. After that nothing here ends a burst:
 where the disk is full or a tracker fails, the burst goes on and its history says from where on something is missing.
 
-Long because the folder and the trackers are told of the same moments, and one of them may fail without the other.
+Long because the folder and the trackers follow the same events, and one of them may fail without the other.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class Recording:
     """Writes one burst down.
 
     Args:
-        loop: Of the burst; its plan, history and verdicts are read as they come. It is not kept alive: a burst that nobody names
+        loop: Of the burst; its plan, history and verdicts are read as they come. It is not kept alive: a burst without a reference
             any more ends at once, not at the next garbage collection.
         folder: Below which the run gets a folder of its own; None: what the environment names, or nowhere; False: nowhere.
-        trackers: Told of each step as well.
+        trackers: They get each step as well.
 
     Attributes:
         folder: The run's own, once it has begun; None where nothing is written.
-        cost: What was foretold, where somebody knows more than what follows from the plan alone.
+        cost: The estimate, where more is known than what follows from the plan alone.
         is_lost: Whether writing was given up.
         is_strict: Whether a folder that cannot be made is an error, rather than a note of the history.
     """
@@ -107,7 +107,7 @@ class Recording:
                 self.is_lost = True
                 self._loop.history.notes.append(f"No run folder is written: {error.found}")
         for tracker in list(self._trackers):
-            self._told(tracker, partial(tracker.begin, about))
+            self._call_tracker(tracker, partial(tracker.begin, about))
         self._unsubscribe = self._loop.history.subscribe(self._see)
         self._see()
 
@@ -161,11 +161,11 @@ class Recording:
 
         self._write(last)
         for tracker in list(self._trackers):
-            self._told(tracker, partial(tracker.end, phase, loop.verdicts))
+            self._call_tracker(tracker, partial(tracker.end, phase, loop.verdicts))
         self._trackers = []
 
     def failed(self, error: VlmFreezeError) -> None:
-        """What a person sees of a failure is known only after the end: memory that ran out, a lost device."""
+        """What a user sees of a failure is known only after the end: memory that ran out, a lost device."""
         self._write(lambda writer: writer.show(phase="failed", message=error.problem, error=error.to_dict()))
 
     def _see(self) -> None:
@@ -181,11 +181,11 @@ class Recording:
             self._write(partial(RunFolder.add, record=record, words=self._words))
             values = numbers_of(record) if self._trackers else {}
             for tracker in list(self._trackers):
-                self._told(tracker, partial(tracker.log, record.step, values))
+                self._call_tracker(tracker, partial(tracker.log, record.step, values))
         if self._loop.verdicts and self._loop.verdicts is not self._verdicts:
             self._verdicts = self._loop.verdicts
-            told = {"step": len(history), "verdicts": [verdict.to_dict() for verdict in self._verdicts]}
-            self._write(lambda writer: writer.tell("verdicts", told))
+            judged = {"step": len(history), "verdicts": [verdict.to_dict() for verdict in self._verdicts]}
+            self._write(lambda writer: writer.tell("verdicts", judged))
 
     def _write(self, what: Callable[[RunFolder], None]) -> None:
         if self._writer is None or self.is_lost:
@@ -197,13 +197,13 @@ class Recording:
             self._loop.history.notes.append(f"The run folder is incomplete from step {self._records} on: {error.found}")
             self._writer.close()
 
-    def _told(self, tracker: Tracker, what: Callable[[], None]) -> None:
+    def _call_tracker(self, tracker: Tracker, what: Callable[[], None]) -> None:
         try:
             what()
         except Exception as error:  # a stranger's code, perhaps of a server that does not answer
             self._trackers.remove(tracker)
-            said = f"{type(error).__name__}: {error}"[:200]
-            self._loop.history.notes.append(f"{tracker.name} was told nothing from step {self._records} on: {said}")
+            reason = f"{type(error).__name__}: {error}"[:200]
+            self._loop.history.notes.append(f"{tracker.name} was told nothing from step {self._records} on: {reason}")
 
     def _about(self, run: TrainingRun) -> RunAbout:
         loop, plan = self._loop, self._loop.plan

@@ -1,4 +1,4 @@
-"""What a burst leaves: history, verdicts, and the trained values, to be kept, saved or let go. The model itself is as before.
+"""What a burst leaves: history, verdicts, and the trained values, to be kept, saved or discarded. The model itself is as before.
 
 Long because keeping, saving and letting go are the three ends of one value, of which only one may come to pass.
 """
@@ -29,7 +29,7 @@ from .result_text import judgement, write_text
 
 
 class BurstResult:
-    """The result of a burst. The model was given back bit-identical; ``keep`` puts the trained values on it again.
+    """The result of a burst. The model was restored bit-identical; ``keep`` puts the trained values on it again.
 
     Attributes:
         history: One record per step.
@@ -84,7 +84,7 @@ class BurstResult:
         Raises:
             CannotMerge: The weights are packed (4-bit, 8-bit, torchao, GPTQ, FP8, ...), or the sum overflows. The model is as
                 before, and the result can still be kept with its adapters, saved or looked at.
-            WrongPhase: The result was let go with ``discard``, or kept already.
+            WrongPhase: The result was discarded with ``discard``, or kept already.
             ModelBusy: The model is in use.
         """
         if not self._trained or self.outcome == "kept":

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from .result import BurstResult
 
 
-def judgement(result: BurstResult, beside: Sequence[str]) -> str:
+def judgement(result: BurstResult, extra_tensors: Sequence[str]) -> str:
     """Verdicts, proof, and how the burst ended, as JSON.
 
     Args:
         result: Of the burst.
-        beside: Names of trained tensors that lie beside the adapter.
+        extra_tensors: Names of trained tensors that lie beside the adapter.
     """
     about = {
         "verdicts": [
@@ -35,7 +35,7 @@ def judgement(result: BurstResult, beside: Sequence[str]) -> str:
         "proof": None if result.proof is None else result.proof.to_dict(),
         "tainted": result.history.tainted,
         "saved": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "beside_the_adapter": list(beside),
+        "beside_the_adapter": list(extra_tensors),
     }
     return json.dumps(about, indent=2) + "\n"
 

@@ -1,6 +1,6 @@
 """After out of memory: which smaller micro-batch runs, found by running it. The full search is ``engine.probe.batch_size``.
 
-It answers while a person waits for the error, so it only halves, which keeps the step the same with more accumulation, and ends
+It answers while a user waits for the error, so it only halves, which keeps the step the same with more accumulation, and ends
 after ``SECONDS``. A size that was not seen to run is never named.
 """
 
@@ -29,13 +29,13 @@ _STEPS = 2  # the optimizer's state is there from the second step on, beside the
 
 
 class SmallerBatch:
-    """Tries smaller micro-batches on a model that was given back.
+    """Tries smaller micro-batches on a model that was restored.
 
     Args:
         model: Free.
         plan: What trained when memory ran out.
         settings: Of that burst.
-        stopped: Whether the person asked to stop.
+        stopped: Whether the user asked to stop.
         burst: The class of that burst.
 
     Attributes:
@@ -52,7 +52,7 @@ class SmallerBatch:
         self.found: MemoryAdvice | None = None
 
     def advice(self, batch: MicroBatch) -> str:
-        """What the person can do, in a sentence; "" where nothing could be tried.
+        """What the user can do, in a sentence; "" where nothing could be tried.
 
         Args:
             batch: That did not fit.
@@ -70,7 +70,7 @@ class SmallerBatch:
                 return f"One row per micro-batch was just seen to run with checkpointing=True: {self._with(1, rows)}."
             return self._nothing()
         except Exception:
-            # Rows of unequal pictures cannot be taken apart, and a person's own model may refuse: that is no news here.
+            # Rows of unequal pictures cannot be taken apart, and a user's own model may refuse: that is no news here.
             return ""
 
     @property

@@ -1,7 +1,7 @@
 """What is alive while a burst or a launched run trains: the plan on the model, optimizer, schedule, random stream, witness.
 ``engine.burst.loop`` and ``launch.run`` loop.
 
-Taking and giving back the model is never cut in two by Ctrl-C.
+Taking and restoring the model is never cut in two by Ctrl-C.
 
 Long because what is put on a model and how it is taken off again must be read side by side.
 """
@@ -50,7 +50,7 @@ class TrainingRun:
         model: Free.
         plan: For this model.
         settings: Of the burst.
-        precision: What ``masters.computed_precision`` made of the settings.
+        precision: What ``master_weights.computed_precision`` made of the settings.
         device: Where the batches go.
         together: The processes that train the model together.
         distribute: Makes of the model, with the plan on it, what these processes train. May replace its parameters.
@@ -218,7 +218,7 @@ class TrainingRun:
             self.applied.set_training_mode()
 
     def _on_device(self) -> AbstractContextManager[object]:
-        # The current CUDA device is each thread's own; a worker thread finds device 0, whatever the person's cell had set.
+        # The current CUDA device is each thread's own; a worker thread finds device 0, whatever the user's cell had set.
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
 
     def verdicts(self, lr: Mapping[str, float], *, is_over: bool = False) -> tuple[Verdict, ...]:
@@ -232,7 +232,7 @@ class TrainingRun:
         return self.witness.verdicts(lr, updates, is_over=is_over)
 
     def suspend(self) -> None:
-        """Between two steps: gives the model back for a while. The optimizer's state stays where it is."""
+        """Between two steps: restores the model for a while. The optimizer's state stays where it is."""
         self.interference.check_once()
         if not self.interference.is_broken:
             self._whole(self.applied.suspend)
@@ -243,7 +243,7 @@ class TrainingRun:
         return self._applied is not None and self._applied.is_suspended
 
     def reinstate(self) -> None:
-        """Undoes ``suspend``; what happened to the model in between is nobody's tampering with this run."""
+        """Undoes ``suspend``; changes of the model in between do not count as interference with this run."""
 
         def back() -> None:
             self.applied.reinstate(_OWNER)
@@ -278,7 +278,7 @@ class TrainingRun:
         if self._features is not None:
             self._features.close()
         if self._applied is None or not self._applied.is_applied or self._together.is_sharded:
-            return  # shards cannot be given back: the whole parameters that they were made of are no longer in the model
+            return  # shards cannot be restored: the whole parameters that they were made of are no longer in the model
         for parameter, data in getattr(self, "_storages", ()):
             if (parameter.data_ptr(), parameter.dtype) != (data.data_ptr(), data.dtype):
                 parameter.data = data

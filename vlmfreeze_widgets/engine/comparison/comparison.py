@@ -1,6 +1,6 @@
 """Several strategies from the same start on the same batches, taking turns on one model, so that the comparison starts at once.
 
-A contender is a burst that is set aside between its turns (``Burst.suspend``), bit for bit: who else takes part, and in which
+A contender is a burst that is suspended between its turns (``Burst.suspend``), bit for bit: who else takes part, and in which
 order, changes no number of anybody. What was found is a ``core.comparison.board.Board``.
 
 Long because the contract of a comparison that runs, with all that can be asked of it on the way, stands in one place.
@@ -39,7 +39,7 @@ class Comparison:
     """A comparison that runs: an iterator of ``ComparedStep``, which can be stopped, cloned and added to on the way.
 
     Args:
-        model: As of a burst; it is as before whenever nobody has a turn, and at the end.
+        model: As of a burst; it is as before between two turns, and at the end.
         strategies: Name -> what trains.
         batches: As of a burst; everyone sees the same, in an order that the seed draws.
         eval_batches: Held out. Without them the training loss of the last third of the steps is compared.
@@ -124,7 +124,7 @@ class Comparison:
         self.close()
 
     def close(self) -> None:
-        """Ends all runs where they are and gives the model back."""
+        """Ends all runs where they are and restores the model."""
         self._steps.close()
         self._over = True
 
@@ -154,14 +154,14 @@ class Comparison:
         if name is None:
             self._scheduler.stop = True
             for contender in tuple(self._contenders.values()):
-                # Asked once: its run may end on its own thread meanwhile.
+                # ExportRequest once: its run may end on its own thread meanwhile.
                 if (burst := contender.burst) is not None:
                     burst.stop()
             return
         self._named(name).stopped = True
 
     def add(self, name: str, strategy: Wanted) -> None:
-        """Lets somebody else join: from the start weights, on the batches of the others, in the present seed and all later ones.
+        """Adds a contender: from the start weights, on the batches of the others, in the present seed and all later ones.
 
         Args:
             name: Of the new contender.
@@ -267,7 +267,7 @@ class Comparison:
             self._scheduler.request(request)
 
     def _expects_contenders(self, *, is_last: bool) -> bool:
-        """Whether somebody asked to join after the last turn of a seed; if nobody did in the last seed, nobody can any more."""
+        """Whether a contender waits to join after the last turn of a seed; after the last seed none can join any more."""
         with self._door:
             self._over = is_last and not self._scheduler.has_requests
             return self._scheduler.has_requests

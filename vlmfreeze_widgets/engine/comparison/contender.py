@@ -1,4 +1,4 @@
-"""One contender of a comparison: a burst per seed that is set aside while others have the model, and what was measured of it."""
+"""One contender of a comparison: a burst per seed that is suspended while others have the model, and what was measured of it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHARE = 0.1  # of the time may go into taking turns
 
 
 class Contender:
-    """Somebody who takes turns on a model.
+    """A contender: it takes turns on a model.
 
     Args:
         name: For the board.
@@ -35,9 +35,9 @@ class Contender:
 
     Attributes:
         burst: Of the present seed; None between seeds.
-        stopped: Whether the person wants no more of it.
+        stopped: Whether the user wants no more of it.
         note: Why it failed, or where it comes from.
-        held_bytes: On the device while it is set aside.
+        held_bytes: On the device while it is suspended.
         peak_bytes: The highest of its own turns, without what others hold; None on a CPU.
         estimated_bytes: What the cost model says instead.
         result: Of its first seed, with the trained values.
@@ -63,7 +63,7 @@ class Contender:
         self._seed: int | None = None
 
     def come_from(self, parent: str, step: int) -> None:
-        """It is a copy of somebody after a step, in every seed."""
+        """It is a copy of another contender after a step, in every seed."""
         self.origin, self.note = (parent, step), f"cloned from {parent} after step {step}"
 
     @property
@@ -86,7 +86,7 @@ class Contender:
         self._seed, self.burst = seed, burst
 
     def take_turn(self, most: int, on_step: Callable[[StepRecord], None]) -> bool:
-        """Takes some steps, then gives the model back.
+        """Takes some steps, then restores the model.
 
         Args:
             most: How many.

@@ -1,6 +1,6 @@
 """Who of several contenders has the model, and when: turns within one seed, joining late, cloning after the same step in each seed.
 
-What a turn is, is in ``engine.comparison.contender``; what the person asks for, in ``engine.comparison.comparison``.
+What a turn is, is in ``engine.comparison.contender``; what the user asks for, in ``engine.comparison.comparison``.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ class TurnScheduler:
             contender.cut_short()
 
     def join(self, contender: Contender, seed: int) -> None:
-        """Lets somebody in, from the start weights."""
+        """Adds a contender, from the start weights."""
         self._begin(contender, seed)
         self._active.append(contender)
 
     def join_late(self, contender: Contender, seed: int) -> None:
-        """Lets somebody in while others run: if that one cannot, it has failed, and the others go on."""
+        """Adds a contender while others run: if it cannot start, it has failed, and the others go on."""
         if contender.has_begun(seed) or contender.is_out:
             return
         try:
@@ -109,7 +109,7 @@ class TurnScheduler:
             contender.fail(error)
 
     def branch_now(self, copy: Contender, seed: int) -> None:
-        """Lets a clone in where its parent stands between these two turns: whoever asked may have seen it in the middle of one."""
+        """Lets a clone in where its parent stands between these two turns: the request may have come in the middle of one."""
         assert copy.origin is not None
         parent = self._contenders[copy.origin[0]]
         if parent.burst is not None and parent.steps:
@@ -152,7 +152,7 @@ class TurnScheduler:
             yield ComparedStep(contender.name, seed, record)
 
     def _until_branch(self, contender: Contender) -> int:
-        """Steps until somebody is cloned of it in this seed, so that no turn goes past that."""
+        """Steps until a clone is made of it in this seed, so that no turn goes past that."""
         due = [
             c.origin[1] - contender.steps
             for c in list(self._contenders.values())

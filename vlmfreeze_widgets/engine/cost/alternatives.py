@@ -119,7 +119,7 @@ def largest_batch(
         how: The other arguments of ``estimate_cost``, without ``rows``.
 
     Raises:
-        BadBatch: Not even one row can be traced, so nobody can say.
+        BadBatch: Not even one row can be traced, so it stays unknown.
     """
     check_batch(batch, most)
     model, tree = model_and_tree(source, strategy)

@@ -52,15 +52,15 @@ def estimate_cost(
     attention: str | None = None,
     device: str | None = None,
 ) -> CostEstimate:
-    """Foretells memory, operations and files of a training step; nothing is allocated and nothing runs.
+    """Estimates memory, operations and files of a training step; nothing is allocated and nothing runs.
 
     The model's own code is traced once with tensors that have no numbers, and all that it keeps for the backward pass is
-    counted, each storage once. Weights, gradients, masters and the optimizer are arithmetic on the plan.
+    counted, each storage once. Weights, gradients, master weights and the optimizer are arithmetic on the plan.
 
     Args:
         source: A model (not touched), or whatever ``read_tree`` takes: then no weights are read.
         strategy: What trains, or a plan of this model.
-        batch: A micro-batch of the person's own; None: one picture and some text per row.
+        batch: A micro-batch of the user's own; None: one picture and some text per row.
         rows: Of the typical batch.
         picture_size: Of the typical batch: (height, width) or a side, in pixels.
         text_tokens: Of the typical batch, per row; None: 256.

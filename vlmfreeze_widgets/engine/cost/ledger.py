@@ -39,7 +39,7 @@ class Alive:
 
 
 class _Kept:
-    """Stands in the autograd graph for a saved tensor; when it goes, the tensor is let go."""
+    """Stands in the autograd graph for a saved tensor; when it goes, the tensor is released."""
 
     __slots__ = ("__weakref__", "tensor")
 

@@ -25,7 +25,7 @@ def plan_in_four_bits(plan: Plan, model: nn.Module) -> tuple[Plan, int]:
         model: Real or on meta, not quantized.
 
     Returns:
-        The plan, and the bytes of the largest packed weight put back into bfloat16, as each is for its product.
+        The plan, and the bytes of the largest packed weight unpacked to bfloat16, as each is for its product.
 
     Raises:
         InvalidStrategy: A weight that would be packed trains in full, or the model is quantized already.

@@ -75,8 +75,8 @@ class Shapes:
         shapes on meta say otherwise."""
         if given.dtype not in (torch.float16, torch.bfloat16):
             return False
-        beside = weight is not None and weight.dtype == torch.float32
-        return beside or (self._on_gpu and func is not _GROUP_NORM)
+        is_float32_norm = weight is not None and weight.dtype == torch.float32
+        return is_float32_norm or (self._on_gpu and func is not _GROUP_NORM)
 
     def _make(self, shape: Shape) -> torch.Tensor:
         size, stride, dtype = shape

@@ -1,6 +1,6 @@
 """One micro-batch of a model's own code on fake tensors: what it keeps, what it computes, where a gradient arrives.
 
-Weights, masters and the optimizer are arithmetic (``core.cost.memory``); only what the code decides is traced here.
+Weights, master weights and the optimizer are arithmetic (``core.cost.memory``); only what the code decides is traced here.
 """
 
 from __future__ import annotations

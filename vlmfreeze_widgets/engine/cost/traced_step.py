@@ -44,7 +44,7 @@ class Conditions:
     Attributes:
         dtype: Of the weights; None: as they are.
         checkpointing: As of a burst.
-        precision: What ``masters.computed_precision`` made of it.
+        precision: What ``master_weights.computed_precision`` made of it.
         passes: Micro-batches traced: 2 where gradients accumulate.
         attention: "sdpa", "eager", or None: as the model has it.
         on_gpu: Take a GPU's attention kernels, autocast lists and allocation.
@@ -167,7 +167,7 @@ def _autocast(precision: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """What a library warns about while a copy runs on fake numbers is not about the person's run."""
+    """What a library warns about while a copy runs on fake numbers is not about the user's run."""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")

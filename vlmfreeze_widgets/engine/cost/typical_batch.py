@@ -1,7 +1,7 @@
 """A typical batch for a model that is known only by its config: one picture and some text per row.
 
 How many image tokens a picture takes is asked of the model's own ``get_image_features``, run on fake tensors. The few families
-that have no such method have a rule here. A person's own batch is always the better one.
+that have no such method have a rule here. A user's own batch is always the better one.
 """
 
 from __future__ import annotations

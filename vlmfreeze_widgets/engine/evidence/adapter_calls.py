@@ -16,7 +16,7 @@ class AdapterCalls:
     """Compares the calls of adapted layers in training with those in evaluation, on the same micro-batches.
 
     Some modules choose another way in evaluation mode, in which they read a child's weight and do not call the child
-    (``nn.TransformerEncoderLayer``'s fast path, or a model of somebody's own). What is measured there does not see what trains.
+    (``nn.TransformerEncoderLayer``'s fast path, or a custom model). What is measured there does not see what trains.
 
     Args:
         model: With adapters on.
@@ -70,7 +70,7 @@ class AdapterCalls:
 
 
 def sentence_on(missed: Sequence[str]) -> str:
-    """What a person must know of layers that evaluation leaves out."""
+    """What a user must know of layers that evaluation leaves out."""
     return (
         f"In evaluation mode {len(missed)} adapted layers are not called, such as {missed[0]}: the model reads their weights "
         "instead. Held-out loss, text alone and answers do not see what trains there."

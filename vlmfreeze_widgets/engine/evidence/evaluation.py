@@ -43,7 +43,7 @@ class EvalInputs:
     Attributes:
         eval_batches: Held-out micro-batches.
         retention_batches: Text-only micro-batches, compared with the start.
-        questions: Asked before, during and after.
+        questions: ExportRequest before, during and after.
         decode: Token ids of shape (tokens,) -> text.
     """
 

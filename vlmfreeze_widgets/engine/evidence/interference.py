@@ -1,6 +1,6 @@
 """Notices what others change on a model while a burst has it. The burst goes on where it can; its result says what was seen.
 
-Between two steps the control is elsewhere: in the person's loop, in another cell, in a callback. What can be told cheaply is
+Between two steps the control is elsewhere: in the user's loop, in another cell, in a callback. What is cheap to compare is
 looked at after every step (modes, flags, places, version counters, and a sum over the bits of what trains, since ``.data``
 evades the counters); modules, hooks and attributes at the end; values of frozen tensors by the proof in
 ``engine.evidence.witness``.

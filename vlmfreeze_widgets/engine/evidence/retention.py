@@ -18,7 +18,7 @@ _TOKENS = 256  # label tokens whose whole distribution is kept: 150 MB of float3
 
 
 class Retention:
-    """Remembers what the model said at the start.
+    """Remembers the model's outputs at the start.
 
     Args:
         model: With its plan applied and nothing trained yet, at rest.
@@ -35,19 +35,19 @@ class Retention:
     ) -> None:
         self._model, self._batches, self._device, self._shifts = model, batches, device, shifts
         self._start: list[torch.Tensor] = []
-        self._start = [said.cpu() for said, _ in self._said()]
+        self._start = [log_probs.cpu() for log_probs, _ in self._log_probs()]
 
     def measure(self) -> RetentionResult:
         """Compares now with the start; the model must be at rest."""
         loss, kl, tokens = 0.0, 0.0, 0
-        for before, (now, labels) in zip(self._start, self._said(), strict=True):
+        for before, (now, labels) in zip(self._start, self._log_probs(), strict=True):
             then = before.to(now.device)
             kl += float((then.exp() * (then - now)).sum())
             loss -= float(now.gather(1, labels[:, None]).sum())
             tokens += len(labels)
         return RetentionResult(loss / tokens, max(kl / tokens, 0.0))
 
-    def _said(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def _log_probs(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Log-probabilities of shape (tokens, vocabulary) and labels of shape (tokens,), per batch."""
         found, left = [], _TOKENS
         with torch.no_grad():
@@ -68,7 +68,7 @@ class Retention:
                 if self._shifts:
                     logits, labels = logits[:, :-1], labels[:, 1:]
                 here = labels != -100
-                said = logits[here][:left].float().log_softmax(-1)
-                found.append((said, labels[here][:left]))
-                left -= len(said)
+                log_probs = logits[here][:left].float().log_softmax(-1)
+                found.append((log_probs, labels[here][:left]))
+                left -= len(log_probs)
         return found

@@ -51,7 +51,7 @@ class Witness:
         self._algorithm = algorithm_for(self._frozen_parts(), proof)
         self._before = digests(self._frozen_parts(), self._algorithm)
         self._seconds = time.perf_counter() - began
-        # Buffers of what trains may move (a BatchNorm's means), and are given back: needed for ``all_digests``.
+        # Buffers of what trains may move (a BatchNorm's means), and are restored: needed for ``all_digests``.
         known = applied.plan.tree.by_path  # adapters' own modules are in no tree
         self._moving = {
             name: tensor
@@ -87,7 +87,7 @@ class Witness:
         """Per trainable tensor, whether a gradient that was not zero came at some step."""
         return list(self._ever)
 
-    def go_on(self, with_gradient: Sequence[bool], steps: int, last: StepRecord | None) -> None:
+    def resume(self, with_gradient: Sequence[bool], steps: int, last: StepRecord | None) -> None:
         """Takes over what another witness of the same burst had seen."""
         self._ever, self._steps = list(with_gradient), steps
         if last is not None:
@@ -194,13 +194,13 @@ def frozen_tensors(model: nn.Module, plan: Plan) -> dict[str, torch.Tensor]:
 
 
 def every_tensor(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Base parameters and buffers by their name in the tree, each tensor once; adapters are left out by whoever asks."""
+    """Base parameters and buffers by their name in the tree, each tensor once; callers leave adapters out."""
     found = [*model.named_parameters(), *model.named_buffers()]
     return {_BASE_LAYERS.sub(".", name): tensor for name, tensor in found}
 
 
 def restored(model: nn.Module, before: Mapping[str, str], algorithm: str) -> Restored:
-    """Compares a model that was given back with what it was.
+    """Compares a model after its restoration with what it was.
 
     Args:
         model: With no plan on it.

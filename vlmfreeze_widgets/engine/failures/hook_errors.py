@@ -1,4 +1,4 @@
-"""Errors that come from a hook which the person put on a module, not from the model or its batch."""
+"""Errors that come from a hook which the user put on a module, not from the model or its batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OURS = ("torch.", "transformers.", "accelerate.", "peft.", "vlmfreeze_widgets."
 
 
 def hook_behind(error: BaseException, model: nn.Module) -> str | None:
-    """The path of the module whose forward hook raised an error; None where no hook of the person's did.
+    """The path of the module whose forward hook raised an error; None where no hook of the user's did.
 
     Args:
         error: With its traceback.

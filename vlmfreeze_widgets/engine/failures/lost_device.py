@@ -1,6 +1,6 @@
 """A device that this process has lost: after a device-side assert CUDA answers nothing any more until Python is started anew.
 
-Recognised, remembered for the process, told. What is written first is in ``engine.burst.device_errors``, what happens to
+Recognised, remembered for the process, reported. What is written first is in ``engine.burst.device_errors``, what happens to
 the model in ``engine.burst.training_run``.
 """
 
@@ -36,7 +36,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 def why_lost(model: nn.Module) -> str | None:
-    """What the device of a model said when this process lost it; None while all of them answer."""
+    """The message of a model's device when this process lost it; None while all of them answer."""
     if not _lost:
         return None
     return next((_lost[p.device.type] for p in model.parameters() if p.device.type in _lost), None)
@@ -62,14 +62,14 @@ def mark_lost(error: BaseException, device: torch.device) -> str:
     """Remembers that a device is lost.
 
     Returns:
-        What it said.
+        Its message.
     """
-    said = next(e for e in chain(error) if is_lost(e) and str(e))
-    return _lost.setdefault(device.type, str(said).strip().splitlines()[0][:240])
+    message = next(e for e in chain(error) if is_lost(e) and str(e))
+    return _lost.setdefault(device.type, str(message).strip().splitlines()[0][:240])
 
 
-def told(device: torch.device, saved: Path | None) -> RestartNeeded:
-    """The error that the person sees.
+def error_of(device: torch.device, saved: Path | None) -> RestartNeeded:
+    """The error that the user sees.
 
     Args:
         device: Lost.

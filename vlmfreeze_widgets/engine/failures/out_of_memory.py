@@ -1,4 +1,4 @@
-"""Out of memory: recognised, told in three parts, and everything that the failed step held let go.
+"""Out of memory: recognised, reported in three parts, and everything that the failed step held is freed.
 
 A traceback keeps the locals of every frame, and with them all activations of the failed step; IPython keeps the last traceback.
 So the original error never leaves the burst: the one that is raised was made after its frames were cleared, and has none of them.
@@ -66,8 +66,8 @@ def release_tensors(error: BaseException, device: torch.device | None = None) ->
         torch.mps.empty_cache()
 
 
-def told(error: BaseException, rows: int, device: torch.device, advice: str = "") -> OutOfMemory:
-    """The error that the person sees; it refers to no frame and no tensor. Made after ``release_tensors``: it says what is free.
+def out_of_memory_error(error: BaseException, rows: int, device: torch.device, advice: str = "") -> OutOfMemory:
+    """The error that the user sees; it refers to no frame and no tensor. Made after ``release_tensors``: it says what is free.
 
     Args:
         error: The original.

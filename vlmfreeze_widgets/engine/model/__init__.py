@@ -1,1 +1,1 @@
-"""Reads a model that somebody else built, and never changes it."""
+"""Reads a model that was built elsewhere, and never changes it."""

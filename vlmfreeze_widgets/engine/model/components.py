@@ -31,7 +31,7 @@ class Split:
 
     Attributes:
         components: Component -> owning paths, in the order of ``COMPONENTS``; the longest dotted prefix owns.
-        basis: What they were found by: "config", "names" (a guess) or "given" (corrected by a person).
+        basis: What they were found by: "config", "names" (a guess) or "given" (corrected by a user).
     """
 
     components: Mapping[str, tuple[str, ...]]
@@ -186,8 +186,8 @@ def _embeddings_and_head(model: nn.Module, paths: dict[int, str], claims: dict[s
         name = last(paths[id(embedding)])
         for path, module in model.named_modules():
             # gemma3n and gemma4 keep further tables beside the first (embed_tokens_per_layer).
-            beside = last(path).startswith(name) and name.startswith("embed_tokens")
-            if beside and any(is_below(path, top) for top in in_language) and has_parameters(module):
+            is_extra_embedding = last(path).startswith(name) and name.startswith("embed_tokens")
+            if is_extra_embedding and any(is_below(path, top) for top in in_language) and has_parameters(module):
                 found[path] = "embeddings"
     head = module_from(model, "get_output_embeddings")
     if head is None or id(head) not in paths:

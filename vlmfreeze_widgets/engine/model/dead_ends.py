@@ -1,6 +1,6 @@
 """Which parameters get no gradient by construction: the layers of a vision tower after the one whose features are read.
 
-A static rule from the config, so that it can be said before anything runs; the burst's verdict proves it with real gradients.
+A static rule from the config, so that it is known before anything runs; the burst's verdict proves it with real gradients.
 """
 
 from __future__ import annotations

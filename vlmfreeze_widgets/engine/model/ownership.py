@@ -1,4 +1,4 @@
-"""One owner per model: whoever changes it holds its claim; a second one is refused. No locking of the model itself."""
+"""One owner per model: code that changes it holds its claim; a second one is refused. No locking of the model itself."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _owners: WeakKeyDictionary[nn.Module, tuple[str, object]] = WeakKeyDictionary()
 
 
 def check_free(model: nn.Module) -> None:
-    """Raises if somebody holds the model.
+    """Raises if the model has an owner.
 
     Raises:
         ModelBusy: A burst runs on it, or a strategy is applied to it.
@@ -29,12 +29,12 @@ def claim(model: nn.Module, owner: str, ticket: object = None) -> None:
     """Takes the model.
 
     Args:
-        model: Nobody may hold it.
+        model: It has no owner.
         owner: What an error says to the next who wants the model.
         ticket: Of this claim alone; see ``release``.
 
     Raises:
-        ModelBusy: Somebody else holds it.
+        ModelBusy: Another owner holds it.
     """
     with _lock:
         if model in _owners:
@@ -47,7 +47,7 @@ def release(model: nn.Module, ticket: object = None) -> None:
 
     Args:
         model: Held or not.
-        ticket: Only the claim made with it is given up, so that a claim that failed halfway never frees somebody else's.
+        ticket: Only the claim made with it is given up, so that a claim that failed halfway never frees another one's.
     """
     with _lock:
         if ticket is None or _owners.get(model, ("", None))[1] is ticket:

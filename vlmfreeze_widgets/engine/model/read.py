@@ -119,7 +119,7 @@ class _Reader:
         return tree
 
     def _born_frozen(self) -> frozenset[str]:
-        """Only of a model without weights, which nobody has touched since it was built: a live one's switches are the person's."""
+        """Only of a model without weights, untouched since it was built: a live one's switches are the user's."""
         named = self.model.named_parameters()
         return frozenset(n for n, p in named if p.is_meta and p.is_floating_point() and not p.requires_grad)
 

@@ -17,7 +17,7 @@ _AUDIO = re.compile(r"audio|speech")
 
 
 def claim_rest(model: nn.Module, prefix: str, claims: dict[str, str]) -> None:
-    """Gives what nobody owns to the projector (a VLM's remainder), by whole modules where all of a module is unowned."""
+    """Assigns what no component owns to the projector (a VLM's remainder), by whole modules where all of a module is unowned."""
     found = dict(claims)
     language = "language_model" in found.values()
     joins = language and bool({"vision_tower", "audio_tower", "other"} & set(found.values()))

@@ -18,7 +18,7 @@ def skeleton(model: nn.Module) -> nn.Module:
     """A copy whose tensors have shapes and dtypes only; shared tensors stay shared. The model is not touched.
 
     Args:
-        model: At rest: nobody else changes it meanwhile.
+        model: At rest: nothing else changes it meanwhile.
     """
     inner = unwrap(model)
     memo: dict[int, Any] = {}
@@ -38,7 +38,7 @@ def skeleton(model: nn.Module) -> nn.Module:
 def device_of(model: nn.Module | None) -> Device | None:
     """The GPU that a model is on, or that this machine has where there is no model; None without one.
 
-    Speeds are those of the table where it has this GPU, else 0: then no time can be said.
+    Speeds are those of the table where it has this GPU, else 0: then no time is known.
     """
     place = next((p.device for p in model.parameters()), None) if model is not None else None
     if not torch.cuda.is_available() or (place is not None and place.type != "cuda"):

@@ -1,4 +1,4 @@
-"""A setup that somebody else made, compared with what it should be: flags, adapters, optimizer groups, gradients. Changes nothing.
+"""A setup made elsewhere, compared with what it should be: flags, adapters, optimizer groups, gradients. Changes nothing.
 
 Where a trainer froze the model and added adapters, this says whether it did what the strategy says.
 """
@@ -40,7 +40,7 @@ def look_as_is(
     """Gathers the evidence; gradients are computed for one micro-batch after another and thrown away.
 
     Args:
-        model: As somebody prepared it, a PeftModel or not.
+        model: As it was prepared, a PeftModel or not.
         strategy: What it should be; components, paths and patterns of the model as it stands.
         batches: Micro-batches.
         optimizer: Whose groups should hold what trains; None when there is none to ask.
@@ -111,7 +111,7 @@ def _absent_adapters(
 
 
 def _gradients(model: nn.Module, batches: Sequence[Mapping[str, Any]]) -> tuple[dict[str, float], str]:
-    """Largest gradient norm per parameter over the batches with labels, and what the model said when it could not."""
+    """Largest gradient norm per parameter over the batches with labels, and the model's error when it could not."""
     structure = StructureSnapshot(model)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     largest: dict[str, float] = {}

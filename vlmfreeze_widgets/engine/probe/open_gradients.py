@@ -1,4 +1,4 @@
-"""What gradient each part *would* receive if everything were open: one backward pass, nothing stepped, all given back."""
+"""What gradient each part *would* receive if everything were open: one backward pass, nothing stepped, all restored."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The probe: two or three real steps that prove, part by part, that a strategy trains what it says. The model is as before.
 
-The causes are named in ``core.evidence.diagnosis``; a setup that somebody else made is looked at by ``engine.probe.inspect_setup``.
+The causes are named in ``core.evidence.diagnosis``; a setup made elsewhere is looked at by ``engine.probe.inspect_setup``.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def probe(
         strategy: What should train.
         batches: Yields micro-batches; as many as ``steps`` need are read.
         steps: Optimizer steps; with LoRA at least 2, since A has no gradient before B has moved.
-        as_is: Do not apply the strategy: look at the model as it stands (frozen, adapted by whoever it was) and compare it
+        as_is: Do not apply the strategy: look at the model as it stands ((frozen, adapted elsewhere)) and compare it
             with the strategy. Gradients are computed, no step is taken.
-        optimizer: The optimizer that somebody built for the model as it stands; implies ``as_is``.
+        optimizer: The optimizer that was built for the model as it stands; implies ``as_is``.
         open_all: Also ask what gradient the frozen parts *would* receive: one backward pass with everything open.
         settings: Of the burst, such as ``precision`` or ``lr``.
 
@@ -156,7 +156,7 @@ def _links(burst: Burst, base: Mapping[str, torch.Tensor]) -> list[Link]:
                 in_optimizer=name in rates or name.endswith("lora_magnitude_vector"),
                 gradient=seen[i],
                 moved=_moved(start, now, name) if history.taken else None,
-                # With float32 masters small updates add up; only weights that are stepped in half precision are stuck.
+                # With float32 master weights small updates add up; only weights that are stepped in half precision are stuck.
                 stuck=stuck_share(start, lr)
                 if start is not None and masters and lr and burst.settings.precision == "bf16-pure"
                 else None,

@@ -63,7 +63,7 @@ def _load(folder: Path) -> Run:
 
 
 def _guarded(folder: Path, read: Callable[[], Run]) -> Run:
-    """A run whose table row and strategy can be told: what lies in a folder may have been changed by anybody.
+    """A run whose table row and strategy are known: a folder's files may have been changed.
 
     Raises:
         BadState: Of whatever kind the damage is.
@@ -174,13 +174,13 @@ def _read(folder: Path, about: tuple[RunAbout, RunState] | None) -> Run:
         state = replace(state, phase="failed", error=gone(state, len(history)).to_dict())
     state = replace(state, step=len(history))
     history.run = state
-    told = lines.told
+    status = lines.status
     return Run(
         folder, state, history,
-        verdicts=tuple(Verdict.from_dict(v) for v in told.get("verdicts", {}).get("verdicts", ())),
+        verdicts=tuple(Verdict.from_dict(v) for v in status.get("verdicts", {}).get("verdicts", ())),
         about=None if about is None else about[0],
-        proof=_without_kind(told.get("proof")),
-        data=_without_kind(told.get("data")) or {},
+        proof=_without_kind(status.get("proof")),
+        data=_without_kind(status.get("data")) or {},
         words=lines.words,
     )  # fmt: skip
 

@@ -88,10 +88,10 @@ def opened(run: Run, tree: ModuleTree) -> RunOpened:
     except VlmFreezeError as error:
         why_not = str(error)
     model = run.about.model if run.about is not None else {}
-    said = [str(model[key]) for key in ("title", "dtype", "device") if model.get(key)]
-    told = run.state.error or {}
+    facts = [str(model[key]) for key in ("title", "dtype", "device") if model.get(key)]
+    error = run.state.error or {}
     return RunOpened(
-        row_of(run), " · ".join(said), str(told.get("message") or run.state.message or ""),
+        row_of(run), " · ".join(facts), str(error.get("message") or run.state.message or ""),
         tuple((v.label, v.status, v.text) for v in run.verdicts), _settings(run.settings), curve_points(run.history), why_not,
     )  # fmt: skip
 
@@ -105,10 +105,10 @@ def row_of(run: Run) -> RunRow:
     """The line of a run."""
     row = run.row()
     counts = [sum(v.status == status for v in run.verdicts) for status in ("ok", "warning", "failure")]
-    asked = row["of"]
+    wanted = row["of"]
     return RunRow(
         run.name, _number(row["began"]) or _changed(run.folder), str(row["phase"]), cut(row["strategy"]),
-        int(row["steps"]), int(asked) if isinstance(asked, int) else None, _number(row["loss"]), _number(row["eval_loss"]),
+        int(row["steps"]), int(wanted) if isinstance(wanted, int) else None, _number(row["loss"]), _number(row["eval_loss"]),
         (counts[0], counts[1], counts[2]), sum(r.seconds for r in run.history),
     )  # fmt: skip
 
@@ -117,8 +117,8 @@ def _row_of(path: Path) -> RunRow:
     try:
         return row_of(read_run(path.parent, path.name))
     except (Exception, RecursionError) as error:  # files of a stranger
-        said = error.found if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
-        return RunRow(path.name, _changed(path), "unreadable", cut(said))
+        facts = error.found if isinstance(error, VlmFreezeError) else f"{type(error).__name__}: {error}"
+        return RunRow(path.name, _changed(path), "unreadable", cut(facts))
 
 
 def _settings(settings: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
@@ -149,7 +149,7 @@ def _may_be_run(path: Path) -> bool:
 
 
 def _check(path: Path) -> None:
-    """Reading must come to an end: no pipe that nobody writes to, no device, no file without end."""
+    """Reading must come to an end: no pipe without a writer, no device, no file without end."""
     try:
         for count, entry in enumerate(path.iterdir()):
             state = entry.lstat()

@@ -123,9 +123,9 @@ class Run:
 
     def _lines(self) -> list[str]:
         error = self.state.error
-        told = [f"✗ {error['message']} {error['remedy']}"] if error else []
+        failure = [f"✗ {error['message']} {error['remedy']}"] if error else []
         return [
-            *told,
+            *failure,
             *(f"! {text}" for text in (*self.history.tainted, *self.history.notes)),
             *map(str, self.verdicts),
         ]

@@ -83,7 +83,7 @@ class RunFolder:
             raise self._refused(error.__cause__) from error
 
     def fail(self, error: Mapping[str, str]) -> bool:
-        """Says that the run failed. What another process said before stays: the first failure is the cause of the others.
+        """Says that the run failed. An earlier process's report stays: the first failure is the cause of the others.
 
         Returns:
             Whether this was the first.
@@ -94,7 +94,7 @@ class RunFolder:
         return True
 
     def stop_requested(self) -> bool:
-        """Whether somebody asked the run to stop by ``ask_to_stop``."""
+        """Whether the run was requested to stop by ``ask_to_stop``."""
         return (self.path / STOP).exists()
 
     def begin(self, history: History) -> None:
@@ -120,7 +120,7 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file; what was written stays."""
+        """Closes the file; what was written stays."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -163,7 +163,7 @@ def birth_of(pid: int) -> str | None:
 
 
 def is_gone(state: RunState) -> bool:
-    """Whether the main process of a run has ended, as far as can be told from here: not from another machine."""
+    """Whether the main process of a run has ended, as far as is known here: not from another machine."""
     if not state.pid or state.host != socket.gethostname() or os.name != "posix":
         return False
     try:
@@ -177,7 +177,7 @@ def is_gone(state: RunState) -> bool:
 
 
 def gone(state: RunState, steps: int) -> BadState:
-    """What is said of a run whose process ended without a word after so many steps."""
+    """The text on a run whose process ended without a word after so many steps."""
     return BadState(
         f"The run is gone without a word after step {steps}.",
         expected=f"process {state.pid} on {state.host or 'this machine'}, which was {state.phase}",

@@ -1,6 +1,6 @@
-"""Trackers: programs of others that keep and show runs, told of each step by their own interfaces. Each is in ``adapters``.
+"""Trackers: programs of others that keep and show runs, called at each step by their own interfaces. Each is in ``adapters``.
 
-None is installed by force, none is told anything unless a burst was asked to (``report_to``).
+None is installed by force, none is called unless a burst requests it (``report_to``).
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Tracker(Protocol):
         """After the last: "finished", "stopped" or "failed"."""
 
 
-def trackers(asked: str | Iterable[str | Tracker] | Tracker | None) -> list[Tracker]:
+def trackers(given: str | Iterable[str | Tracker] | Tracker | None) -> list[Tracker]:
     """The trackers of some names; a tracker of your own is taken as it is.
 
     Raises:
         InvalidStrategy: A name that is not known, or a library that is not installed.
     """
-    if asked is None:
+    if given is None:
         return []
-    if isinstance(asked, str) or not isinstance(asked, Iterable):
-        asked = [asked]
-    return [_named(one) if isinstance(one, str) else one for one in asked]
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        given = [given]
+    return [_named(one) if isinstance(one, str) else one for one in given]
 
 
 def numbers_of(record: StepRecord) -> dict[str, float]:

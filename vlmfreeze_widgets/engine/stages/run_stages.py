@@ -27,7 +27,7 @@ from .start import StagesStart
 
 
 class StagesResult:
-    """What a run of stages left. The model has the trained weights; ``undo`` gives back what was before the first stage.
+    """What a run of stages left. The model has the trained weights; ``undo`` restores what was before the first stage.
 
     Attributes:
         stages: What was run.
@@ -136,8 +136,8 @@ def run_stages(
             )
             result = burst.run(None if on_record is None else partial(on_record, stage))
             results[stage.name] = result
-            if (told := _kept(result, is_last=stage.name == stages[-1].name)) is not None:
-                notes.append(f"{stage.name}: {told}")
+            if (note := _kept(result, is_last=stage.name == stages[-1].name)) is not None:
+                notes.append(f"{stage.name}: {note}")
     except BaseException:
         start.restore()
         raise
@@ -153,10 +153,10 @@ def _kept(result: BurstResult, *, is_last: bool) -> str | None:
 
 def settings_of_stage(stage: Stage, steps: int) -> dict[str, Any]:
     """What a stage says of the settings of its burst, as fields of ``BurstSettings``."""
-    said: dict[str, Any] = {"steps": steps, "optimizer": stage.optimizer, "warmup_steps": stage.warmup_steps(steps)}
+    settings: dict[str, Any] = {"steps": steps, "optimizer": stage.optimizer, "warmup_steps": stage.warmup_steps(steps)}
     schedule = stage.schedule or ("constant_with_warmup" if stage.warmup else "constant")
-    said |= {"scheduler": schedule}
-    return said | ({"max_grad_norm": stage.max_grad_norm} if stage.max_grad_norm is not None else {})
+    settings |= {"scheduler": schedule}
+    return settings | ({"max_grad_norm": stage.max_grad_norm} if stage.max_grad_norm is not None else {})
 
 
 def _batches(stage: Stage, batches: Iterable[Any] | Mapping[str, Iterable[Any]]) -> Iterable[Any]:

@@ -1,4 +1,4 @@
-"""Work that Ctrl-C may not cut in two: an optimizer step, taking and giving back the model. The signal's handler stays as it is.
+"""Work that Ctrl-C may not cut in two: an optimizer step, taking and restoring the model. The signal's handler stays as it is.
 
 Interrupted inside AdamW's loop, 69 of 300 tensors had stepped and the others had not (measured).
 """
@@ -57,16 +57,16 @@ class InterruptShield:
                 ended.set()
 
         interrupt: KeyboardInterrupt | None = None
-        asked = False
+        interrupted = False
         while not ended.is_set():
             try:
                 if not self._has_thread:
                     # Should an interrupt make it two threads, both read the same jobs and both end.
                     _thread.start_new_thread(self._work, ())
                     self._has_thread = True
-                if not asked:
+                if not interrupted:
                     self._jobs.put(once)
-                    asked = True
+                    interrupted = True
                 ended.wait()
             except KeyboardInterrupt as found:
                 interrupt = found

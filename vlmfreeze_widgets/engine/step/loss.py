@@ -20,7 +20,7 @@ def model_loss(model: nn.Module, batch: MicroBatch, device: torch.device) -> tor
 
     Raises:
         BadBatch: The model raises, or returns no loss.
-        Exception: Whatever a hook of the person's own raises, as it is.
+        Exception: Whatever a hook of the user's own raises, as it is.
     """
     try:
         output = model(**batch.to(device))

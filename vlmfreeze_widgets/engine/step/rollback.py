@@ -1,7 +1,7 @@
 """Takes back an update that an error broke off: AdamW decays all weights before it asks for the memory to move them with.
 
 Only while what trains is small is it copied before each update. Of more the copy would cost what a burst must not cost, and an
-error there is told instead (``history.tainted``). An update that Ctrl-C meets is finished; see ``engine.step.interrupt_shield``.
+error there is reported instead (``history.tainted``). An update under Ctrl-C is finished; see ``engine.step.interrupt_shield``.
 """
 
 from __future__ import annotations

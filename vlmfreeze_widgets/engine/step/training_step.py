@@ -153,22 +153,22 @@ class TrainingStep:
         if stopped():
             self._masters.clear_gradients()
             return None
-        # Gradients: float32 for the masters of half-precision parameters, without the loss scale.
+        # Gradients: float32 for the master weights of half-precision parameters, without the loss scale.
         self._masters.take_gradients()
         grads = [None if t.grad is None else together.own_part(t.grad) for t in self._masters.tensors]
         held = [g for g in grads if g is not None]
         if self._scaler is not None and held:
             self._scaler.unscale_(self._optimizer)
         # Loss and norms: one number per tensor, L2 over its elements before clipping. The step's only wait for the device.
-        asked = torch.full((), float(is_last), dtype=wide, device=self._device)
-        norms, (ends, loss_value) = self._read(grads, together.sum(torch.stack([asked, total])))
+        stop_flag = torch.full((), float(is_last), dtype=wide, device=self._device)
+        norms, (ends, loss_value) = self._read(grads, together.sum(torch.stack([stop_flag, total])))
         grad_norm = math.hypot(*(n for n in norms if n is not None))
         shown = StepResult(loss_value, norms, grad_norm, is_last=ends > 0)
         if not math.isfinite(loss_value) or not math.isfinite(grad_norm):
             return self._not_taken(shown, number, batches)
         # Clip: all gradients by one factor, so that their total norm is at most max_grad_norm.
         clip_by_total(held, grad_norm, self._max_grad_norm)
-        # Step: the optimizer moves the masters, the model gets them rounded to its dtype.
+        # Step: the optimizer moves the master weights, the model gets them rounded to its dtype.
         interrupt = self._shield.do(self._move)
         return replace(shown, interrupt=interrupt, updates=self._updates)
 

@@ -1,4 +1,4 @@
-"""Sums over the bits of tensors, cheap enough for every step: whether somebody wrote past torch's counters. Who asks is
+"""Sums over the bits of tensors, cheap enough for every step: whether a write went past torch's counters. The caller is
 ``engine.evidence.interference``; digests that prove bit identity are in ``engine.tensors.digests``.
 """
 

@@ -21,15 +21,15 @@ def read_norms(grads: Sequence[torch.Tensor], extra: torch.Tensor | None = None)
     Returns:
         Norms in the order of ``grads``; the n numbers of ``extra``.
     """
-    beside = [] if extra is None else [extra.detach()]
+    extras = [] if extra is None else [extra.detach()]
     if not grads:
-        return [], [value for numbers in beside for value in numbers.tolist()]
+        return [], [value for numbers in extras for value in numbers.tolist()]
     device = grads[0].device
     wide = torch.float64 if any(g.dtype == torch.float64 for g in grads) else torch.float32
     norms = torch.stack([n.to(device, wide) for n in torch._foreach_norm(list(grads), 2, dtype=wide)])
     # Widened only where something is read along: a loss keeps its 53 bits, and a float32 norm is the same number in float64.
     numbers = (
-        torch.cat([norms.to(widest(device)), *(b.to(device, widest(device)) for b in beside)]) if beside else norms
+        torch.cat([norms.to(widest(device)), *(b.to(device, widest(device)) for b in extras)]) if extras else norms
     )
     values: list[float] = numbers.tolist()
     read, rest = values[: len(grads)], values[len(grads) :]

@@ -1,4 +1,4 @@
-"""How much of an update half precision can hold, foretold and measured. Masters that avoid the loss are in
+"""How much of an update half precision can hold, estimated and measured. Master weights that avoid the loss are in
 ``engine.apply.master_weights``.
 """
 

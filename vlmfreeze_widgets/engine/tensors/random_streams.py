@@ -1,6 +1,6 @@
 """A burst's own random streams: they neither disturb nor are disturbed by other cells. Not a replacement for seeds of data.
 
-Two of them: one for the model (LoRA's start values, dropout), one for whoever makes the batches (shuffling, augmentation).
+Two of them: one for the model (LoRA's start values, dropout), one for the code that makes the batches (shuffling, augmentation).
 Apart, a pass over the data can be gone through again, to the same place, without computing the model.
 """
 

@@ -14,7 +14,7 @@ from ...session.stage_settings import with_stage
 
 
 def _import_preview(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    return import_reply(session.handover.look_at_import(args["text"], args["trainer"]), session.tree)
+    return import_reply(session.handover.preview_import(args["text"], args["trainer"]), session.tree)
 
 
 def _import(session: Session, args: Mapping[str, Any]) -> None:
@@ -22,7 +22,7 @@ def _import(session: Session, args: Mapping[str, Any]) -> None:
 
 
 def _export_preview(session: Session, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    token, look = session.handover.look_at_export(
+    token, look = session.handover.preview_export(
         args["to"], session.settings, session.micro_batch_rows, session.data_origin
     )
     return export_reply(look, session.tree, token)

@@ -14,7 +14,7 @@ from ..core.strategy.resolve import resolve
 from ..core.strategy.selection_diff import planned_choice, training_diff
 from ..core.strategy.text import sentence
 from ..core.wire.handover import ExportPreview, ImportPreview
-from .asked import asked
+from .export_request import export_request
 from .registry import TRAINERS, export, import_strategy
 from .selection import Exported, differences, selection_of
 from .sources import read_text
@@ -25,11 +25,11 @@ def trainers() -> tuple[tuple[str, str], ...]:
     return tuple((key, trainer.name) for key, trainer in TRAINERS.items())
 
 
-def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportPreview:
+def preview_import(text: str, plan: Plan, trainer: str = "") -> ImportPreview:
     """What a trainer's settings would change.
 
     Args:
-        text: YAML, JSON or a command line. Never a path: whoever pastes a text has not asked for a file to be read.
+        text: YAML, JSON or a command line. Never a path: pasting a text requests no file to be read.
         plan: As it is now.
         trainer: Whose settings; "" finds it from the flags.
 
@@ -53,7 +53,7 @@ def look_at_import(text: str, plan: Plan, trainer: str = "") -> ImportPreview:
     )
 
 
-def look_at_export(
+def preview_export(
     plan: Plan,
     to: str,
     settings: Any = None,  # BurstSettings
@@ -67,28 +67,28 @@ def look_at_export(
         to: For whom.
         settings: Of a burst, which the files tell as far as the trainer has words for them.
         rows: Of a micro-batch.
-        data: Where the rows in use lie. A trainer whose files can name them is told; else a note says that it is not.
+        data: Where the rows in use lie. A trainer whose files can name them gets them; else a note says that it does not.
 
     Raises:
         NotExpressible: The trainer has no settings at all for this plan.
         PlanRefused: The plan cannot be applied anywhere.
         BadConfig: No such trainer.
     """
-    done, untold = _with_data(plan, to, settings, rows, data)
+    done, data_notes = _with_data(plan, to, settings, rows, data)
     key = next(key for key, known in TRAINERS.items() if known.name == done.trainer)
     # Under the names of a release that this trainer takes.
-    plan = asked(plan, TRAINERS[key].takes).plan
+    plan = export_request(plan, TRAINERS[key].takes).plan
     found = TRAINERS[key].simulate(done.settings, plan.tree)
     apart = training_diff(planned_choice(plan), found, plan.tree)
     # What the differences say place by place need not be said again.
-    told = set(differences(selection_of(plan), found, plan.tree)) if apart else set()
+    differing = set(differences(selection_of(plan), found, plan.tree)) if apart else set()
     return ExportPreview(
         trainer=key,
         name=done.trainer,
         files=done.files,
         exact=done.exact,
         differences=apart,
-        notes=tuple(linked(note) for note in (*untold, *done.notes) if note not in told),
+        notes=tuple(linked(note) for note in (*data_notes, *done.notes) if note not in differing),
     )
 
 
@@ -99,7 +99,7 @@ def _with_data(
     rows: int | None,
     data: DataOrigin | None,
 ) -> tuple[Exported, tuple[str, ...]]:
-    """The export with the data in use where that can be said, and a note where it cannot."""
+    """The export with the data in use where that can be written, and a note where it cannot."""
     done = export(plan, to=to, settings=settings, rows=rows)
     if data is None:
         return done, ()

@@ -6,7 +6,7 @@ import vlmfreeze_widgets as vf
 from tests.tiny import tiny_llava
 from vlmfreeze_widgets.core.errors import NotExpressible
 from vlmfreeze_widgets.core.language.issue_links import linked
-from vlmfreeze_widgets.trainers.looks import look_at_export, look_at_import, trainers
+from vlmfreeze_widgets.trainers.previews import preview_export, preview_import, trainers
 
 TREE = vf.read_tree(tiny_llava())
 STRATEGIES = (
@@ -25,7 +25,7 @@ STRATEGIES = (
 def test_a_look_has_no_difference_exactly_where_the_export_is_exact(key, strategy):
     plan = vf.resolve(strategy, TREE)
     try:
-        look = look_at_export(plan, key)
+        look = preview_export(plan, key)
     except NotExpressible:
         with pytest.raises(NotExpressible):
             vf.export(plan, to=key)
@@ -37,9 +37,9 @@ def test_a_look_has_no_difference_exactly_where_the_export_is_exact(key, strateg
 @pytest.mark.parametrize("key", ["llamafactory", "ms-swift", "peft", "trainer"])
 def test_the_files_of_a_look_come_back_as_the_same_plan(key):
     plan = vf.resolve(STRATEGIES[1], TREE)
-    look = look_at_export(plan, key)
+    look = preview_export(plan, key)
     text = next(text for name, text in look.files.items() if name.endswith((".yaml", ".json")))
-    back = look_at_import(text, plan, key if key == "trainer" else "")
+    back = preview_import(text, plan, key if key == "trainer" else "")
     assert back.trainer == key
     rates_aside = [d for d in back.differences if d.kind != "lr" or key != "peft"]
     assert rates_aside == []

@@ -17,7 +17,7 @@ class _HasTraits(Protocol):
         """Sets a trait by its name."""
 
 
-class Words:
+class Translations:
     """Says the traits of one widget.
 
     Args:
@@ -28,7 +28,7 @@ class Words:
     def __init__(self, widget: _HasTraits, options: Mapping[str, Any]) -> None:
         self._held = weakref.ref(widget)
         self._language: Language = options["words"]
-        self._asked: Language = self._language
+        self._requested: Language = self._language
         self._made: dict[str, Any] = {}
         self._quiet = ""
 
@@ -39,9 +39,9 @@ class Words:
     def of(self, states: Mapping[str, Any]) -> dict[str, Any]:
         """Traits as they are shown, and from now on known here."""
         self._made.update(states)
-        return {name: self.said(state) for name, state in states.items()}
+        return {name: self.translated(state) for name, state in states.items()}
 
-    def said(self, state: Any) -> Any:  # whatever a trait or a reply holds
+    def translated(self, state: Any) -> Any:  # whatever a trait or a reply holds
         """With all phrases in the page's language."""
         return spoken_state(state, self._language)
 
@@ -56,7 +56,7 @@ class Words:
         self._made[name] = state
         self._quiet = name if quietly else ""
         try:
-            self._widget.set_trait(name, self.said(state))
+            self._widget.set_trait(name, self.translated(state))
         finally:
             self._quiet = ""
 
@@ -64,7 +64,7 @@ class Words:
         """Whether a trait is being set without being sent."""
         return name == self._quiet
 
-    def ask(self, language: str) -> None:
+    def request(self, language: str) -> None:
         """The page speaks another language; any thread.
 
         Raises:
@@ -78,16 +78,16 @@ class Words:
                 found=repr(language)[:40],
                 remedy="Ask for one of these.",
             )
-        self._asked = found
+        self._requested = found
 
     def turn(self) -> None:
         """Says all traits anew if the page asked for another language; on the outbox's thread."""
-        if self._asked == self._language:
+        if self._requested == self._language:
             return
-        self._language = self._asked
+        self._language = self._requested
         self._made["options"] = {**self._made["options"], "words": self._language}
-        said = {name: self.said(state) for name, state in self._made.items()}
+        translated = {name: self.translated(state) for name, state in self._made.items()}
         # The tree comes last: with it the page is drawn anew, and reads what is told only once.
-        for name in sorted(said, key=lambda name: name == "tree_state"):
-            if name in ("options", "tree_state") or said[name] != getattr(self._widget, name):
-                self._widget.set_trait(name, said[name])
+        for name in sorted(translated, key=lambda name: name == "tree_state"):
+            if name in ("options", "tree_state") or translated[name] != getattr(self._widget, name):
+                self._widget.set_trait(name, translated[name])

@@ -55,7 +55,7 @@ def chosen(names: Iterable[str], wanted: Callable[[str], bool]) -> frozenset[str
 
 
 def pattern_of(text: str, trainer: str) -> re.Pattern[str]:
-    """A regular expression that somebody else wrote, compiled.
+    """A regular expression from outside, compiled.
 
     Raises:
         TrainerRefuses: It is none, so that the trainer stops too; or it is one that could run for hours on a name.

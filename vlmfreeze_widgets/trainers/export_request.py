@@ -13,14 +13,14 @@ from itertools import product
 from ..core.strategy.plan import Group, Plan
 from ..core.strategy.tuning import Lora, adapter_size
 from ..core.tree.tree import ModuleTree, Node
-from .names import modules, shortest_suffixes
+from .name_matching import modules, shortest_suffixes
 from .peft_rule import NO_FORWARD
 from .releases import ANY, Names, Takes, other_names
 from .selection import Selection, selection_of
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class ExportRequest:
     """A plan in trainers' words.
 
     Attributes:
@@ -127,18 +127,18 @@ class Asked:
             yield from self._whole(child)
 
 
-def asked(plan: Plan, takes: Takes = ANY) -> Asked:
+def export_request(plan: Plan, takes: Takes = ANY) -> ExportRequest:
     """A plan in trainers' words.
 
     Args:
         plan: The plan.
-        takes: The trainer's releases of transformers. Where none of them has the tree's names, the plan is told in theirs.
+        takes: The trainer's releases of transformers. Where none of them has the tree's names, the plan is written in theirs.
     """
     others, own = other_names(plan.tree, takes)
     if not own and others:
         plan = _renamed(plan, others[0])
         others, _ = other_names(plan.tree, takes)
-    return Asked(plan, selection_of(plan), others)
+    return ExportRequest(plan, selection_of(plan), others)
 
 
 def _renamed(plan: Plan, names: Names) -> Plan:

@@ -73,11 +73,11 @@ def still(figure: go.Figure) -> str | None:
     whole = height + below
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {whole}" width="{_WIDTH}" height="{whole}" '
-        f'role="img" aria-label="{escape(told(figure))}" font-family="system-ui,sans-serif">{"".join(parts)}</svg>'
+        f'role="img" aria-label="{escape(summary(figure))}" font-family="system-ui,sans-serif">{"".join(parts)}</svg>'
     )
 
 
-def told(figure: go.Figure) -> str:
+def summary(figure: go.Figure) -> str:
     """The figure in words, for those who do not see it: "loss over step: train, eval"."""
     titles = (figure.layout.yaxis.title.text, figure.layout.xaxis.title.text)
     names = ", ".join(dict.fromkeys(unescape(t.name) for t in figure.data if t.name))

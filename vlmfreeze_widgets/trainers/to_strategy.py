@@ -1,4 +1,4 @@
-"""A trainer's choice, which is a set of names, written as the rules that a person would write: by component where a component is
+"""A trainer's choice, which is a set of names, written as the rules that a user would write: by component where a component is
 of one kind, by path or slice where it is not.
 """
 
@@ -22,7 +22,7 @@ _LEAST_BLOCKS = 2
 _SHOWN = 3
 
 
-def strategy_of(selection: Selection, tree: ModuleTree, name: str = "", weight_decay: float | None = None) -> Strategy:
+def to_strategy(selection: Selection, tree: ModuleTree, name: str = "", weight_decay: float | None = None) -> Strategy:
     """The strategy that resolves to a selection.
 
     Args:
