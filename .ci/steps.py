@@ -163,7 +163,7 @@ def browser_tests() -> bool | str:
             "No Chromium, and apt could not install one. Install one, or name it: make test CHROMIUM=/path/to/chromium"
         )
         return False
-    return pytest("browser or lab", "tests", CHROMIUM=browser)
+    return pytest("browser or lab", "tests/browser", CHROMIUM=browser)
 
 
 def quick_tests() -> bool:
@@ -181,7 +181,7 @@ def checks() -> bool | str:
         print("No Chromium: the promises about the page are not run.")
         marks = f"({marks}) and not browser and not lab"
     report = ROOT / "report.json"
-    env = environment(**({"CHROMIUM": browser} if browser else {}))
+    env = environment(VLMFREEZE_CHECKS="1", **({"CHROMIUM": browser} if browser else {}))
     return call(PYTHON, "-m", "pytest", "-m", marks, f"--checks-report={report}", "tests", env=env)
 
 

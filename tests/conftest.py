@@ -4,8 +4,13 @@ cores make OpenMP's barriers spin (measured: 2 s become minutes).
 
 import gc
 import os
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# bitsandbytes, which PEFT imports, decorates with torch.compile: without this each process of a test loads torch's compiler.
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
+# nbformat imports jsonschema, which builds 38 parsers of addresses from grammars (3 s); none of ours checks one.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

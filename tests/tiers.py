@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 THOROUGH = bool(os.environ.get("VLMFREEZE_THOROUGH"))
+MEASURED = bool(os.environ.get("VLMFREEZE_CHECKS"))  # by `make checks`, whose figures are those of the promised sizes
 
 
 def covering(*axes: Iterable[Any]) -> list[Any]:
@@ -25,6 +26,11 @@ def covering(*axes: Iterable[Any]) -> list[Any]:
 def some(cases: Sequence[Any], every: int) -> list[Any]:
     """Of one long axis every so many, where all cases take the same way through the code. A tuple is several arguments."""
     return [_case(case if isinstance(case, tuple) else (case,), i % every == 0) for i, case in enumerate(cases)]
+
+
+def size(fast: int, promised: int) -> int:
+    """How large a subject is, or how often something is done: as promised where a promise is measured, else enough to see a fault."""
+    return promised if THOROUGH or MEASURED else fast
 
 
 def examples(thorough: int) -> int:

@@ -262,8 +262,10 @@ def test_a_correction_that_names_nothing_is_refused_with_the_nearest(given):
 
 @pytest.mark.check("B6")
 @pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel, lambda m: torch.compile(nn.DataParallel(m))])
-def test_a_wrapped_model_has_the_names_of_the_model_inside(wrap):
+def test_a_wrapped_model_has_the_names_of_the_model_inside(wrap, monkeypatch):
+    monkeypatch.delenv("TORCHDYNAMO_DISABLE")
     model = tiny_llava()
+    assert wrap(model) is not model
     assert [n.path for n in vf.read_tree(wrap(model)).nodes] == [n.path for n in vf.read_tree(model).nodes]
 
 
@@ -304,7 +306,8 @@ def test_a_quantized_weight_is_not_offered_for_full_training():
 
 
 @pytest.mark.check("B6")
-def test_a_compiled_model_is_trained_and_given_back_as_the_model_inside():
+def test_a_compiled_model_is_trained_and_given_back_as_the_model_inside(monkeypatch):
+    monkeypatch.delenv("TORCHDYNAMO_DISABLE")
     model = tiny_llava()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     compiled = torch.compile(model)

@@ -13,6 +13,7 @@ import torch
 
 import vlmfreeze_widgets as vf
 from tests.data.processors import make_processor
+from tests.tiers import size
 from tests.tiny import batches, tiny_llava
 from tests.widgets.test_workbench import request
 from vlmfreeze_widgets.data import urls
@@ -247,7 +248,7 @@ def test_a_request_in_good_form_has_one():
 
 
 @pytest.mark.check("L7")
-def test_a_hundred_times_five_widgets_that_are_closed_leave_nothing(figure):
+def test_many_times_five_widgets_that_are_closed_leave_nothing(figure):
     import gc
     import threading
 
@@ -277,7 +278,7 @@ def test_a_hundred_times_five_widgets_that_are_closed_leave_nothing(figure):
 
     round_()
     before = registered()
-    for _ in range(100):
+    for _ in range(size(12, 100)):
         round_()
     end = time.monotonic() + 60
     while (after := registered())[1] > before[1] and time.monotonic() < end:

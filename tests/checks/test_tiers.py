@@ -32,17 +32,24 @@ def test_tests_of_the_gpu_import_no_jupyter_no_hypothesis_and_no_browser():
     assert {name.partition(".")[0] for name in loaded} & heavy == set()
 
 
-def test_the_report_says_for_each_promise_where_it_ran(tmp_path):
-    file = tmp_path / "report.json"
-    nodes = [
-        "tests/engine/burst/test_burst.py::test_norms_are_taken_before_clipping",
-        "tests/gpu/test_promises.py::test_norms_are_taken_before_clipping",
-    ]
-    subprocess.run(
-        [sys.executable, "-m", "pytest", f"--checks-report={file}", *nodes], cwd=ROOT, capture_output=True, timeout=200,
-        env={"PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}, check=True,
-    )  # fmt: skip
-    row = next(r for r in json.loads(file.read_text())["checks"] if r["id"] == "N12")
+def test_the_report_says_for_each_promise_where_it_ran(pytester):
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.check("N12")
+        def test_here():
+            pass
+
+        @pytest.mark.gpu
+        @pytest.mark.check("N12")
+        def test_there():
+            pytest.skip("no GPU")
+        """
+    )
+    plugins = ("-p", "tests.checks.report", "-p", "no:cacheprovider")
+    pytester.runpytest_inprocess(*plugins, "--checks-report=report.json").assert_outcomes(passed=1, skipped=1)
+    row = next(r for r in json.loads((pytester.path / "report.json").read_text())["checks"] if r["id"] == "N12")
     assert row["tests"] == 1
     assert len(row["not_run_on"]) == 1
     assert "GPU" in row["not_run_on"][0]

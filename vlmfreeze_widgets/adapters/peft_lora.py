@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import torch
@@ -81,9 +81,7 @@ def lora_config(model: nn.Module, targets: Mapping[str, Lora], modules_to_save: 
         paths = [path for path in paths if path not in apart]
     keys = {path: _anchored(f"{path}.weight" if path in apart else path) for path in targets}
     # A name in a list also matches as a suffix; where that would leak, an anchored pattern is exact.
-    leaks = (
-        any(name.endswith(f".{path}") for path in paths for name in every_name if name not in targets) and rule is None
-    )
+    leaks = rule is None and _is_suffix_elsewhere(set(paths), (name for name in every_name if name not in targets))
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,  # type: ignore[arg-type]  # PEFT annotates int and computes with any number
@@ -133,6 +131,17 @@ def _tensor_of(layer: nn.Module, attribute: str) -> nn.Parameter | None:
         return None
     found = held[ADAPTER]
     return found if isinstance(found, nn.Parameter) else found.weight
+
+
+def _is_suffix_elsewhere(paths: Set[str], names: Iterable[str]) -> bool:
+    """Whether a name ends in a dot and one of the paths; each ending is looked up, since a large model has thousands of both."""
+    for name in names:
+        dot = name.find(".")
+        while dot >= 0:
+            if name[dot + 1 :] in paths:
+                return True
+            dot = name.find(".", dot + 1)
+    return False
 
 
 def _anchored(path: str) -> str:
