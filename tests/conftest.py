@@ -31,6 +31,16 @@ def _a_small_heap_for_the_collector():
     gc.freeze()
 
 
+@pytest.fixture(scope="session")
+def forks():
+    """Starts launched runs and exported scripts as processes that need import nothing any more."""
+    from tests.launch.forks import Forks
+
+    made = Forks()
+    yield made
+    made.close()
+
+
 def pytest_collection_modifyitems(config, items):
     """Leaves out what only ``make thorough`` runs (``tests.tiers``)."""
     if THOROUGH:

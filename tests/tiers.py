@@ -29,7 +29,7 @@ def some(cases: Sequence[Any], every: int) -> list[Any]:
 
 
 def size(fast: int, promised: int) -> int:
-    """How large a subject is, or how often something is done: as promised where a promise is measured, else enough to see a fault."""
+    """How large a subject is, or how often something is done: as promised where that is measured, else enough to see a fault."""
     return promised if THOROUGH or MEASURED else fast
 
 

@@ -1,4 +1,5 @@
-"""Support: a process that imports torch, transformers, PEFT and accelerate once and forks one more for each run. No tests here.
+"""Support: a process that imports torch, transformers, PEFT and accelerate once and forks one more for each run: of a launched
+recipe, or of an exported script. No tests here.
 
 What costs in a launched run of a tiny model is what each of its processes imports: 7 s of CPU, where the training takes one. The
 runs are processes of their own all the same, with signals, exit codes and a group for their sums. What ``accelerate launch`` does
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -23,7 +25,7 @@ from tests.launch.processes import ENVIRONMENT, ROOT
 LAUNCH = "vlmfreeze_widgets.launch.__main__"
 IMPORTED = (
     LAUNCH, "vlmfreeze_widgets.launch.run", "vlmfreeze_widgets.adapters.peft_lora", "vlmfreeze_widgets.adapters.peft_files",
-    "accelerate", "peft", "torch.distributed.fsdp", "torch.distributed.tensor",
+    "accelerate", "peft", "torch.distributed.fsdp", "torch.distributed.tensor", "transformers.trainer",
     "transformers.models.llava.modeling_llava", "transformers.models.clip.modeling_clip",
     "transformers.models.llama.modeling_llama",
 )  # fmt: skip
@@ -65,7 +67,13 @@ class Forks:
 
     def start(self, arguments: list[str], log: Path, module: str = LAUNCH, **variables: str) -> Fork:
         """Begins a process that runs ``main(arguments)`` of a module and ends with what that returns."""
-        asked = {"module": module, "arguments": arguments, "log": str(log), "variables": variables}
+        return self._begin({"module": module, "arguments": arguments, "log": str(log), "variables": variables})
+
+    def script(self, path: Path, arguments: list[str], log: Path, **variables: str) -> Fork:
+        """Begins a process that does what ``python path arguments`` does, in the script's folder."""
+        return self._begin({"script": str(path), "arguments": arguments, "log": str(log), "variables": variables})
+
+    def _begin(self, asked: dict[str, object]) -> Fork:
         self._started.append(Fork(self.ask(asked, 150), self))  # the first one waits for the imports
         return self._started[-1]
 
@@ -120,7 +128,14 @@ def _be(asked: dict) -> int:
         for number, source in ((0, nothing), (1, log), (2, log)):
             os.dup2(source, number)
         os.environ.update(asked["variables"])
-        code = import_module(asked["module"]).main(asked["arguments"])
+        if "script" in asked:
+            folder, name = os.path.split(asked["script"])
+            os.chdir(folder)
+            sys.argv, sys.path[0] = [name, *asked["arguments"]], folder
+            runpy.run_path(name, run_name="__main__")
+            code = 0
+        else:
+            code = import_module(asked["module"]).main(asked["arguments"])
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

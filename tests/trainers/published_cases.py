@@ -28,6 +28,19 @@ def cases(trainer: str) -> tuple[dict[str, Any], ...]:
 
 
 @cache
+def every_setting(trainer: str) -> tuple[dict[str, Any], ...]:
+    """Of a trainer's runs so many that each model and each setting is in one of them, and every fourth."""
+    seen: set[str] = set()
+    kept = []
+    for i, case in enumerate(cases(trainer)):
+        names = {f"model {case['config']}", f"setting {case['case']}"}
+        if i % 4 == 0 or not names <= seen:
+            kept.append(case)
+            seen |= names
+    return tuple(kept)
+
+
+@cache
 def layer_choices() -> tuple[dict[str, Any], ...]:
     """Which layers unsloth_zoo's own function chose on families beyond the kept runs: model, config, cases."""
     with gzip.open(FOLDER / "unsloth_layers.jsonl.gz", "rt", encoding="utf-8") as lines:

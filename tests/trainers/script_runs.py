@@ -11,6 +11,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
+from tests.launch.forks import Forks
 from vlmfreeze_widgets.demo.bundle import load_demo
 from vlmfreeze_widgets.demo.scenes import scenes
 from vlmfreeze_widgets.demo.tiny_vlm import PROMPT
@@ -32,6 +33,14 @@ def write_demo(folder: Path, rows: int = 12) -> Any:
         written.append({"id": str(i), "image": f"{i}.png", "conversations": turns})
     (folder / "train.json").write_text(json.dumps(written))
     return demo
+
+
+def run_forked(forks: Forks, folder: Path, *arguments: str, at: str = "export") -> str:
+    """Runs train.py in a process that has torch, transformers and PEFT already; what it printed."""
+    log = folder / f"{len(list(folder.glob('*.log')))}.log"
+    code = forks.script(folder / at / "train.py", list(arguments), log, **ENVIRONMENT).wait(300)
+    assert code == 0, log.read_text()[-3000:]
+    return log.read_text()
 
 
 def run_script(folder: Path, *arguments: str, launcher: list[str] | None = None, at: str = "export") -> str:

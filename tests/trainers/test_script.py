@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import runpy
-import subprocess
-import sys
 import warnings
 
 import pytest
@@ -17,6 +14,7 @@ from transformers import TrainerCallback
 import vlmfreeze_widgets as vf
 from tests.tiers import some
 from tests.tiny import batches, tiny_llava
+from tests.trainers.script_runs import run_forked
 
 LORA = vf.Lora(rank=4, alpha=8)
 STRATEGIES = {
@@ -37,14 +35,21 @@ def folders(tmp_path):
     return tmp_path
 
 
-def trained_by_script(strategy, folder, tree):
+def trained_by_script(strategy, folder, tree, forks):
     vf.export(strategy, tree, "trainer", folder=folder / "export", strict=True, use_cpu=True, disable_tqdm=True)
-    command = [sys.executable, "train.py", "--model", "../model", "--batches", "../batches", "--output", "../out"]
-    done = subprocess.run(
-        [*command, "--steps", "4", "--accumulation", "2"],
-        cwd=folder / "export", capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    given = (
+        "--model",
+        "../model",
+        "--batches",
+        "../batches",
+        "--output",
+        "../out",
+        "--steps",
+        "4",
+        "--accumulation",
+        "2",
+    )
+    run_forked(forks, folder, *given)
     found = {}
     for file in (folder / "out").glob("*.safetensors"):
         found.update(load_file(file))
@@ -59,10 +64,10 @@ def short(name):
 
 @pytest.mark.check("N24")
 @pytest.mark.parametrize("name", some(list(STRATEGIES), 2))
-def test_the_script_trains_to_the_weights_of_a_burst(name, folders, figure):
+def test_the_script_trains_to_the_weights_of_a_burst(name, folders, figure, forks):
     model = tiny_llava()
     tree = vf.read_tree(model)
-    theirs = trained_by_script(STRATEGIES[name], folders, tree)
+    theirs = trained_by_script(STRATEGIES[name], folders, tree, forks)
     result = vf.Burst(model, STRATEGIES[name], batches(8), steps=4, accumulation=2).run()
     start = {name: value.clone() for name, value in model.named_parameters()}
     result.keep()

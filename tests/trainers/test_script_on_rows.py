@@ -19,7 +19,7 @@ from transformers import AutoModelForImageTextToText
 import vlmfreeze_widgets as vf
 from tests.tiers import THOROUGH, some
 from tests.tiny import tiny_llava
-from tests.trainers.script_runs import losses, run_script, tensors, write_demo
+from tests.trainers.script_runs import losses, run_forked, run_script, tensors, write_demo
 from vlmfreeze_widgets.demo.bundle import load_demo
 from vlmfreeze_widgets.trainers.script_files import accelerate_files, data_files
 
@@ -77,24 +77,33 @@ def test_twenty_steps_on_rows_have_the_losses_of_a_burst(number, one_process, fi
 
 
 @pytest.mark.control("N24")
-def test_losses_with_another_label_rule_are_not_those_of_the_burst(one_process):
+def test_losses_with_another_label_rule_are_not_those_of_the_burst(one_process, forks):
     rows = json.loads((one_process / "train.json").read_text())
     for row in rows:
         row["conversations"][1]["value"] += " and no more"
     (one_process / "other.json").write_text(json.dumps(rows))
-    run_script(
-        one_process, *RUN[:2], "--data", "../other.json", *RUN[4:], "--accumulation", "2", "--output", "../other", at="export0"
+    run_forked(
+        forks, one_process, *RUN[:2], "--data", "../other.json", *RUN[4:], "--accumulation", "2", "--output", "../other",
+        at="export0",
     )  # fmt: skip
     theirs, same = losses(one_process / "other"), losses(one_process / "out0")
     assert max(abs(a - b) for a, b in zip(theirs, same, strict=True)) > 0.01
 
 
 @pytest.mark.parametrize("number", some(range(len(STRATEGIES)), 2))
-def test_what_the_script_saves_loads_and_merges_to_the_logits_of_the_burst(number, one_process, figure):
+def test_what_the_script_saves_loads_and_merges_to_the_logits_of_the_burst(number, one_process, figure, forks):
     _, result = burst(one_process, list(STRATEGIES.values())[number])
     wanted = logits(result.keep())
-    run_script(
-        one_process, "--model", "../model", "--merge", f"../out{number}", "--output", f"../merged{number}", at="export0"
+    run_forked(
+        forks,
+        one_process,
+        "--model",
+        "../model",
+        "--merge",
+        f"../out{number}",
+        "--output",
+        f"../merged{number}",
+        at="export0",
     )
     merged = AutoModelForImageTextToText.from_pretrained(one_process / f"merged{number}")
     base = AutoModelForImageTextToText.from_pretrained(one_process / "model")
@@ -121,7 +130,7 @@ def test_peft_alone_carries_everything_where_nothing_is_shared_or_bare(one_proce
     assert "trained.safetensors" not in saved
 
 
-def test_a_tied_head_is_saved_beside_the_adapter_so_that_the_tie_holds(tmp_path):
+def test_a_tied_head_is_saved_beside_the_adapter_so_that_the_tie_holds(tmp_path, forks):
     from safetensors.torch import save_file
 
     from tests.tiny import batches
@@ -133,7 +142,7 @@ def test_a_tied_head_is_saved_beside_the_adapter_so_that_the_tie_holds(tmp_path)
         save_file(batch, tmp_path / "batches" / f"{i}.safetensors")
     strategy = vf.Strategy({"embeddings": "full", "head": "full", "language_model": LORA}, 1e-2)
     vf.export(strategy, vf.read_tree(model), "hf-trainer", folder=tmp_path / "export", use_cpu=True)
-    run_script(tmp_path, "--model", "../model", "--batches", "../batches", "--steps", "3", "--output", "../out")
+    run_forked(forks, tmp_path, "--model", "../model", "--batches", "../batches", "--steps", "3", "--output", "../out")
     assert list(load_file(tmp_path / "out" / "trained.safetensors")) == ["model.language_model.embed_tokens.weight"]
     base = AutoModelForImageTextToText.from_pretrained(tmp_path / "model")
     base.load_state_dict(load_file(tmp_path / "out" / "trained.safetensors"), strict=False)
@@ -174,13 +183,23 @@ def test_two_processes_have_the_losses_and_the_weights_of_one(kind, flags, one_p
     assert max(float((there[name] - here[name]).abs().max()) for name in here) < 1e-5
 
 
-def test_rows_that_cannot_be_used_are_named_and_left_out(one_process):
+def test_rows_that_cannot_be_used_are_named_and_left_out(one_process, forks):
     rows = json.loads((one_process / "train.json").read_text())
     rows[1]["image"] = "nowhere.png"
     rows[2]["image"] = "../train.json"
     (one_process / "bad.json").write_text(json.dumps(rows))
-    said = run_script(
-        one_process, *RUN[:2], "--data", "../bad.json", *RUN[4:8], "--steps", "1", "--output", "../bad", at="export0"
+    said = run_forked(
+        forks,
+        one_process,
+        *RUN[:2],
+        "--data",
+        "../bad.json",
+        *RUN[4:8],
+        "--steps",
+        "1",
+        "--output",
+        "../bad",
+        at="export0",
     )
     assert "10 rows, 2 left out" in said
     assert "nowhere.png" in said

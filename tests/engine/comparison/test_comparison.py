@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
+from tests.tiers import size
 from tests.tiny import batch, batches, differences, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import InvalidStrategy, ModelBusy, PlanRefused, WrongPhase
 
@@ -28,11 +29,14 @@ def compared(strategies, model=None, **given):
 
 @pytest.mark.check("N23")
 def test_neither_order_nor_company_changes_a_number(figure):
-    forwards = looks(compared({"a": A, "b": B, "c": C}))
-    backwards = looks(compared({"c": C, "b": B, "a": A}))
-    alone = {**looks(compared({"a": A})), **looks(compared({"b": B})), **looks(compared({"c": C}))}
-    in_heats = looks(compared({"a": A, "b": B, "c": C}, at_once=2))
-    long_turns = looks(compared({"a": A, "b": B, "c": C}, turn=3))
+    given = {"seeds": size(1, 2), "steps": size(3, 4)}
+    forwards = looks(compared({"a": A, "b": B, "c": C}, **given))
+    backwards = looks(compared({"c": C, "b": B, "a": A}, **given))
+    alone = {
+        name: looks(compared({name: strategy}, **given))[name] for name, strategy in (("a", A), ("b", B), ("c", C))
+    }
+    in_heats = looks(compared({"a": A, "b": B, "c": C}, at_once=2, **given))
+    long_turns = looks(compared({"a": A, "b": B, "c": C}, turn=2, **given))
     others = (backwards, alone, in_heats, long_turns)
     figure(sum(forwards[name] != other[name] for other in others for name in forwards))
     assert all(forwards == other for other in others)
