@@ -104,6 +104,9 @@ describe("a component's row", () => {
     const some = line({ targets: 1, adaptable: 28, blocks: { count: 4, last: 1 } });
     expect(some).toContain("1 of 28 modules");
     expect(some).not.toMatch(/· *(\||$)/);
+    expect(some).toMatch(/last 1.* of 4 blocks/);
+    // Where the first block trains, nothing of the last ones is said.
+    expect(line({ blocks: { count: 4, last: 1, are_last: false } })).not.toContain("last 1");
   });
 
   test("sends rank with the alpha that it has, and the last blocks", async () => {

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 920fc193e38dbd00da9e262419985c327a4bae5e0f959d484ec0f25347af05c4 */
+/* vlmfreeze source-hash: 89295ee4c185c2b291b724c9e0517c356a574f58629b91497ea2af0597cc87e9 */
 var e={initialize:()=>{}},t=e;export{t as default};

@@ -32,7 +32,8 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const targets = h("span");
   const loraLine = h("span", {}, "r ", rank.element, " · α ", alpha.element, targets);
   const blocks = h("span");
-  const blockLine = h("span", {}, t("last "), last.element, blocks);
+  const which = h("span");
+  const blockLine = h("span", {}, which, last.element, blocks);
   const line = h("div.vf-row-line", {}, lrLine, h("span.vf-space"), loraLine, blockLine);
   const element = h("div.vf-row", {}, h("div.vf-row-main", {}, head, title, amount, h("span.vf-space"), mixed, tuning.element), line);
 
@@ -79,6 +80,7 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       show(last, row.blocks ? String(row.blocks.last) : null, enabled);
       const some = row.targets < row.adaptable ? t("{some} of {all} modules", { some: row.targets, all: row.adaptable }) : tn(row.targets, "{n} target", "{n} targets");
       say(targets, row.targets ? ` · ${some}` : "");
+      say(which, row.blocks?.are_last === false ? "" : t("last "));
       say(blocks, row.blocks ? t(" of {count} blocks", { count: row.blocks.count }) : "");
       element.dataset.trains = String(trains);
     },

@@ -22,7 +22,7 @@ export function preview(tree: ModelTree, plan: PlanState, name: RequestName, arg
     case "set_lora":
       return row(plan, args.target, (c) => ({ ...c, rank: args.rank as number, alpha: args.alpha as number }));
     case "set_blocks":
-      return row(plan, args.component, (c) => ({ ...c, blocks: c.blocks && { ...c.blocks, last: args.last as number } }));
+      return row(plan, args.component, (c) => ({ ...c, blocks: c.blocks && { ...c.blocks, last: args.last as number, are_last: true } }));
     default:
       return plan;
   }

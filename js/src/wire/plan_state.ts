@@ -32,7 +32,8 @@ export interface ComponentPlan {
   targets: number;
   /** Modules that LoRA on all of the component would adapt, and those that have it besides. */
   adaptable: number;
-  blocks: { count: number; last: number } | null;
+  /** Repeated blocks, how many of them train, and whether these are the last. */
+  blocks: { count: number; last: number; are_last: boolean } | null;
   detail: string;
 }
 
@@ -113,7 +114,7 @@ function readComponent(item: unknown): ComponentPlan {
     rslora: c.rslora === true,
     targets: finite(c.targets),
     adaptable: finite(c.adaptable),
-    blocks: typeof blocks.count === "number" ? { count: finite(blocks.count), last: finite(blocks.last) } : null,
+    blocks: typeof blocks.count === "number" ? { count: finite(blocks.count), last: finite(blocks.last), are_last: blocks.are_last !== false } : null,
     detail: text(c.detail),
   };
 }

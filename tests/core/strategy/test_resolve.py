@@ -105,6 +105,7 @@ def test_the_sentence_says_how_many_modules_carry_lora_where_it_is_not_all_of_th
     plan = vf.resolve(rules, TREE)
     assert said in str(plan).splitlines()[0].split(" · ")
     row = next(row for row in component_rows(plan) if row.targets)
+    assert row.are_last == (f"{BLOCK}.0.self_attn.q_proj" not in rules)
     assert (f"{row.targets} of {row.adaptable} modules" in row.detail) == (row.targets < row.adaptable)
 
 

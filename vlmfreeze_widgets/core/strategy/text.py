@@ -35,6 +35,7 @@ class ComponentRow:
         lr_ratio: The one ratio of LoRA+, or the highest; None without.
         blocks: Number of repeated blocks; 0 when it has none.
         blocks_trained: How many of them hold something that trains.
+        are_last: Whether these are the last ones (or none is).
     """
 
     name: str
@@ -52,6 +53,7 @@ class ComponentRow:
     lr_ratio: float | None
     blocks: int
     blocks_trained: int
+    are_last: bool
 
     @property
     def trainable_params(self) -> int:
@@ -122,6 +124,7 @@ def _row(plan: Plan, component: str, targets: Mapping[str, Lora]) -> ComponentRo
         lr_ratio=max(ratios, default=None),
         blocks=len(blocks),
         blocks_trained=len(trained),
+        are_last=trained == set(blocks[len(blocks) - len(trained) :]),
     )
 
 

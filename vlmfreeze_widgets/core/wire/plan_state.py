@@ -121,7 +121,7 @@ def _row(row: ComponentRow) -> dict[str, Any]:
         "rslora": row.use_rslora,
         "targets": row.targets,
         "adaptable": row.adaptable,
-        "blocks": {"count": row.blocks, "last": row.blocks_trained} if row.blocks else None,
+        "blocks": {"count": row.blocks, "last": row.blocks_trained, "are_last": row.are_last} if row.blocks else None,
         "detail": row.detail,
     }
 
