@@ -2,8 +2,6 @@
 
 import copy
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -88,15 +86,17 @@ print(json.dumps({"trainable": sorted(plan.trainable), "loras": loras, "groups":
 
 @pytest.mark.check("S5")
 @pytest.mark.parametrize("ending", some(["yaml", "json"], 2))
-def test_a_saved_strategy_selects_the_same_in_another_process(ending, tmp_path, figure):
+def test_a_saved_strategy_selects_the_same_in_another_process(ending, tmp_path, figure, forks):
     strategy = vf.Strategy(
         {"projector": "full", "language_model": vf.Lora(rank=4, alpha=12), "vision_tower[-1:]": "full"},
         lr={"": 1e-5, "projector": 1e-3},
     )
     file = tmp_path / f"strategy.{ending}"
     strategy.save(file)
-    done = subprocess.run([sys.executable, "-c", _READ, str(file)], capture_output=True, text=True, check=True)
-    read = json.loads(done.stdout)
+    script, log = tmp_path / "read.py", tmp_path / "log"
+    script.write_text(_READ)
+    assert forks.script(script, [str(file)], log).wait() == 0, log.read_text()
+    read = json.loads(log.read_text())
     plan = vf.resolve(strategy, vf.read_tree(tiny_llava()))
     figure(len(set(read["trainable"]) ^ set(plan.trainable)))
     assert read["trainable"] == sorted(plan.trainable)

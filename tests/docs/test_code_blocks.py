@@ -8,7 +8,7 @@ import pytest
 from tests.docs.code_blocks import Wrong, blocks, run_page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-LONG = ("compare", "cost")  # half a minute each; lessons 2, 6 and 7 take the same calls
+LONG = ("compare", "cost", "workbench")  # up to half a minute each; lessons 1, 2, 6 and 7 take the same calls
 PAGES = sorted(path for path in DOCS.rglob("*.md") if any(blocks(path.read_text(encoding="utf-8"))))
 
 

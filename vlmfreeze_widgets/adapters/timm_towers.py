@@ -42,11 +42,11 @@ def skeletons_for_timm() -> Iterator[None]:
     from transformers.models.timm_wrapper.modeling_timm_wrapper import TimmWrapperModel
 
     original = TimmWrapperModel.__init__
-    TimmWrapperModel.__init__ = _skeleton_init  # type: ignore[method-assign]
+    TimmWrapperModel.__init__ = _skeleton_init
     try:
         yield
     finally:
-        TimmWrapperModel.__init__ = original  # type: ignore[method-assign]
+        TimmWrapperModel.__init__ = original
 
 
 def _skeleton_init(self: Any, config: Any) -> None:  # transformers' TimmWrapperModel and its config

@@ -144,7 +144,7 @@ def _class_name(folder: str) -> str:
     """What the files say of the processor's class; else the class that transformers has for the model type."""
     from transformers import AutoConfig, ProcessorMixin
     from transformers.image_processing_utils import BaseImageProcessor
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES  # type: ignore[attr-defined]
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     for read in (

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import vlmfreeze_widgets as vf
-from tests.tiers import some
+from tests.tiers import covering, some
 from tests.tiny import batch, batches, fingerprint, tiny_llava
 from vlmfreeze_widgets.core.errors import BadState, CannotSave, VlmFreezeError, WrongPhase
 from vlmfreeze_widgets.engine.burst import checkpoint
@@ -274,8 +274,10 @@ def test_the_files_are_safetensors_and_json_only(tmp_path):
 # --- disks ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", ["tensors.safetensors", "history.json", "state.json", "manifest.json"])
-@pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
+@pytest.mark.parametrize(
+    ("file", "harm"),
+    covering(["tensors.safetensors", "history.json", "state.json", "manifest.json"], ["cut", "flip", "remove"]),
+)
 def test_a_spoilt_state_is_never_listed_and_the_one_before_is_taken(file, harm, tmp_path):
     burst = new_burst()
     next(burst), burst.save_state(tmp_path)
@@ -395,7 +397,7 @@ def limited(size, work):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("size", [0, 100, 2_000, 20_000, 60_000])
+@pytest.mark.parametrize("size", some([0, 100, 2_000, 20_000, 60_000], 2))
 @pytest.mark.check("F9")
 def test_a_file_system_that_really_refuses_is_told(size, tmp_path, figure):
     burst = new_burst()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ import torch
 import vlmfreeze_widgets as vf
 from tests.engine.burst.real_step import RealStep, real_step
 from tests.families import TINY_FAMILIES, tiny_batch
-from tests.tiers import covering, some
+from tests.tiers import covering, size, some
 from tests.tiny import fingerprint, tiny_llava
 from vlmfreeze_widgets.core.cost.memory import standing
 from vlmfreeze_widgets.core.errors import BadBatch
@@ -319,15 +321,18 @@ def test_each_switch_is_an_estimate_of_its_own():
 
 
 def test_the_largest_batch_fits_and_one_row_more_does_not():
+    # The published sizes, of which each layer is traced: in the fast tier four of thirty and four of twelve.
+    file = Path(vf.__file__).parent / "checkpoints" / "HuggingFaceTB--SmolVLM2-256M-Video-Instruct.json"
+    config = json.loads(file.read_text(encoding="utf-8"))["config"]
+    config["text_config"]["num_hidden_layers"] = size(4, 30)
+    config["vision_config"]["num_hidden_layers"] = size(4, 12)
     memory = (2**30) * 3 // 4
-    found = vf.largest_batch("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, 2 * memory, text_tokens=32)
-    more = vf.estimate_cost(
-        "HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, rows=found.rows + 1, text_tokens=32
-    )
+    found = vf.largest_batch(config, PROJECTOR, 2 * memory, text_tokens=32)
+    more = vf.estimate_cost(config, PROJECTOR, rows=found.rows + 1, text_tokens=32)
     assert found.rows >= 1
     assert found.cost.fits(2 * memory)
     assert not more.fits(2 * memory)
-    assert vf.largest_batch("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", PROJECTOR, 2**29, text_tokens=32).rows == 0
+    assert vf.largest_batch(config, PROJECTOR, 2**29, text_tokens=32).rows == 0
 
 
 def test_where_many_rows_cannot_be_traced_the_largest_batch_follows_the_line_of_those_that_can(monkeypatch):

@@ -89,9 +89,9 @@ def opened(run: Run, tree: ModuleTree) -> RunOpened:
         why_not = str(error)
     model = run.about.model if run.about is not None else {}
     facts = [str(model[key]) for key in ("title", "dtype", "device") if model.get(key)]
-    error = run.state.error or {}
+    failure = run.state.error or {}
     return RunOpened(
-        row_of(run), " · ".join(facts), str(error.get("message") or run.state.message or ""),
+        row_of(run), " · ".join(facts), str(failure.get("message") or run.state.message or ""),
         tuple((v.label, v.status, v.text) for v in run.verdicts), _settings(run.settings), curve_points(run.history), why_not,
     )  # fmt: skip
 
