@@ -47,6 +47,7 @@ UPWARD = {
     "core/recipes/stages.py": {"adapters.yaml_text"},
     "core/strategy/resolve.py": {"engine.model.read"},
     "core/strategy/strategy.py": {"adapters.yaml_text"},
+    "core/text_files.py": {"adapters.yaml_text"},
     "core/tree/catalog.py": {"adapters.pandas_frames"},
     "core/tree/tree.py": {"adapters.pandas_frames", "pictures"},
     "engine/apply/apply.py": {"adapters.peft_lora"},
@@ -98,9 +99,9 @@ FLOORS = {
 BESIDE_THE_FOLDERS = {
     "core": {
         "errors", "numbers", "plain", "memory_advice", "data_origin", "atomic_files", "strict_json", "source_length",
-        "construction_lock", "former_names",
+        "construction_lock", "former_names", "arguments", "shorten", "text_files",
     },
-    "engine": {"settings"},
+    "engine": {"settings", "accepted"},
 }  # fmt: skip
 
 

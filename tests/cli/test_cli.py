@@ -345,3 +345,34 @@ def test_a_setting_that_cannot_be_meant_is_told_in_three_parts():
     told = run("burst", "demo", "-s", "projector=full", "--precision", "fp8", "--steps", "1")
     assert told.exit_code == 1
     assert "bf16-mixed" in told.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tree", "demo", "--depth", "-1"], "--depth"),
+        (["burst", "demo", "--image-root", "no-such-folder"], "no-such-folder"),
+        (["burst", "demo", "--image-root", "."], "no --data"),
+        (["burst", "demo", "--max-length", "64"], "no --data"),
+        (["probe", "demo", "--batch-size", "4"], "no --data"),
+        (["compare", "demo", "--image-root", "."], "no --data"),
+    ],
+)
+def test_an_option_that_nothing_would_read_is_refused(arguments, says):
+    told = run(*arguments)
+    assert told.exit_code == 2
+    assert says in told.output
+
+
+def test_a_rate_that_reaches_nothing_is_told(folder, tmp_path):
+    own = tmp_path / "own.yaml"
+    own.write_text("rules: {projector: full}\nlr: {projector: 1e-3}\n")
+    assert "is used by nothing" in run("export", folder, "--to", "peft", "--strategy", own, "--lr", "5e-4").output
+    assert "is used by nothing" not in run("export", folder, "--to", "peft", "--strategy", own).output
+    assert "is used by nothing" in run("plan", folder, "--strategy", own, "--lr", "5e-4").output
+
+
+def test_a_report_of_the_terminal_makes_no_folder(folder, tmp_path):
+    told = run("report", tmp_path, tmp_path / "none" / "out.html")
+    assert told.exit_code == 1
+    assert not (tmp_path / "none").exists()

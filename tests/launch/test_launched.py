@@ -149,7 +149,7 @@ def test_accelerate_gets_a_rank_for_each_process_and_a_free_port():
 
 
 def test_the_command_line_passes_on_what_was_asked(tmp_path, monkeypatch):
-    recipe = write_recipe(tmp_path / "r", "some/model", STRATEGY, batches(1))
+    recipe = write_recipe(tmp_path / "r", "demo", STRATEGY, batches(1), steps=1)
     asked = []
     monkeypatch.setattr(command, "launch", lambda *a: asked.append(a) or 5)
     told = CliRunner().invoke(app, ["launch", str(recipe), "--processes", "4", "--fsdp"])
@@ -162,7 +162,7 @@ def test_the_command_line_passes_on_what_was_asked(tmp_path, monkeypatch):
 
 
 def test_the_command_says_the_cause_again_below_what_torchrun_prints(tmp_path, monkeypatch):
-    recipe = write_recipe(tmp_path / "r", "some/model", STRATEGY, batches(1))
+    recipe = write_recipe(tmp_path / "r", "demo", STRATEGY, batches(1), steps=1)
     cause = {"message": "The cause.", "expected": "this", "found": "that", "remedy": "Do so."}
 
     def failing(_recipe, output, *_):

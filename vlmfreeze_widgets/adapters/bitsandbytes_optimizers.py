@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.errors import MissingLibrary
+from ..core.shorten import shorten
 
 
 def adamw8bit(groups: Sequence[dict[str, Any]], betas: tuple[float, float], eps: float) -> Any:
@@ -25,7 +26,7 @@ def adamw8bit(groups: Sequence[dict[str, Any]], betas: tuple[float, float], eps:
         raise MissingLibrary(
             "The optimizer 'adamw8bit' needs bitsandbytes.",
             expected="bitsandbytes, installed and working",
-            found=f"{type(error).__name__}: {error}"[:160],
+            found=shorten(f"{type(error).__name__}: {error}", 160),
             remedy="Install bitsandbytes, or use optimizer='adamw' or 'adafactor'.",
         ) from error
     return AdamW8bit(groups, betas=betas, eps=eps)

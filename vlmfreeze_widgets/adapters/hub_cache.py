@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ..core.errors import BadSource
+from ..core.shorten import shorten
 
 # huggingface_hub's own rule: an optional organisation, then letters, digits, "-", "_" and "."
 _ID = re.compile(r"^(?:[\w.-]{1,96}/)?[\w.-]{1,96}$", re.ASCII)
@@ -42,7 +43,7 @@ def fetched_folder(hub_id: str) -> Path:
         raise BadSource(
             f"Neither the local cache nor the network has {hub_id!r}.",
             expected="a folder, a Hub id in the cache or on the network, or an id of vf.catalog()",
-            found=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:160] if str(error).strip() else 'no answer'}",
+            found=f"{type(error).__name__}: {shorten(error, 160) or 'no answer'}",
             remedy="Check the name; offline, download it once elsewhere, or plan with a catalogued checkpoint of that size.",
         ) from error
     try:

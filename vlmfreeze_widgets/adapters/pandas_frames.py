@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import MissingLibrary
+from ..core.shorten import shorten
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def runs_frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         import pandas as pd
     except ImportError as error:
         raise MissingLibrary(
-            "A table of runs needs pandas.", expected="the package pandas", found=str(error)[:160],
+            "A table of runs needs pandas.", expected="the package pandas", found=shorten(error, 160),
             remedy="pip install pandas, or use vf.list_runs(folder), which gives the runs themselves.",
         ) from error  # fmt: skip
 

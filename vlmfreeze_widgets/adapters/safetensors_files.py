@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ..core.errors import BadState
+from ..core.shorten import shorten
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor]) -> None:
@@ -42,6 +43,6 @@ def load(path: Path) -> dict[str, torch.Tensor]:
         raise BadState(
             "This file holds no tensors.",
             expected="a safetensors file",
-            found=f"{path}: {error}"[:200],
+            found=shorten(f"{path}: {error}", 200),
             remedy="Use another saved state.",
         ) from error

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from ..core.errors import BadSource
+from ..core.shorten import shorten
 from ..core.tree.checkpoint_headers import Checkpoint, StoredTensor
 
 # The format's words: https://github.com/huggingface/safetensors#format
@@ -54,7 +55,7 @@ def _weight_map(index: Path) -> dict[str, str]:
         raise BadSource(
             f"The index of the shards in {index.parent} cannot be read.",
             expected=f"{_INDEX} with a 'weight_map'",
-            found=f"{type(error).__name__}: {str(error)[:120]}",
+            found=f"{type(error).__name__}: {shorten(error, 120)}",
             remedy="Download it again, or remove it when the weights are one file.",
         ) from error
 
@@ -79,6 +80,6 @@ def _header(path: Path) -> dict[str, StoredTensor]:
         raise BadSource(
             f"The weight file {path.name} cannot be read.",
             expected="a safetensors file",
-            found=f"{type(error).__name__}: {str(error)[:120]}",
+            found=f"{type(error).__name__}: {shorten(error, 120)}",
             remedy="Download it again; a half-finished download looks like this.",
         ) from error

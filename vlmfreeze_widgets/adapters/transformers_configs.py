@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadSource, RemoteCode, nearest
+from ..core.shorten import shorten
 from ..core.tree.catalog import CatalogEntry, catalog
 from ..core.tree.checkpoint_headers import Checkpoint
 from . import hub_cache
@@ -77,7 +78,7 @@ def find_config(source: Any) -> FoundConfig:  # config, mapping, path or id
         return _from_path(path)
     if isinstance(source, Path) or is_file or not hub_cache.looks_like_an_id(source):
         raise BadSource(
-            f"There is no model at {str(source)[:200]!r}.",
+            f"There is no model at {shorten(source, 200)!r}.",
             expected="a folder with config.json, a config.json, or a Hub id such as 'Qwen/Qwen2.5-VL-7B-Instruct'",
             found="a file of another kind" if is_file else "no such path, and no possible Hub id",
             remedy="Check the path.",
@@ -134,7 +135,7 @@ def _from_path(path: Path, title: str | None = None) -> FoundConfig:
         raise BadSource(
             f"No config can be read in {folder}.",
             expected="config.json, a JSON object",
-            found=f"{type(error).__name__}: {str(error)[:160]}",
+            found=f"{type(error).__name__}: {shorten(error, 160)}",
             remedy="Save the model there with save_pretrained, or give another folder.",
         ) from error
     checkpoint = read_checkpoint(folder) if path.is_dir() else None
@@ -156,7 +157,7 @@ def _made(values: Mapping[str, Any], where: str) -> Any:  # transformers.Pretrai
         raise BadSource(
             f"transformers has no class for {where}.",
             expected="a config with the 'model_type' of a transformers model",
-            found="no 'model_type'" if kind is None else f"model_type {str(kind)[:80]!r}",
+            found="no 'model_type'" if kind is None else f"model_type {shorten(kind, 80)!r}",
             remedy=(f"Did you mean {' or '.join(map(repr, close))}? " if close else "")
             + "A newer transformers may know it; else load the model yourself and give it.",
         )
@@ -166,7 +167,7 @@ def _made(values: Mapping[str, Any], where: str) -> Any:  # transformers.Pretrai
         raise BadSource(
             f"The values of {where} do not make a {kind} config.",
             expected="the config of a real checkpoint",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
+            found=f"{type(error).__name__}: {shorten(error, 300)}",
             remedy="Compare it with the checkpoint's own config.json.",
         ) from error
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..core.construction_lock import MAKING_LAYERS
 from ..core.errors import BadSource
+from ..core.shorten import shorten
 from ..core.tree.checkpoint_headers import Checkpoint
 from .stored_ties import untie_as_stored
 from .timm_towers import skeletons_for_timm
@@ -66,7 +67,7 @@ def build_on_meta(source: Any) -> Built:  # config, mapping, path or id
         raise BadSource(
             f"No model can be built from this {type(found.config).__name__}.",
             expected="a complete config",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
+            found=f"{type(error).__name__}: {shorten(error, 300)}",
             remedy="Give the config of a real checkpoint: default configs are often not complete.",
         ) from error
     if found.checkpoint is not None:

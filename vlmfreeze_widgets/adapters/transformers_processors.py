@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 
+from ..core.arguments import PATH, checked
 from ..core.errors import BadSource
+from ..core.shorten import shorten
 
 _TORCHVISION_AHEAD = 15  # torchvision 0.15 belongs to torch 2.0, and both count on together since
 
 
+@checked(folder=PATH.raising(BadSource))
 def load_processor(folder: str | Path) -> Any:  # a transformers processor
     """The processor beside a model.
 
@@ -67,7 +70,7 @@ def check_torchvision() -> None:
         raise BadSource(
             "torchvision is installed but cannot be imported beside this torch.",
             expected=f"no torchvision, or the one built for this torch ({fitting_torchvision()})",
-            found=f"torch {torch.__version__} and {type(error).__name__}: {str(error)[:120]}",
+            found=f"torch {torch.__version__} and {type(error).__name__}: {shorten(error, 120)}",
             remedy=f"pip uninstall torchvision (pictures do not need it), or install {fitting_torchvision()} from where torch came "
             "from; transformers breaks while this one is there.",
         ) from error

@@ -15,6 +15,7 @@ from torch import nn
 
 from ..core.construction_lock import MAKING_LAYERS
 from ..core.errors import BadSource, InvalidStrategy
+from ..core.shorten import shorten
 from .loading_report import check_loading_report
 from .transformers_configs import FoundConfig, find_config
 from .transformers_models import auto_class, build_on_meta
@@ -75,7 +76,7 @@ def load(
         raise BadSource(
             f"The weights in {source} cannot be loaded.",
             expected="a folder with config.json and safetensors, or a Hub id in the cache",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
+            found=f"{type(error).__name__}: {shorten(error, 300)}",
             remedy="Save the model with save_pretrained, or give only the config to look at it.",
         ) from error
     check_loading_report(info, source, getattr(found.config, "transformers_version", None))
@@ -113,7 +114,7 @@ def _too_large(source: str | Path, place: str, error: BaseException) -> BadSourc
     return BadSource(
         f"The weights of {source} do not fit on {place}.",
         expected="room for all of them",
-        found=str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__,
+        found=shorten(str(error).strip().splitlines()[0], 200) if str(error).strip() else type(error).__name__,
         remedy='Load in 4 bits or bfloat16, spread them with device="auto", or go on planning: nothing is lost.',
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..core.shorten import shorten
 from .console import app, err, mendable, out, show
 from .options import AsJson, File, PresetName, Rates, Rules, Source, TrainerName, to_strategy, tree_of
 
@@ -63,7 +64,7 @@ def _burst_settings(given: list[str] | None) -> Any:  # BurstSettings, or None
             raise BadConfig(
                 "These settings of a burst cannot be read.",
                 expected="NAME=VALUE, or a JSON or YAML file of the settings of a burst",
-                found=f"{text}: {read}"[:200],
+                found=shorten(f"{text}: {read}", 200),
                 remedy="Write --settings steps=60, or save burst.settings.to_dict() as JSON.",
             )
         held |= read

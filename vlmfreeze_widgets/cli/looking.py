@@ -19,7 +19,9 @@ from .options import AsJson, File, PresetName, Rates, Rules, Source, to_strategy
 @app.command()
 @mendable
 def tree(
-    source: Source = "demo", depth: Annotated[int, typer.Option(help="Levels shown.")] = 4, as_json: AsJson = False
+    source: Source = "demo",
+    depth: Annotated[int, typer.Option(min=0, help="Levels shown.")] = 4,
+    as_json: AsJson = False,
 ) -> None:
     """Print where a model keeps its parameters; reads no weights."""
     found = tree_of(source)

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from ..core.strategy.plan import Plan
+from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
+from .console import err
 
 Source = Annotated[
     str, typer.Argument(help="'demo', a model folder, a config.json, a Hub id, or a checkpoint of the catalogue.")
@@ -34,7 +37,10 @@ Data = Annotated[
 ImageRoot = Annotated[
     Path | None,
     typer.Option(
-        "--image-root", help="The folder that the pictures' paths begin in; by default that of the data file."
+        "--image-root",
+        help="The folder that the pictures' paths begin in; by default that of the data file.",
+        exists=True,
+        file_okay=False,
     ),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", min=1, help="Rows of a micro-batch.")]
@@ -92,6 +98,19 @@ def trainable(
     from ..adapters.transformers_processors import load_processor
     from ..adapters.transformers_weights import load
 
+    of_rows = {
+        "--image-root": image_root,
+        "--max-length": max_length,
+        "--batch-size": batch_size if batch_size != 2 else None,
+    }
+    unused = next((name for name, value in of_rows.items() if value is not None), None)
+    files = [path for path in (data, eval_data) if path is not None]
+    if unused is not None and all(_has_ready_batches(path) for path in files):
+        found = "a folder of batches that are ready" if files else "no --data"
+        raise typer.BadParameter(
+            f"{unused} is about rows that --data or --eval-data reads; there is {found}. Leave it out."
+        )
+
     if source == "demo":
         from ..demo.bundle import load_demo
 
@@ -107,10 +126,10 @@ def trainable(
         model, processor = load(source), None
 
     def read(path: Path) -> Any:  # batches
-        if path.is_dir() and (files := sorted(path.glob("*.safetensors"))):
+        if _has_ready_batches(path):
             from safetensors.torch import load_file
 
-            return [load_file(f) for f in files]
+            return [load_file(f) for f in sorted(path.glob("*.safetensors"))]
         from ..data.load import load_batches
 
         return load_batches(
@@ -124,6 +143,10 @@ def trainable(
 
     batches = demo.batches if data is None else read(data)
     return model, batches, None if eval_data is None else read(eval_data)
+
+
+def _has_ready_batches(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("*.safetensors"))
 
 
 def to_strategy(
@@ -158,4 +181,13 @@ def to_strategy(
     for value in lr or ():
         target, equals, number = value.rpartition("=")
         wanted = wanted.with_lr(target if equals else "", number)  # type: ignore[arg-type]  # checked and read by Strategy
+    if lr:
+        _tell_unused(resolve(wanted, tree))
     return wanted
+
+
+def _tell_unused(plan: Plan) -> None:
+    """What the strategy says of its own parts wins over --lr; a rate that reaches nothing must not look as if it did."""
+    for warning in plan.warnings:
+        if warning.code == "unused-rate":
+            err.print(f"! {warning.message} {warning.remedy}", markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from .errors import CannotSave
+from .shorten import shorten
 
 ASIDE = ".saving-"
 """What the name begins with of whatever is not yet, or no longer, to be seen."""
@@ -111,7 +112,7 @@ def as_cannot_save(path: Path, remedy: str = "Free some room, or give another pa
         raise CannotSave(
             f"{shown(path)} cannot be written.",
             expected="a place that can be written, with room enough",
-            found=f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"[:200],
+            found=shorten(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}", 200),
             remedy=f"{remedy} What was there before is as it was.",
         ) from error
 

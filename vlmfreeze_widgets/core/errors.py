@@ -187,10 +187,16 @@ class BadConfig(VlmFreezeError):
     code = "bad-config"
 
 
-class InvalidOption(VlmFreezeError):
-    """An option of a page has a value that it cannot have."""
+class InvalidOption(VlmFreezeError, ValueError):
+    """An argument of a function, or an option of a page, has a value that it cannot have."""
 
     code = "invalid-option"
+
+
+class UnknownArgument(VlmFreezeError, TypeError):
+    """A keyword that a function does not have; Python's own error for it is a TypeError, too."""
+
+    code = "unknown-argument"
 
 
 class BadRequest(VlmFreezeError):
@@ -223,3 +229,9 @@ def nearest(name: str, known: Iterable[str], limit: int = 3) -> list[str]:
         tails.setdefault(known_name.rsplit(".", 1)[-1], known_name)
     close += [tails[t] for t in get_close_matches(last, tails, n=limit, cutoff=0.6)]
     return list(dict.fromkeys(close))[:limit]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The remedy that names the nearest; "" where nothing is near."""
+    close = nearest(name, known)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else ""

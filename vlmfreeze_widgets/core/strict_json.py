@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .shorten import shorten
+
 
 def load_json(text: str) -> Any:  # any JSON value
     """The value of a JSON text.
@@ -19,6 +21,6 @@ def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise ValueError(f"the key {key[:60]!r} stands there twice")
+            raise ValueError(f"the key {shorten(key, 60)!r} stands there twice")
         found[key] = value
     return found

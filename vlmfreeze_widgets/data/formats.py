@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import BadData
+from ..core.shorten import shorten
 from . import caption_rows, conversation_rows, message_rows, query_rows
 from .message_parts import count_pictures
 from .rows import ASSISTANT, BadRow, Place, Row
@@ -60,7 +61,7 @@ def read_raw(place: Place, raw: Any, wanted: str | None = None, prompt: str = CA
     only = FORMATS[wanted] if wanted else ""
     reader = next((r for r in READERS if (not only or only == r.NAME) and r.recognises(raw)), None)
     if reader is None:
-        keys = ", ".join(repr(str(k))[:40] for k in list(raw)[:8]) or "none"
+        keys = ", ".join(shorten(repr(str(k)), 40) for k in list(raw)[:8]) or "none"
         raise BadRow("format", f"no {only or 'conversation, question or caption'} in the row (its keys: {keys})")
     row = caption_rows.read(place, raw, prompt) if reader is caption_rows else reader.read(place, raw)
     if wanted == "ms-swift":

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import BadData
+from ..core.errors import BadData, did_you_mean
 from .row_spans import item_spans, line_spans, skip_mark
 from .rows import BadRow, Place
 from .strict_json import MAX_ROW_BYTES, read_row
@@ -82,5 +83,18 @@ def unreadable(path: Path, found: str) -> BadData:
         f"No rows can be read from {path.name}.",
         expected="a .jsonl file, a .json file with one list of objects, or a folder of pictures with captions",
         found=found,
-        remedy="Pickled files (.pt, .pkl) are never opened; write the rows as JSON.",
+        remedy=_missing(path)
+        if not path.exists()
+        else "Pickled files (.pt, .pkl) are never opened; write the rows as JSON.",
     )
+
+
+def _missing(path: Path) -> str:
+    """What to do about a name that is not there: the nearest in its folder, or that the folder itself is not there."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        return f"The folder {str(path.parent)!r} is not there either: check the path, which is read from {str(Path.cwd())!r}."
+    with suppress(OSError):
+        if near := did_you_mean(path.name, [child.name for child in folder.iterdir()]):
+            return near
+    return f"Check the path, which is read from {str(Path.cwd())!r}."

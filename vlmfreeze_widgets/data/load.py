@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters.transformers_processors import check_torchvision, load_processor
+from ..core.arguments import FLAG, PATH, TEXT, Kind, checked, found_for, maybe, whole
 from ..core.data_origin import DataOrigin
 from ..core.errors import BadData
 from ..core.source_length import length_of
@@ -23,8 +24,42 @@ from .urls import fetch
 
 LOOK_AT = 256
 MOST_KEPT = 10_000
+_PROCESSOR = Kind(
+    "a processor with a tokenizer, or the folder that it is loaded from",
+    lambda value: (
+        value is None
+        or PATH.fits(value)
+        or callable(value)
+        or any(hasattr(value, name) for name in ("tokenizer", "decode", "apply_chat_template"))
+    ),
+    "Give vf.load_processor(folder) of the model that is to be trained.",
+    error=BadData,
+    problem="Rows need the model's processor.",
+)
+_MODEL = Kind(
+    "the model, or its config",
+    lambda value: value is None or hasattr(value, "config") or hasattr(value, "model_type"),
+    "Give the model that is to be trained, or its config; a name alone has no features to count against.",
+    error=BadData,
+)
 
 
+@checked(
+    processor=_PROCESSOR,
+    image_root=maybe(PATH),
+    batch_size=whole(1, 2).raising(BadData),
+    max_length=maybe(whole(2, 2048)).raising(BadData),
+    format=maybe(TEXT).raising(BadData),
+    limit=maybe(whole(1, 1000)).raising(BadData),
+    allow_urls=FLAG,
+    max_pixels=whole(1, MAX_PIXELS),
+    seed=whole(0),
+    shuffle=FLAG,
+    model=_MODEL,
+    chat_template=maybe(TEXT),
+    caption_prompt=TEXT,
+    check_rows=whole(0, LOOK_AT),
+)
 def load_batches(
     source: Any,  # path, table, batches
     processor: Any = None,  # any processor
@@ -81,16 +116,13 @@ def load_batches(
         >>> print(batches.report)
         >>> vf.Burst(model, strategy, batches, steps=50).run()
     """
-    for name, value, least in (("batch_size", batch_size, 1), ("limit", limit, 1), ("max_length", max_length, 2)):
-        if value is not None and (not isinstance(value, int) or value < least):
-            raise _bad(
-                f"{name} cannot be used.", f"a whole number from {least} on", repr(value), f"Give another {name}."
-            )
     check_format(format)
     if not isinstance(source, (str, Path)):
         source, first = _peek(source, limit)
         if is_ready(first):
+            _refuse_unused(image_root, chat_template)
             return ReadyBatches(source, limit, getattr(processor, "tokenizer", None))
+    root_of(image_root, None)  # said at once where it is no folder
     rows, root = rows_of(source)
     if isinstance(processor, (str, Path)):
         processor = load_processor(processor)
@@ -120,6 +152,18 @@ def load_batches(
         look_at=check_rows,
         origin=_origin(source, pictures, format) if isinstance(source, (str, Path)) else None,
     )
+
+
+def _refuse_unused(image_root: object, chat_template: object) -> None:
+    """Ready batches have their pictures and their words already: what would say where they lie, or how they read, is a mistake."""
+    for name, value in (("image_root", image_root), ("chat_template", chat_template)):
+        if value is not None:
+            raise _bad(
+                f"{name} has no meaning for batches that are tensors already.",
+                "rows that name their pictures and hold texts",
+                f"ready batches, and {name}={found_for(value)}",
+                f"Leave {name} out.",
+            )
 
 
 def _origin(source: str | Path, pictures: Path | None, rows: str | None) -> DataOrigin:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.shorten import shorten
 from .rows import ASSISTANT, SYSTEM, USER, BadRow, Message, PictureRef
 
 MARKER = "<image>"
@@ -25,7 +26,7 @@ def role_of(name: Any) -> str:  # whatever the row holds
     """
     role = _ROLES.get(name.lower()) if isinstance(name, str) else None
     if role is None:
-        raise BadRow("format", f"the role {str(name)[:60]!r} is not one of user, assistant, system")
+        raise BadRow("format", f"the role {shorten(name, 60)!r} is not one of user, assistant, system")
     return role
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.shorten import shorten
 from .message_parts import count_pictures, list_of, marked, picture_of, pictures_of, role_of, text_of
 from .rows import SYSTEM, BadRow, Message, PictureRef, Place, Row
 
@@ -64,5 +65,5 @@ def _parts(content: Any, first: int, inline: list[PictureRef]) -> tuple[str | in
             parts.append(seen)
             seen += 1
         else:
-            raise BadRow("format", f"a part of the kind {str(kind)[:40]!r}; text and image are supported")
+            raise BadRow("format", f"a part of the kind {shorten(kind, 40)!r}; text and image are supported")
     return tuple(parts)

@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..core.shorten import shorten
 from .image_root import MAX_FILE_BYTES, open_inside
 from .rows import BadRow, PictureRef
 
@@ -76,7 +77,7 @@ class PictureLoader:
             return self._decode("data: URI", io.BytesIO(_data_uri(name)))
         if name.lower().startswith(("http://", "https://")):
             if self.fetch is None:
-                raise BadRow("picture", f"{name[:120]!r} is a URL, and allow_urls is off")
+                raise BadRow("picture", f"{shorten(name, 120)!r} is a URL, and allow_urls is off")
             return self._decode(name, io.BytesIO(self.fetch(name)))
         with open_inside(self.root, name) as handle:
             return self._decode(name, handle)
@@ -97,10 +98,12 @@ class PictureLoader:
         except MemoryError:
             raise BadRow("picture", f"{shown} does not fit into memory") from None
         except Exception as error:  # noqa: BLE001 - decoders raise OSError, SyntaxError, ValueError, struct.error, ...
-            raise BadRow("picture", f"{shown} cannot be decoded ({str(error)[:120] or type(error).__name__})") from None
+            raise BadRow(
+                "picture", f"{shown} cannot be decoded ({shorten(error, 120) or type(error).__name__})"
+            ) from None
 
     def _read(self, name: str, image: Image.Image) -> Picture:
-        self._check_size(repr(name[:120]), image.size)
+        self._check_size(shorten(repr(name), 120), image.size)
         remarks = _remarks(name, image)
         image.load()
         return self._upright(name, image, remarks)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..adapters.chat_templates import answers_marked, marks_answers, render
 from ..core.errors import BadData
+from ..core.shorten import shorten
 from .answers import Span, find_answers
 from .rows import ASSISTANT, SYSTEM, USER, BadRow, Message, Row
 
@@ -86,7 +87,7 @@ class Prompts:
         except BadRow:
             raise
         except Exception as error:  # noqa: BLE001 - templates raise what they like
-            raise BadRow("labels", f"the chat template refuses the row ({str(error)[:160]})") from None
+            raise BadRow("labels", f"the chat template refuses the row ({shorten(error, 160)})") from None
         last = spans[-1]
         if self.eos and not last.closed and not text[last.end :].strip():
             text = text[: last.end] + self.eos

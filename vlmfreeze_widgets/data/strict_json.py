@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..core.shorten import shorten
 from .rows import BadRow
 
 MAX_ROW_BYTES = 16 * 2**20
@@ -46,7 +47,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
-        raise BadRow("json", f"the key {twice[:60]!r} stands there twice")
+        raise BadRow("json", f"the key {shorten(twice, 60)!r} stands there twice")
     return found
 
 

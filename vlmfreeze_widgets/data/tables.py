@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ..core.shorten import shorten
 from .rows import BadRow, Place
 
 
@@ -33,4 +34,4 @@ class TableRows:
         try:
             return place, self._source[row]
         except Exception as error:  # noqa: BLE001 - a data set decodes pictures here, and fails as decoders do
-            return place, BadRow("format", f"the row cannot be read ({str(error)[:120] or type(error).__name__})")
+            return place, BadRow("format", f"the row cannot be read ({shorten(error, 120) or type(error).__name__})")

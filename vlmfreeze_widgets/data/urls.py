@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import SplitResult, urlsplit
 
+from ..core.shorten import shorten
 from .rows import BadRow
 
 MAX_BYTES = 20 * 10**6
@@ -53,7 +54,7 @@ def fetch(
     except BadRow:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _bad(url, f"cannot be read ({str(error)[:80] or type(error).__name__})") from None
+        raise _bad(url, f"cannot be read ({shorten(error, 80) or type(error).__name__})") from None
 
 
 def check_public(url: str, address: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..core.errors import InvalidStrategy
+from ..core.arguments import FLAG, Kind, check_keyword, fields_checked, found_for, is_number, is_whole
+from ..core.errors import InvalidStrategy, did_you_mean
 
 PRECISIONS = ("auto", "fp32", "bf16-mixed", "bf16-pure", "fp16")
 OPTIMIZERS = ("adamw", "adamw8bit", "sgd", "adafactor")
@@ -75,16 +75,22 @@ class BurstSettings:
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("accumulation", 1), ("seed", 0), ("warmup_steps", 0), ("verdict_after", 1)):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            if not is_whole(value, least):
                 raise _bad(name, f"a whole number of at least {least}", value)
+            object.__setattr__(self, name, int(value))
+        if self.eval_every is not None and not is_whole(self.eval_every, 1):
+            raise _bad("eval_every", "a whole number of at least 1, or None for ten looks", self.eval_every)
         for name in ("max_grad_norm", "seconds"):
             value = getattr(self, name)
             if value is not None and not _is_positive(value):
                 raise _bad(name, "a finite number above 0, or None", value)
         if not _is_positive(self.loss_scale):
             raise _bad("loss_scale", "a finite number above 0", self.loss_scale)
-        if not isinstance(self.momentum, int | float) or not 0 <= self.momentum < 1:
-            raise _bad("momentum", "a number from 0 to below 1", self.momentum)
+        for name, value in (("momentum", self.momentum), ("betas", self.betas), ("eps", self.eps)):
+            if (expected := _adam_problem(name, value)) is not None:
+                raise _bad(name, expected, value)
+        if not FLAG.fits(self.cache_features):
+            raise _bad("cache_features", FLAG.expected, self.cache_features)
         for name, known in (
             ("precision", PRECISIONS),
             ("optimizer", OPTIMIZERS),
@@ -93,9 +99,11 @@ class BurstSettings:
             ("proof", PROOFS),
             ("on_out_of_memory", OUT_OF_MEMORY),
         ):
-            if getattr(self, name) not in known:
-                raise _bad(name, " or ".join(map(str, known)), getattr(self, name))
+            value = getattr(self, name)
+            if not isinstance(value, str | bool) or value not in known:
+                raise _bad(name, " or ".join(map(str, known)), value, tuple(n for n in known if isinstance(n, str)))
         object.__setattr__(self, "betas", tuple(self.betas))
+        object.__setattr__(self, "cache_features", bool(self.cache_features))
 
     @property
     def eval_interval(self) -> int:
@@ -113,18 +121,66 @@ class BurstSettings:
         Raises:
             InvalidStrategy: A field that this release does not know, or a value that cannot be meant.
         """
-        known = {field.name for field in fields(cls)}
+        if not isinstance(data, Mapping):
+            raise _bad("settings", "a mapping of the fields of vf.BurstSettings", data)
+        known = tuple(sorted(field.name for field in fields(cls)))
         strange = next((name for name in data if name not in known), None)
         if strange is not None:
-            raise _bad(strange, f"one of {', '.join(sorted(known))}", strange)
+            raise InvalidStrategy(
+                f"A burst has no setting {strange!r}.",
+                expected=", ".join(known),
+                found=repr(strange),
+                remedy=did_you_mean(str(strange), known) or "Leave it out.",
+            )
         return cls(**data)
 
 
 def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return is_number(value) and value > 0  # type: ignore[operator]  # a number
 
 
-def _bad(name: str, expected: str, found: object) -> InvalidStrategy:
+def _adam_problem(name: str, value: Any) -> str | None:
+    """What would be right instead; None where it is."""
+    if name == "eps":
+        return None if _is_positive(value) else "a finite number above 0, such as 1e-8"
+    pair = value if name == "betas" else (value, 0)
+    fits = isinstance(pair, list | tuple) and len(pair) == 2 and all(is_number(v) and 0 <= v < 1 for v in pair)
+    return None if fits else "two numbers from 0 to below 1" if name == "betas" else "a number from 0 to below 1"
+
+
+def _bad(name: str, expected: str, found: object, known: tuple[str, ...] = ()) -> InvalidStrategy:
+    near = did_you_mean(found, known) if isinstance(found, str) else ""
+    default = BurstSettings.__dataclass_fields__[name].default if name in BurstSettings.__dataclass_fields__ else None
     return InvalidStrategy(
-        f"A burst cannot run with this {name}.", expected=expected, found=repr(found)[:60], remedy=f"Change {name}."
+        f"A burst cannot run with this {name}.",
+        expected=expected,
+        found=found_for(found),
+        remedy=near or (f"Write {name}={default!r}, which is the default, or another {name} as expected."),
     )
+
+
+fields_checked(BurstSettings)
+
+
+def settings_of(where: str, given: Mapping[str, Any], others: Iterable[str] = ()) -> BurstSettings:
+    """The settings that a function was given as keywords.
+
+    Args:
+        where: The function, for the error.
+        given: Its keywords.
+        others: What else it takes, for the nearest name.
+
+    Raises:
+        UnknownArgument: There is no such setting; the message gives the nearest.
+        InvalidStrategy: A value that cannot be meant.
+    """
+    for name in given:
+        check_keyword(where, name, (*others, *BurstSettings.__dataclass_fields__))
+    return BurstSettings(**given)
+
+
+SETTINGS = Kind(
+    "vf.BurstSettings, or None",
+    lambda value: value is None or isinstance(value, BurstSettings),
+    "Give the settings as keywords, such as steps=50; a dict of them goes in as vf.BurstSettings(**settings).",
+)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ..core.errors import VlmFreezeError
 from ..core.history.history import StepRecord
+from ..core.shorten import shorten
 from ..engine.runs.run_folder import RunFolder
 from .recipe import Recipe
 
@@ -135,7 +136,7 @@ def _parts(error: BaseException) -> dict[str, str]:
         return {**error.to_dict(), "traceback": trace}
     return {
         "code": "error",
-        "message": f"{type(error).__name__}: {error}"[:400],
+        "message": shorten(f"{type(error).__name__}: {error}", 400),
         "expected": "a run to its end",
         "found": type(error).__name__,
         "remedy": "Look at the traceback; a short vf.Burst on the same strategy and batches is quicker to mend.",

@@ -16,6 +16,7 @@ import torch
 
 from ..core.atomic_files import ASIDE, as_cannot_save, flush
 from ..core.errors import BadBatch
+from ..core.shorten import shorten
 
 
 class FileBatch(Mapping[str, Any]):
@@ -39,7 +40,7 @@ class FileBatch(Mapping[str, Any]):
             raise BadBatch(
                 "A micro-batch cannot be read.",
                 expected="a safetensors file with the model's keyword arguments",
-                found=f"{path}: {error}"[:200],
+                found=shorten(f"{path}: {error}", 200),
                 remedy="Write the batches again with vf.write_recipe.",
             ) from error
 

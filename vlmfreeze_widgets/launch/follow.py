@@ -8,6 +8,7 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 
+from ..core.arguments import PATH, checked
 from ..core.errors import VlmFreezeError
 from ..core.history.history import History
 from ..core.history.jsonl import HistoryLines
@@ -33,6 +34,7 @@ class FollowedHistory(History):
 
     run: RunState
 
+    @checked(folder=PATH)
     def __init__(self, folder: str | Path) -> None:
         super().__init__(NormLayout((), (), ()))
         self.folder = Path(folder)

@@ -9,10 +9,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..adapters.transformers_weights import DTYPES
+from ..core.arguments import BATCHES, NAME, PATH, checked, fields_checked, found_for, instance, maybe, one_of, whole
 from ..core.atomic_files import replace_file
-from ..core.errors import BadState, nearest
+from ..core.errors import BadSource, BadState, InvalidStrategy, did_you_mean
+from ..core.shorten import shorten
+from ..core.strategy.accepted import STRATEGY
+from ..core.strategy.general_rate import with_general_rate
+from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
 from ..core.strict_json import load_json
+from ..engine.model.read import read_tree
 from ..engine.settings import BurstSettings
 from .batch_files import write_batches
 
@@ -65,8 +72,7 @@ class Recipe:
             raise _bad("a mapping", type(data).__name__)
         for key in data:
             if key not in _FIELDS:
-                close = nearest(str(key), _FIELDS)
-                raise _bad(", ".join(_FIELDS), repr(key), f"Did you mean {close[0]!r}?" if close else None)
+                raise _bad(", ".join(_FIELDS), repr(key), did_you_mean(str(key), _FIELDS) or None)
         if data.get("version", VERSION) != VERSION:
             raise _bad(f"version {VERSION}", f"version {data['version']!r}")
         for key in _NEEDED:
@@ -74,7 +80,7 @@ class Recipe:
                 raise _bad(f"a value under {key!r}", f"only {', '.join(data) or 'nothing'}")
         for key in ("model", "batches", "output", "dtype"):
             if key in data and not (isinstance(data[key], str) and data[key].strip()):
-                raise _bad(f"a text under {key!r}", repr(data[key])[:60])
+                raise _bad(f"a text under {key!r}", found_for(data[key]))
         settings = data.get("settings") or {}
         if not isinstance(settings, Mapping):
             raise _bad("a mapping under 'settings'", type(settings).__name__)
@@ -106,7 +112,7 @@ class Recipe:
         try:
             data = load_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise _bad("a JSON file", f"{path}: {error}"[:200]) from error
+            raise _bad("a JSON file", shorten(f"{path}: {error}", 200)) from error
         recipe, here = cls.from_dict(data), path.resolve().parent
         return replace(
             recipe,
@@ -117,6 +123,30 @@ class Recipe:
         )
 
 
+DTYPE = one_of(DTYPES, "bfloat16").raising(InvalidStrategy)
+_TEXT = NAME.raising(BadState)
+fields_checked(
+    Recipe,
+    model=_TEXT,
+    strategy=instance(Strategy, "a vf.Strategy", "Write {name}=vf.Strategy({{'projector': 'full'}}).").raising(
+        InvalidStrategy
+    ),
+    batches=_TEXT,
+    output=_TEXT,
+    settings=instance(BurstSettings, "vf.BurstSettings", "Write {name}=vf.BurstSettings(steps=2000)."),
+    dtype=DTYPE,
+)
+
+
+@checked(
+    lambda: BurstSettings.__dataclass_fields__,
+    folder=PATH,
+    model_folder=PATH.raising(BadSource),
+    strategy=STRATEGY,
+    batches=BATCHES,
+    micro_batches=maybe(whole(1, 1000)),
+    dtype=DTYPE,
+)
 def write_recipe(
     folder: str | Path,
     model_folder: str | Path,
@@ -144,8 +174,11 @@ def write_recipe(
         The path of recipe.json.
 
     Raises:
+        BadSource: There is no such model, here or in the cache.
+        UnknownTarget: The strategy names what the model does not have.
+        PlanRefused: Nothing would train.
         BadBatch: A micro-batch holds something else than tensors, or the folder holds micro-batches already.
-        InvalidStrategy: The strategy or a setting cannot be meant.
+        InvalidStrategy: The strategy or a setting cannot be meant, or steps are missing.
         CannotSave: Disk full, no permission; nothing of the recipe is there then.
 
     Examples:
@@ -154,19 +187,27 @@ def write_recipe(
         >>> vf.BurstMonitor(vf.follow("big-run/run"))
     """
     folder = Path(folder)
-    wanted = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
-    if lr is not None:
-        wanted = Strategy(wanted.rules, {"": lr, **wanted.lr}, wanted.weight_decay, wanted.name)
-    checked = BurstSettings.from_dict(settings)
+    wanted = with_general_rate(strategy, lr)
+    if settings.get("steps") is None:
+        raise InvalidStrategy(
+            "A recipe says how long it trains.",
+            expected="the number of its steps",
+            found="none",
+            remedy="Write, for example, steps=2000; seconds=... may end it sooner.",
+        )
+    made = BurstSettings(**settings)
     if str(model_folder) == "demo":
         from ..demo import bundle
 
         model_folder = bundle.WEIGHTS
+    # As the launched processes will: a name that is misspelt is told here, not in a job that waited for its machine.
+    plan = resolve(wanted, read_tree(Path(model_folder) if Path(model_folder).is_dir() else str(model_folder)))
+    plan.check()
     model = str(Path(model_folder).resolve()) if Path(model_folder).is_dir() else str(model_folder)
     written = folder / "batches"
     write_batches(written, batches, micro_batches)
     try:
-        return Recipe(model, wanted, "batches", "run", checked, dtype).save(folder / "recipe.json")
+        return Recipe(model, wanted, "batches", "run", made, dtype).save(folder / "recipe.json")
     except BaseException:
         shutil.rmtree(written, ignore_errors=True)
         raise

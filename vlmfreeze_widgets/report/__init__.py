@@ -7,13 +7,24 @@ drawn by the front end (js/src/report.ts), all else is plain markup.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..core.errors import BadState, VlmFreezeError
+from ..core.arguments import FLAG, PATH, TEXT, checked, maybe
+from ..core.errors import BadState, CannotSave, VlmFreezeError
+from ..core.shorten import shorten
+
+_FILE = replace(
+    PATH,
+    expected="the path of the HTML file",
+    remedy='Write where the report goes: vf.report(result, "report.html").',
+    error=CannotSave,
+)
 
 
+@checked(path=_FILE, title=maybe(TEXT), overwrite=FLAG)
 def report(source: Any, path: str | Path, *, title: str | None = None, overwrite: bool = False) -> Path:
     """Writes a report.
 
@@ -44,7 +55,7 @@ def report(source: Any, path: str | Path, *, title: str | None = None, overwrite
     except (Exception, RecursionError) as error:  # the files of a run may be a stranger's
         raise BadState(
             "There is no report of this.", expected="a source that is as it was written",
-            found=f"{type(error).__name__}: {error}"[:200],
+            found=shorten(f"{type(error).__name__}: {error}", 200),
             remedy="Load the run with vf.load_run(folder) and look at it, or report another one.",
         ) from error  # fmt: skip
 

@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..core.atomic_files import as_cannot_save, replace_file
+from ..core.atomic_files import replace_file
 from ..core.errors import CannotSave
 from ..core.wire.messages import ROW_COLUMNS, number, paint_message, row_values, rows_message
 from ..core.wire.run_state import RunStatus
@@ -36,14 +36,27 @@ def write(content: Content, path: Path, *, overwrite: bool) -> Path:
     Raises:
         CannotSave: A file is there already, or the disk refuses.
     """
+    path = path.expanduser()
+    if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):
+        raise CannotSave(
+            "A report is an HTML file.",
+            expected="a path that ends in .html",
+            found=f"the folder {str(path)!r}" if path.is_dir() else repr(str(path)),
+            remedy=f"Write {str(path / 'report.html' if path.is_dir() else path.with_suffix('.html'))!r}.",
+        )
+    if not path.parent.is_dir():
+        raise CannotSave(
+            "The folder for the report is not there.",
+            expected="a folder that is there",
+            found=repr(str(path.parent)),
+            remedy="Make it first, or correct its name.",
+        )
     if path.exists() and not overwrite:
         raise CannotSave(
             "There is a file of this name already.", expected="a new file", found=str(path),
             remedy="Give another name, or overwrite=True.",
         )  # fmt: skip
     text = html(content)
-    with as_cannot_save(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
     return replace_file(path, text)
 
 

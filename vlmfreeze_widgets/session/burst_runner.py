@@ -268,6 +268,7 @@ class BurstRunner:
             taken, problem = result.history.taken, result.problem
             for hooks in self.hooks:
                 hooks.over(burst, result)
+            self._context.error = problem
             phase: Phase = "deciding" if taken else "idle" if problem is None else "failed"
             for hooks in self.hooks:
                 phase = hooks.phase_after(result, phase)

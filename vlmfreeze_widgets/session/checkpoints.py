@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadState, VlmFreezeError, WrongPhase
+from ..core.shorten import shorten
 from ..core.wire.run_state import BUSY
 from ..core.wire.saved_state import Saving, Written
 from ..engine.burst.burst import Burst
@@ -130,7 +131,7 @@ class Checkpoints:
                 raise BadState(
                     "This burst cannot go on.",
                     expected="a state of the list, and more steps than it has",
-                    found=repr(name)[:80] if state is None else f"{state.step} steps taken, {steps} asked for",
+                    found=shorten(repr(name), 80) if state is None else f"{state.step} steps taken, {steps} asked for",
                     remedy="Look for saved states again, and ask for more steps.",
                 )
             return self._bursts.start(lambda: self._resumed(name, steps), steps or 0)

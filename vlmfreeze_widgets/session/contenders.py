@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..core.arguments import found_for, is_whole
 from ..core.comparison.ablation import corners
 from ..core.comparison.board import Board
 from ..core.errors import InvalidStrategy
@@ -203,12 +204,12 @@ class Contenders:
             if self.compared.is_busy:
                 raise not_now(busy("comparing"), "The contenders cannot be changed now.", "no comparison that runs")
             for what, given, most in (("steps", steps, 100_000), ("seeds", seeds, 100)):
-                if given is not None and not (isinstance(given, int) and 1 <= given <= most):
+                if given is not None and not (is_whole(given, 1) and given <= most):
                     raise InvalidStrategy(
                         f"A comparison cannot run with these {what}.",
                         expected=f"a whole number from 1 to {most:,}",
-                        found=str(given),
-                        remedy=f"Change {what}.",
+                        found=found_for(given),
+                        remedy=f"Write, for example, {what}=3.",
                     )
             self.show(steps=steps or self.compared.steps, seeds=seeds or self.compared.seeds)
 

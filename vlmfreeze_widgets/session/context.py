@@ -69,6 +69,7 @@ class SessionContext:
         self.status = RunStatus(phase=self.rest, default_steps=settings.steps)
         self.worker = Worker(self.fail)
         self.stop_requested = threading.Event()
+        self._error: BaseException | None = None
         self.end_reason: str | None = None
         self.listeners: list[Callable[[Change], None]] = []
         self.internal_listeners: list[Callable[[Change], None]] = []
@@ -98,6 +99,16 @@ class SessionContext:
         for listener in (*self.listeners, *self.internal_listeners):
             listener(change)
 
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the last thing that ran; None where it went well, or nothing ran."""
+        with self.lock:
+            return self._error if self.status.error is not None else None
+
+    @error.setter
+    def error(self, error: BaseException | None) -> None:
+        self._error = error
+
     def set(self, **changes: Any) -> None:  # fields of RunStatus
         """Changes fields of the status and tells the listeners."""
         with self.lock:
@@ -123,6 +134,7 @@ class SessionContext:
         text = "".join(traceback.format_exception(error)) if not isinstance(error, VlmFreezeError) else ""
         # Frames hold tensors; what is shown is text, so let the frames go.
         traceback.clear_frames(error.__traceback__)
+        self.error = error
         self.set(phase=phase, error={**error_to_dict(error), "traceback": text}, eta_seconds=None)
 
     def obstacle(self) -> Obstacle | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.cost.estimate import CostEstimate
 from ..core.errors import VlmFreezeError
+from ..core.shorten import shorten
 from ..engine.burst.switch_interval import short_turns
 from .cost_server import Answers, Question, Subject
 
@@ -74,7 +75,7 @@ class CostProcess:
                 self._here.take(self._subject)
                 answer = self._here.take(question)
             except Exception as error:
-                raise _none(f"{type(error).__name__}: {error}"[:400]) from error
+                raise _none(shorten(f"{type(error).__name__}: {error}", 400)) from error
         assert isinstance(answer, CostEstimate)
         return answer
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ..core.cost.estimate import CostEstimate
+from ..core.shorten import shorten
 from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
@@ -98,7 +99,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         try:
             reply: tuple[bool, Any] = (True, made.take(message))
         except Exception as error:  # whatever it is, the page must hear of it
-            reply = (False, f"{type(error).__name__}: {error}"[:400])
+            reply = (False, shorten(f"{type(error).__name__}: {error}", 400))
         pickle.dump(reply, answers)
         answers.flush()
 

@@ -24,6 +24,7 @@ from ..core.cost.largest_batch import Peaks, largest_rows
 from ..core.cost.static_memory import standing_cost
 from ..core.cost.view import Comparison, CostView, Status, SwitchEffect, peak_on
 from ..core.history.history import History
+from ..core.shorten import shorten
 from ..core.strategy.plan import Plan
 from ..core.strategy.strategy import Strategy
 from ..engine.cost.alternatives import Choice, cost_choices, switched
@@ -227,7 +228,9 @@ class Costs:
                 continue
             except Exception as error:  # the thread must outlive any failure, and the user must see it
                 rev_plan = self._plan()[1]
-                self._keep(self._found, self._key(rev_plan, self.settings), f"{type(error).__name__}: {error}"[:300])
+                self._keep(
+                    self._found, self._key(rev_plan, self.settings), shorten(f"{type(error).__name__}: {error}", 300)
+                )
                 self._notify()
 
     def _estimate(self, turn: int) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import BadConfig, CannotSave, WrongPhase
+from ..core.shorten import shorten
 from ..core.wire.handover import ExportPreview, ImportPreview
 from ..core.wire.messages import stale
 
@@ -164,7 +165,7 @@ def below(home: Path, folder: str) -> Path:
         raise CannotSave(
             "The files are saved below the working folder only.",
             expected=f"a folder such as {FOLDER}/llamafactory",
-            found=repr(folder[:200]),
+            found=shorten(repr(folder), 200),
             remedy="Name a folder without a leading slash and without '..'.",
         )
     return place

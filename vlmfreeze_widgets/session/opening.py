@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.arguments import BATCHES
 from ..core.recipes.stages import Stages
 from ..core.strategy import edits
+from ..core.strategy.general_rate import with_general_rate
 from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
@@ -48,7 +50,8 @@ class Opening:
 def open_source(
     source: Any,  # whatever read_tree reads
     batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None,
-    strategy: Strategy | Stages | None,
+    strategy: Strategy | Stages | Mapping[str, object] | None,
+    lr: float | None = None,
 ) -> Opening:
     """Reads the tree; ends an older session that holds the model, where this one is given batches.
 
@@ -56,6 +59,10 @@ def open_source(
         VlmFreezeError: The source has no tree, or the strategy does not fit it; an older session goes on then.
         ModelBusy: The step of an older session does not end.
     """
+    if isinstance(batches, Mapping) and not isinstance(strategy, Stages):
+        BATCHES.check("Workbench", "batches", batches)
+    if isinstance(strategy, Stages) and lr is not None:
+        strategy = strategy.with_general_rate(lr)
     older = holder_of(source) if batches is not None and hasattr(source, "named_parameters") else None
     # While something runs there the model has adapters, perhaps; its own tree is that of the model restored.
     tree = read_tree(source) if older is None else older.tree
@@ -63,7 +70,9 @@ def open_source(
     if isinstance(by_stage, Mapping):
         batches = next(iter(by_stage.values()), None)
     given = strategy[0].strategy if isinstance(strategy, Stages) else strategy
-    wanted = Strategy(given) if isinstance(given, Mapping) else given or edits.default_strategy(tree)
+    wanted = with_general_rate(
+        edits.default_strategy(tree) if given is None else given, None if stages is not None else lr
+    )
     took_over, is_lost = None, False
     if older is not None:
         resolve(wanted, tree)  # what does not fit must not end the other

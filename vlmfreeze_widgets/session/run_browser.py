@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadState, VlmFreezeError
+from ..core.shorten import shorten
 from ..core.strategy.strategy import Strategy
 from ..core.wire.runs_state import RunList, cut
 from ..engine.burst.burst import Burst
@@ -110,7 +111,7 @@ class RunBrowser:
         """
         if self._strategy_at_hand is None or self._strategy_at_hand[0] != name:
             raise BadState(
-                "The strategy of this run is not at hand.", expected="the run that is open", found=repr(name[:80]),
+                "The strategy of this run is not at hand.", expected="the run that is open", found=shorten(repr(name), 80),
                 remedy="Open the run first.",
             )  # fmt: skip
         self._editor.set_strategy(self._strategy_at_hand[1])

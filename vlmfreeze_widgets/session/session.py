@@ -14,14 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.arguments import BATCHES_BY_STAGE, RATE, checked, maybe
 from ..core.comparison.board import Board
 from ..core.data_origin import DataOrigin
+from ..core.errors import InvalidStrategy
 from ..core.former_names import FormerName
 from ..core.history.history import History
 from ..core.language.phrase import say
 from ..core.memory_advice import MemoryAdvice
 from ..core.recipes.curricula import Curriculum
-from ..core.recipes.stages import Stages
+from ..core.recipes.stages import STRATEGY_OR_STAGES, Stages
 from ..core.strategy.plan import Plan
 from ..core.strategy.strategy import Strategy
 from ..core.tree.tree import ModuleTree
@@ -31,10 +33,11 @@ from ..core.wire.run_state import BUSY, RunStatus
 from ..core.wire.runs_state import RunList
 from ..core.wire.saved_state import Saving
 from ..core.wire.stages_state import Staged
+from ..engine.accepted import WATCHED
 from ..engine.burst.result import BurstResult
 from ..engine.comparison.comparison import Comparison
 from ..engine.evidence.answers import Question
-from ..engine.settings import BurstSettings
+from ..engine.settings import SETTINGS, BurstSettings
 from .burst_costs import BurstCosts, costs_of
 from .burst_decision import BurstDecision
 from .burst_runner import BurstRunner
@@ -67,6 +70,7 @@ class Session:
         source: A model to train, or anything that ``read_tree`` reads (then it can only be planned).
         batches: Micro-batches; without them nothing can run. With stages also a mapping from their names.
         strategy: Where to start; by default the projector alone. ``vf.Stages`` are chosen; the first one is the start.
+        lr: Rate of whatever has no rate in the strategy, or in its stage.
         eval_batches: Held-out micro-batches.
         retention_batches: Text-only micro-batches with labels: how much of other abilities is left.
         questions: ExportRequest before, during and after each burst.
@@ -88,12 +92,20 @@ class Session:
         costs: What the strategy would cost.
     """
 
+    @checked(
+        batches=maybe(BATCHES_BY_STAGE),
+        strategy=maybe(STRATEGY_OR_STAGES),
+        lr=maybe(RATE).raising(InvalidStrategy),
+        settings=SETTINGS,
+        **WATCHED,
+    )
     def __init__(
         self,
         source: Any,  # whatever read_tree reads
         batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None = None,
-        strategy: Strategy | Stages | None = None,
+        strategy: Strategy | Stages | Mapping[str, object] | None = None,
         *,
+        lr: float | None = None,
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
@@ -102,7 +114,7 @@ class Session:
         run_folder: str | Path | None = None,
         report_to: str | Iterable[str] | None = None,
     ) -> None:
-        opening = open_source(source, batches, strategy)
+        opening = open_source(source, batches, strategy, lr)
         self.took_over = opening.took_over
         self.questions = tuple(questions)
         inputs = {
@@ -188,6 +200,13 @@ class Session:
         origin = getattr(self._context.batches, "origin", None)
         return origin if isinstance(origin, DataOrigin) else None
 
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the last thing that ran (a burst, a probe, a comparison, stages, loading), as it was raised; None where it
+        went well, or nothing ran. That of a burst which had learnt something is its result's ``problem`` too.
+        """
+        return self._context.error
+
     def subscribe(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Calls ``listener`` with the name of what changed (a ``Change``) after each change, on the thread that made it.
 
@@ -197,7 +216,7 @@ class Session:
         return self._context.subscribe(listener)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until nothing runs; False when the time, in seconds, was up first."""
+        """Blocks until nothing runs; False when the time, in seconds, was up first. How it went, ``error`` says."""
         return self._context.worker.wait(timeout)
 
     def stop(self) -> None:

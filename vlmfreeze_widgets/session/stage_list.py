@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..core.arguments import is_whole
 from ..core.cost.static_memory import standing_cost
 from ..core.errors import InvalidStrategy
 from ..core.history.curve_points import curve_points
@@ -133,7 +134,7 @@ class StageList:
         """
         with self._context.lock:
             stage = next((s for s in self.staged.stages if s.name == name), None) if self.staged else None
-            if stage is None or not 1 <= steps <= _MOST_STEPS:
+            if stage is None or not is_whole(steps, 1) or steps > _MOST_STEPS:
                 raise InvalidStrategy(
                     "A stage cannot have these steps.",
                     expected=f"a stage of the list and a whole number from 1 to {_MOST_STEPS:,}",

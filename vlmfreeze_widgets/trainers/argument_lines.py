@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import BadConfig
+from ..core.shorten import shorten
 from .export_request import ExportRequest
 
 _ARGUMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -43,7 +44,7 @@ def argument_lines(
         raise BadConfig(
             "An argument cannot have this name.",
             expected="letters, digits and underscores",
-            found=repr(strange[0])[:60],
+            found=shorten(repr(strange[0]), 60),
             remedy="Rename it or leave it out.",
         )
     # xargs takes quotes off, as a shell would; a bare $(cat) would cut at the spaces inside them.
@@ -57,7 +58,7 @@ def _word(text: str) -> str:
         raise BadConfig(
             "An argument of a file of arguments cannot hold a line break or a NUL.",
             expected="one line",
-            found=repr(text)[:60],
+            found=shorten(repr(text), 60),
             remedy="Take it out.",
         )
     return shlex.quote(text)

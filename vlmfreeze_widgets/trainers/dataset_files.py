@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadConfig
+from ..core.shorten import shorten
 
 NAME = "burst_data"
 """What the data is called in ``dataset_info.json``."""
@@ -48,7 +49,7 @@ def _no_rows(path: str, found: str) -> BadConfig:
     return BadConfig(
         "The data cannot be described for this trainer.",
         expected="a .json or .jsonl file of rows with conversations, messages, or a question and its answer",
-        found=f"{path[-60:]}: {found[:100]}",
+        found=f"{path[-60:]}: {shorten(found, 100)}",
         remedy="Register the data with the trainer by hand, and give its own dataset=... instead of data=...",
     )
 

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from ..core.errors import BadConfig
+from ..core.shorten import shorten
 
 Kind = Literal["bool", "int", "float", "text", "names", "numbers", "mapping", "factors", "names or text"]
 _TRUE, _FALSE = {"true", "yes", "on", "y", "1"}, {"false", "no", "off", "n", "0"}
@@ -69,7 +70,7 @@ def check_plain(given: Mapping[str, Any]) -> None:
             raise BadConfig(
                 f"The setting {name!r} cannot be written into a file.",
                 expected="a text, a finite number, true or false, None, or a list or mapping of these",
-                found=repr(value)[:60],
+                found=shorten(repr(value), 60),
                 remedy="Give another value, or leave it out.",
             )
 
@@ -114,7 +115,7 @@ def _typed(name: str, value: Any, kind: Kind, trainer: str) -> Any:  # noqa: PLR
     raise BadConfig(
         f"{trainer}'s flag {name} has a value that cannot be meant.",
         expected={"bool": "true or false", "int": "a whole number", "float": "a number"}.get(kind, kind),
-        found=repr(value)[:60],
+        found=shorten(repr(value), 60),
         remedy=f"Give {name} another value, or leave it out.",
     )
 

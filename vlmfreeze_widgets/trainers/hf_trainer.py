@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import BadConfig
+from ..core.shorten import shorten
 from ..core.strategy.tuning import Lora
 from ..core.tree.components import is_below, owner_of
 from ..core.tree.tree import ModuleTree
@@ -94,7 +95,7 @@ def _rate(held: Any, is_b: bool) -> tuple[float, float]:
     raise BadConfig(
         "plan.json has a rate that cannot be read.",
         expected="[learning rate, weight decay], or with LoRA+ [learning rate, weight decay, ratio]",
-        found=repr(held)[:60],
+        found=shorten(repr(held), 60),
         remedy="Write, for example, [1e-4, 0.0].",
     )
 

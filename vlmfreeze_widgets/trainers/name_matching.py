@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from ..core.errors import TrainerRefuses
+from ..core.shorten import shorten
 from ..core.tree.tree import ModuleTree, Node
 
 _LONGEST_PATTERN = 200_000  # characters; ms-swift's own pattern of every path of a large model has tens of thousands
@@ -70,7 +71,7 @@ def pattern_of(text: str, trainer: str) -> re.Pattern[str]:
         raise TrainerRefuses(
             f"{trainer} is given a pattern that cannot be used.",
             expected="a regular expression",
-            found=f"{text[:60]!r}: {error}",
+            found=f"{shorten(text, 60)!r}: {error}",
             remedy="Mend the pattern.",
         ) from error
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ..adapters.peft_conversions import Conversion, installed
 from ..core.errors import TrainerRefuses
+from ..core.shorten import shorten
 from ..core.strategy.tuning import Lora
 from ..core.tree.tree import ModuleTree, Node
 from .name_matching import has_suffix, modules, parameter_names, pattern_of
@@ -102,7 +103,7 @@ def select(
         raise TrainerRefuses(
             "PEFT stops: no module matches the targets.",
             expected="a name that a module ends in",
-            found=str(targets)[:120],
+            found=shorten(targets, 120),
             remedy="print(tree) shows every path; releases of transformers differ in names.",
         )
     spared = stacks_without_dropout and not asked_for_parameters

@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.arguments import FLAG, PATH, TEXT, checked, maybe, whole
 from ..core.errors import BadConfig, NotExpressible, nearest
+from ..core.strategy.accepted import STRATEGY_OR_PLAN
 from ..core.strategy.plan import Plan
 from ..core.strategy.resolve import resolve
 from ..core.strategy.strategy import Strategy
@@ -160,6 +162,10 @@ _ALSO = {
 }
 
 
+_TRAINER = replace(TEXT, expected="the name of a trainer", remedy="Write {name}='llamafactory', say.", error=BadConfig)
+
+
+@checked(trainer=maybe(_TRAINER))
 def import_strategy(
     source: Any,  # see Args
     tree: Any = None,  # a tree, or what read_tree takes
@@ -202,6 +208,14 @@ def import_strategy(
     return Imported(strategy, tuple(notes), others, chosen.name)
 
 
+@checked(
+    strategy=STRATEGY_OR_PLAN,
+    to=maybe(_TRAINER),
+    trainer=maybe(_TRAINER),
+    folder=maybe(PATH),
+    strict=FLAG,
+    rows=maybe(whole(1, 4)),
+)
 def export(
     strategy: Strategy | Mapping[str, Any] | Plan,
     tree: Any = None,  # a tree, or what read_tree takes
@@ -242,6 +256,11 @@ def export(
         BadConfig: No such trainer, or a setting that no file can hold.
     """
     chosen = TRAINERS[_key(to or trainer or "")]
+    if to and trainer and _key(trainer) != _key(to):
+        raise BadConfig(
+            "Two trainers are named.", expected="to=... or trainer=..., which mean the same", found=f"{to!r} and {trainer!r}",
+            remedy="Write one of them; each export is for one trainer.",
+        )  # fmt: skip
     check_plain(others)
     others = with_whole_paths(others)
     if rows is not None and settings is None:

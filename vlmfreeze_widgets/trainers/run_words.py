@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import BadConfig
+from ..core.shorten import shorten
 
 _OPTIMIZERS = {"adamw": "adamw_torch", "adamw8bit": "adamw_bnb_8bit", "sgd": "sgd", "adafactor": "adafactor"}
 EPOCHS = ("num_train_epochs", "num_epochs", "epochs", "max_epochs")
@@ -195,7 +196,7 @@ def _read(settings: object) -> dict[str, Any]:
         raise BadConfig(
             "These are no settings of a burst.",
             expected="burst.settings, a BurstSettings, or a mapping of its fields such as {'steps': 60}",
-            found=repr(settings)[:60],
+            found=shorten(repr(settings), 60),
             remedy="A trainer's own settings are given by name: export(..., output_dir='runs/1').",
         )
     return {str(name): value for name, value in held.items()}

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ..adapters import yaml_text
-from ..core.errors import BadConfig
+from ..core.errors import BadConfig, did_you_mean
+from ..core.shorten import shorten
 from ..core.strict_json import load_json
 
 _ADAPTER = "adapter_config.json"
 _LONGEST_PATH = 1024
 _MOST_VALUES = 100_000  # an adapter_config.json that names its targets one by one has thousands
 _LARGEST_FILE = 4 * 1024 * 1024  # bytes; settings of a trainer are a few kilobytes
+
+
+_ENDINGS = (".yaml", ".yml", ".json", ".sh", ".py", ".txt")
 
 
 def read_settings(source: Any) -> dict[str, Any]:  # see Args
@@ -44,6 +48,8 @@ def read_settings(source: Any) -> dict[str, Any]:  # see Args
     if isinstance(source, Path) or (isinstance(source, str) and _names_a_file(source)):
         return _from_file(Path(source))
     if isinstance(source, str):
+        if _looks_like_a_path(source):
+            raise _no_file(Path(source))
         return read_text(source)
     raise _unreadable("a mapping, a file, a command line or a PeftModel", type(source).__name__)
 
@@ -57,6 +63,25 @@ def _names_a_file(text: str) -> bool:
         return False
 
 
+def _looks_like_a_path(text: str) -> bool:
+    """One word that ends as a settings file does, or names a folder: nobody writes settings so."""
+    word = text.strip()
+    return bool(word) and not any(c.isspace() for c in word) and word.lower().endswith(_ENDINGS)
+
+
+def _no_file(path: Path) -> BadConfig:
+    here = path.absolute().parent
+    near = ""
+    if here.is_dir():
+        near = did_you_mean(path.name, [child.name for child in here.iterdir()])
+    return BadConfig(
+        "There is no such settings file.",
+        expected="the path of a YAML or JSON file, of a script, or of a folder with adapter_config.json",
+        found=f"nothing at {shorten(repr(str(path)))}",
+        remedy=near or f"Check the path, which is read from {str(Path.cwd())!r}.",
+    )
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     if path.is_dir():
         path /= _ADAPTER
@@ -64,8 +89,10 @@ def _from_file(path: Path) -> dict[str, Any]:
         if path.stat().st_size > _LARGEST_FILE:
             raise _unreadable("a file of a few kilobytes", f"{path.stat().st_size:,} bytes in {path.name}")
         text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise _no_file(path) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise _unreadable("a readable text file", f"{path.name}: {error}") from error
+        raise _unreadable("a readable text file", shorten(f"{path.name}: {error}")) from error
     return read_text(text, path.name)
 
 
@@ -93,7 +120,7 @@ def read_text(text: str, name: str = "the text") -> dict[str, Any]:
         # Trainers read their files by YAML 1.1, where "no" is false; JSON is YAML as far as it goes.
         data = load_json(text) if text.lstrip().startswith("{") else yaml_text.load(text, version=(1, 1))
     except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
-        raise _unreadable("YAML, JSON or a command line", f"{name}: {str(error)[:200]}") from error
+        raise _unreadable("YAML, JSON or a command line", f"{name}: {shorten(error, 200)}") from error
     if not isinstance(data, Mapping):
         raise _unreadable("settings, each with a name", f"{type(data).__name__} in {name}")
     if _values(data, _MOST_VALUES) > _MOST_VALUES:
@@ -120,7 +147,7 @@ def _call(text: str, name: str) -> dict[str, Any]:
             ):
                 found[node.targets[0].id] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        raise _unreadable("a call of get_peft_model with plain values", f"{name}: {str(error)[:200]}") from error
+        raise _unreadable("a call of get_peft_model with plain values", f"{name}: {shorten(error, 200)}") from error
     return _flat(found)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from unicodedata import normalize
 
 from ..core.errors import BadConfig, NotExpressible
+from ..core.shorten import shorten
 from ..core.tree.tree import ModuleTree
 from .export_request import ExportRequest, switches
 from .flags import read_flags
@@ -61,7 +62,7 @@ def files(settings: Mapping[str, Any], wanted: ExportRequest, others: Mapping[st
             raise BadConfig(
                 "Unsloth's call has no such argument.",
                 expected="a Python name",
-                found=repr(name)[:60],
+                found=shorten(repr(name), 60),
                 remedy="Leave it out, or write it as the argument is called.",
             )
     ratio = settings.get("loraplus_lr_ratio")

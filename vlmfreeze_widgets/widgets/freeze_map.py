@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.arguments import checked, maybe
+from ..core.strategy.accepted import STRATEGY
 from ..core.strategy.strategy import Strategy
 from ..session import BurstSettings, Session
 from .page import SessionPage
@@ -27,6 +29,7 @@ class FreezeMap(SessionPage):
         >>> vf.FreezeMap(vf.read_tree(model))
     """
 
+    @checked(lambda: BurstSettings.__dataclass_fields__, strategy=maybe(STRATEGY))
     def __init__(
         self,
         source: Any,  # whatever read_tree reads

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import anywidget
 import traitlets
 
+from ..core.arguments import Kind, checked, maybe, whole
 from ..core.errors import BadRequest
 from ..core.evidence.verdict import Verdict
 from ..core.history.history import History, StepRecord
@@ -49,6 +50,13 @@ class HasHistory(Protocol):
         """The last judgement."""
 
 
+_HISTORY = Kind(
+    "a history, or what has one: a burst, a result, a run, a Workbench",
+    lambda value: isinstance(getattr(value, "history", value), History),
+    "Of a folder: vf.BurstMonitor(vf.load_run(folder)), or vf.follow(folder) while it runs.",
+)
+
+
 class BurstMonitor(anywidget.AnyWidget):
     """Loss and gradient norms of a history, live while it grows.
 
@@ -73,6 +81,7 @@ class BurstMonitor(anywidget.AnyWidget):
     run_state = State()
     options = State()
 
+    @checked(history=_HISTORY, steps=maybe(whole(1, 50)))
     def __init__(
         self,
         history: History | HasHistory,

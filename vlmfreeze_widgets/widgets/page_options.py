@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from ..core.arguments import FLAG, maybe, one_of, whole
 from ..core.language.choice import asked_language, first_words
 
 TOUR = "VLMFREEZE_TOUR"
+_HEIGHT = whole(40, 430)
+_THEME = one_of(("auto", "light", "dark"), "auto")
+_TOUR = maybe(FLAG)
 
 
 def page_options(height: int, theme: str, language: str | None = None, tour: bool | None = None) -> dict[str, Any]:
@@ -20,8 +24,11 @@ def page_options(height: int, theme: str, language: str | None = None, tour: boo
         tour: Whether a first visit is offered a tour; None as the environment says.
 
     Raises:
-        InvalidOption: The page does not speak the language.
+        InvalidOption: A value that the page cannot have: no such language or theme, a height that is no number of pixels.
     """
+    _HEIGHT.check("The page", "height", height)
+    _THEME.check("The page", "theme", theme)
+    _TOUR.check("The page", "tour", tour)
     requested = asked_language(language)
     offered = os.environ.get(TOUR, "") != "0" if tour is None else tour
     return {"height": height, "theme": theme, "language": requested, "words": first_words(requested), "tour": offered}

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ..core.errors import BadRequest
 from ..core.language.phrase import LANGUAGES, Language, spoken_state
+from ..core.shorten import shorten
 
 
 class _HasTraits(Protocol):
@@ -75,7 +76,7 @@ class Translations:
             raise BadRequest(
                 "There are no words in this language.",
                 expected=" or ".join(LANGUAGES),
-                found=repr(language)[:40],
+                found=shorten(repr(language), 40),
                 remedy="Ask for one of these.",
             )
         self._requested = found

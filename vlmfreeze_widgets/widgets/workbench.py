@@ -5,15 +5,18 @@ Long because the Python twin of each button stands here, beside what it shows.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.arguments import FLAG, NAME, PATH, RATE, TEXT, checked, maybe, whole
 from ..core.comparison.board import Board
 from ..core.evidence.probe_report import ProbeReport
 from ..core.history.history import History
 from ..core.language.phrase import say
 from ..core.recipes.stages import Stages
+from ..core.strategy.accepted import STRATEGY
 from ..core.strategy.strategy import Strategy
 from ..core.wire.advice_state import advice_state
 from ..core.wire.runs_state import runs_state
@@ -21,6 +24,7 @@ from ..core.wire.saved_state import saved_state
 from ..core.wire.stages_state import Staged
 from ..session import BurstResult, BurstSettings, Question, Session
 from . import page_states
+from .accepted import CONTENDERS, DTYPE, WORKBENCH, setting_names
 from .handlers.compare import compare_page_state
 from .handlers.stages import stages_page_state
 from .interrupts import watch_interrupts
@@ -31,6 +35,7 @@ from .row_feed import RowFeed
 from .state_trait import State
 from .weakly import weakly
 
+log = logging.getLogger("vlmfreeze_widgets")
 UNSEEN = say("Nobody sees this Workbench any more, and no name refers to it.")
 
 
@@ -41,6 +46,7 @@ class Workbench(SessionPage):
         model_or_source: A model to train; or a config, a folder or a Hub id, to plan only.
         batches: Micro-batches for the burst; without them nothing can run. With stages also a mapping from their names.
         strategy: Where to start; by default the projector alone. ``vf.Stages`` run one after another, see ``run_stages``.
+        lr: Rate of whatever has no rate in the strategy, or in its stage.
         eval_batches: Held-out micro-batches for the dashed loss line.
         retention_batches: Text-only micro-batches with labels, for the dotted line: how much of other abilities is left.
         questions: ``vf.Question`` values whose answers are shown before and while the model trains.
@@ -81,12 +87,14 @@ class Workbench(SessionPage):
     load_state = State(page_states.load_state, page_states.is_loadable)
     cost_state = State(page_states.cost_state, page_states.cost_number)
 
+    @checked(setting_names, **WORKBENCH)
     def __init__(
         self,
         model_or_source: Any = None,  # whatever read_tree reads
         batches: Iterable[Any] | Mapping[str, Iterable[Any]] | None = None,
         strategy: Strategy | Stages | Mapping[str, object] | None = None,
         *,
+        lr: float | None = None,
         eval_batches: Iterable[Any] | None = None,
         retention_batches: Iterable[Any] | None = None,
         questions: Iterable[Question] = (),
@@ -103,10 +111,8 @@ class Workbench(SessionPage):
     ) -> None:
         self._owns_session = session is None
         if session is None:
-            if strategy is not None and not isinstance(strategy, Strategy | Stages):
-                strategy = Strategy(strategy)
             session = Session(
-                model_or_source, batches, strategy, eval_batches=eval_batches, settings=BurstSettings(**settings),
+                model_or_source, batches, strategy, lr=lr, eval_batches=eval_batches, settings=BurstSettings(**settings),
                 retention_batches=retention_batches, questions=questions, processor=processor, run_folder=run_folder,
                 report_to=report_to,
             )  # fmt: skip
@@ -130,11 +136,25 @@ class Workbench(SessionPage):
 
     @property
     def result(self) -> BurstResult | None:
-        """The last burst's result, once it is over."""
-        return self.session.result
+        """The last burst's result, once it is over; None before.
+
+        Raises:
+            BaseException: What ended the burst, where nothing was learnt, as ``Future.result()`` of ``concurrent.futures`` does.
+                A burst that ended at a later step has a result, whose ``problem`` says why.
+        """
+        found, failed = self.session.result, self.session.error
+        if found is None and failed is not None and self.session.phase == "failed":
+            raise failed
+        return found
+
+    @property
+    def error(self) -> BaseException | None:
+        """What ended the last thing that ran, as it was raised; None where it went well, or nothing ran. It never raises."""
+        return self.session.error
 
     # What the buttons of the page do: asked of the same session, at once; ``wait`` waits.
 
+    @checked(steps=maybe(whole(1, 50)))
     def run(self, steps: int | None = None) -> int:
         """Starts a burst, as the button does; returns at once. ``wait`` waits for it.
 
@@ -146,6 +166,7 @@ class Workbench(SessionPage):
         """
         return self.session.run(steps)
 
+    @checked(dtype=DTYPE, device=maybe(NAME))
     def load(self, dtype: str = "auto", device: str | None = None) -> None:
         """Starts to bring the weights, as the button does; returns at once. ``wait`` waits for them.
 
@@ -155,13 +176,25 @@ class Workbench(SessionPage):
         """
         self.session.load(dtype, device)
 
+    @checked(open_all=FLAG)
     def probe(self, *, open_all: bool = False) -> None:
         """Starts a probe, as the button does; returns at once. ``wait`` waits for it, ``report`` holds it."""
         self.session.probe(open_all=open_all)
 
+    @checked(timeout=maybe(RATE))
     def wait(self, timeout: float | None = None) -> bool:
-        """Blocks until nothing runs; False when the time was up first."""
-        return self.session.wait(timeout)
+        """Blocks until nothing runs, as ``concurrent.futures.wait`` does: it never raises what ended a burst, but logs it.
+
+        Args:
+            timeout: Seconds; None waits as long as it takes.
+
+        Returns:
+            False when the time was up first. Whether it went well, ``error`` says, and ``result`` raises.
+        """
+        is_over = self.session.wait(timeout)
+        if is_over and (failed := self.session.error) is not None:
+            log.warning("What ran has failed, bench.error holds why: %s", failed)
+        return is_over
 
     def stop(self) -> None:
         """Ends the burst between two micro-batches."""
@@ -189,6 +222,7 @@ class Workbench(SessionPage):
         """How far each of the stages is."""
         return self.session.staged
 
+    @checked(only_next=FLAG)
     def run_stages(self, *, only_next: bool = False) -> int:
         """Starts the stages that are not done yet, as the button does; returns at once. ``wait`` waits for them."""
         return self.session.run_stages(only_next=only_next)
@@ -201,10 +235,12 @@ class Workbench(SessionPage):
         """Gives the model back as it was before the first stage, as the button does."""
         self.session.discard_stages()
 
+    @checked(folder=maybe(PATH))
     def record(self, folder: str | Path | None = "runs") -> None:
         """Writes every burst from the next one on below a folder, as the button does; None: no more. ``vf.runs`` lists them."""
         self.session.record(folder)
 
+    @checked(name=TEXT, strategy=maybe(STRATEGY))
     def add_contender(self, name: str = "", strategy: Strategy | Mapping[str, object] | None = None) -> str:
         """Lets a strategy take part in the comparison, as the button does.
 
@@ -217,6 +253,7 @@ class Workbench(SessionPage):
         """
         return self.session.add_contender(name, strategy)
 
+    @checked(strategies=maybe(CONTENDERS), steps=maybe(whole(1, 30)), seeds=maybe(whole(1, 3)))
     def compare(
         self,
         strategies: Mapping[str, Strategy | Mapping[str, object]] | None = None,

@@ -195,7 +195,10 @@ def test_runs_are_a_table_and_without_pandas_the_error_says_what_does_without(tm
     assert list(table["seed"]) == [0, 1]
     assert (table["phase"] == "finished").all()
     assert table["began"].is_monotonic_increasing
-    assert len(vf.runs(tmp_path / "nothing")) == 0
+    (tmp_path / "empty").mkdir()
+    assert len(vf.runs(tmp_path / "empty")) == 0
+    with pytest.raises(BadState, match="no folder of runs"):  # a misspelt name is not an empty answer
+        vf.runs(tmp_path / "nothing")
     real = builtins.__import__
 
     def without(name, *args, **kwargs):

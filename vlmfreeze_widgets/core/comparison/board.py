@@ -12,7 +12,8 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
-from ..errors import InvalidStrategy
+from ..arguments import found_for
+from ..errors import InvalidStrategy, did_you_mean
 from .entry import Entry, paired_table
 from .paired_difference import Difference, difference
 from .text import board_html, board_text, sentence
@@ -47,8 +48,8 @@ class Board:
         raise InvalidStrategy(
             f"There is no contender {name!r}.",
             expected=", ".join(e.name for e in self.entries),
-            found=repr(name)[:80],
-            remedy="Use one of these names.",
+            found=found_for(name),
+            remedy=did_you_mean(str(name), [e.name for e in self.entries]) or "Use one of these names.",
         )
 
     def loss(self, name: str) -> float | None:
@@ -79,7 +80,12 @@ class Board:
 
         Returns:
             None where they have no seed and look in common, or one of them failed.
+
+        Raises:
+            InvalidStrategy: There is no such contender; the message gives the nearest.
         """
+        for name in (first, second):
+            _ = self[name]
         return self.differences.get((first, second))
 
     @cached_property

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import InvalidStrategy
 from ..language.phrase import say
+from ..shorten import shorten
 from .gpus import DEVICES, Device
 from .sharding import SCHEMES
 
@@ -100,6 +101,6 @@ def _bad(name: str, expected: str, found: object) -> InvalidStrategy:
     return InvalidStrategy(
         f"A cost cannot be estimated with this {name}.",
         expected=expected,
-        found=repr(found)[:60],
+        found=shorten(repr(found), 60),
         remedy="Choose another value in the card of the cost.",
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from numbers import Real
 from types import MappingProxyType
 
+from ..arguments import found_for
 from ..errors import VlmFreezeError, nearest
 
 
@@ -76,7 +77,7 @@ def usable_bytes(memory_bytes: int) -> int:
         raise UnknownDevice(
             "The memory of a GPU is a number of bytes.",
             expected="such as 24e9 for 24 GB",
-            found=repr(memory_bytes)[:60],
+            found=found_for(memory_bytes),
             remedy="Write the number of bytes; vlmfreeze cost --gpu takes names.",
         )
     return max(0, int(memory_bytes * (1 - FRAGMENTATION)) - CONTEXT_BYTES)
@@ -97,7 +98,7 @@ def find_device(wanted: str) -> Device:
         raise UnknownDevice(
             f"No GPU is known as {wanted!r}.",
             expected=f"one of {', '.join(DEVICES)}, or its memory in GB",
-            found=repr(wanted)[:60],
+            found=found_for(wanted),
             remedy=f"Did you mean {close[0]!r}?" if close else "Give the memory, such as 24.",
         )
     return found

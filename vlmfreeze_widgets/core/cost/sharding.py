@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..arguments import one_of, whole
 from .gpus import usable_bytes
 
 SCHEMES = ("ddp", "zero1", "zero2", "zero3", "fsdp2")
+_SCHEME = one_of(SCHEMES, "fsdp2")
+_GPUS = whole(1, 8)
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ def shard(parts: dict[str, int], gradients: int, gathered: int, scheme: str, gpu
         gpus: How many.
 
     Raises:
-        ValueError: A scheme that is not one of these, or no GPU.
+        InvalidOption: A scheme that is not one of these, or no GPU.
     """
-    if scheme not in SCHEMES or gpus < 1:
-        raise ValueError(f"scheme must be one of {', '.join(SCHEMES)} and gpus at least 1, not {scheme!r} and {gpus}.")
+    _SCHEME.check("on_gpus", "scheme", scheme)
+    _GPUS.check("on_gpus", "gpus", gpus)
     divided = {"ddp": (), "zero1": ("optimizer", "masters"), "zero2": ("optimizer", "masters", "gradients")}.get(
         scheme, ("optimizer", "masters", "gradients", "weights", "adapters")
     )

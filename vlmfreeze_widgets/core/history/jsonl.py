@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import BadState
 from ..numbers import number, read_number
+from ..shorten import shorten
 from .history import Answers, History, StepRecord
 from .norms import ModuleNorms, NormLayout
 from .retention_result import RetentionResult
@@ -123,7 +124,7 @@ class HistoryLines:
                 raise BadState(
                     f"Line {self._number} of the history cannot be read.",
                     expected=f"a header of version {VERSION}, then one line of JSON per step",
-                    found=f"{type(error).__name__}: {error}"[:160],
+                    found=shorten(f"{type(error).__name__}: {error}", 160),
                     remedy="Follow the run with the release that writes it.",
                 ) from error
 

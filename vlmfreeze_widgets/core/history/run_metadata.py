@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import BadState
+from ..shorten import shorten
 
 VERSION = 1
 KIND = "vlmfreeze run"
@@ -93,6 +94,6 @@ class RunAbout:
             raise BadState(
                 "This run cannot be read.",
                 expected=f"what a run folder of version {VERSION} says of itself",
-                found=f"{type(error).__name__}: {error}"[:160],
+                found=shorten(f"{type(error).__name__}: {error}", 160),
                 remedy="Read it with the release that wrote it.",
             ) from error

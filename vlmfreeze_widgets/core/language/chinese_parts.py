@@ -72,6 +72,8 @@ PARTS: Mapping[str, str] = {
     "The rule {rule} decides nothing: more specific rules cover all of it.": "规则 {rule} 不起作用：更具体的规则已覆盖其全部范围。",
     "The learning rate {lr} for {target} is used by nothing: nothing there trains.": "为 {target} 设置的学习率 {lr} 没有用处：那里没有任何部分训练。",
     "Let it train, or give the rate to what does: {names}.": "请让它训练，或把该学习率给予真正训练的部分：{names}。",
+    "The learning rate {lr} for all that has none of its own is used by nothing: {names} have their own.": "为其余部分设置的学习率 {lr} 没有用处：{names} 都有自己的学习率。",
+    "Leave it out, or take the rates of these parts out of the strategy.": "请去掉它，或从策略中去掉这些部分的学习率。",
     "Remove it, or the rules below it.": "请删除该规则，或删除其下的规则。",
     "LoRA on {rule} finds no module called {names}.": "{rule} 上的 LoRA 找不到名为 {names} 的模块。",
     "LoRA on {rule} finds no linear layer.": "{rule} 上的 LoRA 找不到线性层。",

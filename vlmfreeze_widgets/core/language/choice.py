@@ -23,7 +23,7 @@ def asked_language(language: str | None) -> str:
         InvalidOption: Another language, be it in the argument or in the variable.
     """
     wanted = (os.environ.get(ENVIRONMENT) or AUTO) if language is None else language
-    if wanted != AUTO and wanted not in LANGUAGES:
+    if not isinstance(wanted, str) or (wanted != AUTO and wanted not in LANGUAGES):
         raise InvalidOption(
             "The page does not speak this language.",
             expected=" or ".join([AUTO, *LANGUAGES]),

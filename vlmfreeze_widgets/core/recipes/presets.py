@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..arguments import checked
+from ..strategy.accepted import TREE
 from ..strategy.strategy import Strategy
 from ..tree.tree import ModuleTree
 from .plain_presets import plain_preset
-from .published import Recipe, bind, find_stage, recipes
+from .published import RECIPE_NAME, Recipe, bind, find_stage, recipes
 from .stage import Stage
 from .text import how_long, what_trains
 
@@ -50,6 +52,7 @@ PRESETS: Mapping[str, Preset] = {
 """Name -> preset."""
 
 
+@checked(name=RECIPE_NAME, tree=TREE)
 def preset(name: str, tree: ModuleTree | None = None) -> Strategy:
     """The strategy of one stage of a published recipe; of a recipe without a stage named, its first.
 
@@ -89,6 +92,7 @@ class PresetTable(tuple[Preset, ...]):
         )
 
 
+@checked(tree=TREE)
 def presets(tree: ModuleTree | None = None) -> PresetTable:
     """The published presets, with what trains, how long and the source.
 

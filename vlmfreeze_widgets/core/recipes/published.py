@@ -12,7 +12,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from ..arguments import NAME, checked, maybe
 from ..errors import InvalidStrategy, UnknownTarget, nearest
+from ..strategy.accepted import TREE
 from ..strategy.strategy import Strategy
 from ..strategy.tuning import FULL, Lora, Tuning
 from ..tree.block_slices import blocks_of
@@ -69,6 +71,14 @@ class Recipe:
         return self.parts() | {"vision_tower"} <= set(tree.components)
 
 
+RECIPE_NAME = replace(
+    NAME,
+    expected="the name of a published recipe, such as 'llava-1.5'",
+    remedy="Write the name first and the tree after it: vf.published('llava-1.5', tree); vf.presets() lists all.",
+    error=UnknownTarget,
+)
+
+
 @cache
 def recipes() -> Mapping[str, Recipe]:
     """All recipes by name."""
@@ -98,6 +108,7 @@ def find_stage(name: str) -> tuple[Recipe, Stage | None]:
     return known[found], Stages(found, known[found].stages)[stage]
 
 
+@checked(name=RECIPE_NAME, tree=TREE, instead=maybe(NAME))
 def published(name: str, tree: ModuleTree | None = None, *, instead: str | None = None) -> Stages:
     """A published recipe as stages.
 

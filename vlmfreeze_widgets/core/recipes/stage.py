@@ -7,12 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..errors import InvalidStrategy, nearest
+from ..arguments import TEXT, fields_checked, found_for, is_whole, many
+from ..errors import InvalidStrategy, did_you_mean
 from ..language.format import rate
+from ..strategy.accepted import STRATEGY
 from ..strategy.plan import Plan
 from ..strategy.resolve import resolve
 from ..strategy.strategy import Strategy
 from ..tree.tree import ModuleTree
+
+_EXAMPLES = {
+    "name": "'pretrain'", "steps": "1000", "batch": "256", "per_device": "16", "length": "2048", "warmup": "0.03",
+    "epochs": "1", "max_grad_norm": "1.0",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,16 @@ class Stage:
             object.__setattr__(self, "strategy", Strategy(self.strategy))
         for name in ("steps", "batch", "per_device", "length"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and not is_whole(value, 1):
                 raise _bad(name, "a whole number of at least 1, or None", value)
         for name, allows_zero in (("warmup", True), ("epochs", False), ("max_grad_norm", False)):
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and (value > 0 or (allows_zero and value == 0))):
-                raise _bad(name, "a finite number above 0", value)
+            if (value is not None or allows_zero) and not (
+                _is_number(value) and (value > 0 or (allows_zero and value == 0))
+            ):
+                raise _bad(
+                    name, "a finite number of at least 0" if allows_zero else "a finite number above 0, or None", value
+                )
         object.__setattr__(self, "notes", tuple(self.notes))
 
     def plan(self, tree: ModuleTree) -> Plan:
@@ -145,8 +156,7 @@ def check_fields(data: object, known: Sequence[str], what: str) -> None:
         raise unreadable("a mapping", type(data).__name__)
     for key in data:
         if key not in known:
-            close = nearest(str(key), known)
-            hint = f"Did you mean {close[0]!r}?" if close else "Remove it."
+            hint = did_you_mean(str(key), known) or "Remove it."
             raise InvalidStrategy(
                 f"A {what} has no field {key!r}.", expected=", ".join(known), found=repr(key), remedy=hint
             )
@@ -164,8 +174,8 @@ def _bad(field: str, expected: str, found: object) -> InvalidStrategy:
     return InvalidStrategy(
         f"A stage cannot have this {field}.",
         expected=expected,
-        found=repr(found)[:60],
-        remedy=f"Give {field} another value.",
+        found=found_for(found),
+        remedy=f"Write, for example, {field}={_EXAMPLES[field]}.",
     )
 
 
@@ -174,3 +184,15 @@ def unreadable(expected: str, found: str) -> InvalidStrategy:
     return InvalidStrategy(
         "These are no stages.", expected=expected, found=found, remedy="Stages(...).to_dict() shows the form."
     )
+
+
+_TEXT = TEXT.raising(InvalidStrategy)
+fields_checked(
+    Stage,
+    strategy=STRATEGY,
+    schedule=_TEXT,
+    optimizer=_TEXT,
+    data=_TEXT,
+    source=_TEXT,
+    notes=many(lambda one: isinstance(one, str), "a list of texts", 'Write {name}=["..."].').raising(InvalidStrategy),
+)

@@ -10,13 +10,31 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..arguments import PATH, TEXT, Kind, checked, fields_checked, instance, is_whole, many
 from ..atomic_files import replace_file
-from ..errors import InvalidStrategy, UnknownTarget, nearest
+from ..errors import InvalidStrategy, UnknownTarget, did_you_mean
+from ..shorten import shorten
+from ..strategy.accepted import STRATEGY
+from ..strategy.general_rate import with_general_rate
 from ..strategy.plan import Plan
-from ..strict_json import load_json
+from ..text_files import load_text_file
 from ..tree.tree import ModuleTree
 from .stage import Stage, check_fields, unreadable
 from .text import stages_text
+
+_STAGE_KEY = Kind(
+    "a stage's name, its number or a slice",
+    lambda key: isinstance(key, str | slice) or is_whole(key),
+    "Write stages['pretrain'], say; print(stages) shows the names.",
+    error=UnknownTarget,
+    problem="There is no such stage.",
+)
+_STAGES = many(
+    lambda one: isinstance(one, Stage),
+    "a list of vf.Stage values",
+    "Write vf.Stages('mine', [vf.Stage('one', strategy, steps=50)]).",
+).raising(InvalidStrategy)
+_TEXT = TEXT.raising(InvalidStrategy)
 
 
 @dataclass(frozen=True)
@@ -52,16 +70,16 @@ class Stages(Sequence[Stage]):
 
     def __getitem__(self, key: Any) -> Any:  # a number, a slice or a stage's name
         if not isinstance(key, str):
+            _STAGE_KEY.check("Stages", "key", key)
             return self.stages[key]
         found = next((stage for stage in self.stages if stage.name == key), None)
         if found is None:
             names = [stage.name for stage in self.stages]
-            close = nearest(key, names)
             raise UnknownTarget(
                 f"{self.name or 'This plan'} has no stage {key!r}.",
                 expected=", ".join(names),
                 found=repr(key),
-                remedy=f"Did you mean {close[0]!r}?" if close else "Name one of these.",
+                remedy=did_you_mean(key, names) or "Name one of these.",
             )
         return found
 
@@ -113,6 +131,14 @@ class Stages(Sequence[Stage]):
         wanted = self[name]
         return replace(self, stages=tuple(replace(s, **changes) if s is wanted else s for s in self.stages))
 
+    def with_general_rate(self, lr: float) -> Stages:
+        """The same with a rate for whatever has none in its stage.
+
+        Raises:
+            InvalidStrategy: No rate, or a stage has another one for everything.
+        """
+        return replace(self, stages=tuple(replace(s, strategy=with_general_rate(s.strategy, lr)) for s in self.stages))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and YAML."""
         stages = [stage.to_dict() for stage in self.stages]
@@ -127,11 +153,12 @@ class Stages(Sequence[Stage]):
         """
         check_fields(data, ["version", "name", "source", "stages"], "plan of stages")
         if data.get("version", 1) != 1 or not isinstance(data.get("stages"), list | tuple):
-            raise unreadable("version 1 with a list of stages", repr(dict(data))[:60])
+            raise unreadable("version 1 with a list of stages", shorten(repr(dict(data)), 60))
         return cls(
             str(data.get("name") or ""), tuple(map(Stage.from_dict, data["stages"])), str(data.get("source") or "")
         )
 
+    @checked(path=PATH)
     def save(self, path: str | Path) -> Path:
         """Writes them as YAML (.yaml, .yml) or JSON (any other ending), in one piece, and returns the path.
 
@@ -149,32 +176,30 @@ class Stages(Sequence[Stage]):
         return replace_file(path, text)
 
     @classmethod
+    @checked(path=PATH)
     def load(cls, path: str | Path) -> Stages:
         """Reads a file that ``save`` or a user wrote.
 
         Raises:
             InvalidStrategy: Not stages, or a file that cannot be read; the message names it.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            if path.suffix in (".yaml", ".yml"):
-                from ...adapters import yaml_text
-
-                data = yaml_text.load(text)
-            else:
-                data = load_json(text)
-        except OSError as error:
-            raise InvalidStrategy(
-                "The file of stages cannot be read.",
-                expected="a YAML or JSON file",
-                found=f"{path}: {error.strerror or error}"[:300],
-                remedy="Check the path; stages.save(path) writes such a file.",
-            ) from error
-        except ValueError as error:
-            raise unreadable("JSON or YAML", f"{path.name}: {error}") from error
-        return cls.from_dict(data)
+        return cls.from_dict(load_text_file(path, "a plan of stages", "stages.save(path) writes such a file."))
 
     def __repr__(self) -> str:
 
         return stages_text(self)
+
+
+fields_checked(Stages, name=_TEXT, stages=_STAGES, source=_TEXT)
+STAGES = instance(
+    Stages,
+    "vf.Stages",
+    "Published ones come by name: {name}=vf.published('llava-1.5', vf.read_tree(model)); one strategy alone is a vf.Burst.",
+)
+"""What a function that runs stages may be given."""
+STRATEGY_OR_STAGES = replace(
+    STRATEGY,
+    expected=f"{STRATEGY.expected}, or vf.Stages",
+    fits=lambda value: isinstance(value, Stages) or STRATEGY.fits(value),
+)
+"""What a page may be opened with."""

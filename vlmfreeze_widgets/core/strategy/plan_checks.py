@@ -164,6 +164,29 @@ def _unused_rates(
                 say("Let it train, or give the rate to what does: {names}.", names=listed(_training(tree, trains))),
                 places,
             )
+    if "" in strategy.lr and trains and all(_has_own_rate(path, strategy, tree) for path in trains):
+        yield PlanWarning(
+            "unused-rate",
+            "warning",
+            say(
+                "The learning rate {lr} for all that has none of its own is used by nothing: {names} have their own.",
+                lr=rate(strategy.lr[""]),
+                names=listed(_training(tree, trains)),
+            ),
+            say("Leave it out, or take the rates of these parts out of the strategy."),
+            (),
+        )
+
+
+def _has_own_rate(path: str, strategy: Strategy, tree: ModuleTree) -> bool:
+    component = tree.component_of(path)
+    for text in filter(None, strategy.lr):
+        if text in tree.components:
+            if text == component:
+                return True
+        elif any(is_below(path, place) for place in find_target(text, tree).places):
+            return True
+    return False
 
 
 def _training(tree: ModuleTree, trains: Iterable[str]) -> list[str]:

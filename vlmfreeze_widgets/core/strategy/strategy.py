@@ -12,9 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from ..arguments import PATH, TEXT, checked, found_for
 from ..atomic_files import replace_file
-from ..errors import InvalidStrategy, nearest
-from ..strict_json import load_json
+from ..errors import InvalidStrategy, UnknownTarget, did_you_mean
+from ..language.format import listed
+from ..text_files import load_text_file
 from .tuning import Tuning, as_tuning, tuning_to_dict
 
 _FIELDS = ("version", "name", "rules", "lr", "weight_decay")
@@ -46,22 +48,23 @@ class Strategy:
 
     def __init__(
         self,
-        rules: Mapping[str, object] | None = None,
+        rules: Mapping[str, object] = MappingProxyType({}),
         lr: Mapping[str, float] | float | None = None,
         weight_decay: Mapping[str, float] | float | None = None,
         name: str = "",
     ) -> None:
-        if rules is not None and not isinstance(rules, Mapping):
+        if not isinstance(rules, Mapping):
             raise InvalidStrategy(
                 "These are not rules.",
                 expected="a mapping of targets to tunings",
-                found=repr(rules)[:80],
+                found=found_for(rules),
                 remedy='Write {"projector": "full"}; published strategies are chosen by name with vf.preset(...).',
             )
-        frozen_rules = {_target(t): as_tuning(v) for t, v in (rules or {}).items()}
+        frozen_rules = {_target(t): as_tuning(v) for t, v in rules.items()}
         object.__setattr__(self, "rules", MappingProxyType(frozen_rules))
         object.__setattr__(self, "lr", MappingProxyType(_numbers("lr", lr)))
         object.__setattr__(self, "weight_decay", MappingProxyType(_numbers("weight_decay", weight_decay)))
+        TEXT.raising(InvalidStrategy).check("Strategy", "name", name)
         object.__setattr__(self, "name", str(name))
 
     def _key(self) -> tuple[object, ...]:
@@ -85,12 +88,26 @@ class Strategy:
         """
         return Strategy({**self.rules, target: tuning}, self.lr, self.weight_decay, self.name)
 
+    @checked(target=TEXT.raising(InvalidStrategy))
     def without_rule(self, target: str) -> Strategy:
-        """The same without the rule for a target (and without its rate)."""
+        """The same without the rule for a target (and without its rate).
+
+        Raises:
+            UnknownTarget: There is neither; the message gives the nearest.
+        """
+        if target not in self.rules and target not in self.lr:
+            named = [*self.rules, *(t for t in self.lr if t)]
+            raise UnknownTarget(
+                f"There is no rule for {target!r}.",
+                expected=listed([repr(name) for name in named]) if named else "a rule: this strategy has none",
+                found=found_for(target),
+                remedy=did_you_mean(str(target), named) or "print(strategy.rules) shows them all.",
+            )
         rules = {t: v for t, v in self.rules.items() if t != target}
         lr = {t: v for t, v in self.lr.items() if t != target}
         return Strategy(rules, lr, self.weight_decay, self.name)
 
+    @checked(target=TEXT.raising(InvalidStrategy))
     def with_lr(self, target: str, lr: float | None) -> Strategy:
         """The same with another learning rate for a target.
 
@@ -134,8 +151,7 @@ class Strategy:
             raise _unreadable("a mapping with the key 'rules'", type(data).__name__)
         for key in data:
             if key not in _FIELDS:
-                close = nearest(str(key), _FIELDS)
-                hint = f"Did you mean {close[0]!r}?" if close else f"Known fields: {', '.join(_FIELDS)}."
+                hint = did_you_mean(str(key), _FIELDS) or f"Known fields: {', '.join(_FIELDS)}."
                 raise InvalidStrategy(
                     f"A strategy has no field {key!r}.", expected=", ".join(_FIELDS), found=repr(key), remedy=hint
                 )
@@ -144,8 +160,9 @@ class Strategy:
         for part, kind in (("rules", Mapping), ("lr", Mapping | int | float), ("weight_decay", Mapping | int | float)):
             if data.get(part) is not None and not isinstance(data[part], kind):
                 raise _unreadable(f"a mapping under {part!r}", type(data[part]).__name__)
-        return cls(data.get("rules"), data.get("lr"), data.get("weight_decay"), data.get("name") or "")
+        return cls(data.get("rules") or {}, data.get("lr"), data.get("weight_decay"), data.get("name") or "")
 
+    @checked(path=PATH)
     def save(self, path: str | Path) -> Path:
         """Writes the strategy as YAML (.yaml, .yml) or JSON (any other ending), in one piece, and returns the path.
 
@@ -162,40 +179,27 @@ class Strategy:
         return replace_file(path, text)
 
     @classmethod
+    @checked(path=PATH)
     def load(cls, path: str | Path) -> Strategy:
         """Reads a file that ``save`` or a user wrote.
 
         Raises:
             InvalidStrategy: Not a strategy, or a file that cannot be read; the message names it.
         """
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-            if path.suffix in (".yaml", ".yml"):
-                from ...adapters import yaml_text
-
-                data = yaml_text.load(text)
-            else:
-                data = load_json(text)
-        except OSError as error:
-            raise InvalidStrategy(
-                "The file of a strategy cannot be read.",
-                expected="a YAML or JSON file",
-                found=f"{path}: {error.strerror or error}"[:300],
-                remedy="Check the path; strategy.save(path) writes such a file.",
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise _unreadable("JSON or YAML", f"{path.name}: {error}"[:300]) from error
-        return cls.from_dict(data)
+        return cls.from_dict(load_text_file(path, "a strategy", "strategy.save(path) writes such a file."))
 
 
 def _target(target: object) -> str:
     if isinstance(target, str) and target:
         return target
-    raise InvalidStrategy(
+    raise _target_error(target)
+
+
+def _target_error(target: object) -> InvalidStrategy:
+    return InvalidStrategy(
         "A rule needs a target.",
         expected="a component, path, slice, glob or re:pattern",
-        found=repr(target),
+        found=found_for(target),
         remedy="Write, for example, {'projector': 'full'}.",
     )
 
@@ -207,6 +211,8 @@ def _numbers(what: str, values: Mapping[str, float] | float | None) -> dict[str,
         values = {"": values}
     read: dict[str, float] = {}
     for target, value in values.items():
+        if not isinstance(target, str):
+            raise _target_error(target)
         # YAML 1.1 readers give "1e-5" as a string; a user's 1e-5 is a number wherever it comes from.
         try:
             number = float(value) if not isinstance(value, bool) else math.nan
@@ -216,10 +222,10 @@ def _numbers(what: str, values: Mapping[str, float] | float | None) -> dict[str,
             raise InvalidStrategy(
                 f"The {what} of {target or 'the whole strategy'!r} cannot be used.",
                 expected="a finite number of at least 0",
-                found=repr(value)[:40],
+                found=found_for(value),
                 remedy="Write, for example, 1e-4.",
             )
-        read[str(target)] = number
+        read[target] = number
     return read
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
+from ..arguments import fields_checked, found_for, is_flag
 from ..errors import InvalidStrategy, nearest
 from ..tree.node import Node
 
@@ -74,8 +75,8 @@ class Lora:
         if not _is_number(self.dropout) or not 0 <= self.dropout < 1:
             raise _bad_value("dropout", "a number from 0 up to, not including, 1", self.dropout)
         for switch in ("use_dora", "use_rslora"):
-            if not isinstance(getattr(self, switch), bool):
-                raise _bad_value(switch, "true or false", getattr(self, switch))
+            if not is_flag(getattr(self, switch)):
+                raise _bad_value(switch, "True or False", getattr(self, switch))
         ratio = self.loraplus_lr_ratio
         if ratio is not None and (not _is_number(ratio) or ratio <= 0):
             raise _bad_value("loraplus_lr_ratio", "a finite number above 0, or None", ratio, example=16.0)
@@ -115,6 +116,7 @@ class Lora:
         return f"LoRA r{self.rank}{faster_b(self.loraplus_lr_ratio)}"
 
 
+fields_checked(Lora)
 Tuning: TypeAlias = Frozen | Full | Lora
 
 
@@ -148,7 +150,7 @@ def as_tuning(value: object) -> Tuning:
     raise InvalidStrategy(
         "This is not a tuning.",
         expected='"frozen", "full", "lora" or a Lora(...)',
-        found=repr(value)[:80],
+        found=found_for(value),
         remedy="Write one of the three words, or vf.Lora(rank=16) for other values.",
     )
 
@@ -182,7 +184,7 @@ def _from_mapping(value: Mapping[str, Any]) -> Tuning:
         raise InvalidStrategy(
             f"Only LoRA has the field {next(iter(rest))!r}.",
             expected="a bare word for frozen and full",
-            found=repr(dict(value))[:80],
+            found=found_for(dict(value)),
             remedy="Remove the field, or set the tuning to lora.",
         )
     return as_tuning(value["tuning"])
@@ -197,7 +199,7 @@ def _bad_value(field: str, expected: str, found: object, example: object = None)
     return InvalidStrategy(
         f"LoRA's {field} cannot be used.",
         expected=expected,
-        found=repr(found)[:80],
+        found=found_for(found),
         remedy=f"Give {field} another value, for example {example or getattr(Lora, field, None)!r}.",
     )
 

@@ -9,6 +9,7 @@ from fnmatch import translate
 from typing import Literal
 
 from ..errors import InvalidStrategy
+from ..shorten import shorten
 from .block_slices import is_slice, slice_places
 from .patterns import may_explode
 from .tree import ModuleTree, Node
@@ -97,7 +98,7 @@ def _regex(text: str) -> Callable[[str], bool]:
             raise re.error("a repetition inside a repetition, or more of them than four: on a long name it never ends")
     except (re.error, RecursionError, OverflowError) as error:
         raise InvalidStrategy(
-            f"The pattern {text[:60]!r} cannot be read.",
+            f"The pattern {shorten(text, 60)!r} cannot be read.",
             expected="a Python regular expression after 're:'",
             found=str(error),
             remedy="Mend the pattern, or use a glob such as '*.q_proj'.",

@@ -1,5 +1,7 @@
 """The module tree as a value: nodes, parameter counts, components. Its parts are in ``core.tree.node``; how it is read from a model
 is in ``engine.model.read``; how it is drawn as text is in ``core.tree.text``.
+
+Long because each property of a tree is explained where it stands.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any, Literal
 
 from ..errors import UnknownTarget, nearest
 from .checkpoint_headers import Checkpoint, is_model_folder
-from .components import is_below, owner_of
+from .components import COMPONENTS, is_below, owner_of
 from .node import Node, Parameter
 from .text import tree_text
 
@@ -164,11 +166,24 @@ class ModuleTree:
         return {name: sum(p.params for p in held if not p.is_alias) for name, held in self.parameters_of.items()}
 
     def component_params(self, component: str) -> int:
-        """Parameters that a component owns; a shared tensor counts where it is named first."""
+        """Parameters that a component owns; a shared tensor counts where it is named first. 0 where this model has none of it.
+
+        Raises:
+            UnknownTarget: No model has such a component; the message gives the nearest.
+        """
+        self._check_component(component)
         return self._component_params.get(component, 0)
 
+    def _check_component(self, component: str) -> None:
+        if component not in self.components and component not in COMPONENTS:
+            raise self.unknown(component)
+
     def component_active(self, component: str) -> int:
-        """The same, of a mixture's routed experts only those that one token passes."""
+        """The same, of a mixture's routed experts only those that one token passes.
+
+        Raises:
+            UnknownTarget: No model has such a component.
+        """
         idle = 0
         for node in self.nodes:
             if node.experts and node.component == component:
@@ -221,7 +236,7 @@ class ModuleTree:
     def unknown(self, target: str) -> UnknownTarget:
         """The error for a name that is not in this tree, with the nearest that are."""
         known = [*self.components, *(path for path in self.by_path if path), *self.by_name]
-        close = nearest(target, known)
+        close = nearest(str(target), known)
         return UnknownTarget(
             f"Nothing in this model is called {target!r}.",
             expected=f"a component ({', '.join(self.components)}), a path, a glob or a slice",

@@ -15,6 +15,7 @@ from ..errors import BadRequest, StaleRequest, VlmFreezeError
 from ..history.history import StepRecord
 from ..numbers import number as number  # noqa: PLC0414 - part of the wire
 from ..numbers import read_number as read_number  # noqa: PLC0414
+from ..shorten import shorten
 
 VERSION = 1
 KINDS = ("request", "intent")
@@ -134,10 +135,11 @@ def read_request(message: object) -> Request:
         else None
     )
     if form is None:
-        raise _bad(f"one of {', '.join([*EDITS, *ACTIONS])}", repr(name)[:40])
+        raise _bad(f"one of {', '.join([*EDITS, *ACTIONS])}", shorten(repr(name), 40))
     if not isinstance(args, Mapping) or set(args) != set(form):
         raise _bad(
-            f"the arguments {sorted(form)} of {name}", repr(sorted(args) if isinstance(args, Mapping) else args)[:80]
+            f"the arguments {sorted(form)} of {name}",
+            shorten(repr(sorted(args) if isinstance(args, Mapping) else args), 80),
         )
     for key, kind in form.items():
         value = args[key]

@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.arguments import NAME, checked
 from ...core.construction_lock import MAKING_LAYERS
 from ...core.errors import InvalidStrategy
 from ...core.former_names import FormerName
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
+from ..accepted import MODEL
 from ..model.ownership import check_free, claim, release
 from ..model.read import check_initialized, read_tree
 from ..model.wrappers import unwrap
@@ -29,6 +32,7 @@ from .snapshot import Each, StructureSnapshot, ValueSnapshot
 from .trainable import Trainable, check_trainable
 
 
+@checked(model=MODEL, plan_or_strategy=STRATEGY_OR_PLAN, owner=NAME)
 def apply(
     model: nn.Module, plan_or_strategy: Plan | Strategy | Mapping[str, object], *, owner: str = "an applied strategy"
 ) -> AppliedModel:
@@ -72,13 +76,7 @@ def plan_for(model: nn.Module, wanted: Plan | Strategy | Mapping[str, object]) -
         InvalidStrategy: The plan was resolved on another tree.
     """
     if not isinstance(wanted, Plan):
-        if not isinstance(wanted, Strategy | Mapping):
-            raise InvalidStrategy(
-                "This is not a strategy.",
-                expected="a Strategy, a Plan or a mapping of rules",
-                found=type(wanted).__name__,
-                remedy="Write, for example, vf.Strategy({'projector': 'full'}).",
-            )
+        STRATEGY_OR_PLAN.check("vf.apply", "strategy", wanted)
         return resolve(Strategy(wanted) if not isinstance(wanted, Strategy) else wanted, read_tree(model))
     here = {name for name, _ in model.named_parameters()}
     # A packed weight that a layer keeps as buffers (GPTQ) is counted as a parameter and is none of torch's.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ...core.errors import BadBatch
+from ...core.shorten import shorten
 
 IGNORED = -100
 """The label that no loss is computed for (PyTorch's ``ignore_index``)."""
@@ -52,7 +53,7 @@ def read_batch(raw: Any, index: int, shifts: bool) -> MicroBatch:  # whatever a 
         raise _bad(index, "a mapping of tensors (a dict, a BatchFeature)", type(raw).__name__)
     labels = raw.get("labels")
     if not isinstance(labels, torch.Tensor):
-        raise _bad(index, "a tensor under 'labels'", f"the keys {', '.join(map(str, raw)) or 'none'}"[:120])
+        raise _bad(index, "a tensor under 'labels'", *what_stands_for_labels(raw))
     if labels.dtype != torch.int64 or labels.dim() < 1:
         found = f"{labels.dtype} {tuple(labels.shape)}"
         # torch's cross-entropy takes no other whole numbers, and says so in words that name no batch.
@@ -64,6 +65,13 @@ def read_batch(raw: Any, index: int, shifts: bool) -> MicroBatch:  # whatever a 
     used = labels[..., 1:] if shifts and labels.dim() > 1 else labels
     tokens = int((used != IGNORED).sum())
     return MicroBatch(index, raw, tokens, ids.numel() if isinstance(ids, torch.Tensor) else labels.numel())
+
+
+def what_stands_for_labels(raw: Mapping[str, Any]) -> tuple[str, str | None]:
+    """What a batch without a tensor under "labels" has instead, and the remedy where it is plain."""
+    if raw.get("labels") is None:
+        return shorten(f"the keys {', '.join(map(str, raw)) or 'none'}", 120), None
+    return f"a {type(raw['labels']).__name__} under 'labels'", "Make a tensor of it: torch.tensor(labels)."
 
 
 def _bad(index: int, expected: str, found: str, remedy: str | None = None) -> BadBatch:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
+from ...core.arguments import found_for
 from ...core.errors import BadBatch, DataWorkerLost
 from ...core.source_length import length_of
 from ..tensors.random_streams import RandomStream, State
@@ -37,11 +38,11 @@ class MicroBatches:
     """
 
     def __init__(self, source: Iterable[Any], shifts_labels: bool = True, stream: RandomStream | None = None) -> None:
-        if isinstance(source, Mapping) or not isinstance(source, Iterable):
+        if isinstance(source, Mapping | str | bytes) or not isinstance(source, Iterable):
             raise BadBatch(
                 "There are no micro-batches to read.",
                 expected="a list, DataLoader or other iterable of dicts of tensors",
-                found=f"one {type(source).__name__}",
+                found=found_for(source),
                 remedy="Put the batch into a list: [batch].",
             )
         self.skipped = 0
@@ -89,9 +90,13 @@ class MicroBatches:
                 raise BadBatch(
                     f"{in_a_row} micro-batches in a row have no label token.",
                     expected=f"labels other than {IGNORED} in at least one row",
-                    found="None in place of the last one" if batch is None else f"only {IGNORED}",
-                    remedy="Check the collate function: it dropped every row."
+                    found="None in place of the last one"
                     if batch is None
+                    else f"only {IGNORED}"
+                    if batch.input_tokens
+                    else "batches without a row",
+                    remedy="Check the collate function: it dropped every row."
+                    if batch is None or not batch.input_tokens
                     else "Check the chat template and max_length: the answer may be masked or cut off.",
                 )
         return taken

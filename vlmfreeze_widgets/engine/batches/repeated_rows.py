@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...core.errors import BadBatch
+from .micro_batch import what_stands_for_labels
 
 Batch = Mapping[str, Any]
 
@@ -25,8 +26,10 @@ def repeat_rows(batch: Batch, rows: int) -> dict[str, Any]:
         BadBatch: An entry cannot be divided by rows.
     """
     labels = batch.get("labels")
-    if not isinstance(labels, torch.Tensor) or labels.dim() < 1 or not labels.shape[0]:
-        raise _cannot("a tensor under 'labels' with one row or more", f"the keys {', '.join(map(str, batch))}"[:120])
+    if not isinstance(labels, torch.Tensor):
+        raise _cannot("a tensor under 'labels' with one row or more", what_stands_for_labels(batch)[0])
+    if labels.dim() < 1 or not labels.shape[0]:
+        raise _cannot("a tensor under 'labels' with one row or more", f"one of the shape {tuple(labels.shape)}")
     have = labels.shape[0]
     wanted = torch.arange(rows) % have
     made: dict[str, Any] = {}

@@ -23,15 +23,19 @@ from weakref import WeakSet
 import torch
 from torch import nn
 
-from ...core.errors import ModelBusy, ModelNotTrainable, VlmFreezeError, WrongPhase
+from ...core.arguments import BATCHES, FUNCTION, PATH, check_keyword, checked, found_for, maybe
+from ...core.errors import InvalidOption, ModelBusy, UnknownArgument, VlmFreezeError, WrongPhase
 from ...core.evidence.freeze_proof import Proof
 from ...core.evidence.verdict import Verdict
 from ...core.former_names import FormerName
 from ...core.history.history import History, StepRecord
 from ...core.history.html import history_html, sentence
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
+from ...core.strategy.general_rate import with_general_rate
 from ...core.strategy.plan import Plan
 from ...core.strategy.strategy import Strategy
 from ...core.strategy.text import sentence as text_of_plan
+from ..accepted import MODEL, WATCHED, burst_settings
 from ..apply.apply import plan_for
 from ..apply.master_weights import computed_precision
 from ..apply.trainable import check_trainable
@@ -43,7 +47,7 @@ from ..model.ownership import check_free
 from ..model.wrappers import unwrap
 from ..runs.background_write import Saving
 from ..runs.trackers import Tracker, trackers
-from ..settings import BurstSettings
+from ..settings import SETTINGS, BurstSettings
 from ..step.feature_cache import cacheable
 from ..tensors.random_streams import RandomStream
 from . import checkpoint
@@ -117,6 +121,7 @@ class Burst:
         >>> result = burst.result()
     """
 
+    @checked(burst_settings, model=MODEL, strategy=STRATEGY_OR_PLAN, batches=BATCHES, settings=SETTINGS, **WATCHED)
     def __init__(
         self,
         model: nn.Module,
@@ -133,19 +138,10 @@ class Burst:
         settings: BurstSettings | None = None,
         **single_settings: Any,  # fields of BurstSettings
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise ModelNotTrainable(
-                "There is no model to train.",
-                expected="a torch.nn.Module with weights",
-                found=type(model).__name__,
-                remedy="Load it first; a config or a folder can be planned and costed, not trained.",
-            )
-        self.settings = settings or _settings(single_settings)
+        self.settings = _settings(settings, single_settings)
         model = unwrap(model)
         check_free(model)
-        if lr is not None and not isinstance(strategy, Plan):
-            given = strategy if isinstance(strategy, Strategy) else Strategy(strategy)
-            strategy = Strategy(given.rules, {"": lr, **given.lr}, given.weight_decay, given.name)
+        strategy = with_general_rate(strategy, lr)
         self.model = model
         self.plan = plan_for(model, strategy)
         self.plan.check()
@@ -273,6 +269,7 @@ class Burst:
             self.reinstate()
         self._generator.close()
 
+    @checked(on_record=maybe(FUNCTION))
     def run(self, on_record: Callable[[StepRecord], None] | None = None) -> BurstResult:
         """Takes all remaining steps.
 
@@ -312,6 +309,7 @@ class Burst:
             )
         return self._result
 
+    @checked(folder=PATH)
     def save_state(self, folder: str | Path) -> Path:
         """Writes all that is needed to go on later, bit for bit, in another process too: between two steps, or while paused.
 
@@ -328,6 +326,7 @@ class Burst:
         """
         return self._state_writer(folder, copy=False)()
 
+    @checked(folder=PATH)
     def start_saving(self, folder: str | Path) -> Saving:
         """As ``save_state``, but on a thread of its own while the burst goes on: for slow disks. Holds a copy of what trains.
 
@@ -363,11 +362,13 @@ class Burst:
         return run
 
     @staticmethod
+    @checked(folder=PATH)
     def saved_states(folder: str | Path) -> list[Path]:
         """The whole, unspoilt states in a folder, the newest last."""
         return saved_states(folder)
 
     @classmethod
+    @checked(folder=PATH, model=MODEL, batches=BATCHES, **WATCHED)
     def resume(
         cls,
         folder: str | Path,
@@ -401,9 +402,15 @@ class Burst:
             BadState: Nothing whole is there, or it is of another model; the model is untouched.
         """
         saved = checkpoint.load(folder)
-        for name in changes:
+        for name, value in changes.items():
             if name not in checkpoint.MAY_CHANGE:
-                raise TypeError(f"{name!r} cannot change when a burst goes on; {', '.join(checkpoint.MAY_CHANGE)} can.")
+                check_keyword("Burst.resume", name, (*WATCHED, *burst_settings()))
+                raise UnknownArgument(
+                    f"{name!r} cannot change when a burst goes on.",
+                    expected=f"only {', '.join(checkpoint.MAY_CHANGE)}",
+                    found=f"{name}={found_for(value)}",
+                    remedy="Leave it out, or begin another burst.",
+                )
         before = BurstSettings.from_dict(saved.history.settings)
         settings = replace(before, **changes)
         burst = cls(
@@ -438,12 +445,17 @@ class Burst:
     set_aside, put_back, go_on_from = FormerName("suspend"), FormerName("reinstate"), FormerName("restore_state")
 
 
-def _settings(values: Mapping[str, Any]) -> BurstSettings:
-    known = BurstSettings.__dataclass_fields__
-    for name in values:
-        if name not in known:
-            raise TypeError(f"Burst has no setting {name!r}. Known: {', '.join(known)}.")
-    return BurstSettings(**values)
+def _settings(whole: BurstSettings | None, single: Mapping[str, Any]) -> BurstSettings:
+    if whole is None:
+        return BurstSettings(**single)
+    if single:
+        raise InvalidOption(
+            "The settings are given twice.",
+            expected="settings=..., or single ones as keywords",
+            found=f"settings beside {', '.join(single)}",
+            remedy=f"Write settings=dataclasses.replace(settings, {next(iter(single))}=...).",
+        )
+    return whole
 
 
 def _device_of(model: nn.Module) -> torch.device:

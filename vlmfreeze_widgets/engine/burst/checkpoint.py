@@ -17,6 +17,7 @@ import torch
 
 from ...core.errors import BadState
 from ...core.history.history import History
+from ...core.shorten import shorten
 from ..batches.micro_batches import MicroBatches
 from ..batches.position import Position
 from ..runs.atomic_folder import Writer, read_manifest, write_folder
@@ -150,7 +151,7 @@ def load(folder: str | Path) -> SavedBurst:
             raise BadState(
                 "There is no saved burst here.",
                 expected="a folder that burst.save_state(folder) wrote to",
-                found=f"{str(folder)!r}"[:160],
+                found=shorten(f"{str(folder)!r}", 160),
                 remedy="Give the folder that was given to save_state.",
             )
         folder = states[-1]

@@ -20,6 +20,7 @@ from ...core.evidence.verdict import Verdict
 from ...core.history.history import Answers, History, StepRecord
 from ...core.history.norms import ModuleNorms, NormLayout
 from ...core.language.phrase import say
+from ...core.shorten import shorten
 from ...core.strategy.plan import Plan
 from ..batches.micro_batch import MicroBatch
 from ..batches.micro_batches import MicroBatches
@@ -130,7 +131,7 @@ class BurstLoop:
             # torch's signal handler may raise it in the middle of a step.
             error = self.batches.as_lost(caught) or caught
             broken = True
-            self.stopped_early = f"{type(error).__name__}: {error}"[:300]
+            self.stopped_early = shorten(f"{type(error).__name__}: {error}", 300)
             if isinstance(error, VlmFreezeError):
                 self.problem = error
             if error is not caught:

@@ -25,6 +25,7 @@ from ...core.cost.static_memory import standing_cost
 from ...core.errors import CannotSave, VlmFreezeError
 from ...core.evidence.verdict import Verdict
 from ...core.history.run_metadata import KIND, RunAbout
+from ...core.shorten import shorten
 from ...core.strategy.text import sentence
 from ...core.wire.plan_state import plan_state
 from ...core.wire.tree_state import tree_state
@@ -202,7 +203,7 @@ class Recording:
             what()
         except Exception as error:  # a stranger's code, perhaps of a server that does not answer
             self._trackers.remove(tracker)
-            reason = f"{type(error).__name__}: {error}"[:200]
+            reason = shorten(f"{type(error).__name__}: {error}", 200)
             self._loop.history.notes.append(f"{tracker.name} was told nothing from step {self._records} on: {reason}")
 
     def _about(self, run: TrainingRun) -> RunAbout:

@@ -7,10 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from ...core.arguments import BATCHES, FUNCTION, checked, found_for, many, maybe
 from ...core.comparison.ablation import Ablation, corners
 from ...core.errors import InvalidStrategy
 from ...core.strategy.strategy import Strategy
 from ...core.strategy.tuning import as_tuning
+from ..accepted import MODEL, keywords_of
 from ..model.ownership import check_free
 from ..model.read import read_tree
 from ..model.wrappers import unwrap
@@ -19,8 +21,22 @@ from .turn_scheduler import ComparedStep
 
 _PARTS = ("vision_tower", "projector", "language_model")
 _AT_ONCE = 4
+_NAMES = many(
+    lambda one: isinstance(one, str), "a list of components", 'Write {name}=["projector", "language_model"], say.'
+).raising(InvalidStrategy)
+_TUNINGS = many(
+    lambda one: one is not None, "a list of tunings", 'Write {name}=("frozen", "full", "lora"), say.'
+).raising(InvalidStrategy)
 
 
+@checked(
+    lambda: keywords_of(Comparison.__init__, "keep_results"),
+    model=MODEL,
+    batches=BATCHES,
+    components=maybe(_NAMES),
+    tunings=_TUNINGS,
+    on_step=maybe(FUNCTION),
+)
 def ablation(
     model: nn.Module,
     batches: Iterable[Any],
@@ -51,14 +67,21 @@ def ablation(
         VlmFreezeError: As of ``Comparison``.
     """
     if given.get("eval_batches") is None:
-        raise _bad("what pays is judged on held-out batches", "none", "Give eval_batches=...")
+        raise _bad("held-out batches, on which what pays is judged", "none", "Give eval_batches=...")
     model = unwrap(model)
     check_free(model)
     tree = read_tree(model)
     varied = tuple(c for c in _PARTS if c in tree.components) if components is None else tuple(components)
+    for name in varied:
+        if name not in tree.components:
+            raise tree.unknown(name)
     made = corners(varied, tunings)
     if not made or not any(as_tuning(t).kind == "frozen" for t in tunings):
-        raise _bad('tunings with "frozen" and at least one other', repr(tunings)[:80], "Change tunings or components.")
+        raise _bad(
+            'tunings with "frozen" and at least one other, of at least one component',
+            found_for(tunings),
+            'Write tunings=("frozen", "full"), and name a component at least.',
+        )
     strategies = {name: Strategy(rules, lr, name=name) for name, rules in made.items()}
     running = Comparison(model, strategies, batches, **{"at_once": _AT_ONCE, "keep_results": False, **given})
     return Ablation(running.run(on_step), varied, made)

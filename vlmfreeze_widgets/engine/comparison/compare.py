@@ -7,11 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from ...core.arguments import FUNCTION, checked, maybe
 from ...core.comparison.board import Board
+from ..accepted import keywords_of
 from .comparison import Comparison, Wanted
 from .turn_scheduler import ComparedStep
 
 
+@checked(lambda: keywords_of(Comparison.__init__, "keep_results"), on_step=maybe(FUNCTION))
 def compare(
     model: nn.Module,
     strategies: Mapping[str, Wanted],
@@ -28,7 +31,7 @@ def compare(
         strategies: Name -> what trains.
         batches: Everyone sees the same.
         on_step: Called with each ``ComparedStep``.
-        given: As of ``Comparison``: eval_batches, retention_batches, steps, seeds, level, margin, at_once, and burst settings.
+        given: As of ``Comparison``: eval_batches, retention_batches, steps, seeds, level, margin, at_once, lr, and burst settings.
 
     Returns:
         The board: print it, or ``.to_pandas()``, ``.figure()``, ``.places``, ``.front``, ``.difference(a, b)``.

@@ -16,12 +16,29 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.arguments import (
+    BATCHES,
+    FLAG,
+    FUNCTION,
+    HELD_OUT,
+    NAME,
+    Kind,
+    checked,
+    found_for,
+    is_whole,
+    maybe,
+    share,
+    whole,
+)
 from ...core.comparison.board import Board
-from ...core.errors import InvalidStrategy, WrongPhase
+from ...core.errors import InvalidStrategy, WrongPhase, did_you_mean
 from ...core.language.phrase import say
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
+from ...core.strategy.general_rate import with_general_rate
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
+from ..accepted import MODEL, burst_settings
 from ..batches.shared_order import SameBatches, in_parts
 from ..burst.burst import Burst
 from ..burst.result import BurstResult
@@ -33,6 +50,25 @@ from .contender import Contender
 from .turn_scheduler import ComparedStep, TurnScheduler
 
 Wanted = Strategy | Plan | Mapping[str, object]
+_CONTENDERS = Kind(
+    "a mapping of names to strategies, with at least one in it",
+    lambda value: (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(name, str) and name and STRATEGY_OR_PLAN.fits(one) for name, one in value.items())
+    ),
+    "Write, for example, {{'projector': vf.Strategy({{'projector': 'full'}}), 'both': ...}}.",
+    error=InvalidStrategy,
+    problem="There is nothing to compare.",
+)
+_SEEDS = Kind(
+    "how many, a whole number of at least 1, or a list of such numbers of at least 0",
+    lambda value: (
+        is_whole(value, 1) or (isinstance(value, Sequence) and bool(value) and all(is_whole(s, 0) for s in value))
+    ),
+    "Write, for example, seeds=3 or seeds=[0, 1, 2].",
+    error=InvalidStrategy,
+)
 
 
 class Comparison:
@@ -53,6 +89,7 @@ class Comparison:
         turn: Steps that one takes before the next has the model; None: as many as keep the changing of places below a tenth of the
             time, 10 at most. No number depends on it; a request takes effect between two turns.
         keep_results: Whether the trained values of everyone's first seed stay in host memory, for ``results``.
+        lr: Rate of whatever has no rate in a contender's strategy.
         settings: Of every burst: fields of ``BurstSettings``.
 
     Raises:
@@ -66,6 +103,21 @@ class Comparison:
         >>> print(running.board())
     """
 
+    @checked(
+        burst_settings,
+        model=MODEL,
+        strategies=_CONTENDERS,
+        batches=BATCHES,
+        eval_batches=HELD_OUT,
+        retention_batches=HELD_OUT,
+        steps=whole(1, 50).raising(InvalidStrategy),
+        seeds=_SEEDS,
+        level=share(0.95).raising(InvalidStrategy),
+        margin=share(0.01, zero=True).raising(InvalidStrategy),
+        at_once=maybe(whole(1, 4)).raising(InvalidStrategy),
+        turn=maybe(whole(1, 10)).raising(InvalidStrategy),
+        keep_results=FLAG,
+    )
     def __init__(
         self,
         model: nn.Module,
@@ -81,25 +133,18 @@ class Comparison:
         at_once: int | None = None,
         turn: int | None = None,
         keep_results: bool = True,
+        lr: float | None = None,
         **settings: Any,  # fields of BurstSettings
     ) -> None:
         self.model = unwrap(model)
         check_free(self.model)
-        if not strategies or not isinstance(strategies, Mapping):
-            raise _bad("strategies", "a mapping of names to strategies", repr(strategies)[:60])
-        if not 0 < level < 1 or not 0 <= margin < 1:
-            raise _bad("level or margin", "shares between 0 and 1", f"{level!r}, {margin!r}")
-        for what, number in (("at_once", at_once), ("turn", turn)):
-            if number is not None and number < 1:
-                raise _bad(what, "a whole number of at least 1, or None", repr(number))
         self.seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(dict.fromkeys(seeds))
-        if not self.seeds:
-            raise _bad("seeds", "at least one", repr(seeds))
         self.settings = BurstSettings(**{"on_out_of_memory": "tell", **settings, "steps": steps})
         self._tree = read_tree(self.model)
         self._keeps = keep_results
         self._contenders = {
-            name: Contender(name, self._plan(wanted), keeps=keep_results) for name, wanted in strategies.items()
+            name: Contender(name, self._plan(with_general_rate(wanted, lr)), keeps=keep_results)
+            for name, wanted in strategies.items()
         }
         self._batches = SameBatches(batches, steps * self.settings.accumulation)
         self._eval = None if eval_batches is None else in_parts(eval_batches)
@@ -128,6 +173,7 @@ class Comparison:
         self._steps.close()
         self._over = True
 
+    @checked(on_step=maybe(FUNCTION))
     def run(self, on_step: Callable[[ComparedStep], None] | None = None) -> Board:
         """Takes all remaining steps.
 
@@ -160,6 +206,7 @@ class Comparison:
             return
         self._named(name).stopped = True
 
+    @checked(strategy=STRATEGY_OR_PLAN)
     def add(self, name: str, strategy: Wanted) -> None:
         """Adds a contender: from the start weights, on the batches of the others, in the present seed and all later ones.
 
@@ -204,7 +251,10 @@ class Comparison:
         kept = {} if isinstance(lr, int | float) else dict(before.lr)
         plan = self._plan(Strategy(before.rules, {**kept, **rates}, before.weight_decay, before.name))
         if [g.params for g in plan.optimizer_groups] != [g.params for g in parent.plan.optimizer_groups]:
-            raise _bad("lr", "rates for the same groups of tensors", f"another grouping than that of {name}")
+            raise _bad(
+                "lr", "rates for the same groups of tensors", f"another grouping than that of {name}",
+                "Give rates for the parts that have one there, or add a strategy, which begins at the start.",
+            )  # fmt: skip
         copy = Contender(new, plan, (name, at), keeps=self._keeps)
         self._let_in(copy, lambda seed: self._scheduler.branch_now(copy, seed))
 
@@ -298,12 +348,18 @@ class Comparison:
 
     def _named(self, name: str) -> Contender:
         if name not in self._contenders:
-            raise _bad("name", ", ".join(self._contenders), repr(name))
+            raise InvalidStrategy(
+                f"There is no contender {name!r}.",
+                expected=", ".join(self._contenders),
+                found=found_for(name),
+                remedy=did_you_mean(str(name), self._contenders) or "Name one of these.",
+            )
         return self._contenders[name]
 
     def _check_new(self, name: str) -> None:
+        NAME.raising(InvalidStrategy).check("A comparison", "name", name)
         if name in self._contenders:
-            raise _bad("name", "one that no contender has", repr(name))
+            raise _bad("name", "one that no contender has", repr(name), "Give another name.")
         if self._over:
             raise WrongPhase(
                 "The comparison is over.",
@@ -317,7 +373,5 @@ def _strategy(wanted: Strategy | Mapping[str, object]) -> Strategy:
     return wanted if isinstance(wanted, Strategy) else Strategy(wanted)
 
 
-def _bad(what: str, expected: str, found: str) -> InvalidStrategy:
-    return InvalidStrategy(
-        f"A comparison cannot run so: {what}.", expected=expected, found=found, remedy=f"Change {what}."
-    )
+def _bad(what: str, expected: str, found: str, remedy: str) -> InvalidStrategy:
+    return InvalidStrategy(f"A comparison cannot take this {what}.", expected=expected, found=found, remedy=remedy)

@@ -8,17 +8,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...core.arguments import checked, whole
 from ...core.cost.estimate import CostEstimate
 from ...core.cost.gpus import usable_bytes
 from ...core.cost.largest_batch import Peaks, largest_rows
 from ...core.errors import BadBatch, InvalidStrategy, PlanRefused
 from ...core.language.format import share, size
 from ...core.language.phrase import say
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
 from ...core.strategy.text import component_rows
 from ...core.tree.components import LABELS
+from ..accepted import MAYBE_BATCH, keywords_of
 from ..batches.repeated_rows import repeat_rows
 from .estimate import check_batch, estimate_cost, model_and_tree
 
@@ -69,6 +72,11 @@ class LargestBatch:
     is_limit: bool
 
 
+def _of_estimate() -> tuple[str, ...]:
+    return keywords_of(estimate_cost)
+
+
+@checked(_of_estimate, strategy=STRATEGY_OR_PLAN, batch=MAYBE_BATCH)
 def cost_switches(
     source: Any,  # as of estimate_cost
     strategy: Strategy | Plan | Mapping[str, object],
@@ -99,6 +107,7 @@ def cost_switches(
     return tuple(sorted(found, key=lambda s: -s.saved_bytes))
 
 
+@checked(lambda: tuple(n for n in _of_estimate() if n != "rows"), strategy=STRATEGY_OR_PLAN, most=whole(1, 4096))
 def largest_batch(
     source: Any,  # as of estimate_cost
     strategy: Strategy | Plan | Mapping[str, object],

@@ -13,16 +13,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.arguments import Kind, checked, found_for, is_whole, maybe, whole
 from ...core.cost.estimate import CostEstimate, Flops, Moment
 from ...core.cost.memory import BYTES, Standing, TrainedTensor, standing, update_bytes
 from ...core.cost.plan_memory import adapter_file_bytes, gathered_bytes, weight_bytes
-from ...core.errors import BadBatch, InvalidStrategy
+from ...core.errors import BadBatch, BadSource, InvalidStrategy, did_you_mean
 from ...core.language.phrase import say
+from ...core.shorten import shorten
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
 from ...core.strategy.plan import Plan
 from ...core.strategy.resolve import resolve
 from ...core.strategy.strategy import Strategy
 from ...core.strategy.text import sentence
 from ...core.tree.tree import ModuleTree
+from ..accepted import MAYBE_BATCH
 from ..apply.master_weights import computed_precision
 from ..model.read import read_tree
 from ..model.skeleton import on_cpu
@@ -35,7 +39,30 @@ from .trace import Trace
 from .traced_step import Conditions, Traced, made_batch, traced
 from .typical_batch import TEXT_TOKENS
 
+_PICTURE = Kind(
+    "a side in pixels, (height, width), or None",
+    lambda v: (
+        v is None
+        or is_whole(v, 1)
+        or (isinstance(v, list | tuple) and len(v) == 2 and all(is_whole(side, 1) for side in v))
+    ),
+    "Write, for example, picture_size=336.",
+)
+_DEVICE = Kind(
+    "'cuda' or 'cpu', or None for where the model is",
+    lambda v: (
+        v is None or (isinstance(v, str | torch.device) and str(v).partition(":")[0] in ("cuda", "cpu", "mps", "xpu"))
+    ),
+    "Write device='cuda', or leave it out.",
+)
 
+
+@checked(
+    strategy=STRATEGY_OR_PLAN,
+    picture_size=_PICTURE,
+    text_tokens=maybe(whole(1, 256)),
+    device=_DEVICE,
+)
 def estimate_cost(
     source: Any,  # module, config, folder, Hub id or entry of the catalogue
     strategy: Strategy | Plan | Mapping[str, object],
@@ -118,10 +145,10 @@ def estimate_cost(
             settings,
             named,
             (rows, TEXT_TOKENS if text_tokens is None else text_tokens),
-            f"{error.problem} (found {error.found[:200]}).".replace(".).", ")."),
+            f"{error.problem} (found {shorten(error.found, 200)}).".replace(".).", ")."),
         )
     except Exception as error:
-        why = f"{type(error).__name__}: {str(error)[:200]}"
+        why = f"{type(error).__name__}: {shorten(error, 200)}"
         return bounds(
             plan,
             config,
@@ -133,24 +160,28 @@ def estimate_cost(
     return _estimate(plan, found, settings, named, used, notes, unpacked)
 
 
-def check_batch(batch: object, rows: object) -> None:
+def check_batch(batch: Mapping[str, Any] | None, rows: object) -> None:
     """Refuses what is no micro-batch and no number of rows.
 
     Raises:
         BadBatch: One of the two.
     """
-    if batch is not None and not isinstance(batch, Mapping):
+    MAYBE_BATCH.check("The estimate", "batch", batch)
+    empty = next(
+        (k for k, v in (batch or {}).items() if isinstance(v, torch.Tensor) and v.dim() and not v.shape[0]), None
+    )
+    if empty is not None:
         raise BadBatch(
-            "This is not a micro-batch.",
-            expected="a dict of tensors, as the model's processor makes them",
-            found=f"a {type(batch).__name__}",
-            remedy="Give one of them, such as batches[0], or leave it out for a typical one.",
+            "This micro-batch has no rows.",
+            expected="at least one row",
+            found=f"no entries under {empty!r}",
+            remedy="Give a batch with rows in it, or leave it out for a typical one.",
         )
     if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
         raise BadBatch(
             "A micro-batch has at least one row.",
             expected="a whole number from 1 on",
-            found=f"rows={rows!r}"[:60],
+            found=f"rows={found_for(rows)}",
             remedy="Write rows=4 for four pictures with text.",
         )
 
@@ -241,6 +272,13 @@ def model_and_tree(source: Any, strategy: object) -> tuple[nn.Module, ModuleTree
         return model, strategy.tree if isinstance(strategy, Plan) else read_tree(model)
     if isinstance(source, str):
         return _known(source)
+    if isinstance(source, ModuleTree):
+        raise BadSource(
+            "A tree has no code whose step could be traced.",
+            expected="the model, its config, its folder, or its name in the catalogue",
+            found=f"the tree of {source.title}",
+            remedy="Give what the tree was read from; vf.resolve(strategy, tree) counts parameters without it.",
+        )
     from ...adapters.transformers_models import build_on_meta
 
     built = build_on_meta(source)
@@ -265,15 +303,16 @@ def _dtype(given: str | torch.dtype | None) -> torch.dtype | None:
         raise InvalidStrategy(
             "Weights cannot train in this dtype.",
             expected=f"one of {', '.join([*BYTES, *FOUR_BITS])}",
-            found=repr(given)[:60],
-            remedy="Use dtype='bfloat16', or None for that of the checkpoint.",
+            found=found_for(given),
+            remedy=did_you_mean(str(given), [*BYTES, *FOUR_BITS])
+            or "Use dtype='bfloat16', or None for that of the checkpoint.",
         )
     return found
 
 
 def _on_gpu(model: nn.Module, device: str | None) -> bool:
     if device is not None:
-        return device != "cpu"
+        return not str(device).startswith("cpu")
     return next((p.device.type for p in model.parameters()), "meta") != "cpu"
 
 
@@ -288,7 +327,7 @@ def _attention(model: nn.Module, wanted: str | None, notes: list[str]) -> str | 
         raise InvalidStrategy(
             "This attention cannot be traced.",
             expected="'sdpa' or 'eager'",
-            found=repr(wanted)[:60],
+            found=found_for(wanted),
             remedy="Use 'sdpa': its flash kernel keeps what flash_attention_2 keeps.",
         )
     has = getattr(getattr(model, "config", None), "_attn_implementation", None)

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ...core.errors import BadBatch
+from ...core.shorten import shorten
 
 TEXT_TOKENS = 256
 _SIDE = 448  # of a picture where the config names no size
@@ -56,7 +57,7 @@ def typical_batch(
         raise BadBatch(
             f"No typical batch is known for {type(model).__name__}.",
             expected="a model whose pictures go in as pixel_values",
-            found=f"arguments {', '.join(sorted(takes))}"[:200],
+            found=shorten(f"arguments {', '.join(sorted(takes))}", 200),
             remedy="Give a batch of your own: batch=next(iter(batches)).",
         )
     if rows * text > _MOST_TOKENS:

@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.arguments import TEXT, Kind, fields_checked
 from ...core.errors import BadBatch
+from ...core.shorten import shorten
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,19 @@ class Question:
     prompt: str = ""
     target: str = ""
     picture: Any = field(default=None, compare=False)
+
+
+fields_checked(
+    Question,
+    inputs=Kind(
+        "a mapping with the tensor 'input_ids', as the processor makes it from the prompt",
+        lambda value: isinstance(value, Mapping) and isinstance(value.get("input_ids"), torch.Tensor),
+        'Write inputs=processor(text=prompt, images=picture, return_tensors="pt").',
+        error=BadBatch,
+    ),
+    prompt=TEXT,
+    target=TEXT,
+)
 
 
 def ask(
@@ -66,7 +81,7 @@ def ask(
             raise BadBatch(
                 f"The model cannot answer question {number + 1}.",
                 expected="input_ids and pixel_values of one prompt, and a model with generate()",
-                found=f"{type(error).__name__}: {str(error)[:200]}",
+                found=f"{type(error).__name__}: {shorten(error, 200)}",
                 remedy="Make the inputs with the model's own processor, without labels.",
             ) from error
         row = output[0]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ...core.errors import RestartNeeded
+from ...core.shorten import shorten
 from .error_chain import chain
 
 # The errors that CUDA calls sticky: each later call of the process answers the same.
@@ -65,7 +66,7 @@ def mark_lost(error: BaseException, device: torch.device) -> str:
         Its message.
     """
     message = next(e for e in chain(error) if is_lost(e) and str(e))
-    return _lost.setdefault(device.type, str(message).strip().splitlines()[0][:240])
+    return _lost.setdefault(device.type, shorten(str(message).strip().splitlines()[0], 240))
 
 
 def error_of(device: torch.device, saved: Path | None) -> RestartNeeded:

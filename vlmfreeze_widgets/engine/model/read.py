@@ -1,4 +1,7 @@
-"""A source becomes a ModuleTree: a walk over an ``nn.Module``, real or on meta. Who owns what is in ``engine.model.components``."""
+"""A source becomes a ModuleTree: a walk over an ``nn.Module``, real or on meta. Who owns what is in ``engine.model.components``.
+
+Long because one walk makes all that a node holds.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from ...core.arguments import TEXT, Kind, checked, maybe
 from ...core.errors import BadSource
 from ...core.tree.checkpoint_headers import Checkpoint
 from ...core.tree.components import owner_of
@@ -23,8 +27,16 @@ from .quantized import is_packed_name, logical_shape, packed_weight, stored_byte
 from .wrappers import unwrap
 
 _CROSS_ATTENTION = re.compile(r"cross.?att", re.IGNORECASE)
+_CORRECTIONS = Kind(
+    "a mapping of components to a path or a list of paths",
+    lambda value: isinstance(value, Mapping)
+    and all(isinstance(p, str) or (isinstance(p, list | tuple | set | frozenset) and all(isinstance(q, str) for q in p))
+            for p in value.values()),
+    'Write, for example, components={{"projector": ["model.connector"]}}.',
+)  # fmt: skip
 
 
+@checked(title=maybe(TEXT), components=maybe(_CORRECTIONS))
 def read_tree(
     source: Any,  # module, config, folder, Hub id or entry of the catalogue
     *,

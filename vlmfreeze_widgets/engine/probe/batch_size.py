@@ -10,9 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...core.errors import OutOfMemory
+from ...core.arguments import Kind, checked, whole
+from ...core.errors import BadBatch, InvalidOption, OutOfMemory
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
 from ...core.strategy.plan import Plan
 from ...core.strategy.strategy import Strategy
+from ..accepted import MODEL, burst_settings
 from ..batches.repeated_rows import Batch, repeat_rows
 from ..burst.burst import Burst
 from ..failures.out_of_memory import is_out_of_memory, release_tensors
@@ -61,6 +64,20 @@ class BatchSize:
         return f"{self.rows} rows per micro-batch ({tried})"
 
 
+@checked(
+    lambda: ("lr", "start", "largest", *burst_settings()),
+    model=MODEL,
+    strategy=STRATEGY_OR_PLAN,
+    batch=Kind(
+        "a dict of tensors, or a function that makes one of so many rows",
+        lambda value: callable(value) or isinstance(value, Mapping),
+        "Give one of the micro-batches, such as batch=batches[0]; its rows are repeated.",
+        error=BadBatch,
+        problem="This is not a micro-batch.",
+    ),
+    start=whole(1, 8),
+    largest=whole(1, 256),
+)
 def find_batch_size(
     model: nn.Module,
     strategy: Strategy | Plan | Mapping[str, object],
@@ -89,11 +106,17 @@ def find_batch_size(
 
     Raises:
         OutOfMemory: Not even one row fits.
+        InvalidOption: The search would begin beyond its end.
         BadBatch: The batch cannot be repeated by rows.
         VlmFreezeError: The strategy cannot train on this model at all.
     """
-    if not 1 <= start <= largest:
-        raise ValueError(f"start must be from 1 to largest ({largest}), not {start}.")
+    if start > largest:
+        raise InvalidOption(
+            "The search cannot begin there.",
+            expected=f"start from 1 to largest, {largest}",
+            found=f"start={start}",
+            remedy=f"Write start={largest}, or a greater largest.",
+        )
     make = batch if callable(batch) else lambda rows: repeat_rows(batch, rows)
     tried: dict[int, Trial] = {}
 

@@ -12,11 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from ...core.errors import BadBatch, NoGradientPath, NonFiniteLoss
+from ...core.arguments import FLAG, checked, whole
+from ...core.errors import BadBatch, InvalidStrategy, NoGradientPath, NonFiniteLoss
 from ...core.evidence.diagnosis import Facts, diagnose
 from ...core.evidence.probe_report import BatchFacts, Link, ProbeReport
+from ...core.strategy.accepted import STRATEGY_OR_PLAN
 from ...core.strategy.plan import Plan
 from ...core.strategy.strategy import Strategy
+from ..accepted import MODEL, OPTIMIZER, burst_settings
 from ..apply.apply import plan_for
 from ..batches.facts import batch_facts
 from ..batches.micro_batches import MicroBatches
@@ -27,6 +30,15 @@ from .inspect_setup import look_as_is
 from .open_gradients import open_gradients
 
 
+@checked(
+    lambda: ("lr", *burst_settings()),
+    model=MODEL,
+    strategy=STRATEGY_OR_PLAN,
+    steps=whole(1, 3).raising(InvalidStrategy),
+    as_is=FLAG,
+    optimizer=OPTIMIZER,
+    open_all=FLAG,
+)
 def probe(
     model: nn.Module,
     strategy: Strategy | Plan | Mapping[str, object],

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from ...core.atomic_files import ASIDE, flush, shown, write_new_files
 from ...core.errors import BadState, CannotSave, FolderNotEmpty
+from ...core.shorten import shorten
 
 Writer = Callable[[Path], object]
 """Writes one file at the path that it is given."""
@@ -178,6 +179,6 @@ def _telling(path: Path) -> Iterator[None]:
         raise CannotSave(
             f"Nothing could be saved in {shown(path)}.",
             expected="a folder that can be written, with room enough",
-            found=f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"[:200],
+            found=shorten(f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}", 200),
             remedy="Free some room or give another folder; what was saved before is intact, and this burst is still in memory.",
         ) from error

@@ -3,6 +3,8 @@
 Three kinds of folders are runs: what a burst wrote as it went (``engine.burst.recorder``), what a launched run wrote
 (``launch``), and results that were saved (``BurstResult.save``). Of a run that was killed everything is there up to its
 last whole line.
+
+Long because the three kinds of folders are read side by side.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...core.errors import BadState, VlmFreezeError
+from ...core.arguments import PATH, checked
+from ...core.errors import BadState, VlmFreezeError, did_you_mean
 from ...core.evidence.verdict import Verdict
 from ...core.history.history import History
 from ...core.history.jsonl import HistoryLines
 from ...core.history.norms import NormLayout
 from ...core.history.process_status import RunState
 from ...core.history.run_metadata import KIND, RunAbout
+from ...core.shorten import shorten
 from .atomic_folder import good_manifests, read_manifest
 from .run import Run
 from .run_folder import ABOUT, HISTORY, gone, is_gone, read_state
@@ -29,6 +33,7 @@ _RESULT = "history.json"
 _RUNS = "vlmfreeze-runs"
 
 
+@checked(folder=PATH.raising(BadState))
 def load_run(folder: str | Path) -> Run:
     """Reads a run, also one that is still being written, or whose process was killed.
 
@@ -57,7 +62,7 @@ def _load(folder: Path) -> Run:
     raise BadState(
         "There is no run here.",
         expected=f"a folder with {ABOUT}, {HISTORY} or {_RESULT}",
-        found=f"{str(folder)!r}"[:160],
+        found=shorten(f"{str(folder)!r}", 160),
         remedy="vf.runs(folder) lists the runs below a folder.",
     )
 
@@ -84,14 +89,35 @@ def _guarded(folder: Path, read: Callable[[], Run]) -> Run:
 def _spoilt(folder: Path, error: BaseException) -> BadState:
     return BadState(
         "This run cannot be read.", expected="the files of a run folder as they were written",
-        found=f"{folder.name}: {type(error).__name__}: {error}"[:200],
+        found=shorten(f"{folder.name}: {type(error).__name__}: {error}", 200),
         remedy="Read another run, or take the folder from a copy.",
     )  # fmt: skip
 
 
+@checked(folder=PATH.raising(BadState))
 def list_runs(folder: str | Path = _RUNS) -> list[Run]:
-    """The runs below a folder that load, the oldest first; what a killed process left half written is not among them."""
-    return [found for found in _all_below(Path(folder)) if isinstance(found, Run)]
+    """The runs below a folder that load, the oldest first; what a killed process left half written is not among them.
+
+    Raises:
+        BadState: There is no such folder.
+    """
+    return [found for found in _all_below(_existing(folder)) if isinstance(found, Run)]
+
+
+def _existing(folder: str | Path) -> Path:
+    """The folder, which is there. An empty answer for a misspelt name would look like runs that are lost."""
+    path = Path(folder).expanduser()
+    if path.is_dir():
+        return path
+    near: list[str] = []
+    with suppress(OSError):
+        near = [child.name for child in path.absolute().parent.iterdir() if child.is_dir()]
+    raise BadState(
+        "There is no folder of runs here.",
+        expected="a folder that was given as run_folder",
+        found=f"{'a file' if path.exists() else 'nothing'} at {str(folder)!r}",
+        remedy=did_you_mean(path.name, near) or "vf.Burst(..., run_folder='runs') writes one.",
+    )
 
 
 @dataclass(frozen=True)
@@ -131,6 +157,7 @@ def _looks_like_run(path: Path) -> bool:
     return any((path / name).exists() for name in (ABOUT, HISTORY, _RESULT))
 
 
+@checked(folder=PATH.raising(BadState))
 def runs(folder: str | Path = _RUNS) -> Any:  # pandas.DataFrame
     """The runs below a folder as a pandas DataFrame, one row each, the newest last.
 
@@ -140,6 +167,7 @@ def runs(folder: str | Path = _RUNS) -> Any:  # pandas.DataFrame
         folder: What was given as ``run_folder``; "vlmfreeze-runs" by default.
 
     Raises:
+        BadState: There is no such folder.
         MissingLibrary: pandas is not installed; ``list_runs`` does without.
     """
     from ...adapters.pandas_frames import runs_frame
@@ -147,7 +175,7 @@ def runs(folder: str | Path = _RUNS) -> Any:  # pandas.DataFrame
     return runs_frame(
         [
             found.row() if isinstance(found, _Unreadable) else {**found.row(), "problem": ""}
-            for found in _all_below(Path(folder))
+            for found in _all_below(_existing(folder))
         ]
     )
 
@@ -197,7 +225,7 @@ def _saved_result(folder: Path) -> Run:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadState(
             "This saved result cannot be read.", expected=f"{_RESULT} and verdicts.json, as they were saved",
-            found=f"{type(error).__name__}: {error}"[:160], remedy="Save the result again.",
+            found=shorten(f"{type(error).__name__}: {error}", 160), remedy="Save the result again.",
         ) from error  # fmt: skip
     if proof is not None:
         proof.pop("digests", None)
@@ -216,7 +244,7 @@ def _about_of(folder: Path) -> tuple[RunAbout, RunState]:
         data = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadState(
-            "This run cannot be read.", expected=f"{ABOUT} as it was written", found=str(error)[:160],
+            "This run cannot be read.", expected=f"{ABOUT} as it was written", found=shorten(error, 160),
             remedy="Read another run.",
         ) from error  # fmt: skip
     # The folder may have been renamed since.

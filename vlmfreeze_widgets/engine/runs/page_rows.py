@@ -13,6 +13,7 @@ from pathlib import Path
 from ...core.errors import BadState, VlmFreezeError
 from ...core.history.curve_points import curve_points
 from ...core.language.format import size
+from ...core.shorten import shorten
 from ...core.strategy.resolve import resolve
 from ...core.tree.tree import ModuleTree
 from ...core.wire.runs_state import SHOWN, RunOpened, RunRow, RunsCompared, cut
@@ -179,7 +180,7 @@ def _changed(path: Path) -> float:
 
 def _unreadable(name: str, found: str) -> BadState:
     return BadState(
-        f"The run {name[:80]!r} cannot be read.",
+        f"The run {shorten(name, 80)!r} cannot be read.",
         expected="a folder that a burst, a launched run or a saved result wrote",
         found=found[:160],
         remedy="Look at the list again, or read another run.",

@@ -13,8 +13,8 @@ from ...core.errors import InvalidStrategy
 from ...core.evidence.verdict import Verdict
 from ...core.history.history import StepRecord
 from ...core.history.run_metadata import RunAbout
-
-TRACKERS = ("trackio", "tensorboard", "wandb")
+from ...core.shorten import shorten
+from ..accepted import TRACKERS
 
 
 class Tracker(Protocol):
@@ -71,7 +71,7 @@ def _named(name: str) -> Tracker:
         raise InvalidStrategy(
             "A burst cannot report there.",
             expected=", ".join(TRACKERS),
-            found=repr(name)[:60],
+            found=shorten(repr(name), 60),
             remedy="Give one of these names, or an object with begin, log and end.",
         )
     try:
@@ -80,7 +80,7 @@ def _named(name: str) -> Tracker:
         raise InvalidStrategy(
             f"{name} is not installed.",
             expected=f"the package {name}",
-            found=str(error)[:160],
+            found=shorten(error, 160),
             remedy=f"pip install {name}, or leave it out of report_to; a run folder needs nothing.",
         ) from error
     return tracker

@@ -12,18 +12,32 @@ from typing import Any
 
 from torch import nn
 
+from ...core.arguments import BATCHES_BY_STAGE, FUNCTION, Kind, checked, is_whole, maybe, whole
 from ...core.errors import InvalidStrategy, WrongPhase
 from ...core.history.history import History, StepRecord
 from ...core.recipes.stage import Stage
-from ...core.recipes.stages import Stages
+from ...core.recipes.stages import STAGES, Stages
 from ...core.source_length import length_of
+from ..accepted import MODEL, WATCHED, burst_settings, keywords_of
 from ..burst.burst import Burst
 from ..burst.keeping import check_stages_mergeable, keep_plain_if_exact
 from ..burst.result import BurstResult
 from ..model.ownership import check_free
 from ..model.read import read_tree
 from ..model.wrappers import unwrap
+from ..settings import BurstSettings
 from .start import StagesStart
+
+_STEPS = Kind(
+    "a whole number of at least 1, a mapping of stages to such numbers, or None",
+    lambda value: (
+        value is None
+        or is_whole(value, 1)
+        or (isinstance(value, Mapping) and all(v is None or is_whole(v, 1) for v in value.values()))
+    ),
+    "Write, for example, steps=50 or steps={{'pretrain': 50}}.",
+    error=InvalidStrategy,
+)
 
 
 class StagesResult:
@@ -76,6 +90,17 @@ class StagesResult:
         return "\n".join([*lines, *(f"  ! {note}" for note in self.notes)])
 
 
+@checked(
+    lambda: (*keywords_of(Burst.__init__, "settings"), "accumulation", "rows", "steps"),
+    model=MODEL,
+    stages=STAGES,
+    batches=BATCHES_BY_STAGE,
+    steps=_STEPS,
+    accumulation=whole(1).raising(InvalidStrategy),
+    rows=maybe(whole(1, 16)),
+    on_record=maybe(FUNCTION),
+    **WATCHED,
+)
 def run_stages(
     model: nn.Module,
     stages: Stages,
@@ -112,11 +137,19 @@ def run_stages(
     """
     model = unwrap(model)
     check_free(model)
+    if (lr := settings.pop("lr", None)) is not None:
+        stages = stages.with_general_rate(lr)
+    if isinstance(steps, Mapping):
+        for name in steps:
+            _ = stages[name]  # names it where there is none
     plans = {stage.name: plan for stage, plan in zip(stages, stages.plan(read_tree(model)), strict=True)}
     wanted = {stage.name: steps_of_stage(stage, _batches(stage, batches), steps, accumulation) for stage in stages}
     for plan in plans.values():
         plan.check()
     check_stages_mergeable(model, [(stage, plans[stage.name]) for stage in stages])
+    for stage in stages:  # a setting that cannot be meant is named before anything runs
+        of_burst = {**settings_of_stage(stage, wanted[stage.name]), "accumulation": accumulation, **settings}
+        BurstSettings(**{name: value for name, value in of_burst.items() if name in burst_settings()})
     start = StagesStart(model, plans.values())
     notes = [
         f"{stage.name}: {wanted[stage.name]} steps; the recipe has {stage.steps:,}."

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ...core.errors import BadBatch
+from ...core.shorten import shorten
 from ..batches.micro_batch import MicroBatch
 from ..failures.hook_errors import hook_behind
 
@@ -33,7 +34,7 @@ def model_loss(model: nn.Module, batch: MicroBatch, device: torch.device) -> tor
         raise BadBatch(
             f"The model cannot compute micro-batch {batch.index}.",
             expected="the model's keyword arguments, as its processor makes them",
-            found=f"{type(error).__name__}: {str(error)[:300]}",
+            found=f"{type(error).__name__}: {shorten(error, 300)}",
             remedy=f"The batch has {', '.join(_described(batch.tensors))}. Make it with the model's own processor.",
         ) from error
     loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
