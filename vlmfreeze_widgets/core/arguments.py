@@ -258,6 +258,6 @@ def fields_checked(_class: type, **kinds: Kind) -> None:
 
 
 def _called(function: Callable[..., Any]) -> str:
-    """As a person calls it: "vf.compare", "Burst", "Workbench.run"."""
+    """As users call it: "vf.compare", "Burst", "Workbench.run"."""
     name = function.__qualname__
     return name.removesuffix(".__init__") if "." in name else f"vf.{name}"

@@ -64,7 +64,7 @@ def _names_a_file(text: str) -> bool:
 
 
 def _looks_like_a_path(text: str) -> bool:
-    """One word that ends as a settings file does, or names a folder: nobody writes settings so."""
+    """One word that ends as a settings file does, or names a folder: no settings look so."""
     word = text.strip()
     return bool(word) and not any(c.isspace() for c in word) and word.lower().endswith(_ENDINGS)
 
