@@ -31,9 +31,14 @@ WANTED = {
 }
 
 
+def checkpoint_tree() -> vf.ModuleTree:
+    """The architecture that all of them are asked about."""
+    return vf.read_tree(CHECKPOINT)
+
+
 @cache
 def _told() -> dict[tuple[str, str], tuple[str, tuple[str, ...]]]:
-    tree = vf.read_tree(CHECKPOINT)
+    tree = checkpoint_tree()
     found = {}
     for name, strategy in WANTED.items():
         for trainer in TRAINERS:

@@ -1,8 +1,6 @@
 """Every promise that names a GPU has tests for it, or says why not; and the report tells where each ran. No GPU is needed."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,13 +21,15 @@ def test_every_promise_of_tier_g_has_a_test_on_the_gpu_or_a_reason():
     assert missing == []
 
 
-def test_tests_of_the_gpu_import_no_jupyter_no_hypothesis_and_no_browser():
-    text = "import sys, tests.gpu.test_cuda, tests.gpu.test_memory, tests.gpu.test_promises; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
-    ).stdout.split()
+def test_tests_of_the_gpu_import_no_jupyter_no_hypothesis_and_no_browser(tmp_path, forks):
+    script, log = tmp_path / "imports.py", tmp_path / "log"
+    modules = "tests.gpu.test_cuda, tests.gpu.test_memory, tests.gpu.test_promises"
+    script.write_text(f"import sys\nassert 'tests.gpu' not in sys.modules\nimport {modules}\nprint(*sys.modules)")
+    assert forks.script(script, [], log).wait(120) == 0, log.read_text()
+    loaded = {name.partition(".")[0] for name in log.read_text().split()}
+    assert {"torch", "transformers", "pytest"} <= loaded
     heavy = {"ipywidgets", "anywidget", "hypothesis", "playwright", "IPython", "selenium", "plotly", "pandas"}
-    assert {name.partition(".")[0] for name in loaded} & heavy == set()
+    assert loaded & heavy == set()
 
 
 def test_the_report_says_for_each_promise_where_it_ran(pytester):

@@ -6,15 +6,29 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from transformers import AutoConfig
+
+import vlmfreeze_widgets as vf
+from tests.tiers import size
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
-from building import cells, measured
+from building import cells, measured, trainers
 from building.parts import PARTS, PLACE, filled
 
 PAGES = sorted(DOCS.rglob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_layers():
+    """The tables of trainers are made of a hundred exports: here of a model with four layers where the published has 24 and 32."""
+    config = AutoConfig.for_model("llava")
+    config.text_config.num_hidden_layers = config.vision_config.num_hidden_layers = size(4, 24)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trainers, "checkpoint_tree", lambda: vf.read_tree(config))
+        yield
 
 
 def in_menu(entries):
