@@ -1,5 +1,6 @@
 """A session's burst on the disk and back: saved while it runs or is paused, gone on with elsewhere, nothing written unasked."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -113,16 +114,17 @@ def test_nothing_is_written_unasked_and_nothing_is_saved_that_is_not_there(tmp_p
 def test_a_kept_result_is_saved_as_it_was_before_it_was_kept_and_a_discarded_one_is_not(session):
     def saved():
         session.save()
-        session.wait(20)
-        return {f.name: f.read_bytes() for f in Path(session.saving.written.path).iterdir()}
+        session.wait(120)
+        files = {f.name: f.read_bytes() for f in Path(session.saving.written.path).iterdir()}
+        return {**files, "verdicts.json": {**json.loads(files["verdicts.json"]), "saved": "at another time"}}
 
     session.set_tuning(["projector"], "full")
     for decide in (session.keep, session.discard):
         session.run(2)
-        session.wait(20)
+        session.wait(120)
         undecided = saved()
         decide()
-        session.wait(20)
+        session.wait(120)
         if decide == session.keep:
             assert saved() == undecided
     with pytest.raises(WrongPhase, match="nothing to save"):
