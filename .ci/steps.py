@@ -202,6 +202,7 @@ STEPS = (
     Step("ruff check", ("all", "lint", "quick"), lambda: call(PYTHON, "-m", "ruff", "check", ".")),
     Step("ruff format", ("all", "lint", "quick"), lambda: call(PYTHON, "-m", "ruff", "format", "--check", ".")),
     Step("mypy", ("all", "lint"), lambda: call(PYTHON, "-m", "mypy")),
+    Step("page format", ("all", "lint", "quick"), page_script("format:check", "src/**/*.ts")),
     Step("eslint", ("all", "lint"), page_script("lint", "src/**/*.ts")),
     Step("tsc", ("all", "lint", "quick"), page_script("types", "src/**/*.ts")),
     Step("vitest", ("all",), page_script("test", "test/**/*.test.ts")),

@@ -12,7 +12,9 @@ const entries = ["workbench", "freezemap", "monitor", "report", "commands"];
 const limit = 300_000; // bytes: a page with several widgets must be ready within anywidget's two seconds
 
 function walk(folder) {
-  return readdirSync(folder, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? walk(join(folder, e.name)) : [join(folder, e.name)]));
+  return readdirSync(folder, { withFileTypes: true }).flatMap((e) =>
+    e.isDirectory() ? walk(join(folder, e.name)) : [join(folder, e.name)],
+  );
 }
 
 function sourceHash() {
@@ -20,14 +22,20 @@ function sourceHash() {
     .map((file) => [relative(here, file).split(sep).join("/"), file])
     .sort(([a], [b]) => (a < b ? -1 : 1));
   const digest = createHash("sha256");
-  for (const [name, file] of files) digest.update(name + "\0").update(readFileSync(file)).update("\0");
+  for (const [name, file] of files)
+    digest
+      .update(name + "\0")
+      .update(readFileSync(file))
+      .update("\0");
   return digest.digest("hex");
 }
 
 function options() {
   const banner = `/* vlmfreeze source-hash: ${sourceHash()} */`;
   return {
-    entryPoints: entries.flatMap((name) => [`src/${name}.ts`, `src/${name}.css`]).filter((file) => existsSync(join(here, file))),
+    entryPoints: entries
+      .flatMap((name) => [`src/${name}.ts`, `src/${name}.css`])
+      .filter((file) => existsSync(join(here, file))),
     absWorkingDir: here,
     outdir: out,
     bundle: true,
@@ -44,7 +52,9 @@ function options() {
 if (process.argv.includes("--check")) {
   // Built again in memory and compared byte for byte: a bundle edited by hand is as wrong as an old one.
   const { outputFiles } = await esbuild.build({ ...options(), write: false });
-  const stale = outputFiles.filter((file) => !existsSync(file.path) || !readFileSync(file.path).equals(Buffer.from(file.contents)));
+  const stale = outputFiles.filter(
+    (file) => !existsSync(file.path) || !readFileSync(file.path).equals(Buffer.from(file.contents)),
+  );
   if (stale.length) {
     console.error(`Stale: ${stale.map((file) => relative(here, file.path)).join(", ")}. Run make build and commit.`);
     process.exit(1);

@@ -1,4 +1,4 @@
-/** What the page's sources may not do. Formatting is not judged here; types are tsc's business. */
+/** What the page's sources may not do. Formatting is Biome's business (biome.json), types are tsc's business. */
 import tseslint from "typescript-eslint";
 
 const TEXT = "Text goes in as text: use textContent, append or createElement.";
@@ -50,7 +50,10 @@ export default tseslint.config(
       "no-restricted-globals": ["error", "fetch", "XMLHttpRequest", "WebSocket", "localStorage", "sessionStorage"],
       "no-restricted-syntax": [
         "error",
-        { selector: "CallExpression[callee.property.name='save_changes']", message: "The page never sets state: send a request." },
+        {
+          selector: "CallExpression[callee.property.name='save_changes']",
+          message: "The page never sets state: send a request.",
+        },
         { selector: "ImportExpression", message: "anywidget loads one file: import statically." },
       ],
     },

@@ -4,7 +4,16 @@ import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const options = { entryPoints: [`${here}/main.ts`, `${here}/../src/workbench.css`], outdir: `${here}/dist`, outbase: undefined, entryNames: "[name]", bundle: true, format: "esm", target: "es2022", sourcemap: true };
+const options = {
+  entryPoints: [`${here}/main.ts`, `${here}/../src/workbench.css`],
+  outdir: `${here}/dist`,
+  outbase: undefined,
+  entryNames: "[name]",
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  sourcemap: true,
+};
 if (process.argv.includes("--serve")) {
   const context = await esbuild.context(options);
   await context.watch();

@@ -1,7 +1,12 @@
 /** Numbers as people read them; the twin of `vlmfreeze_widgets/core/language/format.py`. Nothing here knows what a number means. */
 import { t } from "./language/words";
 
-const SIZES: readonly [number, string][] = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e3, "K"]];
+const SIZES: readonly [number, string][] = [
+  [1e12, "T"],
+  [1e9, "B"],
+  [1e6, "M"],
+  [1e3, "K"],
+];
 
 /** Parameters: 7.06 B, 61.0 M, 131.3 M, 1.25 K, 12. */
 export function count(value: number): string {
@@ -15,7 +20,12 @@ export function count(value: number): string {
 
 /** Bytes in decimal units: 14.1 GB, 512.0 kB. */
 export function size(bytes: number): string {
-  for (const [unit, letter] of [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"]] as const) {
+  for (const [unit, letter] of [
+    [1e12, "TB"],
+    [1e9, "GB"],
+    [1e6, "MB"],
+    [1e3, "kB"],
+  ] as const) {
     if (Math.abs(bytes) >= unit) return `${(bytes / unit).toFixed(1)} ${letter}`;
   }
   return `${bytes.toFixed(0)} B`;
@@ -38,7 +48,10 @@ export function share(part: number, whole: number): string {
 
 /** A duration: 3.2 ms, 0.41 s, 12 s, 3 min 20 s. */
 export function seconds(value: number): string {
-  if (value > 0 && value < 0.0995) return value < 9.95e-8 ? t("{value} ms", { value: "<0.0001" }) : t("{value} ms", { value: Number((1000 * value).toPrecision(2)) });
+  if (value > 0 && value < 0.0995)
+    return value < 9.95e-8
+      ? t("{value} ms", { value: "<0.0001" })
+      : t("{value} ms", { value: Number((1000 * value).toPrecision(2)) });
   if (value < 10) return t("{value} s", { value: Number(value.toPrecision(2)) });
   if (value < 60) return t("{value} s", { value: value.toFixed(0) });
   return t("{minutes} min {seconds} s", { minutes: Math.floor(value / 60), seconds: Math.floor(value % 60) });
@@ -54,5 +67,7 @@ export function measure(value: number): string {
 
 /** A count with thousands separated: 6,240. */
 export function whole(value: number): string {
-  return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ",");
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ",");
 }

@@ -2,4 +2,8 @@
 import { burstCard } from "./burst/burst_card";
 import { widget } from "./parts/mount";
 
-export default widget("monitor", (page) => page.run !== null, (view) => [burstCard(view, { height: Math.min(400, view.page.options.height), map: null, watching: true })]);
+export default widget(
+  "monitor",
+  (page) => page.run !== null,
+  (view) => [burstCard(view, { height: Math.min(400, view.page.options.height), map: null, watching: true })],
+);

@@ -14,12 +14,16 @@ import type { View } from "./parts/view";
 import { onPaper } from "./report/paper";
 import { openReport, PLOT_HEIGHT } from "./report/still_model";
 
-const page = widget("report", (state) => state.display !== null, (view) => {
-  const { display } = view.page;
-  if (!display) return [];
-  const state = mapState(view, display);
-  return [mapCard(view, state), curves(view)];
-});
+const page = widget(
+  "report",
+  (state) => state.display !== null,
+  (view) => {
+    const { display } = view.page;
+    if (!display) return [];
+    const state = mapState(view, display);
+    return [mapCard(view, state), curves(view)];
+  },
+);
 
 function curves(view: View): HTMLElement {
   const plots = h("div.vf-plots", {}, lossPlot(view, PLOT_HEIGHT).element, normPlot(view, PLOT_HEIGHT, null).element);

@@ -15,10 +15,24 @@ import { widget } from "./parts/mount";
 import { runsCard } from "./runs/runs_card";
 import { stagesCard } from "./stages/stages_card";
 
-export default widget("workbench", (page) => page.display !== null, (view) => {
-  const { display } = view.page;
-  if (!display) return [];
-  const state = mapState(view, display);
-  const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
-  return [header(view), h("div.vf-columns", {}, mapCard(view, state), side), burstCard(view, { height: 150, map: state, watching: false }), probeCard(view, state), compareCard(view), stagesCard(view), runsCard(view), handoverCard(view, state), dataCard(view)];
-});
+export default widget(
+  "workbench",
+  (page) => page.display !== null,
+  (view) => {
+    const { display } = view.page;
+    if (!display) return [];
+    const state = mapState(view, display);
+    const side = h("div.vf-side", {}, controlsCard(view, state), costCard(view), warnings(view, state));
+    return [
+      header(view),
+      h("div.vf-columns", {}, mapCard(view, state), side),
+      burstCard(view, { height: 150, map: state, watching: false }),
+      probeCard(view, state),
+      compareCard(view),
+      stagesCard(view),
+      runsCard(view),
+      handoverCard(view, state),
+      dataCard(view),
+    ];
+  },
+);

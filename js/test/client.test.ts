@@ -18,7 +18,8 @@ beforeEach(() => {
 afterEach(() => vi.useRealTimers());
 
 const sent = (): Request[] => channel.sent as Request[];
-const reply = (request: Request | undefined, result: Record<string, unknown> = {}): void => channel.message({ v: 1, kind: "reply", id: request?.id, ok: true, rev: 1, result });
+const reply = (request: Request | undefined, result: Record<string, unknown> = {}): void =>
+  channel.message({ v: 1, kind: "reply", id: request?.id, ok: true, rev: 1, result });
 
 describe("a request", () => {
   test("gets the reply with its own id, whatever else arrives", async () => {
@@ -53,7 +54,10 @@ describe("a request", () => {
     channel.send = () => {
       throw new Error("Cannot send");
     };
-    expect(await client.ask("stop", {}, 0)).toMatchObject({ ok: false, error: { code: "no-kernel", remedy: "Run the cell again." } });
+    expect(await client.ask("stop", {}, 0)).toMatchObject({
+      ok: false,
+      error: { code: "no-kernel", remedy: "Run the cell again." },
+    });
     expect(client.connection).toBe("gone");
     expect(await client.ask("stop", {}, 0)).toMatchObject({ ok: false });
   });
@@ -64,7 +68,8 @@ describe("a request", () => {
     const asked = client.ask("keep", {}, 0);
     const request = second.sent[0] as Request;
     expect(channel.sent).toHaveLength(0);
-    for (const model of [channel, second]) model.message({ v: 1, kind: "reply", id: request.id, ok: true, rev: 1, result: {} });
+    for (const model of [channel, second])
+      model.message({ v: 1, kind: "reply", id: request.id, ok: true, rev: 1, result: {} });
     expect((await asked).ok).toBe(true);
   });
 });

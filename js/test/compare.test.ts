@@ -6,11 +6,13 @@ import workbench from "../src/workbench";
 import { golden, type Golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 let page: Mounted;
 const show = async (change: Golden = {}): Promise<void> => {
@@ -25,7 +27,10 @@ afterEach(() => {
 });
 
 const card = (): HTMLElement => page.find(".vf-compare");
-const button = (name: string): HTMLButtonElement | undefined => [...card().querySelectorAll<HTMLButtonElement>("button")].find((b) => (b.getAttribute("aria-label") ?? b.textContent) === name && !b.hidden);
+const button = (name: string): HTMLButtonElement | undefined =>
+  [...card().querySelectorAll<HTMLButtonElement>("button")].find(
+    (b) => (b.getAttribute("aria-label") ?? b.textContent) === name && !b.hidden,
+  );
 const rows = (): HTMLElement[] => [...card().querySelectorAll<HTMLElement>("tbody tr")];
 
 describe("the contenders", () => {
@@ -64,7 +69,10 @@ describe("the contenders", () => {
     const slow = (state.contenders as Golden[])[1] as Golden;
     await show({ contenders: [{ ...slow, behind: { call: "too_close", mean: 0.1, low: -1, high: 1 } }] });
     expect(rows()[0]?.textContent).toContain("too close to call");
-    page.model.set("compare_state", { ...state, contenders: [{ ...slow, behind: { call: "equal", mean: 0, low: 0, high: 0 } }] });
+    page.model.set("compare_state", {
+      ...state,
+      contenders: [{ ...slow, behind: { call: "equal", mean: 0, low: 0, high: 0 } }],
+    });
     expect(rows()[0]?.textContent).toContain("equal, number for number");
   });
 });
@@ -74,15 +82,25 @@ describe("the board as a picture", () => {
     await show();
     const marks = [...card().querySelectorAll(".vf-front [role=button]")];
     expect(marks.map((m) => m.getAttribute("data-name")).sort()).toEqual(["best", "slow"]);
-    expect(marks.find((m) => m.getAttribute("data-name") === "best")?.getAttribute("aria-label")).toContain("held-out loss 0.8");
+    expect(marks.find((m) => m.getAttribute("data-name") === "best")?.getAttribute("aria-label")).toContain(
+      "held-out loss 0.8",
+    );
     press(marks[0] as Element, "Enter");
     await settle();
     expect(page.requests("compare_load")).toHaveLength(1);
   });
 
   test("draws its line through those that nobody beats in both", () => {
-    const at = (x: number, y: number) => ({ contender: readCompare(golden("state_compare"))?.contenders[0] as never, x, y });
-    expect(front([at(3, 1), at(1, 3), at(2, 2), at(2, 4), at(4, 1)]).map((p) => [p.x, p.y])).toEqual([[1, 3], [2, 2], [3, 1]]);
+    const at = (x: number, y: number) => ({
+      contender: readCompare(golden("state_compare"))?.contenders[0] as never,
+      x,
+      y,
+    });
+    expect(front([at(3, 1), at(1, 3), at(2, 2), at(2, 4), at(4, 1)]).map((p) => [p.x, p.y])).toEqual([
+      [1, 3],
+      [2, 2],
+      [3, 1],
+    ]);
   });
 });
 
@@ -118,7 +136,11 @@ describe("the card", () => {
     await show({ status: "open" });
     const steps = card().querySelector<HTMLInputElement>("[aria-label='Steps of every run']");
     if (!steps) throw new Error("no steps");
-    for (const [value, requested] of [["0", 0], ["1.5", 0], ["12", 1]] as const) {
+    for (const [value, requested] of [
+      ["0", 0],
+      ["1.5", 0],
+      ["12", 1],
+    ] as const) {
       steps.value = value;
       steps.dispatchEvent(new Event("change"));
       await settle();
@@ -127,7 +149,17 @@ describe("the card", () => {
   });
 
   test("draws whatever a stranger's notebook holds, as text", async () => {
-    await show({ status: "over", sentence: "<img src=x onerror=alert(1)>", notes: [{}, 3], contenders: [(golden("state_compare").contenders as Golden[])[0], null, { name: "<b>", index: -4, behind: "no", curve: "no", loss: { f: "nan" } }, ...Array.from({ length: 90 }, () => ({ name: "x" }))] });
+    await show({
+      status: "over",
+      sentence: "<img src=x onerror=alert(1)>",
+      notes: [{}, 3],
+      contenders: [
+        (golden("state_compare").contenders as Golden[])[0],
+        null,
+        { name: "<b>", index: -4, behind: "no", curve: "no", loss: { f: "nan" } },
+        ...Array.from({ length: 90 }, () => ({ name: "x" })),
+      ],
+    });
     expect(card().querySelector("img")).toBeNull();
     expect(card().textContent).toContain("<img src=x");
     expect(readCompare({})).toBeNull();

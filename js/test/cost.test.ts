@@ -7,25 +7,47 @@ import workbench from "../src/workbench";
 import { golden } from "./golden";
 import { mount, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
-const PARTS = [{ name: "weights", label: "weights", bytes: 60 }, { name: "activations", label: "activations", bytes: 40 }];
+const PARTS = [
+  { name: "weights", label: "weights", bytes: 60 },
+  { name: "activations", label: "activations", bytes: 40 },
+];
 
 describe("the wire", () => {
   test("a cost reads whole, and the garbled one reads as none", () => {
     const cost = readCost(golden("state_cost"));
-    expect(cost).toMatchObject({ number: 7, status: "ready", fits: true, total_bytes: 21_400_000_000, has_batch: true });
+    expect(cost).toMatchObject({
+      number: 7,
+      status: "ready",
+      fits: true,
+      total_bytes: 21_400_000_000,
+      has_batch: true,
+    });
     expect(cost?.parts.reduce((sum, part) => sum + part.bytes, 0)).toBe(cost?.total_bytes);
     expect(cost?.limit).toMatchObject({ label: "RTX 4090" });
     expect(cost?.menus.device[2]).toEqual(["H200", "H200, 141 GB"]);
     expect(cost?.settings).toMatchObject({ rows: 4, picture: null, checkpointing: false });
     expect([...(cost?.by_node ?? [])].slice(0, 3)).toEqual([4000, 3600, 1000]);
     for (const value of [null, 7, {}, { number: "x" }, { parts: [] }]) expect(readCost(value)).toBeNull();
-    expect(() => readCost({ number: 1, parts: [7], menus: [], limit: 3, switches: [null], comparison: 5, settings: "x", by_node: "x" })).not.toThrow();
+    expect(() =>
+      readCost({
+        number: 1,
+        parts: [7],
+        menus: [],
+        limit: 3,
+        switches: [null],
+        comparison: 5,
+        settings: "x",
+        by_node: "x",
+      }),
+    ).not.toThrow();
   });
 
   test("the request for other assumptions is sent exactly so", () => {
@@ -53,7 +75,9 @@ describe("the bar", () => {
   });
 
   test("says its parts in words", () => {
-    expect(costBar({ parts: PARTS, total: 100, limit: null }).getAttribute("aria-label")).toBe("weights 60 B, activations 40 B");
+    expect(costBar({ parts: PARTS, total: 100, limit: null }).getAttribute("aria-label")).toBe(
+      "weights 60 B, activations 40 B",
+    );
   });
 });
 
@@ -86,7 +110,13 @@ describe("the card", () => {
     expect(card().textContent).toContain("Cost of one step");
     expect(page.find(".vf-cost-fit").textContent).toBe("Fits with batch 4, not 8; 5 rows at most.");
     expect(page.find(".vf-cost .vf-total").textContent).toBe("21.4 of 23.9 GB");
-    expect([...card().querySelectorAll(".vf-bar span")].map((piece) => piece.getAttribute("data-part"))).toEqual(["weights", "adapters", "gradients", "optimizer", "activations"]);
+    expect([...card().querySelectorAll(".vf-bar span")].map((piece) => piece.getAttribute("data-part"))).toEqual([
+      "weights",
+      "adapters",
+      "gradients",
+      "optimizer",
+      "activations",
+    ]);
   });
 
   test("says in place that activations are still being estimated", () => {
@@ -97,13 +127,25 @@ describe("the card", () => {
   });
 
   test("shows bounds and the reason where the code cannot be traced", () => {
-    show({ status: "bound", upper_bytes: 40e9, fits: null, fit: "May or may not fit.", notes: ["Its code cannot be traced."] });
+    show({
+      status: "bound",
+      upper_bytes: 40e9,
+      fits: null,
+      fit: "May or may not fit.",
+      notes: ["Its code cannot be traced."],
+    });
     expect(page.find(".vf-cost .vf-total").textContent).toBe("21.4 to 40.0 of 23.9 GB");
     expect(card().textContent).toContain("Its code cannot be traced.");
   });
 
   test("both ends of a range stand in the unit of the larger", () => {
-    show({ status: "bound", total_bytes: 261_200, upper_bytes: 7_674_264_600, limit: null, parts: [{ name: "weights", label: "weights", bytes: 261_200 }] });
+    show({
+      status: "bound",
+      total_bytes: 261_200,
+      upper_bytes: 7_674_264_600,
+      limit: null,
+      parts: [{ name: "weights", label: "weights", bytes: 261_200 }],
+    });
     expect(page.find(".vf-cost .vf-total").textContent).toBe("<0.1 to 7.7 GB");
   });
 
@@ -120,7 +162,11 @@ describe("the card", () => {
     rows.dispatchEvent(new Event("change"));
     page.find<HTMLInputElement>(".vf-cost input[type=checkbox]").click();
     await settle();
-    expect(page.requests("cost").map((w) => w.args)).toEqual([{ change: { device: "H200" } }, { change: { rows: null } }, { change: { checkpointing: true } }]);
+    expect(page.requests("cost").map((w) => w.args)).toEqual([
+      { change: { device: "H200" } },
+      { change: { rows: null } },
+      { change: { checkpointing: true } },
+    ]);
     expect(rows.getAttribute("aria-invalid")).toBe("true");
   });
 
@@ -136,14 +182,20 @@ describe("the card", () => {
 
   test("sets a burst beside what was foretold of it", () => {
     show();
-    expect([...card().querySelectorAll(".vf-cost-measured tbody tr > *")].map((cell) => cell.textContent)).toEqual(["peak memory", "21.4 GB", "21.1 GB", "+1.4 %"]);
+    expect([...card().querySelectorAll(".vf-cost-measured tbody tr > *")].map((cell) => cell.textContent)).toEqual([
+      "peak memory",
+      "21.4 GB",
+      "21.1 GB",
+      "+1.4 %",
+    ]);
     show({ number: 8, comparison: null });
     expect(page.find(".vf-cost-measured").textContent).toBe("");
   });
 
   test("offers the kind of sharing only where GPUs share", () => {
     show();
-    const scheme = (): HTMLElement => [...card().querySelectorAll("label")].find((label) => label.textContent?.startsWith("shared by")) as HTMLElement;
+    const scheme = (): HTMLElement =>
+      [...card().querySelectorAll("label")].find((label) => label.textContent?.startsWith("shared by")) as HTMLElement;
     expect(scheme().hidden).toBe(true);
     show({ number: 8, settings: { ...(golden("state_cost").settings as object), gpus: 4 } });
     expect(scheme().hidden).toBe(false);
@@ -158,7 +210,11 @@ describe("the card", () => {
   });
 
   test("a hostile label stays text", () => {
-    show({ parts: [{ name: "weights", label: "<img src=x onerror=alert(1)>", bytes: 5 }], notes: ["<b>x</b>"], fit: "<i>y</i>" });
+    show({
+      parts: [{ name: "weights", label: "<img src=x onerror=alert(1)>", bytes: 5 }],
+      notes: ["<b>x</b>"],
+      fit: "<i>y</i>",
+    });
     expect(card().querySelector("img, .vf-cost-note b, .vf-cost-fit i")).toBeNull();
   });
 });

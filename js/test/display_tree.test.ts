@@ -13,7 +13,11 @@ const llavaTree = build(treeState(llava()));
 /** Qwen-VL's way: the projector is the vision tower's merger. */
 function nested(): DisplayTree {
   return build({
-    v: 1, title: "nested", names: ["", "visual", "blocks", "0", "merger", "language_model", "tail"], classes: ["M"], tied: [],
+    v: 1,
+    title: "nested",
+    names: ["", "visual", "blocks", "0", "merger", "language_model", "tail"],
+    classes: ["M"],
+    tied: [],
     components: [
       { name: "vision_tower", label: "vision tower", nodes: [1], params: 60, blocks: null },
       { name: "projector", label: "projector", nodes: [4], params: 40, blocks: null },
@@ -22,18 +26,36 @@ function nested(): DisplayTree {
     parent: new DataView(Int32Array.from([-1, 0, 1, 2, 1, 0, 0]).buffer),
     name: new DataView(Uint32Array.from([0, 1, 2, 3, 4, 5, 6]).buffer),
     sort: new DataView(Uint32Array.from([0, 0, 1, 2, 3, 4, 5]).buffer),
-    sorts: [[0, 0, 0, -1, 0, 0], [0, 0, 0, 0, 0, 0], [0, 60, 120, 0, 0, 0], [0, 40, 80, 1, 0, 0], [0, 900, 1800, 2, 0, 0], [0, 7, 14, -1, 0, 0]],
+    sorts: [
+      [0, 0, 0, -1, 0, 0],
+      [0, 0, 0, 0, 0, 0],
+      [0, 60, 120, 0, 0, 0],
+      [0, 40, 80, 1, 0, 0],
+      [0, 900, 1800, 2, 0, 0],
+      [0, 7, 14, -1, 0, 0],
+    ],
   });
 }
 
 describe("the first level", () => {
   test("is the components, in Python's order, whatever wraps them", () => {
-    expect(llavaTree.root.children.map((id) => llavaTree.item(id).label)).toEqual(["vision tower", "projector", "language model", "embeddings", "head"]);
+    expect(llavaTree.root.children.map((id) => llavaTree.item(id).label)).toEqual([
+      "vision tower",
+      "projector",
+      "language model",
+      "embeddings",
+      "head",
+    ]);
   });
 
   test("has a projector that lies inside the vision tower beside it", () => {
     const display = nested();
-    expect(display.root.children.map((id) => [display.item(id).label, display.item(id).params])).toEqual([["vision tower", 60], ["projector", 40], ["language model", 900], ["tail", 7]]);
+    expect(display.root.children.map((id) => [display.item(id).label, display.item(id).params])).toEqual([
+      ["vision tower", 60],
+      ["projector", 40],
+      ["language model", 900],
+      ["tail", 7],
+    ]);
     expect(display.items.filter((item) => item.label === "merger")).toHaveLength(0);
   });
 
@@ -43,7 +65,9 @@ describe("the first level", () => {
         const below = item.children.reduce((sum, id) => sum + display.item(id).params, 0);
         if (item.children.length && item.id) expect(below).toBeLessThanOrEqual(item.params);
       }
-      expect(display.root.children.reduce((sum, id) => sum + display.item(id).params, 0)).toBe(display.tree.state.params[0]);
+      expect(display.root.children.reduce((sum, id) => sum + display.item(id).params, 0)).toBe(
+        display.tree.state.params[0],
+      );
     }
   });
 
@@ -65,7 +89,11 @@ test("chains of single children are one item", () => {
 
 test("a shared tensor is shown and says with whom", () => {
   const state = golden("state_tree");
-  const display = build({ ...state, tied: [[10, 9]], params: new DataView(Float64Array.from([358, 358, 208, 200, 100, 100, 40, 40, 110, 50, 0]).buffer) });
+  const display = build({
+    ...state,
+    tied: [[10, 9]],
+    params: new DataView(Float64Array.from([358, 358, 208, 200, 100, 100, 40, 40, 110, 50, 0]).buffer),
+  });
   expect(display.component("head")).toBeDefined();
   expect(display.tree.sharedWith.get(10)).toBe(9);
 });
@@ -73,11 +101,16 @@ test("a shared tensor is shown and says with whom", () => {
 describe("search", () => {
   test("words must all be there, and a number ends where it ends", () => {
     const found = search(llavaTree, "layers.3 q_proj");
-    expect(tops(llavaTree, found ?? new Set()).map((id) => llavaTree.pathOf(id))).toEqual(["model.vision_tower.vision_model.encoder.layers.3.self_attn.q_proj", "model.language_model.layers.3.self_attn.q_proj"]);
+    expect(tops(llavaTree, found ?? new Set()).map((id) => llavaTree.pathOf(id))).toEqual([
+      "model.vision_tower.vision_model.encoder.layers.3.self_attn.q_proj",
+      "model.language_model.layers.3.self_attn.q_proj",
+    ]);
   });
 
   test("takes a bare number for that number", () => {
-    expect(tops(llavaTree, search(llavaTree, "language 7 q_proj") ?? new Set()).map((id) => llavaTree.pathOf(id))).toEqual(["model.language_model.layers.7.self_attn.q_proj"]);
+    expect(
+      tops(llavaTree, search(llavaTree, "language 7 q_proj") ?? new Set()).map((id) => llavaTree.pathOf(id)),
+    ).toEqual(["model.language_model.layers.7.self_attn.q_proj"]);
   });
 
   test("finds classes, components and nothing", () => {
@@ -94,7 +127,13 @@ describe("the list", () => {
     const llm = llavaTree.component("language_model")?.id ?? 0;
     expect(outline(llavaTree, new Set([llm]), null)).toHaveLength(7);
     const rows = outline(llavaTree, new Set(), search(llavaTree, "layers.7 gate_proj"));
-    expect(rows.map((row) => llavaTree.item(row.id).label)).toEqual(["language model", "layers", "7", "mlp", "gate_proj"]);
+    expect(rows.map((row) => llavaTree.item(row.id).label)).toEqual([
+      "language model",
+      "layers",
+      "7",
+      "mlp",
+      "gate_proj",
+    ]);
     expect(rows.map((row) => row.level)).toEqual([1, 2, 3, 4, 5]);
   });
 });

@@ -18,7 +18,9 @@ const LAYERS = "model.language_model.layers";
 
 /** What the page shows of a 7B, whose two lists fold. */
 function build(change: Record<string, unknown> = {}, layers = 32): MapState {
-  return new MapState(new FoldedTree(new DisplayTree(new ModelTree(readTree({ ...treeState(llava(layers)), ...change })))));
+  return new MapState(
+    new FoldedTree(new DisplayTree(new ModelTree(readTree({ ...treeState(llava(layers)), ...change })))),
+  );
 }
 
 function plan(state: MapState): PlanState {
@@ -27,20 +29,40 @@ function plan(state: MapState): PlanState {
 
 const all = (state: MapState): Item[] => {
   const found: Item[] = [];
-  const visit = (id: number): void => (found.push(state.display.item(id)), state.display.item(id).children.forEach(visit));
+  const visit = (id: number): void => (
+    found.push(state.display.item(id)), state.display.item(id).children.forEach(visit)
+  );
   visit(0);
   return found;
 };
 const item = (state: MapState, label: string): Item => {
   const found = all(state).find((i) => i.label === label);
-  if (!found) throw new Error(`nothing is called ${label}: ${all(state).map((i) => i.label).join(" | ")}`);
+  if (!found)
+    throw new Error(
+      `nothing is called ${label}: ${all(state)
+        .map((i) => i.label)
+        .join(" | ")}`,
+    );
   return found;
 };
-const inside = (state: MapState, label: string): string[] => item(state, label).children.map((id) => state.display.item(id).label);
+const inside = (state: MapState, label: string): string[] =>
+  item(state, label).children.map((id) => state.display.item(id).label);
 
 test("labels and slices are the golden ones", () => {
-  for (const c of golden("folds").cases as { indices: number[]; count: number; label: string; precise: string; slice: string; ranges: number[][] }[]) {
-    expect([shortLabel(c.indices), preciseLabel(c.indices), indexText(c.indices, c.count), ranges(c.indices)]).toEqual([c.label, c.precise, c.slice, c.ranges]);
+  for (const c of golden("folds").cases as {
+    indices: number[];
+    count: number;
+    label: string;
+    precise: string;
+    slice: string;
+    ranges: number[][];
+  }[]) {
+    expect([shortLabel(c.indices), preciseLabel(c.indices), indexText(c.indices, c.count), ranges(c.indices)]).toEqual([
+      c.label,
+      c.precise,
+      c.slice,
+      c.ranges,
+    ]);
   }
 });
 
@@ -49,7 +71,12 @@ describe("a list of equal blocks", () => {
     const state = build();
     const layers = item(state, "layers 0–31 ×32");
     expect(layers.fold).toMatchObject({ times: 32, precise: "0–31" });
-    expect(inside(state, "layers 0–31 ×32")).toEqual(["self_attn", "mlp", "input_layernorm", "post_attention_layernorm"]);
+    expect(inside(state, "layers 0–31 ×32")).toEqual([
+      "self_attn",
+      "mlp",
+      "input_layernorm",
+      "post_attention_layernorm",
+    ]);
     expect(item(state, "gate_proj").params).toBe(32 * 4096 * 11008);
     expect(inside(state, "vision tower")).toContain("encoder.layers 0–23 ×24");
   });
@@ -99,7 +126,10 @@ describe("blocks that train differently", () => {
     now = preview(tree, now, "set_tuning", { targets: [`${LAYERS}[30:32]`], tuning: "full" });
     state.retune(now.tuning);
     expect(inside(state, "layers")).toEqual(["0–29 ×30", "30–31 ×2"]);
-    expect(inside(state, "layers").map((label) => tuningOf(state.display, now, item(state, label).id))).toEqual([FROZEN, FULL]);
+    expect(inside(state, "layers").map((label) => tuningOf(state.display, now, item(state, label).id))).toEqual([
+      FROZEN,
+      FULL,
+    ]);
     const first = item(state, "0–29 ×30");
     expect(targetsOf(state, [first.id])).toEqual([`${LAYERS}[0:30]`]);
     state.select([first.id]);
@@ -125,7 +155,8 @@ describe("blocks that train differently", () => {
     const state = build();
     const { tree } = state.display;
     const tuning = new Uint8Array(tree.size);
-    for (let i = 0; i < 32; i += 2) tuning.fill(FULL, tree.find(`${LAYERS}.${i}`), tree.end[tree.find(`${LAYERS}.${i}`)]);
+    for (let i = 0; i < 32; i += 2)
+      tuning.fill(FULL, tree.find(`${LAYERS}.${i}`), tree.end[tree.find(`${LAYERS}.${i}`)]);
     state.retune(tuning);
     expect(inside(state, "layers")).toEqual(["every 2nd from 0 ×16", "every 2nd from 1 ×16"]);
     expect(targetsOf(state, [item(state, "every 2nd from 1 ×16").id])).toEqual([`${LAYERS}[1::2]`]);
@@ -136,7 +167,12 @@ describe("blocks of several kinds", () => {
   test("are groups with their indices", () => {
     const names = (treeState(llava()) as { names: string[] }).names;
     const holder = names.lastIndexOf("layers");
-    const state = build({ folds: [[holder, 3, 32, 5], [holder, 0, 3, 1, 4, 8, 1, 9, 13, 1, 14, 18, 1]] });
+    const state = build({
+      folds: [
+        [holder, 3, 32, 5],
+        [holder, 0, 3, 1, 4, 8, 1, 9, 13, 1, 14, 18, 1],
+      ],
+    });
     expect(inside(state, "layers").slice(0, 2)).toEqual(["0–2, 4–7, … 14–17 ×15", "every 5th from 3 ×6"]);
     expect(inside(state, "layers").slice(2, 4)).toEqual(["19", "20"]);
     expect(targetsOf(state, [item(state, "every 5th from 3 ×6").id])).toEqual([`${LAYERS}[3::5]`]);
@@ -159,7 +195,11 @@ describe("a search", () => {
     const state = build();
     state.find("layers.3", search(state.display.base, "language layers.3"));
     expect(inside(state, "layers")).toEqual(["0–2, 4–31 ×31", "3"]);
-    expect(outline(state.display, new Set(), state.lit).map((row) => state.display.item(row.id).label)).toEqual(["language model", "layers", "3"]);
+    expect(outline(state.display, new Set(), state.lit).map((row) => state.display.item(row.id).label)).toEqual([
+      "language model",
+      "layers",
+      "3",
+    ]);
     state.find("", null);
     expect(item(state, "layers 0–31 ×32").fold?.times).toBe(32);
   });
@@ -176,7 +216,9 @@ test("the gradient norm of a fold is the root of the sum of squares", () => {
 
 test("an item inside folded blocks that is zoomed into stays so while blocks part", () => {
   const state = build();
-  const mlp = all(state).filter((i) => i.label === "mlp").pop() as Item;
+  const mlp = all(state)
+    .filter((i) => i.label === "mlp")
+    .pop() as Item;
   state.zoomTo(mlp.id);
   const { tree } = state.display;
   const tuning = new Uint8Array(tree.size);
@@ -187,7 +229,8 @@ test("an item inside folded blocks that is zoomed into stays so while blocks par
 });
 
 describe("many modules shown one by one", () => {
-  const found = (state: MapState, word: string): number[] => tops(state.display.base, search(state.display.base, word) ?? new Set());
+  const found = (state: MapState, word: string): number[] =>
+    tops(state.display.base, search(state.display.base, word) ?? new Set());
 
   test("are told as one slice, and foreseen in all of them", () => {
     const state = build();
@@ -195,7 +238,10 @@ describe("many modules shown one by one", () => {
     const gates = found(state, "gate_proj");
     expect(gates).toHaveLength(32);
     expect(targetsOf(state, gates)).toEqual([`${LAYERS}[0:32].mlp.gate_proj`]);
-    const after = preview(state.display.tree, plan(state), "set_tuning", { targets: targetsOf(state, gates), tuning: "full" });
+    const after = preview(state.display.tree, plan(state), "set_tuning", {
+      targets: targetsOf(state, gates),
+      tuning: "full",
+    });
     expect(gates.map((id) => after.tuning[state.display.item(id).node])).toEqual(Array(32).fill(FULL));
     expect([...after.tuning].filter((code) => code === FULL)).toHaveLength(32);
   });
@@ -211,7 +257,9 @@ describe("many modules shown one by one", () => {
     const state = build();
     state.fold(false);
     expect(targetsOf(state, [...found(state, "gate_proj"), ...found(state, "q_proj")])).toHaveLength(3);
-    expect(targetsOf(state, found(state, "gate_proj").slice(0, 3))).toEqual([0, 1, 2].map((i) => `${LAYERS}.${i}.mlp.gate_proj`));
+    expect(targetsOf(state, found(state, "gate_proj").slice(0, 3))).toEqual(
+      [0, 1, 2].map((i) => `${LAYERS}.${i}.mlp.gate_proj`),
+    );
   });
 });
 
@@ -219,11 +267,26 @@ describe("states that nobody vouches for", () => {
   test("folds of blocks that are not alike are not folded", () => {
     const { names } = treeState(llava()) as { names: string[] };
     const holder = names.indexOf("layers");
-    for (const folds of [[[holder, 0, 9e9, 1]], [[holder, 0, 3]], [[-1, 0, 3, 1]], [[1, 0, 3, 1]], [[holder, 3, 0, -1]], [[holder, 0.5, 3, 1]], [[holder, 0, 3, 0]], "x", [[holder], {}, null, [{}, 1, 2, 3]]]) {
+    for (const folds of [
+      [[holder, 0, 9e9, 1]],
+      [[holder, 0, 3]],
+      [[-1, 0, 3, 1]],
+      [[1, 0, 3, 1]],
+      [[holder, 3, 0, -1]],
+      [[holder, 0.5, 3, 1]],
+      [[holder, 0, 3, 0]],
+      "x",
+      [[holder], {}, null, [{}, 1, 2, 3]],
+    ]) {
       const state = build({ folds });
       expect(state.display.leaves.reduce((sum, id) => sum + state.display.item(id).params, 0)).toBeGreaterThan(7e9);
     }
-    const mixed = build({ folds: [[0, 0, 2, 1], [1, 0, 3, 1]] });
+    const mixed = build({
+      folds: [
+        [0, 0, 2, 1],
+        [1, 0, 3, 1],
+      ],
+    });
     expect(mixed.display.lists.size).toBe(0);
   });
 
@@ -232,6 +295,8 @@ describe("states that nobody vouches for", () => {
     const names = state.names.map((name) => (name === "layers" ? "__proto__[0]" : name));
     const holder = state.names.lastIndexOf("layers");
     const map = build({ names, folds: [[holder, 0, 2, 1]] }, 2);
-    expect(targetsOf(map, [item(map, "gate_proj").id])).toEqual([0, 1].map((i) => `model.language_model.__proto__[0].${i}.mlp.gate_proj`));
+    expect(targetsOf(map, [item(map, "gate_proj").id])).toEqual(
+      [0, 1].map((i) => `model.language_model.__proto__[0].${i}.mlp.gate_proj`),
+    );
   });
 });

@@ -14,20 +14,46 @@ describe("what is read", () => {
   test("has the golden values", () => {
     expect(readHandover(golden("state_handover")).trainers[0]).toEqual({ key: "llamafactory", name: "LLaMA-Factory" });
     const look = readImport(result("reply_import"));
-    expect(look.differences[0]).toMatchObject({ label: "projector", kind: "lr", before: "lr 1e-3", after: "lr 1e-4", nodes: [7] });
+    expect(look.differences[0]).toMatchObject({
+      label: "projector",
+      kind: "lr",
+      before: "lr 1e-3",
+      after: "lr 1e-4",
+      nodes: [7],
+    });
     expect(look.notes[0]?.[1]).toEqual({ text: "LLaVA#832", url: "https://github.com/haotian-liu/LLaVA/issues/832" });
     expect(look.settings).toEqual([["num_train_epochs", "3"]]);
     const files = readExport(result("reply_export"));
-    expect([files.exact, files.files[0]?.name, files.beside, files.token]).toEqual([false, "llava.args", ["training_data/rows.py"], "56aKj1cO-lAkLyIY"]);
+    expect([files.exact, files.files[0]?.name, files.beside, files.token]).toEqual([
+      false,
+      "llava.args",
+      ["training_data/rows.py"],
+      "56aKj1cO-lAkLyIY",
+    ]);
   });
 
-  test.each(["data:text/html,x", "http://github.com/a/b/issues/1", "https://github.com.evil.org/a/b/issues/1", "https://github.com/a/b/issues/1#x", "https://evil.org/?https://github.com/a/b/issues/1", " https://github.com/a/b/issues/1", 7, null])("makes no link of %s", (url) => {
+  test.each([
+    "data:text/html,x",
+    "http://github.com/a/b/issues/1",
+    "https://github.com.evil.org/a/b/issues/1",
+    "https://github.com/a/b/issues/1#x",
+    "https://evil.org/?https://github.com/a/b/issues/1",
+    " https://github.com/a/b/issues/1",
+    7,
+    null,
+  ])("makes no link of %s", (url) => {
     expect(readImport({ notes: [[["see", url]]] }).notes).toEqual([[{ text: "see", url: "" }]]);
     expect(readPresets({ presets: [{ title: "t", url, items: [{ name: "n" }] }] })[0]?.url).toBe("");
   });
 
   test("is something whatever comes", () => {
-    for (const value of [null, 1, "x", [], { differences: [null, { kind: "evil", nodes: ["a", 1.5] }], notes: [1, [2]], files: [3], trainable_params: "no" }]) {
+    for (const value of [
+      null,
+      1,
+      "x",
+      [],
+      { differences: [null, { kind: "evil", nodes: ["a", 1.5] }], notes: [1, [2]], files: [3], trainable_params: "no" },
+    ]) {
       expect(readImport(value).trainable).toEqual([0, 0]);
       expect(readExport(value).exact).toBe(false);
       expect(readHandover(value).trainers).toEqual([]);
@@ -50,7 +76,9 @@ describe("on the page", () => {
   });
 
   const button = (text: string): HTMLButtonElement => {
-    const found = [...page.el.querySelectorAll<HTMLButtonElement>(".vf-handover button")].find((b) => b.textContent === text);
+    const found = [...page.el.querySelectorAll<HTMLButtonElement>(".vf-handover button")].find(
+      (b) => b.textContent === text,
+    );
     if (!found) throw new Error(`no button ${text}`);
     return found;
   };
@@ -63,7 +91,9 @@ describe("on the page", () => {
   };
 
   test("nothing is asked before somebody opens it", () => {
-    expect(["import_preview", "export_preview", "export_save", "import"].flatMap((name) => page.requests(name))).toEqual([]);
+    expect(
+      ["import_preview", "export_preview", "export_save", "import"].flatMap((name) => page.requests(name)),
+    ).toEqual([]);
     expect(button("Import").getAttribute("aria-expanded")).toBe("false");
   });
 
@@ -75,9 +105,15 @@ describe("on the page", () => {
     expect(button("Apply").disabled).toBe(true);
     page.answer(last("import_preview"), { result: result("reply_import") });
     await settle();
-    expect(page.find(".vf-differences tbody").textContent).toContain("other ratelr 1e-3lr 1e-4model.multi_modal_projector");
+    expect(page.find(".vf-differences tbody").textContent).toContain(
+      "other ratelr 1e-3lr 1e-4model.multi_modal_projector",
+    );
     const link = page.find<HTMLAnchorElement>(".vf-notes a");
-    expect([link.href, link.rel, link.target]).toEqual(["https://github.com/haotian-liu/LLaVA/issues/832", "noopener noreferrer", "_blank"]);
+    expect([link.href, link.rel, link.target]).toEqual([
+      "https://github.com/haotian-liu/LLaVA/issues/832",
+      "noopener noreferrer",
+      "_blank",
+    ]);
     button("Apply").click();
     await settle();
     expect(page.requests("import").map((w) => w.args)).toEqual([{ text: "--tune_mm_mlp_adapter True", trainer: "" }]);
@@ -86,9 +122,24 @@ describe("on the page", () => {
   test("what cannot be read is said beside the box, and the text stays", async () => {
     button("Import").click();
     await paste("nonsense");
-    page.channel.message({ v: 1, kind: "reply", id: last("import_preview").id, ok: false, rev: 4, error: { code: "bad-config", message: "These cannot be read.", expected: "YAML", found: "a word", remedy: "Paste more." } });
+    page.channel.message({
+      v: 1,
+      kind: "reply",
+      id: last("import_preview").id,
+      ok: false,
+      rev: 4,
+      error: {
+        code: "bad-config",
+        message: "These cannot be read.",
+        expected: "YAML",
+        found: "a word",
+        remedy: "Paste more.",
+      },
+    });
     await settle();
-    expect(page.find(".vf-panel [role=alert]").textContent).toBe("These cannot be read.ExpectedYAMLFounda wordWhat to doPaste more.");
+    expect(page.find(".vf-panel [role=alert]").textContent).toBe(
+      "These cannot be read.ExpectedYAMLFounda wordWhat to doPaste more.",
+    );
     expect(page.find<HTMLTextAreaElement>(".vf-settings").value).toBe("nonsense");
     expect(page.find(".vf-errors").hidden).toBe(true);
     expect(button("Apply").disabled).toBe(true);
@@ -143,8 +194,17 @@ describe("on the page", () => {
     button("Save").click();
     button("Save").click();
     await settle();
-    expect(page.requests("export_save").map((w) => w.args)).toEqual([{ token: "56aKj1cO-lAkLyIY", folder: "handover/llamafactory" }]);
-    page.channel.message({ v: 1, kind: "reply", id: last("export_save").id, ok: false, rev: 4, error: { code: "cannot-save", message: "It is there already.", expected: "", found: "", remedy: "" } });
+    expect(page.requests("export_save").map((w) => w.args)).toEqual([
+      { token: "56aKj1cO-lAkLyIY", folder: "handover/llamafactory" },
+    ]);
+    page.channel.message({
+      v: 1,
+      kind: "reply",
+      id: last("export_save").id,
+      ok: false,
+      rev: 4,
+      error: { code: "cannot-save", message: "It is there already.", expected: "", found: "", remedy: "" },
+    });
     await settle();
     expect(page.find(".vf-panel [role=alert] b").textContent).toBe("It is there already.");
     button("Save").click();

@@ -28,7 +28,8 @@ const NOT_SPOKEN = new Set([
 ]);
 
 const placeholders = (text: string): string[] => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? "").sort();
-const lines = (found: readonly Found[]): string[] => found.map(({ file, line, text }) => `${file}:${line} ${JSON.stringify(text)}`);
+const lines = (found: readonly Found[]): string[] =>
+  found.map(({ file, line, text }) => `${file}:${line} ${JSON.stringify(text)}`);
 const all = sources();
 const said = all.map(gathered);
 const texts = new Set(said.flatMap((found) => found.texts.map(({ text }) => text)));
@@ -38,7 +39,9 @@ afterEach(() => speak("en"));
 describe("the words of the page", () => {
   test("are literals wherever t() is called", () => {
     // In words.ts itself tn() hands on what it was given.
-    expect(lines(said.flatMap((found) => found.odd)).filter((line) => !line.startsWith("language/words.ts"))).toEqual([]);
+    expect(lines(said.flatMap((found) => found.odd)).filter((line) => !line.startsWith("language/words.ts"))).toEqual(
+      [],
+    );
     expect(texts.size).toBeGreaterThan(300);
   });
 
@@ -47,7 +50,9 @@ describe("the words of the page", () => {
   });
 
   test("have the same placeholders in Chinese", () => {
-    const differ = Object.entries(CHINESE).filter(([english, chinese]) => placeholders(english).join() !== placeholders(chinese).join());
+    const differ = Object.entries(CHINESE).filter(
+      ([english, chinese]) => placeholders(english).join() !== placeholders(chinese).join(),
+    );
     expect(differ).toEqual([]);
   });
 
@@ -57,7 +62,17 @@ describe("the words of the page", () => {
 
   test("have one Chinese form, whichever table says them, and each table is read", async () => {
     const tables = readdirSync(LANGUAGE).filter((name) => name.startsWith("chinese_"));
-    const entries = (await Promise.all(tables.map(async (name) => Object.values((await import(`../src/language/${name.slice(0, -3)}.ts`)) as Record<string, Record<string, string>>)))).flat().flatMap(Object.entries);
+    const entries = (
+      await Promise.all(
+        tables.map(async (name) =>
+          Object.values(
+            (await import(`../src/language/${name.slice(0, -3)}.ts`)) as Record<string, Record<string, string>>,
+          ),
+        ),
+      )
+    )
+      .flat()
+      .flatMap(Object.entries);
     expect(entries.length).toBeGreaterThan(300);
     expect(entries.filter(([english, chinese]) => CHINESE[english] !== chinese)).toEqual([]);
   });
@@ -79,16 +94,21 @@ describe("the search for unspoken words", () => {
     ['h("button", { title: "Undo" })', "Undo"],
     ['h("input", { "aria-label": on ? "On" : t("Off") })', "On"],
     ['say(line, why || "Nothing")', "Nothing"],
-    ['view.announce(`${count} selected`)', " selected"],
+    ["view.announce(`${count} selected`)", " selected"],
     ['element.textContent = "Copied"', "Copied"],
     ['context.fillText("loss", 0, 0)', "loss"],
-    ['const where = `${first} and ${count}`;', " and "],
+    ["const where = `${first} and ${count}`;", " and "],
     ['const WORDS = { ok: "trains as wanted" };', "trains as wanted"],
   ])("finds %s", (code, text) => {
     expect(found(code)).toEqual([text]);
   });
 
-  test.each(['h("b.vf-name", { role: "status" }, t("Run"), " · ")', 'h("b", {}, label(item, "name"))', 'throw new Error("no command model found")', 'root.querySelector("section .vf-map canvas")'])("leaves %s alone", (code) => {
+  test.each([
+    'h("b.vf-name", { role: "status" }, t("Run"), " · ")',
+    'h("b", {}, label(item, "name"))',
+    'throw new Error("no command model found")',
+    'root.querySelector("section .vf-map canvas")',
+  ])("leaves %s alone", (code) => {
     expect(found(code)).toEqual([]);
   });
 });

@@ -5,11 +5,13 @@ import { KEY } from "../src/base/remembered";
 import workbench from "../src/workbench";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 const OPTIONS = { height: 430, theme: "light" };
 
@@ -115,7 +117,7 @@ describe("the language of a page", () => {
 describe("a page that is drawn in another language", () => {
   test("keeps what is typed, selected, opened and focused", async () => {
     const page = await mount(workbench);
-    const steps = page.find<HTMLInputElement>('input.vf-steps');
+    const steps = page.find<HTMLInputElement>("input.vf-steps");
     steps.value = "123";
     steps.dispatchEvent(new Event("input"));
     const [importer] = [...page.el.querySelectorAll<HTMLElement>(".vf-handover .vf-group button")];
@@ -130,10 +132,16 @@ describe("a page that is drawn in another language", () => {
     press(grid, "ArrowDown");
     press(grid, "ArrowRight");
     await settle();
-    const before = [...page.el.querySelectorAll(".vf-grid-row[data-id]")].map((row) => [row.getAttribute("data-id"), row.getAttribute("aria-selected"), row.getAttribute("aria-expanded")]);
+    const before = [...page.el.querySelectorAll(".vf-grid-row[data-id]")].map((row) => [
+      row.getAttribute("data-id"),
+      row.getAttribute("aria-selected"),
+      row.getAttribute("aria-expanded"),
+    ]);
     expect(before.some(([, selected]) => selected === "true")).toBe(true);
     expect(before.some(([, , open]) => open === "true")).toBe(true);
-    const colour = page.find<HTMLSelectElement>(".vf-choice:nth-of-type(3) select, .vf-tools .vf-choice:last-of-type select");
+    const colour = page.find<HTMLSelectElement>(
+      ".vf-choice:nth-of-type(3) select, .vf-tools .vf-choice:last-of-type select",
+    );
     colour.value = "bytes";
     colour.dispatchEvent(new Event("change"));
     page.find('.vf-language[title="中文"]').focus();
@@ -145,7 +153,11 @@ describe("a page that is drawn in another language", () => {
     expect(page.find<HTMLTextAreaElement>("textarea").value).toBe("finetuning_type: lora");
     expect(page.find("textarea").closest<HTMLElement>(".vf-panel")?.hidden).toBe(false);
     expect(page.find(".vf-grid").hidden).toBe(false);
-    const after = [...page.el.querySelectorAll(".vf-grid-row[data-id]")].map((row) => [row.getAttribute("data-id"), row.getAttribute("aria-selected"), row.getAttribute("aria-expanded")]);
+    const after = [...page.el.querySelectorAll(".vf-grid-row[data-id]")].map((row) => [
+      row.getAttribute("data-id"),
+      row.getAttribute("aria-selected"),
+      row.getAttribute("aria-expanded"),
+    ]);
     expect(after).toEqual(before);
     expect(page.find<HTMLSelectElement>(".vf-tools .vf-choice:last-of-type select").value).toBe("bytes");
     expect(document.activeElement?.textContent).toBe("中文");

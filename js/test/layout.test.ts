@@ -8,7 +8,10 @@ import { ModelTree } from "../src/tree/model_tree";
 import { readTree } from "../src/wire/tree_state";
 
 const display = new DisplayTree(new ModelTree(readTree(treeState(llava()))));
-const SIZES = [[1000, 600], [600, 400]] as const;
+const SIZES = [
+  [1000, 600],
+  [600, 400],
+] as const;
 
 const first = (made: Layout): Box[] => made.boxes.filter((box) => box.level === 1);
 const least = (box: Box): number => Math.min(box.x1 - box.x0, box.y1 - box.y0);
@@ -41,7 +44,8 @@ describe.each(SIZES)("at %i x %i", (width, height) => {
     for (let i = 0; i < leaves.length; i++) {
       for (let j = i + 1; j < leaves.length; j++) {
         const [a, b] = [leaves[i] as Box, leaves[j] as Box];
-        const shared = Math.min(a.x1, b.x1) - Math.max(a.x0, b.x0) > 0.01 && Math.min(a.y1, b.y1) - Math.max(a.y0, b.y0) > 0.01;
+        const shared =
+          Math.min(a.x1, b.x1) - Math.max(a.x0, b.x0) > 0.01 && Math.min(a.y1, b.y1) - Math.max(a.y0, b.y0) > 0.01;
         if (shared) throw new Error(`${display.pathOf(a.id)} lies over ${display.pathOf(b.id)}`);
       }
     }
@@ -50,8 +54,12 @@ describe.each(SIZES)("at %i x %i", (width, height) => {
 
 test("brothers of equal size get equal areas, and the first level fills the map", () => {
   const made = layout(display, 0, 1000, 600, "sqrt");
-  const layers = display.items.filter((item) => /language_model\.layers\.\d+$/.test(display.pathOf(item.id))).map((item) => made.of.get(item.id));
-  const areas = layers.map((box) => (box ? area({ ...box, x0: box.x0 - 1, y0: box.y0 - 1, x1: box.x1 + 1, y1: box.y1 + 1 }) : 0));
+  const layers = display.items
+    .filter((item) => /language_model\.layers\.\d+$/.test(display.pathOf(item.id)))
+    .map((item) => made.of.get(item.id));
+  const areas = layers.map((box) =>
+    box ? area({ ...box, x0: box.x0 - 1, y0: box.y0 - 1, x1: box.x1 + 1, y1: box.y1 + 1 }) : 0,
+  );
   expect(layers).toHaveLength(32);
   expect(Math.max(...areas) / Math.min(...areas)).toBeLessThan(1.01);
   const outer = first(made).reduce((sum, box) => sum + (box.x1 - box.x0 + 4) * (box.y1 - box.y0 + 4), 0);
@@ -60,8 +68,11 @@ test("brothers of equal size get equal areas, and the first level fills the map"
 
 test("more parameters never get less room among brothers", () => {
   for (const scale of AREAS) {
-    const boxes = first(layout(display, 0, 1000, 600, scale, 0)).sort((a, b) => display.item(b.id).params - display.item(a.id).params);
-    for (let i = 1; i < boxes.length; i++) expect(area(boxes[i - 1] as Box)).toBeGreaterThanOrEqual(area(boxes[i] as Box) * 0.9);
+    const boxes = first(layout(display, 0, 1000, 600, scale, 0)).sort(
+      (a, b) => display.item(b.id).params - display.item(a.id).params,
+    );
+    for (let i = 1; i < boxes.length; i++)
+      expect(area(boxes[i - 1] as Box)).toBeGreaterThanOrEqual(area(boxes[i] as Box) * 0.9);
   }
 });
 

@@ -14,7 +14,15 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const targets = (): unknown[] => page.requests("set_tuning").map((request) => (request.args as { targets: string[]; tuning: string }).targets.join() + ":" + (request.args as { tuning: string }).tuning);
+const targets = (): unknown[] =>
+  page
+    .requests("set_tuning")
+    .map(
+      (request) =>
+        (request.args as { targets: string[]; tuning: string }).targets.join() +
+        ":" +
+        (request.args as { tuning: string }).tuning,
+    );
 
 describe("the map", () => {
   test("sets the tuning of the component under the keyboard by one key", async () => {
@@ -46,7 +54,9 @@ describe("the map", () => {
     const map = page.find(".vf-map");
     map.focus();
     press(map, "Home");
-    expect(page.find(".vf-sr[aria-live]").textContent).toContain("vision tower, Tower, 208 in total, 8 of its own, frozen");
+    expect(page.find(".vf-sr[aria-live]").textContent).toContain(
+      "vision tower, Tower, 208 in total, 8 of its own, frozen",
+    );
   });
 
   test("opens folded blocks with Enter and folds them with minus", () => {
@@ -96,10 +106,20 @@ describe("the list", () => {
 
   test("is a treegrid with levels, places, columns and one active row", () => {
     const grid = page.find("[role=treegrid]");
-    expect([...grid.querySelectorAll("[role=columnheader]")].map((c) => c.textContent)).toEqual(["name", "class", "parameters", "tuning", "grad norm"]);
+    expect([...grid.querySelectorAll("[role=columnheader]")].map((c) => c.textContent)).toEqual([
+      "name",
+      "class",
+      "parameters",
+      "tuning",
+      "grad norm",
+    ]);
     expect(grid.getAttribute("aria-rowcount")).toBe("6");
     const [first] = rows();
-    expect(["aria-level", "aria-posinset", "aria-setsize", "aria-expanded", "aria-rowindex"].map((name) => first?.getAttribute(name))).toEqual(["1", "1", "5", "false", "2"]);
+    expect(
+      ["aria-level", "aria-posinset", "aria-setsize", "aria-expanded", "aria-rowindex"].map((name) =>
+        first?.getAttribute(name),
+      ),
+    ).toEqual(["1", "1", "5", "false", "2"]);
     expect(rows()[4]?.hasAttribute("aria-expanded")).toBe(false);
     grid.focus();
     press(grid, "Home");
@@ -130,11 +150,20 @@ describe("the list", () => {
     grid.focus();
     for (const key of ["Home", "ArrowRight", "ArrowDown"]) press(grid, key);
     await settle();
-    const name = (): string | null | undefined => rows()[1]?.querySelector("[role=rowheader]")?.getAttribute("aria-label");
+    const name = (): string | null | undefined =>
+      rows()[1]?.querySelector("[role=rowheader]")?.getAttribute("aria-label");
     expect(name()).toBe("layers 0–1 ×2, 2 blocks alike");
     press(grid, "ArrowRight");
     await settle();
-    expect(rows().slice(1, 4).map((row) => [row.getAttribute("aria-level"), row.querySelector("[role=rowheader]")?.textContent])).toEqual([["2", "layers"], ["3", "0"], ["3", "1"]]);
+    expect(
+      rows()
+        .slice(1, 4)
+        .map((row) => [row.getAttribute("aria-level"), row.querySelector("[role=rowheader]")?.textContent]),
+    ).toEqual([
+      ["2", "layers"],
+      ["3", "0"],
+      ["3", "1"],
+    ]);
     expect(rows()[1]?.getAttribute("aria-expanded")).toBe("true");
     press(grid, "ArrowDown");
     press(grid, "ArrowDown", { shiftKey: true });
@@ -147,22 +176,39 @@ describe("the list", () => {
   });
 
   test("shows every layer when the button says so, and the next view of the widget does too", async () => {
-    const button = (el: HTMLElement): HTMLElement => el.querySelector("[aria-label='Fold repeated layers']") as HTMLElement;
+    const button = (el: HTMLElement): HTMLElement =>
+      el.querySelector("[aria-label='Fold repeated layers']") as HTMLElement;
     expect(button(page.el).getAttribute("aria-pressed")).toBe("true");
     button(page.el).click();
     expect(button(page.el).getAttribute("aria-pressed")).toBe("false");
     const second = document.createElement("div");
     document.body.append(second);
-    freezemap.render?.({ model: page.model, el: second, signal: page.end.signal, host: { getModel: () => Promise.resolve(page.channel) } });
+    freezemap.render?.({
+      model: page.model,
+      el: second,
+      signal: page.end.signal,
+      host: { getModel: () => Promise.resolve(page.channel) },
+    });
     await settle();
     expect(button(second).getAttribute("aria-pressed")).toBe("false");
   });
 
   test("makes elements only of the rows in sight", async () => {
     const many = 3000;
-    const parent = Int32Array.from({ length: many + 1 }, (_, i) => i - 1 < 0 ? -1 : 0);
+    const parent = Int32Array.from({ length: many + 1 }, (_, i) => (i - 1 < 0 ? -1 : 0));
     const view = (array: ArrayBufferView): DataView => new DataView(array.buffer);
-    page.model.set("tree_state", { v: 1, title: "wide", names: ["", ...Array.from({ length: many }, (_, i) => `m${i}`)], classes: ["M"], components: [], tied: [], parent: view(parent), name: view(Uint32Array.from({ length: many + 1 }, (_, i) => i)), sort: view(new Uint32Array(many + 1)), sorts: [[0, 1, 1, -1, 0, 0]] });
+    page.model.set("tree_state", {
+      v: 1,
+      title: "wide",
+      names: ["", ...Array.from({ length: many }, (_, i) => `m${i}`)],
+      classes: ["M"],
+      components: [],
+      tied: [],
+      parent: view(parent),
+      name: view(Uint32Array.from({ length: many + 1 }, (_, i) => i)),
+      sort: view(new Uint32Array(many + 1)),
+      sorts: [[0, 1, 1, -1, 0, 0]],
+    });
     page.find("[aria-label=List]").click();
     await settle();
     expect(page.find("[role=treegrid]").getAttribute("aria-rowcount")).toBe("3001");
@@ -178,9 +224,33 @@ describe("names from a stranger's notebook", () => {
     const tree = golden("state_tree") as { names: string[]; components: object[] };
     const plan = golden("state_plan") as { components: object[]; warnings: object[] };
     page = await mount(freezemap, {
-      tree_state: { ...tree, title: evil, dtype: evil, facts: [evil], notes: [[2, evil]], names: tree.names.map((name) => name && evil), classes: Array(6).fill(evil), components: tree.components.map((c) => ({ ...c, label: evil })) },
-      plan_state: { ...plan, sentence: evil, warnings: plan.warnings.map((w) => ({ ...w, message: evil, remedy: evil, paths: [evil] }))},
-      handover_state: { trainers: [{ key: evil, name: evil }], folder: evil, presets: [{ title: evil, source: evil, url: evil, items: [{ name: evil, label: evil, what: evil, how: evil, data: evil, source: evil, notes: [evil] }] }] },
+      tree_state: {
+        ...tree,
+        title: evil,
+        dtype: evil,
+        facts: [evil],
+        notes: [[2, evil]],
+        names: tree.names.map((name) => name && evil),
+        classes: Array(6).fill(evil),
+        components: tree.components.map((c) => ({ ...c, label: evil })),
+      },
+      plan_state: {
+        ...plan,
+        sentence: evil,
+        warnings: plan.warnings.map((w) => ({ ...w, message: evil, remedy: evil, paths: [evil] })),
+      },
+      handover_state: {
+        trainers: [{ key: evil, name: evil }],
+        folder: evil,
+        presets: [
+          {
+            title: evil,
+            source: evil,
+            url: evil,
+            items: [{ name: evil, label: evil, what: evil, how: evil, data: evil, source: evil, notes: [evil] }],
+          },
+        ],
+      },
     });
     page.find("[aria-label=List]").click();
     await settle();
@@ -195,7 +265,12 @@ test("a view that ends leaves nothing behind and another one goes on", async () 
   const second = document.createElement("div");
   document.body.append(second);
   const end = new AbortController();
-  freezemap.render?.({ model: page.model, el: second, signal: end.signal, host: { getModel: () => Promise.resolve(page.channel) } });
+  freezemap.render?.({
+    model: page.model,
+    el: second,
+    signal: end.signal,
+    host: { getModel: () => Promise.resolve(page.channel) },
+  });
   await settle();
   end.abort();
   expect(second.children).toHaveLength(0);

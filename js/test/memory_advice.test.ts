@@ -3,16 +3,21 @@ import workbench from "../src/workbench";
 import { golden } from "./golden";
 import { mount, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 let page: Mounted;
 beforeEach(async () => {
   stubBrowser();
-  page = await mount(workbench, { run_state: { ...golden("state_run"), phase: "failed", rows: 0, can_run: true }, advice_state: golden("state_advice") });
+  page = await mount(workbench, {
+    run_state: { ...golden("state_run"), phase: "failed", rows: 0, can_run: true },
+    advice_state: golden("state_advice"),
+  });
 });
 afterEach(() => {
   page.end.abort();

@@ -33,11 +33,23 @@ const rows = (first: number, count: number, burst = 2, width = 11): void => {
 const running = (): Golden => ({ run_state: { ...golden("state_run"), rows: 0 } });
 
 describe("rows", () => {
-  const event = (first: number, count: number, burst = 1): RowsEvent => ({ kind: "rows", burst, first, count, width: 7, values: Float64Array.from({ length: count * 7 }, (_, i) => first + Math.floor(i / 7)) });
+  const event = (first: number, count: number, burst = 1): RowsEvent => ({
+    kind: "rows",
+    burst,
+    first,
+    count,
+    width: 7,
+    values: Float64Array.from({ length: count * 7 }, (_, i) => first + Math.floor(i / 7)),
+  });
 
   test("are held once each, whatever is sent again", () => {
     const held = new Rows();
-    expect([held.take(event(0, 3)), held.take(event(0, 3)), held.take(event(1, 4)), held.take(event(2, 1))]).toEqual(["new", "nothing", "new", "nothing"]);
+    expect([held.take(event(0, 3)), held.take(event(0, 3)), held.take(event(1, 4)), held.take(event(2, 1))]).toEqual([
+      "new",
+      "nothing",
+      "new",
+      "nothing",
+    ]);
     expect([...held.fixed("step")]).toEqual([0, 1, 2, 3, 4]);
   });
 
@@ -134,7 +146,19 @@ describe("a page", () => {
 
   test("puts the error of a failed burst on the shelf, once", async () => {
     await open(running());
-    const failed = { ...golden("state_run"), rows: 0, phase: "failed", error: { code: "oom", message: "Out of memory.", expected: "", found: "", remedy: "Fewer steps.", traceback: "File x" } };
+    const failed = {
+      ...golden("state_run"),
+      rows: 0,
+      phase: "failed",
+      error: {
+        code: "oom",
+        message: "Out of memory.",
+        expected: "",
+        found: "",
+        remedy: "Fewer steps.",
+        traceback: "File x",
+      },
+    };
     model.set("run_state", failed);
     model.set("run_state", { ...failed, step: 35 });
     expect(page.errors.map((e) => e.message)).toEqual(["Out of memory."]);

@@ -19,7 +19,9 @@ export interface Source {
 
 /** All sources but the tables of translations. */
 export function sources(): Source[] {
-  const files = readdirSync(ROOT, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts") && !/language[/\\]chinese/.test(name));
+  const files = readdirSync(ROOT, { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".ts") && !/language[/\\]chinese/.test(name),
+  );
   return files.sort().map((name) => parse(name, readFileSync(join(ROOT, name), "utf8")));
 }
 
@@ -39,7 +41,15 @@ export function gathered({ file, tree }: Source): { texts: Found[]; odd: Found[]
   return { texts, odd };
 }
 
-const SPOKEN_ATTRIBUTES = new Set(["title", "aria-label", "placeholder", "alt", "aria-description", "aria-valuetext", "aria-roledescription"]);
+const SPOKEN_ATTRIBUTES = new Set([
+  "title",
+  "aria-label",
+  "placeholder",
+  "alt",
+  "aria-description",
+  "aria-valuetext",
+  "aria-roledescription",
+]);
 const SPOKEN_PROPERTIES = new Set(["textContent", "title", "placeholder", "innerText", "alt", "ariaLabel"]);
 const LETTERS = /\p{L}{2,}/u;
 const PROSE = /\p{L}{2,}[,;:]? \p{L}{2,}/u;
@@ -62,12 +72,32 @@ export function unspoken({ file, tree }: Source): Found[] {
       if (name === "fill" || name === "append" || name === "say") node.arguments.slice(1).forEach(read);
       if (name === "announce" || name === "fillText") read(node.arguments[0]);
       const attribute = node.arguments[0];
-      if (name === "setAttribute" && attribute && ts.isStringLiteral(attribute) && SPOKEN_ATTRIBUTES.has(attribute.text)) read(node.arguments[1]);
-    } else if (ts.isPropertyAssignment(node) && (ts.isIdentifier(node.name) || ts.isStringLiteral(node.name)) && SPOKEN_ATTRIBUTES.has(node.name.text)) {
+      if (
+        name === "setAttribute" &&
+        attribute &&
+        ts.isStringLiteral(attribute) &&
+        SPOKEN_ATTRIBUTES.has(attribute.text)
+      )
+        read(node.arguments[1]);
+    } else if (
+      ts.isPropertyAssignment(node) &&
+      (ts.isIdentifier(node.name) || ts.isStringLiteral(node.name)) &&
+      SPOKEN_ATTRIBUTES.has(node.name.text)
+    ) {
       read(node.initializer);
-    } else if (ts.isBinaryExpression(node) && node.operatorToken.kind === ts.SyntaxKind.EqualsToken && ts.isPropertyAccessExpression(node.left) && SPOKEN_PROPERTIES.has(node.left.name.text)) {
+    } else if (
+      ts.isBinaryExpression(node) &&
+      node.operatorToken.kind === ts.SyntaxKind.EqualsToken &&
+      ts.isPropertyAccessExpression(node.left) &&
+      SPOKEN_PROPERTIES.has(node.left.name.text)
+    ) {
       read(node.right);
-    } else if (isText(node) && (PROSE.test(node.text) || (!ts.isStringLiteralLike(node) && WORD_BESIDE_A_VALUE.test(node.text))) && !isSilent(node)) add(node);
+    } else if (
+      isText(node) &&
+      (PROSE.test(node.text) || (!ts.isStringLiteralLike(node) && WORD_BESIDE_A_VALUE.test(node.text))) &&
+      !isSilent(node)
+    )
+      add(node);
   });
   return [...found.values()];
 }
@@ -75,21 +105,41 @@ export function unspoken({ file, tree }: Source): Found[] {
 type Text = ts.StringLiteral | ts.NoSubstitutionTemplateLiteral | ts.TemplateHead | ts.TemplateMiddle | ts.TemplateTail;
 
 function isText(node: ts.Node): node is Text {
-  return ts.isStringLiteral(node) || ts.isNoSubstitutionTemplateLiteral(node) || ts.isTemplateHead(node) || ts.isTemplateMiddle(node) || ts.isTemplateTail(node);
+  return (
+    ts.isStringLiteral(node) ||
+    ts.isNoSubstitutionTemplateLiteral(node) ||
+    ts.isTemplateHead(node) ||
+    ts.isTemplateMiddle(node) ||
+    ts.isTemplateTail(node)
+  );
 }
 
 /** The literals that an expression may come to. What is inside calls, comparisons and functions is somebody else's. */
 function literals(node: ts.Node): Text[] {
   if (isText(node)) return [node];
-  if (ts.isParenthesizedExpression(node) || ts.isSpreadElement(node) || ts.isAsExpression(node)) return literals(node.expression);
+  if (ts.isParenthesizedExpression(node) || ts.isSpreadElement(node) || ts.isAsExpression(node))
+    return literals(node.expression);
   if (ts.isConditionalExpression(node)) return [...literals(node.whenTrue), ...literals(node.whenFalse)];
   if (ts.isArrayLiteralExpression(node)) return node.elements.flatMap(literals);
-  if (ts.isTemplateExpression(node)) return [node.head, ...node.templateSpans.flatMap((span) => [...literals(span.expression), span.literal])];
+  if (ts.isTemplateExpression(node))
+    return [node.head, ...node.templateSpans.flatMap((span) => [...literals(span.expression), span.literal])];
   if (ts.isArrowFunction(node) && !ts.isBlock(node.body)) return literals(node.body);
-  if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) return [...literals(node.expression.expression), ...(node.expression.name.text === "map" ? node.arguments.flatMap(literals) : [])];
+  if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression))
+    return [
+      ...literals(node.expression.expression),
+      ...(node.expression.name.text === "map" ? node.arguments.flatMap(literals) : []),
+    ];
   if (ts.isBinaryExpression(node)) {
-    const sides: ts.SyntaxKind[] = [ts.SyntaxKind.BarBarToken, ts.SyntaxKind.QuestionQuestionToken, ts.SyntaxKind.PlusToken];
-    return sides.includes(node.operatorToken.kind) ? [...literals(node.left), ...literals(node.right)] : node.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken ? literals(node.right) : [];
+    const sides: ts.SyntaxKind[] = [
+      ts.SyntaxKind.BarBarToken,
+      ts.SyntaxKind.QuestionQuestionToken,
+      ts.SyntaxKind.PlusToken,
+    ];
+    return sides.includes(node.operatorToken.kind)
+      ? [...literals(node.left), ...literals(node.right)]
+      : node.operatorToken.kind === ts.SyntaxKind.AmpersandAmpersandToken
+        ? literals(node.right)
+        : [];
   }
   return [];
 }
@@ -98,7 +148,11 @@ function literals(node: ts.Node): Text[] {
 function isSilent(node: ts.Node): boolean {
   for (let above: ts.Node = node; above.parent; above = above.parent) {
     const { parent } = above;
-    if (ts.isCallExpression(parent) && ["t", "tn", "querySelector", "querySelectorAll", "closest", "matches", "matchMedia"].includes(callee(parent))) return true;
+    if (
+      ts.isCallExpression(parent) &&
+      ["t", "tn", "querySelector", "querySelectorAll", "closest", "matches", "matchMedia"].includes(callee(parent))
+    )
+      return true;
     if (ts.isNewExpression(parent) || ts.isLiteralTypeNode(parent) || ts.isImportDeclaration(parent)) return true;
     if (ts.isStatement(parent)) return false;
   }
@@ -106,7 +160,11 @@ function isSilent(node: ts.Node): boolean {
 }
 
 function callee({ expression }: ts.CallExpression): string {
-  return ts.isIdentifier(expression) ? expression.text : ts.isPropertyAccessExpression(expression) ? expression.name.text : "";
+  return ts.isIdentifier(expression)
+    ? expression.text
+    : ts.isPropertyAccessExpression(expression)
+      ? expression.name.text
+      : "";
 }
 
 function place(file: string, tree: ts.SourceFile, node: ts.Node): Found {

@@ -8,7 +8,8 @@ const root = h("div", {}, list, h("p", {}, "beside"));
 document.body.append(root);
 watchPresses(root, ending.signal);
 
-const pointer = (type: string, target: EventTarget): boolean => target.dispatchEvent(new Event(type, { bubbles: true, composed: true }));
+const pointer = (type: string, target: EventTarget): boolean =>
+  target.dispatchEvent(new Event(type, { bubbles: true, composed: true }));
 const later = (): Promise<void> => new Promise((done) => setTimeout(done, 5));
 
 afterEach(async () => {

@@ -8,11 +8,13 @@ import workbench from "../src/workbench";
 import { golden } from "./golden";
 import { mount, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 const VISION = 2;
 const rows = (...modules: number[][]): DataView => new DataView(Int32Array.from(modules.flat()).buffer);
@@ -28,8 +30,16 @@ describe("the links of items", () => {
     const shown = display();
     const counts = new LinkCounts(shown.tree, Int32Array.from([4, 3, 3, 3, 3, 3, 3, 0, 5, 3, 3, -1, 1, -1, 0, 2]));
     const vision = shown.component("vision_tower");
-    expect(counts.of(shown, vision?.id ?? 0)).toEqual({ tensors: 6, selected: 6, in_optimizer: 3, gradient: 4, moved: 3, measured: 3, broken: 2 });
-    const fold = shown.lists.size ? vision?.children[0] ?? vision?.id ?? 0 : 0;
+    expect(counts.of(shown, vision?.id ?? 0)).toEqual({
+      tensors: 6,
+      selected: 6,
+      in_optimizer: 3,
+      gradient: 4,
+      moved: 3,
+      measured: 3,
+      broken: 2,
+    });
+    const fold = shown.lists.size ? (vision?.children[0] ?? vision?.id ?? 0) : 0;
     expect(counts.of(shown, fold).tensors).toBe(6);
     expect(counts.verdict(shown, vision?.id ?? 0)).toBe(1);
     expect(counts.verdict(shown, shown.component("head")?.id ?? 0)).toBe(3);
@@ -45,7 +55,10 @@ describe("the links of items", () => {
 
   test("of nodes that are not there are left out", () => {
     const shown = display();
-    expect(new LinkCounts(shown.tree, Int32Array.from([-3, 1, 1, 1, 1, 1, 1, 0, 9999, 1, 1, 1, 1, 1, 1, 0, 7])).of(shown, 0).tensors).toBe(0);
+    expect(
+      new LinkCounts(shown.tree, Int32Array.from([-3, 1, 1, 1, 1, 1, 1, 0, 9999, 1, 1, 1, 1, 1, 1, 0, 7])).of(shown, 0)
+        .tensors,
+    ).toBe(0);
   });
 });
 
@@ -53,7 +66,9 @@ describe("the probe's table", () => {
   let page: Mounted;
   beforeEach(async () => {
     stubBrowser();
-    page = await mount(workbench, { probe_state: { ...golden("state_probe"), modules: rows([6, 2, 2, 2, 2, 2, 2, 0], [7, 2, 2, 2, 0, 0, 2, 2]) } });
+    page = await mount(workbench, {
+      probe_state: { ...golden("state_probe"), modules: rows([6, 2, 2, 2, 2, 2, 2, 0], [7, 2, 2, 2, 0, 0, 2, 2]) },
+    });
   });
   afterEach(() => {
     page.end.abort();
@@ -76,12 +91,16 @@ describe("the probe's table", () => {
 
   test("leads from a row to the tile and from the tile back to the row", async () => {
     twisty().click();
-    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-links .vf-link")].find((b) => b.textContent === "linear_1")?.click();
+    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-links .vf-link")]
+      .find((b) => b.textContent === "linear_1")
+      ?.click();
     expect(page.find(".vf-selection").textContent).toContain("linear_1");
     expect(document.activeElement).toBe(page.find(".vf-map"));
     twisty().click();
     expect(names()).not.toContain("linear_1");
-    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-selection button")].find((b) => b.textContent === "probe")?.click();
+    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-selection button")]
+      .find((b) => b.textContent === "probe")
+      ?.click();
     await settle();
     expect(names()).toContain("linear_1");
     expect(document.activeElement?.textContent).toBe("linear_1");
@@ -89,7 +108,9 @@ describe("the probe's table", () => {
   });
 
   test("paints the map by its verdicts, with a legend in words", async () => {
-    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-probe button")].find((b) => b.textContent === "Paint the map")?.click();
+    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-probe button")]
+      .find((b) => b.textContent === "Paint the map")
+      ?.click();
     await settle();
     expect(page.find("option[value=verdict]").closest("select")?.value).toBe("verdict");
     await vi.waitFor(() => expect(page.find(".vf-legend").textContent).toContain("every tensor does what was wanted"));

@@ -4,16 +4,21 @@ import workbench from "../src/workbench";
 import { golden } from "./golden";
 import { mount, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 let page: Mounted;
 beforeEach(async () => {
   stubBrowser();
-  page = await mount(workbench, { run_state: { ...golden("state_run"), phase: "deciding", rows: 0 }, proof_state: golden("state_proof") });
+  page = await mount(workbench, {
+    run_state: { ...golden("state_run"), phase: "deciding", rows: 0 },
+    proof_state: golden("state_proof"),
+  });
 });
 afterEach(() => {
   page.end.abort();
@@ -45,7 +50,10 @@ describe("the proof of a burst", () => {
     details.open = true;
     details.dispatchEvent(new Event("toggle"));
     await settle();
-    expect([...details.querySelectorAll("li")].map((li) => li.textContent)).toEqual(["vision tower 1 of 2 changed", "head 0 of 1 changed"]);
+    expect([...details.querySelectorAll("li")].map((li) => li.textContent)).toEqual([
+      "vision tower 1 of 2 changed",
+      "head 0 of 1 changed",
+    ]);
     expect(details.querySelectorAll("tr")).toHaveLength(3);
     expect(details.querySelector("td")?.textContent).toMatch(/^[0-9a-f]{64}$/);
   });
@@ -58,5 +66,9 @@ describe("the proof of a burst", () => {
 
 test("what a stranger saved as proof is read without harm", () => {
   expect(readProof({})).toBeNull();
-  expect(readProof({ burst: 1, digests: [null, 3, ["a"]], components: "x", restored: 7 })?.digests).toEqual([["", ""], ["", ""], ["a", ""]]);
+  expect(readProof({ burst: 1, digests: [null, 3, ["a"]], components: "x", restored: 7 })?.digests).toEqual([
+    ["", ""],
+    ["", ""],
+    ["a", ""],
+  ]);
 });

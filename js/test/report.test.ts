@@ -19,7 +19,11 @@ function written(state: unknown): void {
 }
 
 it("turns base64 into views and leaves all else as it is", () => {
-  const read = revive({ a: [{ base64: btoa("\u0001\u0002") }, null, 3], b: { base64: 5 }, c: { base64: "AA==", d: 1 } }) as Record<string, unknown>;
+  const read = revive({
+    a: [{ base64: btoa("\u0001\u0002") }, null, 3],
+    b: { base64: 5 },
+    c: { base64: "AA==", d: 1 },
+  }) as Record<string, unknown>;
   const [view] = read.a as [DataView];
   expect([view.getUint8(0), view.getUint8(1)]).toEqual([1, 2]);
   expect(read.b).toEqual({ base64: 5 });
@@ -27,7 +31,10 @@ it("turns base64 into views and leaves all else as it is", () => {
 });
 
 it("shows traits first, then tells the rows, then draws, and is light on paper", () => {
-  written({ traits: { title: "<b>", options: { theme: "auto" } }, messages: [{ content: { kind: "rows" }, buffer: { base64: "AA==" } }] });
+  written({
+    traits: { title: "<b>", options: { theme: "auto" } },
+    messages: [{ content: { kind: "rows" }, buffer: { base64: "AA==" } }],
+  });
   const order: unknown[] = [];
   const widget: Widget = {
     initialize: ({ model }) => {

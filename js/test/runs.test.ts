@@ -8,25 +8,40 @@ import type { View } from "../src/parts/view";
 import { golden, type Golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 describe("what is read", () => {
   test("has the golden values", () => {
     const runs = readRuns(golden("state_runs"));
-    expect(runs?.rows?.map((r) => [r.name, r.phase, r.loss, r.verdicts.warnings])).toEqual([["run-20260101-120000", "finished", 0.5, 1], ["odd", "unreadable", NaN, 0]]);
+    expect(runs?.rows?.map((r) => [r.name, r.phase, r.loss, r.verdicts.warnings])).toEqual([
+      ["run-20260101-120000", "finished", 0.5, 1],
+      ["odd", "unreadable", NaN, 0],
+    ]);
     expect([...(runs?.opened?.curve.loss ?? [])]).toEqual([1, 0.5]);
-    expect(runs?.compared?.differences[0]).toEqual({ part: "strategy", name: "vision tower tuning", here: "", there: "full" });
+    expect(runs?.compared?.differences[0]).toEqual({
+      part: "strategy",
+      name: "vision tower tuning",
+      here: "",
+      there: "full",
+    });
     const wanted = golden("request_runs_compare");
     expect(request(String(wanted.id), Number(wanted.rev), "runs_compare", wanted.args as never)).toEqual(wanted);
   });
 
   test("is something whatever comes", () => {
     expect(readRuns(null)).toBeNull();
-    const odd = readRuns({ v: 1, rows: [null, { verdicts: 3, loss: "x" }], opened: { row: 3, verdicts: [1, []], settings: [null], points: "x" }, compared: { names: 3, differences: [4, ["evil"]] } });
+    const odd = readRuns({
+      v: 1,
+      rows: [null, { verdicts: 3, loss: "x" }],
+      opened: { row: 3, verdicts: [1, []], settings: [null], points: "x" },
+      compared: { names: 3, differences: [4, ["evil"]] },
+    });
     expect(odd?.rows?.[1]).toMatchObject({ name: "", loss: NaN, verdicts: { ok: 0, warnings: 0, failures: 0 } });
     expect(odd?.compared?.differences[1]).toMatchObject({ part: "strategy", name: "" });
   });
@@ -34,7 +49,10 @@ describe("what is read", () => {
   test("runs of different lengths and looks lie over each other", () => {
     const view = { palette: () => ({ accent: "a", muted: "m", series: ["a", "b"] }) } as unknown as View;
     const [first, second] = readRuns(golden("state_runs"))?.compared?.curves ?? [];
-    const data = overlaid(view, [{ name: "x", curve: first as never }, { name: "y", curve: second as never }]);
+    const data = overlaid(view, [
+      { name: "x", curve: first as never },
+      { name: "y", curve: second as never },
+    ]);
     expect(data.x).toEqual([1]);
     expect(data.y).toEqual([[1], [1], [0.5]]);
   });
@@ -43,12 +61,25 @@ describe("what is read", () => {
 describe("on the page", () => {
   let page: Mounted;
   const show = (change: Golden = {}): void => page.model.set("runs_state", { ...golden("state_runs"), ...change });
-  const button = (text: string): HTMLButtonElement | undefined => [...page.el.querySelectorAll<HTMLButtonElement>(".vf-runscard button")].find((b) => b.textContent === text && !b.closest("[hidden]"));
+  const button = (text: string): HTMLButtonElement | undefined =>
+    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-runscard button")].find(
+      (b) => b.textContent === text && !b.closest("[hidden]"),
+    );
   const text = (): string => page.find(".vf-runscard").textContent ?? "";
 
   beforeEach(async () => {
     stubBrowser();
-    page = await mount(workbench, { runs_state: { ...golden("state_runs"), recording: false, rows: null, more: 0, opened: null, compared: null, report: "" } });
+    page = await mount(workbench, {
+      runs_state: {
+        ...golden("state_runs"),
+        recording: false,
+        rows: null,
+        more: 0,
+        opened: null,
+        compared: null,
+        report: "",
+      },
+    });
   });
   afterEach(() => {
     page.end.abort();
@@ -111,7 +142,11 @@ describe("on the page", () => {
 
   test("compares two that are marked, the older one first", async () => {
     const rows = golden("state_runs").rows as Golden[];
-    show({ opened: null, compared: null, rows: [rows[0], { ...rows[0], name: "older" }, { ...rows[0], name: "oldest" }] });
+    show({
+      opened: null,
+      compared: null,
+      rows: [rows[0], { ...rows[0], name: "older" }, { ...rows[0], name: "oldest" }],
+    });
     expect(button("Compare the two")).toBeUndefined();
     for (const place of [0, 2]) {
       const box = page.el.querySelectorAll<HTMLInputElement>(".vf-runs input")[place] as HTMLInputElement;

@@ -5,11 +5,13 @@ import workbench from "../src/workbench";
 import { golden, type Golden } from "./golden";
 import { mount, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 let page: Mounted;
 beforeEach(async () => {
@@ -22,18 +24,27 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const run = (change: Golden): void => page.model.set("run_state", { ...golden("state_run"), rows: 0, can_load: false, ...change });
-const button = (text: string): HTMLButtonElement | undefined => [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].find((b) => b.textContent === text && !b.hidden);
+const run = (change: Golden): void =>
+  page.model.set("run_state", { ...golden("state_run"), rows: 0, can_load: false, ...change });
+const button = (text: string): HTMLButtonElement | undefined =>
+  [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].find((b) => b.textContent === text && !b.hidden);
 
 describe("saving a burst", () => {
   test("is offered while it runs, is paused or is over, and says where it will write", async () => {
-    for (const [phase, words] of [["running", "Save state"], ["paused", "Save state"], ["deciding", "Save result"]] as const) {
+    for (const [phase, words] of [
+      ["running", "Save state"],
+      ["paused", "Save state"],
+      ["deciding", "Save result"],
+    ] as const) {
       run({ phase });
       expect(button(words)?.title).toContain("below /home/me/vlmfreeze-runs");
     }
     run({ phase: "idle" });
     expect(button("Save state") ?? button("Save result")).toBeUndefined();
-    for (const [outcome, words] of [["kept", "Save result"], ["discarded", undefined]] as const) {
+    for (const [outcome, words] of [
+      ["kept", "Save result"],
+      ["discarded", undefined],
+    ] as const) {
       run({ phase: "idle", outcome });
       expect((button("Save state") ?? button("Save result"))?.textContent).toBe(words);
     }
@@ -49,7 +60,9 @@ describe("saving a burst", () => {
     expect(page.find(".vf-saved").textContent).toBe("The state is saved after this step.");
     expect(button("Save state")?.disabled).toBe(true);
     page.model.set("saved_state", golden("state_saved"));
-    expect(page.find(".vf-saved").textContent).toBe("Saved the state after step 12 in /home/me/vlmfreeze-runs/states/step-000012");
+    expect(page.find(".vf-saved").textContent).toBe(
+      "Saved the state after step 12 in /home/me/vlmfreeze-runs/states/step-000012",
+    );
   });
 });
 
@@ -88,5 +101,8 @@ test("the request is sent exactly so, and what a stranger saved is read without 
   const wanted = golden("request_resume_from");
   expect(request(String(wanted.id), Number(wanted.rev), "resume_from", wanted.args as never)).toEqual(wanted);
   expect(readSaved({})).toBeNull();
-  expect(readSaved({ folder: "x", states: [null, { name: 3 }], written: 5 })?.states).toEqual([{ name: "", step: 0, seconds: 0, bytes: 0 }, { name: "3", step: 0, seconds: 0, bytes: 0 }]);
+  expect(readSaved({ folder: "x", states: [null, { name: 3 }], written: 5 })?.states).toEqual([
+    { name: "", step: 0, seconds: 0, bytes: 0 },
+    { name: "3", step: 0, seconds: 0, bytes: 0 },
+  ]);
 });

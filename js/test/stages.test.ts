@@ -7,16 +7,21 @@ import { request } from "../src/wire/messages";
 import { golden, type Golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 describe("what is read", () => {
   test("has the golden values", () => {
     const chosen = readStages(golden("state_stages"))?.chosen;
-    expect(chosen?.stages.map((s) => [s.name, s.status, s.steps, s.taken])).toEqual([["align", "done", 3, 3], ["tune", "coming", 2, 0]]);
+    expect(chosen?.stages.map((s) => [s.name, s.status, s.steps, s.taken])).toEqual([
+      ["align", "done", 3, 3],
+      ["tune", "coming", 2, 0],
+    ]);
     expect([...(chosen?.stages[0]?.curve.loss ?? [])]).toEqual([4, 3, 2.5]);
     expect([...(chosen?.stages[0]?.curve.evaluated ?? [])]).toEqual([NaN, 3.5, 3.25]);
     const wanted = golden("request_stages_steps");
@@ -25,15 +30,29 @@ describe("what is read", () => {
 
   test("is something whatever comes", () => {
     expect(readStages({})).toBeNull();
-    expect(readStages({ v: 1, choices: [null, 3], chosen: { stages: [null, { steps: "x", status: "evil", points: 3, seconds: "1" }], seconds: { f: "nan" } } })?.chosen?.stages[1]).toMatchObject({ name: "", steps: 1, status: "coming" });
+    expect(
+      readStages({
+        v: 1,
+        choices: [null, 3],
+        chosen: { stages: [null, { steps: "x", status: "evil", points: 3, seconds: "1" }], seconds: { f: "nan" } },
+      })?.chosen?.stages[1],
+    ).toMatchObject({ name: "", steps: 1, status: "coming" });
   });
 });
 
 describe("on the page", () => {
   let page: Mounted;
-  const state = (change: Golden = {}, more: Golden = {}): Golden => ({ ...golden("state_stages"), chosen: { ...(golden("state_stages").chosen as Golden), ...change }, ...more });
-  const run = (change: Golden): void => page.model.set("run_state", { ...golden("state_run"), rows: 0, can_load: false, ...change });
-  const button = (text: string): HTMLButtonElement | undefined => [...page.el.querySelectorAll<HTMLButtonElement>(".vf-stagescard button")].find((b) => b.textContent === text && !b.closest("[hidden]"));
+  const state = (change: Golden = {}, more: Golden = {}): Golden => ({
+    ...golden("state_stages"),
+    chosen: { ...(golden("state_stages").chosen as Golden), ...change },
+    ...more,
+  });
+  const run = (change: Golden): void =>
+    page.model.set("run_state", { ...golden("state_run"), rows: 0, can_load: false, ...change });
+  const button = (text: string): HTMLButtonElement | undefined =>
+    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-stagescard button")].find(
+      (b) => b.textContent === text && !b.closest("[hidden]"),
+    );
 
   beforeEach(async () => {
     stubBrowser();
@@ -85,7 +104,10 @@ describe("on the page", () => {
     button("Keep all")?.click();
     await settle();
     expect(page.requests("stages_decide").map((w) => w.args)).toEqual([{ keep: false }, { keep: true }]);
-    const stages = [(state().chosen as { stages: Golden[] }).stages[0], { ...(state().chosen as { stages: Golden[] }).stages[1], status: "running", burst: 2, refusal: "" }];
+    const stages = [
+      (state().chosen as { stages: Golden[] }).stages[0],
+      { ...(state().chosen as { stages: Golden[] }).stages[1], status: "running", burst: 2, refusal: "" },
+    ];
     page.model.set("stages_state", state({ stages }));
     run({ phase: "running", burst: 2, step: 1, steps: 2 });
     expect(button("Keep all")).toBeUndefined();
@@ -93,15 +115,23 @@ describe("on the page", () => {
     button("Stop")?.click();
     await settle();
     expect(page.requests("stop")).toHaveLength(1);
-    page.model.set("stages_state", state({ active: false, outcome: "discarded", restored: { tensors: 80, changed: 0 } }));
+    page.model.set(
+      "stages_state",
+      state({ active: false, outcome: "discarded", restored: { tensors: 80, changed: 0 } }),
+    );
     run({ phase: "idle", burst: 2 });
     expect(page.find(".vf-stagescard").textContent).toContain("Nothing trains.");
   });
 
   test("after a discard it says what was read again", () => {
     const stages = (state().chosen as { stages: Golden[] }).stages.slice(0, 1);
-    page.model.set("stages_state", state({ stages, active: false, outcome: "discarded", restored: { tensors: 80, changed: 0 } }));
-    expect(page.find(".vf-stagescard").textContent).toContain("80 of 80 tensors are bit for bit as before the first stage.");
+    page.model.set(
+      "stages_state",
+      state({ stages, active: false, outcome: "discarded", restored: { tensors: 80, changed: 0 } }),
+    );
+    expect(page.find(".vf-stagescard").textContent).toContain(
+      "80 of 80 tensors are bit for bit as before the first stage.",
+    );
   });
 
   test("the steps of a stage are changed in place", async () => {
@@ -119,5 +149,9 @@ describe("on the page", () => {
 
 test("a name that has no room ends early", () => {
   const width = (text: string): number => text.length;
-  expect([fitted("pretrain", width, 10), fitted("pretrain", width, 5), fitted("pretrain", width, 1)]).toEqual(["pretrain", "pret…", ""]);
+  expect([fitted("pretrain", width, 10), fitted("pretrain", width, 5), fitted("pretrain", width, 1)]).toEqual([
+    "pretrain",
+    "pret…",
+    "",
+  ]);
 });

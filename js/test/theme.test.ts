@@ -3,7 +3,8 @@ import { readOptions } from "../src/base/host";
 import { brightness, followTheme, hostTheme } from "../src/parts/theme";
 
 afterEach(() => {
-  for (const name of ["class", "data-jp-theme-light", "data-vscode-theme-kind", "style"]) document.body.removeAttribute(name);
+  for (const name of ["class", "data-jp-theme-light", "data-vscode-theme-kind", "style"])
+    document.body.removeAttribute(name);
   vi.unstubAllGlobals();
 });
 
@@ -36,7 +37,12 @@ test("a page follows the host until the options name a theme", async () => {
   const end = new AbortController();
   const options = readOptions({}, 1);
   let changes = 0;
-  const update = followTheme(root, () => options, () => changes++, end.signal);
+  const update = followTheme(
+    root,
+    () => options,
+    () => changes++,
+    end.signal,
+  );
   expect(root.dataset.theme).toBe("light");
   document.body.dataset.jpThemeLight = "false";
   await new Promise((done) => setTimeout(done, 5));

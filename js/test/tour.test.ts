@@ -7,11 +7,13 @@ import { placed, type Box } from "../src/tour/placing";
 import workbench from "../src/workbench";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 const FIRST = { options: { height: 430, theme: "light", tour: true } };
 
@@ -36,7 +38,9 @@ afterEach(() => {
 const offer = (page: Mounted): HTMLElement => page.find(".vf-offer");
 const card = (page: Mounted): HTMLElement | null => page.el.querySelector(".vf-tour");
 const button = (page: Mounted, name: string): HTMLButtonElement => {
-  const found = [...page.el.querySelectorAll<HTMLButtonElement>("button")].find((b) => (b.getAttribute("aria-label") ?? b.textContent) === name);
+  const found = [...page.el.querySelectorAll<HTMLButtonElement>("button")].find(
+    (b) => (b.getAttribute("aria-label") ?? b.textContent) === name,
+  );
   if (!found) throw new Error(`no button ${name}`);
   return found;
 };
@@ -164,7 +168,8 @@ describe("the tour", () => {
 describe("the card's place", () => {
   const PAGE = { width: 1000, height: 1200 };
   const CARD = { width: 300, height: 150 };
-  const over = (a: Box, b: Box): boolean => a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
+  const over = (a: Box, b: Box): boolean =>
+    a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 
   test.each([
     ["beside a place on the left", { left: 10, top: 100, width: 600, height: 500 }],

@@ -23,14 +23,21 @@ describe("golden messages", () => {
     for (const name of ["hello", "views", "run", "set_tuning", "snapshot"] as const) {
       const wanted = golden(`request_${name}`);
       expect(request(String(wanted.id), Number(wanted.rev), name, wanted.args as never)).toEqual(wanted);
-      expect(JSON.stringify(request(String(wanted.id), Number(wanted.rev), name, wanted.args as never))).toBe(JSON.stringify(wanted));
+      expect(JSON.stringify(request(String(wanted.id), Number(wanted.rev), name, wanted.args as never))).toBe(
+        JSON.stringify(wanted),
+      );
     }
   });
 
   test("a successful request and a refused one are told apart", () => {
     expect(readReply(golden("reply_ok"))).toEqual({ id: "p7-13", rev: 4, ok: true, result: { burst: 2 } });
     const refused = readReply(golden("reply_error"));
-    expect(refused).toMatchObject({ id: "p7-12", rev: 5, ok: false, error: { code: "stale", expected: "revision 5", found: "revision 4" } });
+    expect(refused).toMatchObject({
+      id: "p7-12",
+      rev: 5,
+      ok: false,
+      error: { code: "stale", expected: "revision 5", found: "revision 4" },
+    });
   });
 
   test("the tree's columns come out of buffers at any offset", () => {
@@ -43,7 +50,13 @@ describe("golden messages", () => {
     expect([...tree.component]).toEqual([255, 255, 0, 0, 0, 0, 1, 1, 2, 3, 4]);
     expect([...tree.lora]).toEqual([0, 0, 0, 0, 1, 1, 0, 1, 0, 1, 1]);
     expect([...tree.class_index].map((i) => tree.classes[i])).toContain("ModuleList");
-    expect(tree.components[0]).toEqual({ name: "vision_tower", label: "vision tower", nodes: [2], params: 208, blocks: { node: 3, count: 2 } });
+    expect(tree.components[0]).toEqual({
+      name: "vision_tower",
+      label: "vision tower",
+      nodes: [2],
+      params: 208,
+      blocks: { node: 3, count: 2 },
+    });
   });
 
   test("the plan reads whole", () => {
@@ -60,29 +73,63 @@ describe("golden messages", () => {
     const data = readData(golden("state_data"));
     expect(data.questions[0]).toMatchObject({ prompt: "describe:", target: "a red cross" });
     expect([...(data.questions[0]?.picture.slice(1, 4) ?? [])].map((c) => String.fromCharCode(c)).join("")).toBe("PNG");
-    expect(data.preview?.rows[0]?.spans).toEqual([["<s><image>×16 describe:", false], ["a red cross</s>", true]]);
-    for (const value of [null, 7, { questions: 3, preview: 4 }, { preview: { rows: [7, { spans: [[], 3] }] } }]) expect(readData(value).questions).toEqual([]);
+    expect(data.preview?.rows[0]?.spans).toEqual([
+      ["<s><image>×16 describe:", false],
+      ["a red cross</s>", true],
+    ]);
+    for (const value of [null, 7, { questions: 3, preview: 4 }, { preview: { rows: [7, { spans: [[], 3] }] } }])
+      expect(readData(value).questions).toEqual([]);
   });
 
   test("a probe reads whole, and the garbled one reads as none", () => {
     const probe = readProbe(golden("state_probe"));
-    expect(probe).toMatchObject({ probe: 2, rev: 4, steps: 3, batches: { count: 3, label_tokens: 1768, with_pictures: 0 } });
-    expect(probe.components[0]).toMatchObject({ label: "vision tower", tensors: 0, in_optimizer: null, moved: null, open_norm: 3 });
-    expect(probe.components[1]).toMatchObject({ intent: "full", in_optimizer: 4, gradient: 2, moved: 2, measured: 4, rates: [1e-3] });
+    expect(probe).toMatchObject({
+      probe: 2,
+      rev: 4,
+      steps: 3,
+      batches: { count: 3, label_tokens: 1768, with_pictures: 0 },
+    });
+    expect(probe.components[0]).toMatchObject({
+      label: "vision tower",
+      tensors: 0,
+      in_optimizer: null,
+      moved: null,
+      open_norm: 3,
+    });
+    expect(probe.components[1]).toMatchObject({
+      intent: "full",
+      in_optimizer: 4,
+      gradient: 2,
+      moved: 2,
+      measured: 4,
+      rates: [1e-3],
+    });
     expect(probe.findings[0]).toMatchObject({ code: "no-pictures", severity: "failure", count: 4 });
     expect([...probe.open.slice(0, 6)]).toEqual([5, 5, 3, 3, 2, NaN]);
-    for (const value of [null, 7, { components: 3, findings: {}, batches: 5, open: "x" }]) expect(readProbe(value).probe).toBe(0);
+    for (const value of [null, 7, { components: 3, findings: {}, batches: 5, open: "x" }])
+      expect(readProbe(value).probe).toBe(0);
   });
 
   test("the run reads whole", () => {
     const run = readRun(golden("state_run"));
-    expect(run).toMatchObject({ phase: "running", burst: 2, step: 34, seconds_per_step: 0.41, memory_bytes: null, can_run: false });
+    expect(run).toMatchObject({
+      phase: "running",
+      burst: 2,
+      step: 34,
+      seconds_per_step: 0.41,
+      memory_bytes: null,
+      can_run: false,
+    });
     expect(run.columns.grad_norm).toEqual(["projector", "language_model"]);
     expect(run.verdicts[1]).toMatchObject({ status: "ok", moved: 0.0021 });
   });
 
   test("the rows of an event are the golden rows, infinities and gaps included", () => {
-    const { message, rows, buffer_base64: base64 } = golden("event_rows") as { message: { width: number }; rows: unknown[][]; buffer_base64: string };
+    const {
+      message,
+      rows,
+      buffer_base64: base64,
+    } = golden("event_rows") as { message: { width: number }; rows: unknown[][]; buffer_base64: string };
     const event = readEvent(message, [buffer(base64)]);
     expect(event?.kind).toBe("rows");
     expect([...(event?.values ?? [])]).toEqual(rows.flat().map(readNumber));
@@ -91,7 +138,9 @@ describe("golden messages", () => {
 
 describe("what nobody vouches for", () => {
   test("a buffer of the wrong size is no event", () => {
-    expect(readEvent({ v: 1, kind: "rows", burst: 1, first: 0, count: 2, width: 7 }, [new DataView(new ArrayBuffer(8))])).toBeNull();
+    expect(
+      readEvent({ v: 1, kind: "rows", burst: 1, first: 0, count: 2, width: 7 }, [new DataView(new ArrayBuffer(8))]),
+    ).toBeNull();
     expect(readEvent({ v: 1, kind: "rows", burst: 1, first: 0, count: 1, width: 7 }, undefined)).toBeNull();
   });
 
@@ -102,14 +151,24 @@ describe("what nobody vouches for", () => {
   });
 
   test("states of any shape read as empty ones and never throw", () => {
-    for (const value of [null, undefined, 7, "x", [], { components: 3, names: {}, tuning: "x", blocks: null, cost: [], error: 5 }]) {
+    for (const value of [
+      null,
+      undefined,
+      7,
+      "x",
+      [],
+      { components: 3, names: {}, tuning: "x", blocks: null, cost: [], error: 5 },
+    ]) {
       expect(() => [readTree(value), readPlan(value), readRun(value)]).not.toThrow();
     }
   });
 
   test("a parent that points forward cannot make a walk loop", () => {
     const state = golden("state_tree");
-    const tree = readTree({ ...state, parent: new DataView(Int32Array.from([5, 5, 2, 3, 9, 9, 9, 9, 9, 9, 99]).buffer) });
+    const tree = readTree({
+      ...state,
+      parent: new DataView(Int32Array.from([5, 5, 2, 3, 9, 9, 9, 9, 9, 9, 99]).buffer),
+    });
     for (let i = 1; i < tree.parent.length; i++) expect(tree.parent[i]).toBeLessThan(i);
     expect(tree.parent[0]).toBe(-1);
   });

@@ -3,11 +3,13 @@ import workbench from "../src/workbench";
 import { golden, type Golden } from "./golden";
 import { mount, press, settle, stubBrowser, type Mounted } from "./mounted";
 
-vi.mock("uplot", () => ({ default: class {
-  setData(): void {}
-  setSize(): void {}
-  destroy(): void {}
-} }));
+vi.mock("uplot", () => ({
+  default: class {
+    setData(): void {}
+    setSize(): void {}
+    destroy(): void {}
+  },
+}));
 
 let page: Mounted;
 beforeEach(async () => {
@@ -22,16 +24,24 @@ afterEach(() => {
 
 const run = (change: Golden): void => page.model.set("run_state", { ...golden("state_run"), rows: 0, ...change });
 const row = (label: string): HTMLElement => {
-  const found = [...page.el.querySelectorAll<HTMLElement>(".vf-row")].find((r) => r.querySelector(".vf-name")?.textContent === label);
+  const found = [...page.el.querySelectorAll<HTMLElement>(".vf-row")].find(
+    (r) => r.querySelector(".vf-name")?.textContent === label,
+  );
   if (!found) throw new Error(`no row ${label}`);
   return found;
 };
-const radios = (label: string): HTMLButtonElement[] => [...row(label).querySelectorAll<HTMLButtonElement>("[role=radio]")];
+const radios = (label: string): HTMLButtonElement[] => [
+  ...row(label).querySelectorAll<HTMLButtonElement>("[role=radio]"),
+];
 
 describe("a component's row", () => {
   test("is a radio group with one tab stop, and arrows choose", async () => {
     const [frozen, lora] = radios("vision tower");
-    expect(radios("vision tower").map((r) => [r.getAttribute("aria-checked"), r.tabIndex])).toEqual([["true", 0], ["false", -1], ["false", -1]]);
+    expect(radios("vision tower").map((r) => [r.getAttribute("aria-checked"), r.tabIndex])).toEqual([
+      ["true", 0],
+      ["false", -1],
+      ["false", -1],
+    ]);
     frozen?.focus();
     press(frozen as Element, "ArrowRight");
     await settle();
@@ -42,7 +52,11 @@ describe("a component's row", () => {
 
   test("has none chosen and says mixed when the tuning is mixed", () => {
     const plan = golden("state_plan") as { components: Golden[] };
-    page.model.set("plan_state", { ...plan, rev: 5, components: plan.components.map((c) => ({ ...c, tuning: "mixed" })) });
+    page.model.set("plan_state", {
+      ...plan,
+      rev: 5,
+      components: plan.components.map((c) => ({ ...c, tuning: "mixed" })),
+    });
     expect(radios("projector").map((r) => r.getAttribute("aria-checked"))).toEqual(["false", "false", "false"]);
     expect(row("projector").querySelector<HTMLElement>(".vf-mixed")?.hidden).toBe(false);
   });
@@ -89,7 +103,11 @@ describe("a component's row", () => {
   test("says that lora_B learns faster where LoRA+ is set, and only there", () => {
     const plan = golden("state_plan") as { components: Golden[] };
     expect(row("language model").textContent).not.toContain("(B ×");
-    page.model.set("plan_state", { ...plan, rev: 5, components: plan.components.map((c) => (c.name === "language_model" ? { ...c, lr_ratio: 16 } : c)) });
+    page.model.set("plan_state", {
+      ...plan,
+      rev: 5,
+      components: plan.components.map((c) => (c.name === "language_model" ? { ...c, lr_ratio: 16 } : c)),
+    });
     expect(row("language model").textContent).toContain("2e-4 (B ×16)");
     expect(row("projector").textContent).not.toContain("(B ×");
   });
@@ -97,8 +115,14 @@ describe("a component's row", () => {
   test("says how many of its modules carry LoRA where it is not all of them, and ends in no dot", () => {
     const plan = golden("state_plan") as { components: Golden[] };
     const line = (change: Golden): string => {
-      page.model.set("plan_state", { ...plan, rev: Math.random(), components: plan.components.map((c) => (c.name === "language_model" ? { ...c, ...change } : c)) });
-      return [...row("language model").querySelectorAll<HTMLElement>(".vf-row-line > span:not([hidden])")].map((part) => part.innerText ?? part.textContent).join("|");
+      page.model.set("plan_state", {
+        ...plan,
+        rev: Math.random(),
+        components: plan.components.map((c) => (c.name === "language_model" ? { ...c, ...change } : c)),
+      });
+      return [...row("language model").querySelectorAll<HTMLElement>(".vf-row-line > span:not([hidden])")]
+        .map((part) => part.innerText ?? part.textContent)
+        .join("|");
     };
     expect(line({ targets: 28, adaptable: 28, blocks: { count: 4, last: 4 } })).toContain("28 targets");
     const some = line({ targets: 1, adaptable: 28, blocks: { count: 4, last: 1 } });
@@ -146,8 +170,20 @@ describe("weights", () => {
   });
 
   test("go to the device that one chooses, and the form says what each dtype takes and what 4 bits need", async () => {
-    const loading = { v: 1, devices: [["", "GPU A, 23 of 24 GiB free"], ["auto", "spread over all devices"], ["cpu", "CPU"]], four_bits: false, bytes: { bfloat16: 14.2e9 } };
-    const planned = await mount(workbench, { load_state: loading, run_state: { ...golden("state_run"), phase: "plan_only", can_load: true, rows: 0 } });
+    const loading = {
+      v: 1,
+      devices: [
+        ["", "GPU A, 23 of 24 GiB free"],
+        ["auto", "spread over all devices"],
+        ["cpu", "CPU"],
+      ],
+      four_bits: false,
+      bytes: { bfloat16: 14.2e9 },
+    };
+    const planned = await mount(workbench, {
+      load_state: loading,
+      run_state: { ...golden("state_run"), phase: "plan_only", can_load: true, rows: 0 },
+    });
     const [dtype, device] = [...planned.el.querySelectorAll<HTMLSelectElement>(".vf-load select")];
     expect(dtype?.textContent).toContain("bfloat16 · 14.2 GB");
     expect(dtype?.querySelector<HTMLOptionElement>("[value='4bit']")?.disabled).toBe(true);
@@ -165,7 +201,12 @@ describe("answers", () => {
     const watched = await mount(workbench, { data_state: golden("state_data"), run_state: golden("state_run") });
     const card = watched.find(".vf-answers");
     expect(card.hidden).toBe(false);
-    expect([...card.querySelectorAll("dd")].map((d) => d.textContent)).toEqual(["describe:", "a red", "a red cross", "a red cross"]);
+    expect([...card.querySelectorAll("dd")].map((d) => d.textContent)).toEqual([
+      "describe:",
+      "a red",
+      "a red cross",
+      "a red cross",
+    ]);
     expect(card.querySelector("[data-right]")?.getAttribute("data-right")).toBe("true");
     expect(card.querySelector("img")?.getAttribute("src")).toBe("blob:picture");
     expect(card.querySelector("h3")?.textContent).toBe("answers at step 30");
@@ -214,8 +255,12 @@ describe("a probe", () => {
     const card = page.find(".vf-probe");
     expect(card.hidden).toBe(false);
     expect(card.querySelector(".vf-probe-verdict")?.textContent).toBe("1 finding.");
-    expect(card.querySelector(".vf-warning")?.textContent).toContain("the batches hold no pictures. Give batches with pixel_values");
-    expect([...card.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))).toEqual([
+    expect(card.querySelector(".vf-warning")?.textContent).toContain(
+      "the batches hold no pictures. Give batches with pixel_values",
+    );
+    expect(
+      [...card.querySelectorAll("tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent)),
+    ).toEqual([
       ["vision tower", "frozen", "–", "–", "–", "–", "–"],
       ["projector", "full", "4 of 4", "4 of 4", "2 of 4", "2 of 4", "1e-3"],
     ]);
@@ -235,7 +280,10 @@ describe("a probe", () => {
     expect(page.requests("probe")[0]?.args).toEqual({ open: true });
     page.model.set("probe_state", golden("state_probe"));
     expect(page.find("option[value=open_norm]").closest("select")?.value).toBe("open_norm");
-    expect([...page.el.querySelectorAll(".vf-links tbody td:last-child")].map((cell) => cell.textContent)).toEqual(["3", "4"]);
+    expect([...page.el.querySelectorAll(".vf-links tbody td:last-child")].map((cell) => cell.textContent)).toEqual([
+      "3",
+      "4",
+    ]);
     expect(page.find(".vf-probe h3").textContent).not.toContain("changed since");
     page.model.set("plan_state", { ...golden("state_plan"), rev: 5 });
     expect(page.find(".vf-probe h3").textContent).toContain("The strategy has changed since.");
@@ -265,7 +313,9 @@ describe("the header", () => {
     const published = document.activeElement as HTMLElement;
     expect(published.textContent).toBe("pretrainprojector full 1e-3 · 256 rows, 1 epoch, cosine, warm-up 3 %");
     expect(published.title).toContain("scripts/v1_5/pretrain.sh");
-    expect(page.find(`#${published.closest("[role=group]")?.getAttribute("aria-labelledby")}`).textContent).toContain("haotian-liu/LLaVA");
+    expect(page.find(`#${published.closest("[role=group]")?.getAttribute("aria-labelledby")}`).textContent).toContain(
+      "haotian-liu/LLaVA",
+    );
     press(published, "Escape");
     expect(document.activeElement).toBe(button);
     published.click();
@@ -277,7 +327,10 @@ describe("the header", () => {
     page.model.set("plan_state", { ...golden("state_plan"), rev: 9, strategy_name: "llava-1.5/pretrain" });
     const line = page.find(".vf-presetline");
     expect(line.textContent).toContain("LLaVA-1.5, pretrain: 256 rows, 1 epoch, cosine, warm-up 3 % · 558 K captions");
-    expect([...line.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual(["https://github.com/haotian-liu/LLaVA/issues/1380", "https://github.com/haotian-liu/LLaVA"]);
+    expect([...line.querySelectorAll("a")].map((a) => a.getAttribute("href"))).toEqual([
+      "https://github.com/haotian-liu/LLaVA/issues/1380",
+      "https://github.com/haotian-liu/LLaVA",
+    ]);
     line.querySelector("button")?.click();
     await settle();
     const [request] = page.requests("use_settings");
@@ -291,7 +344,10 @@ describe("the header", () => {
 });
 
 describe("the burst", () => {
-  const button = (text: string): HTMLButtonElement | undefined => [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].find((b) => b.textContent === text && !b.hidden);
+  const button = (text: string): HTMLButtonElement | undefined =>
+    [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].find(
+      (b) => b.textContent === text && !b.hidden,
+    );
 
   test("runs the steps that are asked for", async () => {
     const steps = page.find<HTMLInputElement>(".vf-steps");
@@ -306,7 +362,9 @@ describe("the burst", () => {
   test("offers in each phase what can be done in it", () => {
     const offered = (phase: string): string[] => {
       run({ phase });
-      return [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")].filter((b) => !b.closest("[hidden]") && !b.hidden && !b.disabled).map((b) => b.textContent ?? "");
+      return [...page.el.querySelectorAll<HTMLButtonElement>(".vf-burst button")]
+        .filter((b) => !b.closest("[hidden]") && !b.hidden && !b.disabled)
+        .map((b) => b.textContent ?? "");
     };
     expect(offered("running")).toEqual(["Pause", "Stop"]);
     expect(offered("paused")).toEqual(["Resume", "Stop"]);
@@ -321,12 +379,18 @@ describe("the burst", () => {
     run({ phase: "running", memory_bytes: 21.1e9, estimate_bytes: 21.4e9 });
     const bar = page.find("[role=progressbar]");
     expect([bar.getAttribute("aria-valuenow"), bar.getAttribute("aria-valuemax")]).toEqual(["34", "50"]);
-    expect(page.find(".vf-status").textContent).toBe("step 34 / 50 · 0.41 s/step · 6 s left · 6,240 tok/s · peak 21.1 GB (est. 21.4 GB)");
+    expect(page.find(".vf-status").textContent).toBe(
+      "step 34 / 50 · 0.41 s/step · 6 s left · 6,240 tok/s · peak 21.1 GB (est. 21.4 GB)",
+    );
   });
 
   test("cannot start while the plan is refused, and says why", () => {
     const plan = golden("state_plan") as { warnings: Golden[] };
-    page.model.set("plan_state", { ...plan, rev: 5, warnings: [{ ...plan.warnings[0], severity: "refusal", message: "Nothing trains." }] });
+    page.model.set("plan_state", {
+      ...plan,
+      rev: 5,
+      warnings: [{ ...plan.warnings[0], severity: "refusal", message: "Nothing trains." }],
+    });
     expect(button("Run")?.disabled).toBe(true);
     expect(page.find(".vf-note").textContent).toBe("Nothing trains.");
     run({ phase: "plan_only", can_run: false, why_not: "There are no batches." });
@@ -335,13 +399,29 @@ describe("the burst", () => {
 
   test("shows verdicts with a mark and a word for each", () => {
     const { verdicts } = golden("state_run") as { verdicts: Golden[] };
-    run({ verdicts: [...verdicts, { ...verdicts[0], label: "head", status: "failure", text: "no gradient" }, { ...verdicts[0], status: "pending" }] });
+    run({
+      verdicts: [
+        ...verdicts,
+        { ...verdicts[0], label: "head", status: "failure", text: "no gradient" },
+        { ...verdicts[0], status: "pending" },
+      ],
+    });
     expect([...page.el.querySelectorAll(".vf-verdicts i")].map((i) => i.textContent)).toEqual(["✓", "✓", "✗", "…"]);
     expect(page.find(".vf-verdicts li:nth-child(3)").textContent).toContain("no: no gradient");
   });
 
   test("shows errors with their parts and the traceback, until dismissed", () => {
-    run({ phase: "failed", error: { code: "x", message: "The burst failed.", expected: "a finite loss", found: "NaN", remedy: "Lower the rate.", traceback: "line 1" } });
+    run({
+      phase: "failed",
+      error: {
+        code: "x",
+        message: "The burst failed.",
+        expected: "a finite loss",
+        found: "NaN",
+        remedy: "Lower the rate.",
+        traceback: "line 1",
+      },
+    });
     expect(page.find(".vf-error").textContent).toContain("Found");
     expect(page.find(".vf-error pre").textContent).toBe("line 1");
     page.find(".vf-errors [aria-label=Dismiss]").click();
@@ -357,7 +437,10 @@ describe("the burst", () => {
     await settle();
     expect(page.requests("series").map((request) => request.args)).toEqual([{ burst: 2, node: 3 }]);
     page.answer(page.requests("series")[0] ?? {}, { result: { burst: 2, node: 3, values: [1, { f: "nan" }] } });
-    for (let i = 0; i < 5; i++) page.model.message({ v: 1, kind: "rows", burst: 2, first: i, count: 1, width: 11 }, [new DataView(new Float64Array(11).buffer)]);
+    for (let i = 0; i < 5; i++)
+      page.model.message({ v: 1, kind: "rows", burst: 2, first: i, count: 1, width: 11 }, [
+        new DataView(new Float64Array(11).buffer),
+      ]);
     await settle();
     expect(page.requests("series")).toHaveLength(1);
   });

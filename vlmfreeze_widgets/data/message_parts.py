@@ -9,7 +9,6 @@ from typing import Any
 from ..core.shorten import shorten
 from .rows import ASSISTANT, SYSTEM, USER, BadRow, Message, PictureRef
 
-MARKER = "<image>"
 _ROLES = {
     "user": USER, "human": USER, "question": USER,
     "assistant": ASSISTANT, "gpt": ASSISTANT, "model": ASSISTANT, "bot": ASSISTANT, "chatgpt": ASSISTANT,

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 89295ee4c185c2b291b724c9e0517c356a574f58629b91497ea2af0597cc87e9 */
+/* vlmfreeze source-hash: 414f65f403c612a695a6e86ba188a3ffc4d0be62852ab2d3592711f3d44d3f9a */
 var e={initialize:()=>{}},t=e;export{t as default};

@@ -50,7 +50,14 @@ export function readOptions(value: unknown, height: number): Options {
   const picture = typeof o.picture === "string" && /^[0-9a-f]{8,32}$/.test(o.picture) ? o.picture : "";
   const language = o.language === "en" || o.language === "zh" ? o.language : "auto";
   const words = o.words === "en" || o.words === "zh" ? o.words : null;
-  return { language, words, tour: o.tour === true, height: typeof o.height === "number" && o.height > 0 ? o.height : height, theme, picture };
+  return {
+    language,
+    words,
+    tour: o.tour === true,
+    height: typeof o.height === "number" && o.height > 0 ? o.height : height,
+    theme,
+    picture,
+  };
 }
 
 /** Whether an element is shown by marimo, whose cells run again when the page itself changes a trait. */
@@ -62,7 +69,12 @@ export function isInMarimo(el: Node): boolean {
 }
 
 /** Adds a listener that goes with the signal. */
-export function listen(model: Model, event: string, callback: (...args: unknown[]) => void, signal?: AbortSignal): void {
+export function listen(
+  model: Model,
+  event: string,
+  callback: (...args: unknown[]) => void,
+  signal?: AbortSignal,
+): void {
   if (signal?.aborted) return;
   model.on(event, callback);
   signal?.addEventListener("abort", () => model.off(event, callback), { once: true });

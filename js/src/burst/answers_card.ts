@@ -8,7 +8,12 @@ export function answersCard(view: View): HTMLElement {
   const { page } = view;
   const note = h("span.vf-muted");
   const rows = h("div.vf-questions");
-  const element = h("section.vf-answers", { "aria-label": t("Answers") }, h("h3", {}, h("b", {}, t("answers")), " ", note), rows);
+  const element = h(
+    "section.vf-answers",
+    { "aria-label": t("Answers") },
+    h("h3", {}, h("b", {}, t("answers")), " ", note),
+    rows,
+  );
   let asked: unknown = null;
   let cells: { before: HTMLElement; now: HTMLElement }[] = [];
   const draw = (): void => {
@@ -30,9 +35,27 @@ export function answersCard(view: View): HTMLElement {
     });
   };
 
-  function question(q: { prompt: string; target: string; picture: Uint8Array }, cell: { before: HTMLElement; now: HTMLElement }): HTMLElement {
-    const term = (words: string, value: HTMLElement | string): HTMLElement[] => [h("dt", {}, words), typeof value === "string" ? h("dd", {}, value) : value];
-    return h("div.vf-question", {}, picture(q.picture, q.prompt || t("picture"), view.signal), h("dl", {}, ...(q.prompt ? term(t("prompt"), q.prompt) : []), ...term(t("before"), cell.before), ...term(t("now"), cell.now), ...(q.target ? term(t("wanted"), q.target) : [])));
+  function question(
+    q: { prompt: string; target: string; picture: Uint8Array },
+    cell: { before: HTMLElement; now: HTMLElement },
+  ): HTMLElement {
+    const term = (words: string, value: HTMLElement | string): HTMLElement[] => [
+      h("dt", {}, words),
+      typeof value === "string" ? h("dd", {}, value) : value,
+    ];
+    return h(
+      "div.vf-question",
+      {},
+      picture(q.picture, q.prompt || t("picture"), view.signal),
+      h(
+        "dl",
+        {},
+        ...(q.prompt ? term(t("prompt"), q.prompt) : []),
+        ...term(t("before"), cell.before),
+        ...term(t("now"), cell.now),
+        ...(q.target ? term(t("wanted"), q.target) : []),
+      ),
+    );
   }
 
   draw();

@@ -25,12 +25,32 @@ export interface BurstOptions {
 
 export function burstCard(view: View, { height, map, watching }: BurstOptions): HTMLElement {
   const { page } = view;
-  const plots = h("div.vf-plots", {}, lossPlot(view, height).element, normPlot(view, height, map).element, verdicts(view));
+  const plots = h(
+    "div.vf-plots",
+    {},
+    lossPlot(view, height).element,
+    normPlot(view, height, map).element,
+    verdicts(view),
+  );
   const answers = answersCard(view);
   const rates = ratesLine(view);
-  const element = h("section.vf-card.vf-burst", { "aria-label": t("Burst") }, runBar(view, watching), watching ? null : memoryAdvice(view), watching ? null : view.shelf, plots, rates, answers, proofLine(view), watching ? null : decision(view));
+  const element = h(
+    "section.vf-card.vf-burst",
+    { "aria-label": t("Burst") },
+    runBar(view, watching),
+    watching ? null : memoryAdvice(view),
+    watching ? null : view.shelf,
+    plots,
+    rates,
+    answers,
+    proofLine(view),
+    watching ? null : decision(view),
+  );
   // After the last step the first that comes is what can do no harm.
-  const next = (): HTMLElement[] => ["pause", "resume", "stop", "save", "discard", "run", "load", "probe"].flatMap((act) => [...element.querySelectorAll<HTMLElement>(`[data-act="${act}"]`)]);
+  const next = (): HTMLElement[] =>
+    ["pause", "resume", "stop", "save", "discard", "run", "load", "probe"].flatMap((act) => [
+      ...element.querySelectorAll<HTMLElement>(`[data-act="${act}"]`),
+    ]);
   const settle = keepFocus("burst", view.root, [element], next, view.signal);
   const draw = (): void => {
     plots.hidden = !watching && (page.run?.burst ?? 0) === 0;

@@ -1,7 +1,14 @@
 /** Which colour a component's line has: the same in every plot and every burst, told apart also by people who see few hues. */
 import { t } from "../language/words";
 
-const PLACES: Record<string, number> = { vision_tower: 0, projector: 1, language_model: 2, embeddings: 3, head: 4, audio_tower: 5 };
+const PLACES: Record<string, number> = {
+  vision_tower: 0,
+  projector: 1,
+  language_model: 2,
+  embeddings: 3,
+  head: 4,
+  audio_tower: 5,
+};
 
 export function seriesColour(series: readonly string[], component: string, index: number): string {
   const place = PLACES[component] ?? 6 + (index % 2);

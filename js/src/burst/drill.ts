@@ -13,7 +13,11 @@ export class Drill {
   #asking = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly view: View, readonly state: MapState, readonly changed: () => void) {
+  constructor(
+    readonly view: View,
+    readonly state: MapState,
+    readonly changed: () => void,
+  ) {
     const { page, signal } = view;
     state.on(["selection"], () => this.#choose(), signal);
     page.on(["rows"], () => this.#later(), signal);
@@ -65,6 +69,11 @@ const LABEL_LETTERS = 17;
 function short(path: string): string {
   const parts = path.split(".");
   let label = parts.pop() ?? "";
-  for (let next = parts.pop(); next !== undefined && next.length + 1 + label.length <= LABEL_LETTERS; next = parts.pop()) label = `${next}.${label}`;
+  for (
+    let next = parts.pop();
+    next !== undefined && next.length + 1 + label.length <= LABEL_LETTERS;
+    next = parts.pop()
+  )
+    label = `${next}.${label}`;
   return label;
 }

@@ -11,9 +11,16 @@ export function endLabels(u: uPlot, lines: readonly Line[], font: string): void 
     let last = column.length - 1;
     while (last >= 0 && typeof column[last] !== "number") last--;
     if (last < 0) return [];
-    return [{ line, x: u.valToPos(u.data[0][last] as number, "x", true), y: u.valToPos(column[last] as number, "y", true) }];
+    return [
+      { line, x: u.valToPos(u.data[0][last] as number, "x", true), y: u.valToPos(column[last] as number, "y", true) },
+    ];
   });
-  const places = spread(ends.map((end) => end.y), LINE_PX * ratio, u.bbox.top, u.bbox.top + u.bbox.height);
+  const places = spread(
+    ends.map((end) => end.y),
+    LINE_PX * ratio,
+    u.bbox.top,
+    u.bbox.top + u.bbox.height,
+  );
   const { ctx } = u;
   ctx.save();
   ctx.font = `${10.5 * ratio}px ${font}`;

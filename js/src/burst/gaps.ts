@@ -5,10 +5,21 @@
  * is taken now and then) and infinity that the look found no number: the line breaks from the look before to the look after.
  */
 export function drawn(column: ArrayLike<number>, log: boolean, missing: boolean): (number | null | undefined)[] {
-  const found = Array.from(column, (v) => (Number.isFinite(v) && (!log || v > 0) ? v : Number.isNaN(v) ? (missing ? undefined : null) : log && Number.isFinite(v) ? undefined : null));
+  const found = Array.from(column, (v) =>
+    Number.isFinite(v) && (!log || v > 0)
+      ? v
+      : Number.isNaN(v)
+        ? missing
+          ? undefined
+          : null
+        : log && Number.isFinite(v)
+          ? undefined
+          : null,
+  );
   found.forEach((v, i) => {
     if (v !== null) return;
-    for (const way of [-1, 1]) for (let k = i + way; k >= 0 && k < found.length && found[k] === undefined; k += way) found[k] = null;
+    for (const way of [-1, 1])
+      for (let k = i + way; k >= 0 && k < found.length && found[k] === undefined; k += way) found[k] = null;
   });
   return found;
 }
@@ -22,5 +33,7 @@ export function lonely(column: ArrayLike<number | null | undefined>): number[] {
 
 /** The steps at which a look found no number; with `missing`, NaN is no look. */
 export function broken(column: ArrayLike<number>, steps: ArrayLike<number>, missing: boolean): number[] {
-  return Array.from(column).flatMap((v, i) => (Number.isFinite(v) || (missing && Number.isNaN(v)) ? [] : [steps[i] ?? 0]));
+  return Array.from(column).flatMap((v, i) =>
+    Number.isFinite(v) || (missing && Number.isNaN(v)) ? [] : [steps[i] ?? 0],
+  );
 }

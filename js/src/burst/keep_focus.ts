@@ -10,17 +10,34 @@ const waiting = new WeakMap<HTMLElement, string>();
  * `row` tells rows of one view apart. `order` gives the buttons that may follow, the most sensible first. The function that comes back is called after each change of what
  * is hidden and disabled.
  */
-export function keepFocus(row: string, root: HTMLElement, parts: readonly HTMLElement[], order: () => readonly HTMLElement[], signal: AbortSignal): () => void {
+export function keepFocus(
+  row: string,
+  root: HTMLElement,
+  parts: readonly HTMLElement[],
+  order: () => readonly HTMLElement[],
+  signal: AbortSignal,
+): () => void {
   let held: HTMLElement | null = null;
-  const holds = (target: EventTarget | null): target is HTMLElement => target instanceof HTMLElement && target.matches("button, input, select") && parts.some((part) => part.contains(target));
-  root.addEventListener("focusin", ({ target }) => {
-    held = holds(target) ? target : null;
-    waiting.delete(root);
-  }, { signal });
+  const holds = (target: EventTarget | null): target is HTMLElement =>
+    target instanceof HTMLElement &&
+    target.matches("button, input, select") &&
+    parts.some((part) => part.contains(target));
+  root.addEventListener(
+    "focusin",
+    ({ target }) => {
+      held = holds(target) ? target : null;
+      waiting.delete(root);
+    },
+    { signal },
+  );
   // Of a button that goes away the browser takes the focus, too: then it is still wanted here.
-  root.addEventListener("focusout", ({ target }) => {
-    if (target === held && held && usable(held)) held = null;
-  }, { signal });
+  root.addEventListener(
+    "focusout",
+    ({ target }) => {
+      if (target === held && held && usable(held)) held = null;
+    },
+    { signal },
+  );
   return () => {
     if (elsewhere(root, held)) return;
     if (waiting.get(root) !== row && (!held || usable(held))) return;

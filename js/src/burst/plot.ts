@@ -60,10 +60,28 @@ export class Plot {
   #sections: Section[] = [];
   readonly #frame;
 
-  constructor(readonly view: View, readonly options: PlotOptions, readonly read: () => PlotData) {
-    this.element = h("figure.vf-plot", {}, h("figcaption", {}, h("div", {}, h("b", {}, options.title), " ", h("span.vf-muted", {}, options.note)), h("div.vf-plot-values", { "aria-hidden": "true" }, h("b", {}, options.title), " ", this.#values)), this.#holder);
+  constructor(
+    readonly view: View,
+    readonly options: PlotOptions,
+    readonly read: () => PlotData,
+  ) {
+    this.element = h(
+      "figure.vf-plot",
+      {},
+      h(
+        "figcaption",
+        {},
+        h("div", {}, h("b", {}, options.title), " ", h("span.vf-muted", {}, options.note)),
+        h("div.vf-plot-values", { "aria-hidden": "true" }, h("b", {}, options.title), " ", this.#values),
+      ),
+      this.#holder,
+    );
     this.#frame = frame(this.element, () => this.draw(), view.signal);
-    onWidth(this.#holder, (width) => (this.#plot ? this.#plot.setSize({ width, height: options.height }) : this.request()), view.signal);
+    onWidth(
+      this.#holder,
+      (width) => (this.#plot ? this.#plot.setSize({ width, height: options.height }) : this.request()),
+      view.signal,
+    );
     view.onTheme(() => {
       this.#shape = "";
       this.request();
@@ -84,7 +102,10 @@ export class Plot {
     this.#lines = data.lines;
     this.#marks = data.marks ?? [];
     this.#sections = data.sections ?? [];
-    const columns = [Array.from(data.x), ...data.y.map((column, i) => drawn(column, this.options.log, !data.lines[i]?.whole))] as uPlot.AlignedData;
+    const columns = [
+      Array.from(data.x),
+      ...data.y.map((column, i) => drawn(column, this.options.log, !data.lines[i]?.whole)),
+    ] as uPlot.AlignedData;
     const shape = JSON.stringify(data.lines);
     if (this.#plot && shape === this.#shape) this.#plot.setData(columns);
     else {
@@ -101,7 +122,15 @@ export class Plot {
       const last = Array.from(data.y[i] ?? []).findLast((v) => Number.isFinite(v));
       return last === undefined ? line.label : `${line.label} ${this.options.form(last)}`;
     });
-    set(this.element, { "aria-label": [t("{title}, {count} steps: {ends}", { title: this.options.title, count: data.x.length, ends: ends.join(", ") }), ...(data.marks?.length ? [data.marks.map(({ step, what }) => t("{what} at step {step}", { what, step })).join(", ")] : [])].join("; "), "data-points": data.x.length });
+    set(this.element, {
+      "aria-label": [
+        t("{title}, {count} steps: {ends}", { title: this.options.title, count: data.x.length, ends: ends.join(", ") }),
+        ...(data.marks?.length
+          ? [data.marks.map(({ step, what }) => t("{what} at step {step}", { what, step })).join(", ")]
+          : []),
+      ].join("; "),
+      "data-points": data.x.length,
+    });
   }
 
   #options(width: number): uPlot.Options {
@@ -112,20 +141,51 @@ export class Plot {
     return {
       width,
       height,
-      padding: [8, labels ? Math.min(130, width / 3, 16 + 6.3 * Math.max(0, ...this.#lines.map((line) => letters(line.label)))) : 12, 0, 0],
+      padding: [
+        8,
+        labels
+          ? Math.min(130, width / 3, 16 + 6.3 * Math.max(0, ...this.#lines.map((line) => letters(line.label))))
+          : 12,
+        0,
+        0,
+      ],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: {
         x: { time: false, range: () => [0, this.#end] },
-        y: log ? { distr: 3, range: (_, least, most) => decades(least, most) } : { range: (_, least, most) => linear(least, most) },
+        y: log
+          ? { distr: 3, range: (_, least, most) => decades(least, most) }
+          : { range: (_, least, most) => linear(least, most) },
       },
-      series: [{}, ...this.#lines.map((line): uPlot.Series => ({ label: line.label, stroke: line.colour, width: line.width ?? 1.75, dash: line.dash, points: { show: (u, i) => lonely(u.data[i] ?? []).length > 0, filter: (u, i) => lonely(u.data[i] ?? []) } }))],
+      series: [
+        {},
+        ...this.#lines.map(
+          (line): uPlot.Series => ({
+            label: line.label,
+            stroke: line.colour,
+            width: line.width ?? 1.75,
+            dash: line.dash,
+            points: { show: (u, i) => lonely(u.data[i] ?? []).length > 0, filter: (u, i) => lonely(u.data[i] ?? []) },
+          }),
+        ),
+      ],
       axes: [
         { ...axis, size: 22, space: 46, incrs: WHOLE_STEPS },
-        { ...axis, size: 38, space: 26, grid: { stroke: palette.grid, width: 1 }, values: (_, splits: (number | null)[]) => splits.map((split) => (split === null ? "" : form(split))), ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}) },
+        {
+          ...axis,
+          size: 38,
+          space: 26,
+          grid: { stroke: palette.grid, width: 1 },
+          values: (_, splits: (number | null)[]) => splits.map((split) => (split === null ? "" : form(split))),
+          ...(log ? { splits: (_u, _i, least, most) => ticks(least, most) } : {}),
+        },
       ],
       hooks: {
-        draw: [(u) => sectionLines(u, this.#sections, palette), (u) => marks(u, this.#marks, palette), ...(labels ? [(u: uPlot) => endLabels(u, this.#lines, palette.font)] : [])],
+        draw: [
+          (u) => sectionLines(u, this.#sections, palette),
+          (u) => marks(u, this.#marks, palette),
+          ...(labels ? [(u: uPlot) => endLabels(u, this.#lines, palette.font)] : []),
+        ],
         setCursor: [(u) => this.#point(u)],
       },
     };

@@ -30,16 +30,49 @@ export function probeCard(view: View, map: MapState): HTMLElement {
       table = probe.components.length ? linkTable(view, map, probe, ending.signal) : null;
     }
     drawn = probe;
-    if (!probe) return fill(element, h("p.vf-muted", { role: "status" }, t("Probing: a few steps, then the model is put back.")));
+    if (!probe)
+      return fill(element, h("p.vf-muted", { role: "status" }, t("Probing: a few steps, then the model is put back.")));
     const stale = plan && probe.rev !== plan.rev ? ` ${t("The strategy has changed since.")}` : "";
-    const open = h("button.vf-button", { type: "button", disabled: run?.phase === "probing" || !page.alive, title: t("One backward pass with everything open; needs memory for a gradient of the whole model"), onclick: () => void page.request("probe", { open: true }) }, t("What would frozen parts receive?"));
-    const paint = h("button.vf-button", { type: "button", hidden: !probe.modules.length, title: t("Colour each module by whether it does what was wanted"), onclick: () => map.style({ colour: "verdict" }) }, t("Paint the map"));
-    const verdict = probe.findings.length ? tn(probe.findings.length, "{n} finding.", "{n} findings.") : t("Every part does what the strategy says.");
+    const open = h(
+      "button.vf-button",
+      {
+        type: "button",
+        disabled: run?.phase === "probing" || !page.alive,
+        title: t("One backward pass with everything open; needs memory for a gradient of the whole model"),
+        onclick: () => void page.request("probe", { open: true }),
+      },
+      t("What would frozen parts receive?"),
+    );
+    const paint = h(
+      "button.vf-button",
+      {
+        type: "button",
+        hidden: !probe.modules.length,
+        title: t("Colour each module by whether it does what was wanted"),
+        onclick: () => map.style({ colour: "verdict" }),
+      },
+      t("Paint the map"),
+    );
+    const verdict = probe.findings.length
+      ? tn(probe.findings.length, "{n} finding.", "{n} findings.")
+      : t("Every part does what the strategy says.");
     fill(
       element,
-      h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("probe")), " ", h("span.vf-muted", { role: "status" }, said(probe), stale)), h("div.vf-group", {}, open, paint)),
+      h(
+        "div.vf-probe-head",
+        {},
+        h("h3", {}, h("b", {}, t("probe")), " ", h("span.vf-muted", { role: "status" }, said(probe), stale)),
+        h("div.vf-group", {}, open, paint),
+      ),
       h("p.vf-probe-verdict", { "data-ok": String(!probe.findings.length) }, verdict),
-      ...probe.findings.map((finding) => findingCard(map, finding, finding.severity === "failure" ? "refusal" : "warning", finding.severity === "failure" ? t("Failure: ") : t("Warning: "))),
+      ...probe.findings.map((finding) =>
+        findingCard(
+          map,
+          finding,
+          finding.severity === "failure" ? "refusal" : "warning",
+          finding.severity === "failure" ? t("Failure: ") : t("Warning: "),
+        ),
+      ),
       table,
     );
   };

@@ -14,7 +14,9 @@ export function ratesLine(view: View): HTMLElement {
     const { series } = view.palette();
     const groups = names.map((name, i) => {
       const column = page.rows.column(FIXED.length + i);
-      const now = column.length ? (column[column.length - 1] as number) : (page.run?.groups.find((g) => g.component === name)?.lr ?? NaN);
+      const now = column.length
+        ? (column[column.length - 1] as number)
+        : (page.run?.groups.find((g) => g.component === name)?.lr ?? NaN);
       return { name, now, colour: seriesColour(series, name, i) };
     });
     const known = groups.filter((g) => !Number.isNaN(g.now));
@@ -25,7 +27,12 @@ export function ratesLine(view: View): HTMLElement {
       ...known.map(({ name, now, colour }) => {
         const dot = h("i", { "aria-hidden": "true" });
         dot.style.background = colour;
-        return h("span", {}, dot, `${page.plan?.components.find((c) => c.name === name)?.label ?? labelOf(name)} ${rate(now)}`);
+        return h(
+          "span",
+          {},
+          dot,
+          `${page.plan?.components.find((c) => c.name === name)?.label ?? labelOf(name)} ${rate(now)}`,
+        );
       }),
     );
   };

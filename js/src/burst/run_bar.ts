@@ -14,22 +14,67 @@ const BUSY: readonly Phase[] = ["preparing", "running", "paused", "stopping"];
 export function runBar(view: View, watching: boolean): HTMLElement {
   const { page } = view;
   let touched = false;
-  const button = (name: RequestName, glyph: IconName, text: string): HTMLButtonElement => h("button.vf-button", { type: "button", "data-act": name, onclick: () => void page.request(name) }, icon(glyph, glyph !== "pause"), text);
-  const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": t("Number of steps"), "data-lm-suppress-shortcuts": "true", oninput: () => ((touched = true), draw()), onkeydown: (event) => {
-    event.stopPropagation();
-    if (event.key === "Enter") go();
-  } });
-  const run = h("button.vf-button.vf-primary", { type: "button", "data-act": "run", onclick: () => go() }, icon("run", true), t("Run"));
-  const probe = h("button.vf-button", { type: "button", "data-act": "probe", title: t("Takes 3 steps, shows which parts really train, and puts the model back"), onclick: () => void page.request("probe", { open: false }) }, t("Probe"));
+  const button = (name: RequestName, glyph: IconName, text: string): HTMLButtonElement =>
+    h(
+      "button.vf-button",
+      { type: "button", "data-act": name, onclick: () => void page.request(name) },
+      icon(glyph, glyph !== "pause"),
+      text,
+    );
+  const steps = h("input.vf-input.vf-steps", {
+    type: "number",
+    min: "1",
+    max: "1000000",
+    "aria-label": t("Number of steps"),
+    "data-lm-suppress-shortcuts": "true",
+    oninput: () => ((touched = true), draw()),
+    onkeydown: (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") go();
+    },
+  });
+  const run = h(
+    "button.vf-button.vf-primary",
+    { type: "button", "data-act": "run", onclick: () => go() },
+    icon("run", true),
+    t("Run"),
+  );
+  const probe = h(
+    "button.vf-button",
+    {
+      type: "button",
+      "data-act": "probe",
+      title: t("Takes 3 steps, shows which parts really train, and puts the model back"),
+      onclick: () => void page.request("probe", { open: false }),
+    },
+    t("Probe"),
+  );
   const load = watching ? null : loadForm(view);
   const stepsLabel = h("label.vf-stepslabel", {}, steps, t("steps"));
-  const [pause, resume, stop] = [button("pause", "pause", t("Pause")), button("resume", "run", t("Resume")), button("stop", "stop", t("Stop"))];
+  const [pause, resume, stop] = [
+    button("pause", "pause", t("Pause")),
+    button("resume", "run", t("Resume")),
+    button("stop", "stop", t("Stop")),
+  ];
   const bar = h("span");
   const progress = h("div.vf-progress", { role: "progressbar", "aria-label": t("Burst"), "aria-valuemin": "0" }, bar);
   const line = h("span.vf-status");
   const note = h("p.vf-note");
   const kept = watching ? null : saving(view);
-  const element = h("div.vf-runbar", {}, load, run, stepsLabel, probe, pause, resume, stop, ...(kept?.buttons ?? []), progress, line);
+  const element = h(
+    "div.vf-runbar",
+    {},
+    load,
+    run,
+    stepsLabel,
+    probe,
+    pause,
+    resume,
+    stop,
+    ...(kept?.buttons ?? []),
+    progress,
+    line,
+  );
 
   function wanted(): number {
     const value = Number(steps.value);
@@ -48,7 +93,8 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     const refusal = page.plan?.warnings.find((w) => w.severity === "refusal");
     if (!touched) steps.value = String(state.default_steps);
     // Running again while a result is undecided discards it, as the session does.
-    const startable = !watching && (phase === "idle" || phase === "failed" || phase === "plan_only" || phase === "deciding");
+    const startable =
+      !watching && (phase === "idle" || phase === "failed" || phase === "plan_only" || phase === "deciding");
     run.hidden = stepsLabel.hidden = !startable || state.can_load;
     run.disabled = !page.alive || !state.can_run || !!refusal || !wanted();
     probe.hidden = watching || state.can_load || (!startable && phase !== "probing");
@@ -63,8 +109,15 @@ export function runBar(view: View, watching: boolean): HTMLElement {
     set(progress, { "aria-valuemax": state.steps, "aria-valuenow": state.step, "data-phase": phase });
     bar.style.width = `${state.steps ? Math.min(100, (100 * state.step) / state.steps) : 0}%`;
     say(line, statusLine(state));
-    const why = state.can_load ? "" : startable && !state.can_run ? (state.why_not ?? refusal?.message ?? "") : startable && refusal ? refusal.message : "";
-    const slow = busy && page.subshell === null && page.alive && !watching ? t("Stop acts when the running cell ends.") : "";
+    const why = state.can_load
+      ? ""
+      : startable && !state.can_run
+        ? (state.why_not ?? refusal?.message ?? "")
+        : startable && refusal
+          ? refusal.message
+          : "";
+    const slow =
+      busy && page.subshell === null && page.alive && !watching ? t("Stop acts when the running cell ends.") : "";
     say(note, [why, slow, state.message ?? ""].filter(Boolean).join(" "));
     note.hidden = !note.textContent;
     run.classList.toggle("vf-primary", phase !== "deciding");

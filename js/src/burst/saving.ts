@@ -13,9 +13,26 @@ export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement
   const { page } = view;
   let looking = false;
   const save = h("button.vf-button", { type: "button", "data-act": "save", onclick: () => void page.request("save") });
-  const resume = h("button.vf-button", { type: "button", "aria-haspopup": "true", title: t("A burst that was saved goes on where it was"), onclick: () => turn() }, t("Resume from…"));
+  const resume = h(
+    "button.vf-button",
+    {
+      type: "button",
+      "aria-haspopup": "true",
+      title: t("A burst that was saved goes on where it was"),
+      onclick: () => turn(),
+    },
+    t("Resume from…"),
+  );
   const where = h("p.vf-note.vf-saved", { role: "status", hidden: true });
-  const steps = h("input.vf-input.vf-steps", { type: "number", min: "1", max: "1000000", "aria-label": t("Steps in all, for the burst that goes on"), placeholder: t("as then"), "data-lm-suppress-shortcuts": "true", onkeydown: (event) => event.stopPropagation() });
+  const steps = h("input.vf-input.vf-steps", {
+    type: "number",
+    min: "1",
+    max: "1000000",
+    "aria-label": t("Steps in all, for the burst that goes on"),
+    placeholder: t("as then"),
+    "data-lm-suppress-shortcuts": "true",
+    onkeydown: (event) => event.stopPropagation(),
+  });
   const list = h("ul");
   const shelf = h("section.vf-states", { "aria-label": t("Saved states"), hidden: true });
 
@@ -34,7 +51,21 @@ export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement
 
   function row(state: SavedBurst): HTMLElement {
     const day = new Date(state.seconds * 1000).toLocaleString(spoken() === "zh" ? "zh-CN" : undefined);
-    return h("li", {}, h("button.vf-button.vf-small", { type: "button", "aria-label": t("Go on from step {step}, saved {day}", { step: state.step, day }), onclick: () => go(state) }, t("Go on")), h("b", {}, t("step {step}", { step: whole(state.step) })), h("span.vf-muted", {}, `${day} · ${size(state.bytes)} · ${state.name}`));
+    return h(
+      "li",
+      {},
+      h(
+        "button.vf-button.vf-small",
+        {
+          type: "button",
+          "aria-label": t("Go on from step {step}, saved {day}", { step: state.step, day }),
+          onclick: () => go(state),
+        },
+        t("Go on"),
+      ),
+      h("b", {}, t("step {step}", { step: whole(state.step) })),
+      h("span.vf-muted", {}, `${day} · ${size(state.bytes)} · ${state.name}`),
+    );
   }
 
   function draw(): void {
@@ -48,13 +79,21 @@ export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement
     if (resume.hidden) looking = false;
     if (!saved) return void (where.hidden = shelf.hidden = true);
     say(save, over ? t("Save result") : t("Save state"));
-    save.title = over ? t("Strategy, history, verdicts and what was trained; into a new folder below {folder}", { folder: saved.folder }) : t("All that is needed to go on later, bit for bit; into a new folder below {folder}", { folder: saved.folder });
+    save.title = over
+      ? t("Strategy, history, verdicts and what was trained; into a new folder below {folder}", {
+          folder: saved.folder,
+        })
+      : t("All that is needed to go on later, bit for bit; into a new folder below {folder}", { folder: saved.folder });
     save.disabled = !page.alive || saved.waiting;
     resume.disabled = !page.alive;
     resume.setAttribute("aria-expanded", String(looking));
     const { written } = saved;
     const place = written && { step: whole(written.step), path: written.path };
-    const said = place && (written.kind === "result" ? t("Saved the result after step {step} in {path}", place) : t("Saved the state after step {step} in {path}", place));
+    const said =
+      place &&
+      (written.kind === "result"
+        ? t("Saved the result after step {step} in {path}", place)
+        : t("Saved the state after step {step} in {path}", place));
     const told = saved.waiting ? t("The state is saved after this step.") : (said ?? "");
     say(where, told);
     where.hidden = !told || looking;
@@ -62,8 +101,28 @@ export function saving(view: View): { buttons: HTMLElement[]; below: HTMLElement
     if (!looking) return;
     const { states } = saved;
     fill(list, ...(states ?? []).map(row));
-    const head = states === null ? t("Looking for saved states …") : states.length ? t("Saved states, each read and found whole") : t("No saved states");
-    fill(shelf, h("div.vf-probe-head", {}, h("h3", { role: "status" }, h("b", {}, head), " ", h("span.vf-muted", {}, t("below {folder}", { folder: saved.folder }))), states?.length ? h("label.vf-stepslabel", {}, t("up to step"), steps) : null), list);
+    const head =
+      states === null
+        ? t("Looking for saved states …")
+        : states.length
+          ? t("Saved states, each read and found whole")
+          : t("No saved states");
+    fill(
+      shelf,
+      h(
+        "div.vf-probe-head",
+        {},
+        h(
+          "h3",
+          { role: "status" },
+          h("b", {}, head),
+          " ",
+          h("span.vf-muted", {}, t("below {folder}", { folder: saved.folder })),
+        ),
+        states?.length ? h("label.vf-stepslabel", {}, t("up to step"), steps) : null,
+      ),
+      list,
+    );
   }
 
   draw();

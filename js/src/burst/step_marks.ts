@@ -33,7 +33,12 @@ export function marks(u: uPlot, found: readonly Mark[], palette: Palette): void 
     // Words of neighbours stand under each other; of many in a row the first three speak for all.
     row = x < free ? row + 1 : 0;
     free = Math.max(free, x + WORDS_ROOM * devicePixelRatio);
-    if (row < 3) ctx.fillText(t("{what} at step {step}", { what, step }), x + (left ? -4 : 4) * devicePixelRatio, bbox.top + row * ROW * devicePixelRatio);
+    if (row < 3)
+      ctx.fillText(
+        t("{what} at step {step}", { what, step }),
+        x + (left ? -4 : 4) * devicePixelRatio,
+        bbox.top + row * ROW * devicePixelRatio,
+      );
     ctx.restore();
   }
 }

@@ -4,13 +4,23 @@ import { fill, h } from "../parts/dom";
 import type { View } from "../parts/view";
 
 const MARKS = { ok: "✓", warning: "!", failure: "✗", pending: "…" };
-const WORDS = { ok: () => t("yes"), warning: () => t("warning"), failure: () => t("no"), pending: () => t("not known yet") };
+const WORDS = {
+  ok: () => t("yes"),
+  warning: () => t("warning"),
+  failure: () => t("no"),
+  pending: () => t("not known yet"),
+};
 
 export function verdicts(view: View): HTMLElement {
   const { page } = view;
   const note = h("span.vf-muted");
   const rows = h("ul");
-  const element = h("section.vf-verdicts", { "aria-label": t("Does it train?") }, h("h3", {}, h("b", {}, t("does it train?")), " ", note), rows);
+  const element = h(
+    "section.vf-verdicts",
+    { "aria-label": t("Does it train?") },
+    h("h3", {}, h("b", {}, t("does it train?")), " ", note),
+    rows,
+  );
   let last = "";
   const draw = (): void => {
     const { run } = page;
@@ -23,7 +33,12 @@ export function verdicts(view: View): HTMLElement {
     fill(
       rows,
       ...(run?.verdicts ?? []).map((v) =>
-        h("li", { "data-status": v.status }, h("i", { "aria-hidden": "true" }, MARKS[v.status]), h("div", {}, h("b", {}, v.label), " ", h("span.vf-sr", {}, `${WORDS[v.status]()}: `), v.text)),
+        h(
+          "li",
+          { "data-status": v.status },
+          h("i", { "aria-hidden": "true" }, MARKS[v.status]),
+          h("div", {}, h("b", {}, v.label), " ", h("span.vf-sr", {}, `${WORDS[v.status]()}: `), v.text),
+        ),
       ),
     );
   };

@@ -16,27 +16,108 @@ export function compareCard(view: View): HTMLElement {
   const { page } = view;
   let shown: Shown = "curve";
   let axis: Axis | undefined;
-  const at = (): Axis => axis ?? AXES.find((a) => (page.compare?.contenders ?? []).some((c) => a.value(c) !== null)) ?? (AXES[0] as Axis);
+  const at = (): Axis =>
+    axis ?? AXES.find((a) => (page.compare?.contenders ?? []).some((c) => a.value(c) !== null)) ?? (AXES[0] as Axis);
 
   const status = h("span.vf-muted", { role: "status" });
-  const add = h("button.vf-button", { type: "button", title: t("The strategy that is chosen now takes part"), onclick: () => void page.request("compare_add", { name: "" }) }, t("Add the present strategy"));
-  const sweep = h("button.vf-button", { type: "button", title: t("Every choice of frozen, LoRA and full for vision tower, projector and language model: afterwards it is said which part pays"), onclick: () => void page.request("compare_corners") }, t("Add every corner"));
-  const number = (label: string, most: number): HTMLInputElement => h("input.vf-input.vf-steps", { type: "number", min: "1", max: String(most), "aria-label": label, "data-lm-suppress-shortcuts": "true", onchange: () => set(), onkeydown: (event) => event.stopPropagation() });
+  const add = h(
+    "button.vf-button",
+    {
+      type: "button",
+      title: t("The strategy that is chosen now takes part"),
+      onclick: () => void page.request("compare_add", { name: "" }),
+    },
+    t("Add the present strategy"),
+  );
+  const sweep = h(
+    "button.vf-button",
+    {
+      type: "button",
+      title: t(
+        "Every choice of frozen, LoRA and full for vision tower, projector and language model: afterwards it is said which part pays",
+      ),
+      onclick: () => void page.request("compare_corners"),
+    },
+    t("Add every corner"),
+  );
+  const number = (label: string, most: number): HTMLInputElement =>
+    h("input.vf-input.vf-steps", {
+      type: "number",
+      min: "1",
+      max: String(most),
+      "aria-label": label,
+      "data-lm-suppress-shortcuts": "true",
+      onchange: () => set(),
+      onkeydown: (event) => event.stopPropagation(),
+    });
   const [steps, seeds] = [number(t("Steps of every run"), 100_000), number(t("Runs of each"), 100)];
-  const run = h("button.vf-button.vf-primary", { type: "button", onclick: () => void page.request("compare_run") }, icon("run", true), t("Compare"));
-  const pause = h("button.vf-button", { type: "button", onclick: () => void page.request("compare_pause", { on: true }) }, icon("pause"), t("Pause"));
-  const resume = h("button.vf-button", { type: "button", onclick: () => void page.request("compare_pause", { on: false }) }, icon("run", true), t("Resume"));
-  const stop = h("button.vf-button", { type: "button", onclick: () => void page.request("compare_stop") }, icon("stop", true), t("Stop"));
+  const run = h(
+    "button.vf-button.vf-primary",
+    { type: "button", onclick: () => void page.request("compare_run") },
+    icon("run", true),
+    t("Compare"),
+  );
+  const pause = h(
+    "button.vf-button",
+    { type: "button", onclick: () => void page.request("compare_pause", { on: true }) },
+    icon("pause"),
+    t("Pause"),
+  );
+  const resume = h(
+    "button.vf-button",
+    { type: "button", onclick: () => void page.request("compare_pause", { on: false }) },
+    icon("run", true),
+    t("Resume"),
+  );
+  const stop = h(
+    "button.vf-button",
+    { type: "button", onclick: () => void page.request("compare_stop") },
+    icon("stop", true),
+    t("Stop"),
+  );
   const bar = h("span");
-  const progress = h("div.vf-progress", { role: "progressbar", "aria-label": t("Comparison"), "aria-valuemin": "0", "aria-valuemax": "100" }, bar);
-  const knobs = h("div.vf-runbar", {}, h("label.vf-stepslabel", {}, steps, t("steps")), h("label.vf-stepslabel", {}, seeds, t("runs each")), run, pause, resume, stop, progress);
+  const progress = h(
+    "div.vf-progress",
+    { role: "progressbar", "aria-label": t("Comparison"), "aria-valuemin": "0", "aria-valuemax": "100" },
+    bar,
+  );
+  const knobs = h(
+    "div.vf-runbar",
+    {},
+    h("label.vf-stepslabel", {}, steps, t("steps")),
+    h("label.vf-stepslabel", {}, seeds, t("runs each")),
+    run,
+    pause,
+    resume,
+    stop,
+    progress,
+  );
   const why = h("p.vf-note");
-  const empty = h("p.vf-muted", {}, t("Which strategy is best? Add two or more: they train in turns from the same weights on the same batches, and the model is given back."));
+  const empty = h(
+    "p.vf-muted",
+    {},
+    t(
+      "Which strategy is best? Add two or more: they train in turns from the same weights on the same batches, and the model is given back.",
+    ),
+  );
   const sentence = h("p.vf-said", { role: "status" });
   const pays = h("p.vf-note");
-  const which = h("select.vf-select", { "aria-label": t("Which loss"), "data-lm-suppress-shortcuts": "true", onchange: () => ((shown = which.value === "train" ? "train" : "curve"), lines.request()) }, h("option", { value: "curve" }, t("held-out loss")), h("option", { value: "train" }, t("training loss")));
+  const which = h(
+    "select.vf-select",
+    {
+      "aria-label": t("Which loss"),
+      "data-lm-suppress-shortcuts": "true",
+      onchange: () => ((shown = which.value === "train" ? "train" : "curve"), lines.request()),
+    },
+    h("option", { value: "curve" }, t("held-out loss")),
+    h("option", { value: "train" }, t("training loss")),
+  );
   const choice = h("label.vf-stepslabel", {}, t("show"), which);
-  const over = h("select.vf-select", { "aria-label": t("Over what"), "data-lm-suppress-shortcuts": "true", onchange: () => ((axis = AXES.find((a) => a.key === over.value)), cloud.request()) });
+  const over = h("select.vf-select", {
+    "aria-label": t("Over what"),
+    "data-lm-suppress-shortcuts": "true",
+    onchange: () => ((axis = AXES.find((a) => a.key === over.value)), cloud.request()),
+  });
   const lines = curves(view, () => (hasCurve(page.compare?.contenders ?? [], shown) ? shown : "train"), HEIGHT);
   const take = (name: string): void => {
     if (!page.alive) return;
@@ -46,19 +127,45 @@ export function compareCard(view: View): HTMLElement {
   const cloud = frontPlot(view, at, take, HEIGHT);
   const table = contenderTable(view, () => measured(page.compare?.measured));
   const notes = h("div.vf-muted.vf-boardnotes");
-  const plots = h("div.vf-compareplots", {}, h("div", {}, choice, lines.element), h("div.vf-plot", {}, h("label.vf-stepslabel", {}, t("loss over"), over), cloud.element, h("p.vf-muted", {}, t("◆ Pareto front of everything measured · line: of these two · click a mark to take it up"))));
-  const element = h("section.vf-card.vf-compare", { "aria-label": t("Compare") }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("compare")), " ", status), h("div.vf-group", {}, add, sweep)), empty, knobs, why, sentence, pays, plots, table.element, notes);
+  const plots = h(
+    "div.vf-compareplots",
+    {},
+    h("div", {}, choice, lines.element),
+    h(
+      "div.vf-plot",
+      {},
+      h("label.vf-stepslabel", {}, t("loss over"), over),
+      cloud.element,
+      h("p.vf-muted", {}, t("◆ Pareto front of everything measured · line: of these two · click a mark to take it up")),
+    ),
+  );
+  const element = h(
+    "section.vf-card.vf-compare",
+    { "aria-label": t("Compare") },
+    h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("compare")), " ", status), h("div.vf-group", {}, add, sweep)),
+    empty,
+    knobs,
+    why,
+    sentence,
+    pays,
+    plots,
+    table.element,
+    notes,
+  );
   const settle = keepFocus("compare", view.root, [knobs], () => [pause, resume, stop, run], view.signal);
 
   function set(): void {
     const [n, k] = [Number(steps.value), Number(seeds.value)];
-    if (Number.isInteger(n) && n > 0 && Number.isInteger(k) && k > 0) void page.request("compare_set", { steps: n, seeds: k });
+    if (Number.isInteger(n) && n > 0 && Number.isInteger(k) && k > 0)
+      void page.request("compare_set", { steps: n, seeds: k });
   }
 
   let axes = "";
   const draw = (): void => {
     const { compare } = page;
-    element.hidden = !compare || (!compare.contenders.length && compare.why_not !== null && !page.run?.can_run && page.run?.burst === 0);
+    element.hidden =
+      !compare ||
+      (!compare.contenders.length && compare.why_not !== null && !page.run?.can_run && page.run?.burst === 0);
     if (!compare) return;
     const { contenders } = compare;
     const busy = compare.status === "running" || compare.status === "paused";
@@ -69,8 +176,12 @@ export function compareCard(view: View): HTMLElement {
     const begun = contenders.some((c) => c.train.steps.length || c.curve.steps.length);
     plots.hidden = !begun;
     choice.hidden = !(hasCurve(contenders, "curve") && compare.measured === "held_out");
-    for (const [input, value] of [[steps, compare.steps], [seeds, compare.seeds]] as const) {
-      if (input.getRootNode() instanceof Node && (input.getRootNode() as Document).activeElement !== input) input.value = String(value);
+    for (const [input, value] of [
+      [steps, compare.steps],
+      [seeds, compare.seeds],
+    ] as const) {
+      if (input.getRootNode() instanceof Node && (input.getRootNode() as Document).activeElement !== input)
+        input.value = String(value);
       input.disabled = busy || !page.alive;
     }
     add.disabled = !page.alive;
@@ -83,9 +194,22 @@ export function compareCard(view: View): HTMLElement {
     for (const button of [pause, resume, stop]) button.disabled = !page.alive;
     bar.style.width = `${100 * compare.done}%`;
     progress.setAttribute("aria-valuenow", String(Math.round(100 * compare.done)));
-    const left = busy && compare.eta_seconds !== null && Number.isFinite(compare.eta_seconds) && compare.done > 0 ? t("{time} left", { time: seconds(Math.max(1, Math.round(compare.eta_seconds))) }) : "";
+    const left =
+      busy && compare.eta_seconds !== null && Number.isFinite(compare.eta_seconds) && compare.done > 0
+        ? t("{time} left", { time: seconds(Math.max(1, Math.round(compare.eta_seconds))) })
+        : "";
     const who = some ? tn(contenders.length, "{n} contender", "{n} contenders") : "";
-    say(status, [who, compare.status === "paused" ? t("paused") : busy ? t("in turns, on the same batches") : "", left, compare.message].filter(Boolean).join(" · "));
+    say(
+      status,
+      [
+        who,
+        compare.status === "paused" ? t("paused") : busy ? t("in turns, on the same batches") : "",
+        left,
+        compare.message,
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     say(why, some && !busy && compare.why_not ? compare.why_not : "");
     why.hidden = !why.textContent;
     say(sentence, begun ? compare.sentence : "");

@@ -10,13 +10,28 @@ export type Shown = "curve" | "train";
 
 export function curves(view: View, shown: () => Shown, height: number): Plot {
   const { page } = view;
-  const plot = new Plot(view, { title: t("loss of each"), note: t("mean of its runs, at equal steps"), log: false, height, labels: true, form: measure }, () => {
-    const { series } = view.palette();
-    const drawn = (page.compare?.contenders ?? []).filter((c) => c[shown()].steps.length).sort((a, b) => a.index - b.index);
-    const lines = drawn.map((c): Line => ({ label: letter(c.index), colour: colour(series, c.index), width: c.place === 1 ? 2.5 : 1.75 }));
-    const x = [...new Set(drawn.flatMap((c) => c[shown()].steps))].sort((a, b) => a - b);
-    return { lines, x, y: drawn.map((c) => at(c[shown()], x)), end: page.compare?.steps ?? 1 };
-  });
+  const plot = new Plot(
+    view,
+    {
+      title: t("loss of each"),
+      note: t("mean of its runs, at equal steps"),
+      log: false,
+      height,
+      labels: true,
+      form: measure,
+    },
+    () => {
+      const { series } = view.palette();
+      const drawn = (page.compare?.contenders ?? [])
+        .filter((c) => c[shown()].steps.length)
+        .sort((a, b) => a.index - b.index);
+      const lines = drawn.map(
+        (c): Line => ({ label: letter(c.index), colour: colour(series, c.index), width: c.place === 1 ? 2.5 : 1.75 }),
+      );
+      const x = [...new Set(drawn.flatMap((c) => c[shown()].steps))].sort((a, b) => a - b);
+      return { lines, x, y: drawn.map((c) => at(c[shown()], x)), end: page.compare?.steps ?? 1 };
+    },
+  );
   page.on(["compare"], () => plot.request(), view.signal);
   return plot;
 }

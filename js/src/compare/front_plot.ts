@@ -36,35 +36,79 @@ export function frontPlot(view: View, axis: () => Axis, take: (name: string) => 
   const draw = (): void => {
     const width = holder.clientWidth;
     const points = known(page.compare?.contenders ?? [], axis());
-    const now = JSON.stringify([width, axis().key, page.alive, view.palette().dark, points.map(({ contender: c, x, y }) => [c.name, c.on_front, x, y])]);
+    const now = JSON.stringify([
+      width,
+      axis().key,
+      page.alive,
+      view.palette().dark,
+      points.map(({ contender: c, x, y }) => [c.name, c.on_front, x, y]),
+    ]);
     if (!width || now === key) return;
     key = now;
     const root = holder.getRootNode() as Document | ShadowRoot;
     const held = holder.contains(root.activeElement) ? root.activeElement?.getAttribute("data-name") : null;
-    set(holder, { "aria-label": t("{loss} over {cost}", { loss: measured(page.compare?.measured), cost: axis().label() }) });
+    set(holder, {
+      "aria-label": t("{loss} over {cost}", { loss: measured(page.compare?.measured), cost: axis().label() }),
+    });
     fill(holder, picture(points, width));
-    if (held !== null && held !== undefined) [...holder.querySelectorAll<SVGElement>("[data-name]")].find((g) => g.getAttribute("data-name") === held)?.focus();
+    if (held !== null && held !== undefined)
+      [...holder.querySelectorAll<SVGElement>("[data-name]")]
+        .find((g) => g.getAttribute("data-name") === held)
+        ?.focus();
   };
 
   function picture(points: Point[], width: number): SVGElement {
     const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}` });
     if (!points.length) return svg;
-    const across = scale(points.map((p) => p.x), LEFT + REACH, width - RIGHT - REACH);
-    const up = scale(points.map((p) => p.y), height - BOTTOM - REACH, TOP + REACH);
+    const across = scale(
+      points.map((p) => p.x),
+      LEFT + REACH,
+      width - RIGHT - REACH,
+    );
+    const up = scale(
+      points.map((p) => p.y),
+      height - BOTTOM - REACH,
+      TOP + REACH,
+    );
     svg.append(element("path", { d: `M${LEFT} ${TOP}V${height - BOTTOM}H${width - RIGHT}`, class: "vf-front-axis" }));
     for (const y of ends(points.map((p) => p.y))) svg.append(text(measure(y), LEFT - 5, up(y) + 4, "end"));
     const least = ends(points.map((p) => p.x));
-    for (const [i, x] of least.entries()) svg.append(text(axis().form(x), i === 0 ? LEFT : width - RIGHT, height - 8, i === 0 && least.length > 1 ? "start" : "end"));
+    for (const [i, x] of least.entries())
+      svg.append(
+        text(axis().form(x), i === 0 ? LEFT : width - RIGHT, height - 8, i === 0 && least.length > 1 ? "start" : "end"),
+      );
     const line = front(points);
-    if (line.length > 1) svg.append(element("path", { d: line.map((p, i) => `${i ? "L" : "M"}${across(p.x)} ${up(p.y)}`).join(""), class: "vf-front-line" }));
+    if (line.length > 1)
+      svg.append(
+        element("path", {
+          d: line.map((p, i) => `${i ? "L" : "M"}${across(p.x)} ${up(p.y)}`).join(""),
+          class: "vf-front-line",
+        }),
+      );
     for (const point of points) svg.append(button(point, across(point.x), up(point.y)));
     return svg;
   }
 
   function button({ contender: c, x, y }: Point, left: number, top: number): SVGElement {
-    const g = element("g", { role: "button", tabindex: 0, "data-name": c.name, "aria-disabled": !page.alive, transform: `translate(${left} ${top})`, class: "vf-front-mark" });
-    const where = t("{name}: {loss} {value}, {cost} {amount}", { name: c.name, loss: measured(page.compare?.measured), value: measure(y), cost: axis().label(), amount: axis().form(x) });
-    g.setAttribute("aria-label", [where, ...(c.on_front ? [t("on the Pareto front")] : []), t("Enter takes up its strategy")].join("; "));
+    const g = element("g", {
+      role: "button",
+      tabindex: 0,
+      "data-name": c.name,
+      "aria-disabled": !page.alive,
+      transform: `translate(${left} ${top})`,
+      class: "vf-front-mark",
+    });
+    const where = t("{name}: {loss} {value}, {cost} {amount}", {
+      name: c.name,
+      loss: measured(page.compare?.measured),
+      value: measure(y),
+      cost: axis().label(),
+      amount: axis().form(x),
+    });
+    g.setAttribute(
+      "aria-label",
+      [where, ...(c.on_front ? [t("on the Pareto front")] : []), t("Enter takes up its strategy")].join("; "),
+    );
     const title = element("title", {});
     title.textContent = where;
     const shape = c.on_front ? element("path", { d: "M0 -11L11 0L0 11L-11 0Z" }) : element("circle", { r: 9 });
@@ -96,7 +140,9 @@ function known(contenders: readonly Contender[], axis: Axis): Point[] {
 
 /** Those that nobody beats in the two that are shown, from left to right. */
 export function front(points: readonly Point[]): Point[] {
-  return points.filter((p) => !points.some((o) => o !== p && o.x <= p.x && o.y <= p.y && (o.x < p.x || o.y < p.y))).sort((a, b) => a.x - b.x);
+  return points
+    .filter((p) => !points.some((o) => o !== p && o.x <= p.x && o.y <= p.y && (o.x < p.x || o.y < p.y)))
+    .sort((a, b) => a.x - b.x);
 }
 
 function scale(values: readonly number[], from: number, to: number): (value: number) => number {

@@ -22,11 +22,32 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const title = h("button.vf-link.vf-name", { type: "button", onclick: () => item && choose(item.id) });
   const amount = h("span.vf-amount");
   const mixed = h("span.vf-mixed", { hidden: true }, t("mixed"));
-  const tuning = segmented(t("Tuning of {name}", { name }), (value) => void page.request("set_tuning", { targets: [name], tuning: value }));
-  const lr = inlineNumber(t("learning rate"), parseRate, (value) => void page.request("set_lr", { target: name, lr: value }));
-  const rank = inlineNumber(t("rank"), parseWhole(1, 4096), (value) => void page.request("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }), (value) => scaled(value, now?.alpha ?? 2 * value));
-  const alpha = inlineNumber("alpha", parsePositive, (value) => void page.request("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }), (value) => scaled(now?.rank ?? 16, value));
-  const last = inlineNumber(t("number of last blocks that train"), (text) => parseWhole(0, now?.blocks?.count ?? 0)(text), (value) => void page.request("set_blocks", { component: name, last: value }));
+  const tuning = segmented(
+    t("Tuning of {name}", { name }),
+    (value) => void page.request("set_tuning", { targets: [name], tuning: value }),
+  );
+  const lr = inlineNumber(
+    t("learning rate"),
+    parseRate,
+    (value) => void page.request("set_lr", { target: name, lr: value }),
+  );
+  const rank = inlineNumber(
+    t("rank"),
+    parseWhole(1, 4096),
+    (value) => void page.request("set_lora", { target: name, rank: value, alpha: now?.alpha ?? 2 * value }),
+    (value) => scaled(value, now?.alpha ?? 2 * value),
+  );
+  const alpha = inlineNumber(
+    "alpha",
+    parsePositive,
+    (value) => void page.request("set_lora", { target: name, rank: now?.rank ?? 16, alpha: value }),
+    (value) => scaled(now?.rank ?? 16, value),
+  );
+  const last = inlineNumber(
+    t("number of last blocks that train"),
+    (text) => parseWhole(0, now?.blocks?.count ?? 0)(text),
+    (value) => void page.request("set_blocks", { component: name, last: value }),
+  );
   const faster = h("span");
   const lrLine = h("span", {}, "lr ", lr.element, faster);
   const targets = h("span");
@@ -35,7 +56,12 @@ export function componentRow(view: View, state: MapState, name: string): Compone
   const which = h("span");
   const blockLine = h("span", {}, which, last.element, blocks);
   const line = h("div.vf-row-line", {}, lrLine, h("span.vf-space"), loraLine, blockLine);
-  const element = h("div.vf-row", {}, h("div.vf-row-main", {}, head, title, amount, h("span.vf-space"), mixed, tuning.element), line);
+  const element = h(
+    "div.vf-row",
+    {},
+    h("div.vf-row-main", {}, head, title, amount, h("span.vf-space"), mixed, tuning.element),
+    line,
+  );
 
   const point = (on: boolean) => () => state.point(on && item ? item.id : -1);
   element.addEventListener("pointerenter", point(true));
@@ -63,7 +89,11 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       if (row.tuning !== before?.tuning) fill(head, badge(ROW_TUNINGS.indexOf(row.tuning)));
       say(title, row.label);
       say(amount, count(row.params));
-      title.title = t("{name}: {some} of {all} train. Click selects it on the map.", { name: row.label, some: count(row.trainable_params), all: count(row.params) });
+      title.title = t("{name}: {some} of {all} train. Click selects it on the map.", {
+        name: row.label,
+        some: count(row.trainable_params),
+        all: count(row.params),
+      });
       tuning.element.setAttribute("aria-label", t("Tuning of {name}", { name: row.label }));
       mixed.hidden = row.tuning !== "mixed";
       tuning.show(row.tuning, enabled);
@@ -78,7 +108,10 @@ export function componentRow(view: View, state: MapState, name: string): Compone
       show(rank, row.rank === null ? null : String(row.rank), enabled);
       show(alpha, row.alpha === null ? null : String(row.alpha), enabled);
       show(last, row.blocks ? String(row.blocks.last) : null, enabled);
-      const some = row.targets < row.adaptable ? t("{some} of {all} modules", { some: row.targets, all: row.adaptable }) : tn(row.targets, "{n} target", "{n} targets");
+      const some =
+        row.targets < row.adaptable
+          ? t("{some} of {all} modules", { some: row.targets, all: row.adaptable })
+          : tn(row.targets, "{n} target", "{n} targets");
       say(targets, row.targets ? ` · ${some}` : "");
       say(which, row.blocks?.are_last === false ? "" : t("last "));
       say(blocks, row.blocks ? t(" of {count} blocks", { count: row.blocks.count }) : "");

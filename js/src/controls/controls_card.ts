@@ -21,7 +21,8 @@ export function controlsCard(view: View, state: MapState): HTMLElement {
   draw();
   view.page.on(["plan", "connection"], draw, view.signal);
   const mark = (): void => {
-    for (const [name, row] of rows) row.element.dataset.selected = String(state.selected.has(state.display.component(name)?.id ?? -1));
+    for (const [name, row] of rows)
+      row.element.dataset.selected = String(state.selected.has(state.display.component(name)?.id ?? -1));
   };
   state.on(["selection"], mark, view.signal);
   return element;

@@ -15,10 +15,15 @@ const TINY = 0.02; // of a limit, below which the bar shows the parts among them
 const PENDING = 0.18; // of the bar, for what is not known yet
 
 /** Widths of the parts in per cent, of what is pending, and where the limit lies; null where it is not on the bar. */
-export function widths({ parts, total, limit, pending }: Amounts): { parts: number[]; pending: number; limit: number | null } {
+export function widths({ parts, total, limit, pending }: Amounts): {
+  parts: number[];
+  pending: number;
+  limit: number | null;
+} {
   const alone = limit === null || total < TINY * limit;
   const known = alone ? total : Math.max(total, limit);
-  const whole = (pending && (alone || total > limit * (1 - PENDING)) ? Math.max(known, total / (1 - PENDING)) : known) || 1;
+  const whole =
+    (pending && (alone || total > limit * (1 - PENDING)) ? Math.max(known, total / (1 - PENDING)) : known) || 1;
   return {
     parts: parts.map((part) => (100 * part.bytes) / whole),
     pending: pending ? 100 * PENDING : 0,
@@ -49,18 +54,39 @@ export function costBar(amounts: Amounts): HTMLElement {
   return element;
 }
 
-export function costKey({ parts, total, limit, pending }: Amounts, over: boolean, upper: number | null = null): HTMLElement {
+export function costKey(
+  { parts, total, limit, pending }: Amounts,
+  over: boolean,
+  upper: number | null = null,
+): HTMLElement {
   const largest = Math.max(total, upper ?? 0); // both ends of a range in the unit of the larger
   const reference = limit ?? largest;
-  const bytes = upper === null ? bare(total, reference) : t("{least} to {most}", { least: bare(total, reference), most: bare(upper, reference) });
-  const used = limit === null ? `${bytes} ${unit(largest)[1]}` : t("{used} of {limit}", { used: bytes, limit: amount(limit, limit) });
+  const bytes =
+    upper === null
+      ? bare(total, reference)
+      : t("{least} to {most}", { least: bare(total, reference), most: bare(upper, reference) });
+  const used =
+    limit === null
+      ? `${bytes} ${unit(largest)[1]}`
+      : t("{used} of {limit}", { used: bytes, limit: amount(limit, limit) });
   const sum = pending ? t("at least {amount}", { amount: used }) : used;
   return h(
     "div.vf-key",
     {},
-    ...parts.map((part) => h("span", {}, h("i", { "data-part": part.name, "aria-hidden": "true" }), `${part.label} ${bare(part.bytes, total)}`)),
+    ...parts.map((part) =>
+      h(
+        "span",
+        {},
+        h("i", { "data-part": part.name, "aria-hidden": "true" }),
+        `${part.label} ${bare(part.bytes, total)}`,
+      ),
+    ),
     pending ? h("span", {}, h("i", { "data-part": "pending", "aria-hidden": "true" }), pending) : null,
-    h("span.vf-total", { "data-over": String(over), title: limit === null ? null : t("of what tensors may take of the GPU's memory") }, over ? t("{amount}: too much", { amount: sum }) : sum),
+    h(
+      "span.vf-total",
+      { "data-over": String(over), title: limit === null ? null : t("of what tensors may take of the GPU's memory") },
+      over ? t("{amount}: too much", { amount: sum }) : sum,
+    ),
   );
 }
 

@@ -24,7 +24,13 @@ export function costCard(view: View): HTMLElement {
   const assumed = h("details.vf-cost-more", {}, h("summary", {}, t("Batch and settings")), own, controls.rest);
   const others = h("details.vf-cost-more", {}, h("summary", {}, t("What would change it")), switches);
   const more = h("div", {}, fit, lines, assumed, others, parts, measured);
-  const element = h("section.vf-card.vf-cost", { "aria-label": t("Cost") }, h("div.vf-cost-head", {}, h("div.vf-cost-title", {}, title, basis), controls.device), bar, more);
+  const element = h(
+    "section.vf-card.vf-cost",
+    { "aria-label": t("Cost") },
+    h("div.vf-cost-head", {}, h("div.vf-cost-title", {}, title, basis), controls.device),
+    bar,
+    more,
+  );
   let drawn: unknown;
 
   function draw(): void {
@@ -48,14 +54,23 @@ export function costCard(view: View): HTMLElement {
 
   function full(cost: CostState): void {
     const pending = cost.status === "estimating" ? t("activations: estimating…") : "";
-    const amounts: Amounts = { parts: cost.parts, total: cost.total_bytes, limit: cost.limit?.usable_bytes ?? null, pending };
+    const amounts: Amounts = {
+      parts: cost.parts,
+      total: cost.total_bytes,
+      limit: cost.limit?.usable_bytes ?? null,
+      pending,
+    };
     say(title, cost.status === "ready" ? t("Cost of one step") : t("Cost of one step, without activations"));
     say(basis, [cost.basis, cost.at && t("highest {when}", { when: cost.at })].filter(Boolean).join(" · "));
     fill(bar, costBar(amounts), costKey(amounts, cost.limit !== null && cost.fits === false, cost.upper_bytes));
     say(fit, cost.fit);
     fit.hidden = !cost.fit;
     fit.dataset.fits = String(cost.fits);
-    fill(lines, ...cost.lines.map((line) => h("p", {}, line)), ...cost.notes.map((note) => h("p.vf-cost-note", {}, note)));
+    fill(
+      lines,
+      ...cost.lines.map((line) => h("p", {}, line)),
+      ...cost.notes.map((note) => h("p.vf-cost-note", {}, note)),
+    );
     controls.show(cost);
     own.hidden = !cost.has_batch;
     fill(switches, ...switchList(view, cost));

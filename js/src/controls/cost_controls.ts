@@ -12,7 +12,13 @@ interface Control {
   show: (cost: CostState) => void;
 }
 
-const LIMITS: Record<Whole, [number, number]> = { rows: [1, 4096], picture: [14, 8192], text: [1, 1_000_000], accumulation: [1, 4096], gpus: [1, 4096] };
+const LIMITS: Record<Whole, [number, number]> = {
+  rows: [1, 4096],
+  picture: [14, 8192],
+  text: [1, 1_000_000],
+  accumulation: [1, 4096],
+  gpus: [1, 4096],
+};
 
 export interface CostControls {
   /** The menu of GPUs, beside the title. */
@@ -53,7 +59,11 @@ function change(view: View, settings: Partial<CostSettings>): void {
 }
 
 function menu(view: View, name: Menu, words: string, bare = false): Control {
-  const select = h("select.vf-select", { "aria-label": bare ? words : null, "data-lm-suppress-shortcuts": "true", onchange: () => change(view, { [name]: select.value }) });
+  const select = h("select.vf-select", {
+    "aria-label": bare ? words : null,
+    "data-lm-suppress-shortcuts": "true",
+    onchange: () => change(view, { [name]: select.value }),
+  });
   let drawn = "";
   return {
     element: bare ? select : h("label", {}, h("span", {}, words), select),
@@ -68,7 +78,11 @@ function menu(view: View, name: Menu, words: string, bare = false): Control {
 }
 
 /** A whole number, or nothing where that means "as it is". */
-export function parseOptional(text: string, [least, most]: readonly [number, number], optional: boolean): number | null | undefined {
+export function parseOptional(
+  text: string,
+  [least, most]: readonly [number, number],
+  optional: boolean,
+): number | null | undefined {
   if (!text.trim()) return optional ? null : undefined;
   const value = Number(text);
   return Number.isInteger(value) && value >= least && value <= most ? value : undefined;
@@ -78,7 +92,16 @@ function whole(view: View, name: Whole, words: string, meaning: string, otherwis
   const optional = otherwise === "";
   const [least, most] = LIMITS[name];
   let now: number | null = null;
-  const input = h("input.vf-input", { type: "number", min: least, max: most, title: meaning, "aria-label": meaning, "data-lm-suppress-shortcuts": "true", onchange: () => take(), onkeydown: (event) => event.stopPropagation() });
+  const input = h("input.vf-input", {
+    type: "number",
+    min: least,
+    max: most,
+    title: meaning,
+    "aria-label": meaning,
+    "data-lm-suppress-shortcuts": "true",
+    onchange: () => take(),
+    onkeydown: (event) => event.stopPropagation(),
+  });
   function take(): void {
     const value = parseOptional(input.value, LIMITS[name], optional);
     input.setAttribute("aria-invalid", String(value === undefined));
@@ -96,9 +119,18 @@ function whole(view: View, name: Whole, words: string, meaning: string, otherwis
 }
 
 function checkpointing(view: View): Control {
-  const box = h("input", { type: "checkbox", "data-lm-suppress-shortcuts": "true", onchange: () => change(view, { checkpointing: box.checked }) });
+  const box = h("input", {
+    type: "checkbox",
+    "data-lm-suppress-shortcuts": "true",
+    onchange: () => change(view, { checkpointing: box.checked }),
+  });
   return {
-    element: h("label.vf-check", { title: t("Activations are computed again in the backward pass") }, box, h("span", {}, t("checkpointing"))),
+    element: h(
+      "label.vf-check",
+      { title: t("Activations are computed again in the backward pass") },
+      box,
+      h("span", {}, t("checkpointing")),
+    ),
     show({ settings }) {
       box.checked = settings.checkpointing;
       box.disabled = !view.page.alive;

@@ -14,7 +14,11 @@ export interface Told {
 
 export function findingCard(state: MapState, told: Told, severity: "refusal" | "warning", word: string): HTMLElement {
   const ids = told.paths.map((path) => place(state, path)).filter((id) => id > 0);
-  const where = told.paths[0] ? told.count > 1 ? t("{first} and {count} more", { first: told.paths[0], count: told.count - 1 }) : told.paths[0] : "";
+  const where = told.paths[0]
+    ? told.count > 1
+      ? t("{first} and {count} more", { first: told.paths[0], count: told.count - 1 })
+      : told.paths[0]
+    : "";
   const select = (): void => {
     state.select(ids);
     state.focusOn(ids[0] ?? -1);
@@ -23,7 +27,18 @@ export function findingCard(state: MapState, told: Told, severity: "refusal" | "
     "div.vf-warning",
     { "data-severity": severity },
     icon(severity),
-    h("div", {}, h("span.vf-sr", {}, word), told.message, told.remedy ? h("span.vf-remedy", {}, ` ${told.remedy}`) : null, where && ids.length ? h("button.vf-link.vf-where", { type: "button", title: t("Select on the map"), onclick: select }, where) : where ? h("span.vf-where", {}, where) : null),
+    h(
+      "div",
+      {},
+      h("span.vf-sr", {}, word),
+      told.message,
+      told.remedy ? h("span.vf-remedy", {}, ` ${told.remedy}`) : null,
+      where && ids.length
+        ? h("button.vf-link.vf-where", { type: "button", title: t("Select on the map"), onclick: select }, where)
+        : where
+          ? h("span.vf-where", {}, where)
+          : null,
+    ),
   );
 }
 

@@ -19,7 +19,11 @@ export function header(view: View): HTMLElement {
   const remarks = h("ul.vf-remarks", { "aria-label": t("About this model") });
   const sentence = h("p.vf-sentence");
   const button = (name: RequestName, glyph: IconName, words: string): HTMLButtonElement =>
-    h("button.vf-button.vf-square", { type: "button", title: words, "aria-label": words, onclick: () => void page.request(name) }, icon(glyph));
+    h(
+      "button.vf-button.vf-square",
+      { type: "button", title: words, "aria-label": words, onclick: () => void page.request(name) },
+      icon(glyph),
+    );
   const [undo, redo] = [button("undo", "undo", t("Undo")), button("redo", "redo", t("Redo"))];
   const guide = tour(view);
   let drawn: ModelTree | null = null;
@@ -28,7 +32,9 @@ export function header(view: View): HTMLElement {
     if (!tree) return;
     const { dtype, device: place, total_params } = tree.state;
     say(title, tree.state.title || t("model"));
-    const trains = plan ? ` · ${t("{count} train ({share})", { count: count(plan.trainable_params), share: share(plan.trainable_params, plan.total_params || total_params) })}` : "";
+    const trains = plan
+      ? ` · ${t("{count} train ({share})", { count: count(plan.trainable_params), share: share(plan.trainable_params, plan.total_params || total_params) })}`
+      : "";
     say(facts, `${t("{count} parameters", { count: count(total_params) })}${trains}${dtype ? " · " : ""}`);
     say(device, dtype && place ? t("{dtype} on {device}", { dtype, device: place }) : dtype || place);
     if (drawn !== tree) {
@@ -44,5 +50,20 @@ export function header(view: View): HTMLElement {
   };
   draw();
   page.on(["tree", "plan", "connection"], draw, view.signal);
-  return h("header.vf-header", {}, guide.offer, h("div.vf-headline", {}, title, h("span.vf-muted", {}, facts, device), h("span.vf-space"), h("div.vf-group", {}, undo, redo, presetMenu(view), languageSwitch(view), guide.button)), remarks, sentence, presetLine(view));
+  return h(
+    "header.vf-header",
+    {},
+    guide.offer,
+    h(
+      "div.vf-headline",
+      {},
+      title,
+      h("span.vf-muted", {}, facts, device),
+      h("span.vf-space"),
+      h("div.vf-group", {}, undo, redo, presetMenu(view), languageSwitch(view), guide.button),
+    ),
+    remarks,
+    sentence,
+    presetLine(view),
+  );
 }

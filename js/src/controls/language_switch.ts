@@ -11,7 +11,18 @@ const NAMES: readonly [Language, string, string][] = [
 
 export function languageSwitch({ root }: View): HTMLElement {
   const buttons = NAMES.map(([language, short, name]) =>
-    h("button.vf-iconbutton.vf-language", { type: "button", lang: language, title: name, "aria-label": name, "aria-pressed": String(spoken() === language), onclick: () => choose(language, root.ownerDocument) }, short),
+    h(
+      "button.vf-iconbutton.vf-language",
+      {
+        type: "button",
+        lang: language,
+        title: name,
+        "aria-label": name,
+        "aria-pressed": String(spoken() === language),
+        onclick: () => choose(language, root.ownerDocument),
+      },
+      short,
+    ),
   );
   return h("div.vf-switch", { role: "group", "aria-label": t("Language") }, ...buttons);
 }

@@ -21,15 +21,45 @@ export function presetLine(view: View): HTMLElement {
     if (!found?.preset.how) return;
     const { group, preset } = found;
     const said = h("span", { role: "status" });
-    const use = h("button.vf-button.vf-small", { type: "button", disabled: !page.alive, title: t("Schedule, warm-up, optimizer and clipping; the number of steps stays"), onclick: () => void take(name, said) }, t("Use its schedule in bursts"));
-    const from = group.url ? h("a.vf-issue", { href: group.url, target: "_blank", rel: "noopener noreferrer", title: preset.source }, group.source) : group.source;
+    const use = h(
+      "button.vf-button.vf-small",
+      {
+        type: "button",
+        disabled: !page.alive,
+        title: t("Schedule, warm-up, optimizer and clipping; the number of steps stays"),
+        onclick: () => void take(name, said),
+      },
+      t("Use its schedule in bursts"),
+    );
+    const from = group.url
+      ? h(
+          "a.vf-issue",
+          { href: group.url, target: "_blank", rel: "noopener noreferrer", title: preset.source },
+          group.source,
+        )
+      : group.source;
     const notes = preset.notes.flatMap((note) => [" · ", ...note.map(noteWords)]);
-    fill(element, h("b", {}, fullName(found)), ": ", [preset.how, preset.data].filter(Boolean).join(" · "), ...notes, " · ", from, page.run ? " " : null, page.run ? use : null, " ", said);
+    fill(
+      element,
+      h("b", {}, fullName(found)),
+      ": ",
+      [preset.how, preset.data].filter(Boolean).join(" · "),
+      ...notes,
+      " · ",
+      from,
+      page.run ? " " : null,
+      page.run ? use : null,
+      " ",
+      said,
+    );
   };
 
   async function take(name: string, said: HTMLElement): Promise<void> {
     const result = await page.request("use_settings", { name });
-    if (result) said.textContent = text(result.changed) ? t("Bursts now have {settings}.", { settings: text(result.changed) }) : t("Bursts have these already.");
+    if (result)
+      said.textContent = text(result.changed)
+        ? t("Bursts now have {settings}.", { settings: text(result.changed) })
+        : t("Bursts have these already.");
   }
 
   draw();

@@ -10,25 +10,74 @@ export function presetMenu(view: View): HTMLElement {
   const groups = readPresets(page.model.get("handover_state"));
   const id = uniqueId("presets");
   const label = h("span", {}, t("Preset"));
-  const button = h("button.vf-button", { type: "button", "aria-haspopup": "menu", "aria-expanded": "false", "aria-controls": id, onclick: () => (menu.hidden ? open(0) : close(true)) }, label, icon("down"));
-  const menu = h("div.vf-menu", { role: "menu", id, "aria-label": t("Presets"), hidden: true, "data-lm-suppress-shortcuts": "true" });
+  const button = h(
+    "button.vf-button",
+    {
+      type: "button",
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+      "aria-controls": id,
+      onclick: () => (menu.hidden ? open(0) : close(true)),
+    },
+    label,
+    icon("down"),
+  );
+  const menu = h("div.vf-menu", {
+    role: "menu",
+    id,
+    "aria-label": t("Presets"),
+    hidden: true,
+    "data-lm-suppress-shortcuts": "true",
+  });
   const element = h("div.vf-menubox", {}, button, menu);
 
   const items = (): HTMLElement[] => [...menu.querySelectorAll<HTMLElement>("[role=menuitem]")];
   menu.append(
     ...groups.map((group) => {
-      const title = h("div.vf-menutitle", { id: uniqueId("group"), role: "presentation" }, h("b", {}, group.title), " ", h("span.vf-muted", {}, group.source));
-      return h("div.vf-menugroup", { role: "group", "aria-labelledby": title.id }, title, ...group.items.map((preset) => item(group, preset)));
+      const title = h(
+        "div.vf-menutitle",
+        { id: uniqueId("group"), role: "presentation" },
+        h("b", {}, group.title),
+        " ",
+        h("span.vf-muted", {}, group.source),
+      );
+      return h(
+        "div.vf-menugroup",
+        { role: "group", "aria-labelledby": title.id },
+        title,
+        ...group.items.map((preset) => item(group, preset)),
+      );
     }),
   );
 
   function item(group: PresetGroup, preset: Preset): HTMLElement {
-    const about = [fullName({ group, preset }), preset.what, preset.how, preset.data, ...preset.notes.map((note) => note.map(({ text }) => text).join("")), preset.source].filter(Boolean).join("\n");
+    const about = [
+      fullName({ group, preset }),
+      preset.what,
+      preset.how,
+      preset.data,
+      ...preset.notes.map((note) => note.map(({ text }) => text).join("")),
+      preset.source,
+    ]
+      .filter(Boolean)
+      .join("\n");
     const choose = (): void => {
       close(true);
       void page.request("preset", { name: preset.name });
     };
-    return h("button.vf-menuitem", { type: "button", role: "menuitem", tabindex: "-1", title: about, "data-name": fullName({ group, preset }), onclick: choose }, h("span", {}, preset.label), h("small", {}, [preset.what, preset.how].filter(Boolean).join(" · ")));
+    return h(
+      "button.vf-menuitem",
+      {
+        type: "button",
+        role: "menuitem",
+        tabindex: "-1",
+        title: about,
+        "data-name": fullName({ group, preset }),
+        onclick: choose,
+      },
+      h("span", {}, preset.label),
+      h("small", {}, [preset.what, preset.how].filter(Boolean).join(" · ")),
+    );
   }
 
   function open(focus: number): void {
@@ -57,13 +106,20 @@ export function presetMenu(view: View): HTMLElement {
     if (to !== undefined) all.at(to % all.length)?.focus();
     else if (event.key === "Escape") close(true);
     else if (event.key === "Tab") return close(false);
-    else if (event.key.length === 1) ([...all.slice(at + 1), ...all].find((item) => item.dataset.name?.toLowerCase().startsWith(event.key.toLowerCase())))?.focus();
+    else if (event.key.length === 1)
+      [...all.slice(at + 1), ...all]
+        .find((item) => item.dataset.name?.toLowerCase().startsWith(event.key.toLowerCase()))
+        ?.focus();
     if (event.key !== "Enter" && event.key !== " ") event.preventDefault();
   });
   // A click anywhere else closes it; the host's document is only listened to.
-  view.root.ownerDocument.addEventListener("pointerdown", (event) => {
-    if (!menu.hidden && !event.composedPath().includes(element)) close(false);
-  }, { signal });
+  view.root.ownerDocument.addEventListener(
+    "pointerdown",
+    (event) => {
+      if (!menu.hidden && !event.composedPath().includes(element)) close(false);
+    },
+    { signal },
+  );
 
   const draw = (): void => {
     element.hidden = !groups.length;

@@ -15,7 +15,12 @@ export function warnings(view: View, state: MapState): HTMLElement {
     last = key;
     element.hidden = !all.length;
     const order = [...all].sort((a, b) => Number(b.severity === "refusal") - Number(a.severity === "refusal"));
-    fill(element, ...order.map((w) => findingCard(state, w, w.severity, w.severity === "refusal" ? t("Refused: ") : t("Warning: "))));
+    fill(
+      element,
+      ...order.map((w) =>
+        findingCard(state, w, w.severity, w.severity === "refusal" ? t("Refused: ") : t("Warning: ")),
+      ),
+    );
   };
 
   draw();

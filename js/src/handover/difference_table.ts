@@ -16,21 +16,47 @@ export interface DiffWords {
 
 const STATUS: Record<Kind, string> = { also: "warning", not: "failure", otherwise: "warning", lr: "" };
 
-export function differenceTable(view: View, map: MapState, differences: readonly Difference[], words: DiffWords): HTMLElement | null {
+export function differenceTable(
+  view: View,
+  map: MapState,
+  differences: readonly Difference[],
+  words: DiffWords,
+): HTMLElement | null {
   if (!differences.length) return null;
   const heads = [t("component"), t("what"), words.before, words.after, t("where")];
   return h(
     "div.vf-scroll",
     {},
-    h("table.vf-links.vf-differences", { "aria-label": words.label }, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...differences.map((d) => row(view, map, d, words)))),
+    h(
+      "table.vf-links.vf-differences",
+      { "aria-label": words.label },
+      h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, ...differences.map((d) => row(view, map, d, words))),
+    ),
   );
 }
 
 function row(view: View, map: MapState, d: Difference, words: DiffWords): HTMLElement {
   const places = [...d.places, ...(d.more ? [t("and {count} more", { count: d.more })] : [])].join(", ");
-  const where = h("button.vf-link.vf-where", { type: "button", title: `${t("Select on the map:")}\n${places}`, onclick: () => showOnMap(view, map, [d]) }, places);
-  const amount = h("small.vf-muted", {}, tn(d.tensors, "{n} tensor, {count}", "{n} tensors, {count}", { count: count(d.params) }));
-  return h("tr", {}, h("th", { scope: "row" }, d.label), h("td", { "data-status": STATUS[d.kind] }, words.kinds[d.kind]), h("td", {}, ...unbroken(d.before)), h("td", {}, ...unbroken(d.after)), h("td.vf-place", {}, where, " ", amount));
+  const where = h(
+    "button.vf-link.vf-where",
+    { type: "button", title: `${t("Select on the map:")}\n${places}`, onclick: () => showOnMap(view, map, [d]) },
+    places,
+  );
+  const amount = h(
+    "small.vf-muted",
+    {},
+    tn(d.tensors, "{n} tensor, {count}", "{n} tensors, {count}", { count: count(d.params) }),
+  );
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, d.label),
+    h("td", { "data-status": STATUS[d.kind] }, words.kinds[d.kind]),
+    h("td", {}, ...unbroken(d.before)),
+    h("td", {}, ...unbroken(d.after)),
+    h("td.vf-place", {}, where, " ", amount),
+  );
 }
 
 /** "LoRA r16 · lr 2e-4" breaks at the dot and not inside the rate. */

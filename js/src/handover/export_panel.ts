@@ -16,13 +16,24 @@ import { tabs } from "./tabs";
 
 const PAUSE_MS = 250;
 const OPEN = 2; // files that are shown at once; the others unfold
-const kinds = (): DiffWords["kinds"] => ({ also: t("also trains"), not: t("does not train"), otherwise: t("trains otherwise"), lr: t("other rate") });
+const kinds = (): DiffWords["kinds"] => ({
+  also: t("also trains"),
+  not: t("does not train"),
+  otherwise: t("trains otherwise"),
+  lr: t("other rate"),
+});
 
 export function exportPanel(view: View, map: MapState, { trainers, folder }: HandoverState): Panel {
   const { page } = view;
   const body = h("div.vf-look", { role: "tabpanel", id: uniqueId("files"), tabindex: "0" });
   const bar = tabs(t("Trainers"), trainers, body, (key) => ask(key));
-  const place = h("input.vf-input.vf-folder", { type: "text", spellcheck: "false", autocomplete: "off", "aria-label": t("Folder below the working folder"), "data-lm-suppress-shortcuts": "true" });
+  const place = h("input.vf-input.vf-folder", {
+    type: "text",
+    spellcheck: "false",
+    autocomplete: "off",
+    "aria-label": t("Folder below the working folder"),
+    "data-lm-suppress-shortcuts": "true",
+  });
   const save = h("button.vf-button", { type: "button", disabled: true, onclick: () => void write() }, t("Save"));
   const status = h("span.vf-muted", { role: "status" });
   const saving = h("div.vf-line", { hidden: true }, h("span.vf-muted", {}, t("Save in")), place, save, status);
@@ -33,15 +44,19 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
   let open = false;
   let drawnRev: number | undefined;
 
-  const looks = new Looks(view, (found) => {
-    look = readExport(found);
-    fill(body, ...described(look));
-    ready();
-  }, (error) => {
-    look = null;
-    fill(body, errorCard(error));
-    ready();
-  });
+  const looks = new Looks(
+    view,
+    (found) => {
+      look = readExport(found);
+      fill(body, ...described(look));
+      ready();
+    },
+    (error) => {
+      look = null;
+      fill(body, errorCard(error));
+      ready();
+    },
+  );
 
   function ask(key: string, pause = 0): void {
     if (key !== chosen) {
@@ -64,10 +79,43 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
   }
 
   function described(found: ExportPreview): (Node | null)[] {
-    const words: DiffWords = { label: t("What {trainer} would train otherwise", { trainer: found.name }), before: t("you see"), after: found.name, kinds: kinds() };
-    const verdict = h("p.vf-verdict", { "data-exact": String(found.exact) }, h("b", {}, found.exact ? t("exact") : t("not the same")), " ", found.exact ? t("{trainer} trains what you see, at these rates.", { trainer: found.name }) : t("{trainer} comes this near; what it would do otherwise:", { trainer: found.name }));
-    if (found.differences.length) verdict.append(" ", h("button.vf-button.vf-small", { type: "button", onclick: () => view.announce(t("{count} places selected on the map", { count: showOnMap(view, map, found.differences) })) }, t("Show on the map")));
-    return [verdict, differenceTable(view, map, found.differences, words), noteList(found.notes), ...found.files.map((file, i) => fileView(view, file, i >= OPEN)), beside(found)];
+    const words: DiffWords = {
+      label: t("What {trainer} would train otherwise", { trainer: found.name }),
+      before: t("you see"),
+      after: found.name,
+      kinds: kinds(),
+    };
+    const verdict = h(
+      "p.vf-verdict",
+      { "data-exact": String(found.exact) },
+      h("b", {}, found.exact ? t("exact") : t("not the same")),
+      " ",
+      found.exact
+        ? t("{trainer} trains what you see, at these rates.", { trainer: found.name })
+        : t("{trainer} comes this near; what it would do otherwise:", { trainer: found.name }),
+    );
+    if (found.differences.length)
+      verdict.append(
+        " ",
+        h(
+          "button.vf-button.vf-small",
+          {
+            type: "button",
+            onclick: () =>
+              view.announce(
+                t("{count} places selected on the map", { count: showOnMap(view, map, found.differences) }),
+              ),
+          },
+          t("Show on the map"),
+        ),
+      );
+    return [
+      verdict,
+      differenceTable(view, map, found.differences, words),
+      noteList(found.notes),
+      ...found.files.map((file, i) => fileView(view, file, i >= OPEN)),
+      beside(found),
+    ];
   }
 
   async function write(): Promise<void> {
@@ -79,7 +127,12 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     const reply = await page.client.ask("export_save", { token, folder: place.value }, page.plan?.rev ?? 0);
     if (!reply.ok) return complain(reply.error, token);
     const [first = "", ...rest] = texts(reply.result.paths);
-    say(status, rest.length ? t("Saved {first} and {count} more beside it", { first, count: rest.length }) : t("Saved {first}", { first }));
+    say(
+      status,
+      rest.length
+        ? t("Saved {first} and {count} more beside it", { first, count: rest.length })
+        : t("Saved {first}", { first }),
+    );
     looks.ask({ name: "export_preview", args: { to: chosen } });
     ready();
   }
@@ -95,13 +148,17 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
     event.stopPropagation();
     if (event.key === "Enter") void write();
   });
-  page.on(["plan", "connection"], () => {
-    ready();
-    if (open && page.plan?.rev !== drawnRev) {
-      say(status, "");
-      ask(chosen, PAUSE_MS);
-    }
-  }, view.signal);
+  page.on(
+    ["plan", "connection"],
+    () => {
+      ready();
+      if (open && page.plan?.rev !== drawnRev) {
+        say(status, "");
+        ask(chosen, PAUSE_MS);
+      }
+    },
+    view.signal,
+  );
 
   return {
     element,
@@ -115,5 +172,13 @@ export function exportPanel(view: View, map: MapState, { trainers, folder }: Han
 
 function beside({ beside }: ExportPreview): HTMLElement | null {
   const folders = [...new Set(beside.map((name) => name.slice(0, name.lastIndexOf("/"))))].join(", ");
-  return beside.length ? h("p.vf-muted.vf-rest", { title: beside.join("\n") }, tn(beside.length, "Saved with them: {folders}/ ({n} file).", "Saved with them: {folders}/ ({n} files).", { folders })) : null;
+  return beside.length
+    ? h(
+        "p.vf-muted.vf-rest",
+        { title: beside.join("\n") },
+        tn(beside.length, "Saved with them: {folders}/ ({n} file).", "Saved with them: {folders}/ ({n} files).", {
+          folders,
+        }),
+      )
+    : null;
 }

@@ -15,19 +15,40 @@ export function handoverCard(view: View, map: MapState): HTMLElement {
   const element = h(
     "section.vf-card.vf-handover",
     { "aria-label": t("Import and export"), hidden: !state.trainers.length },
-    h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("hand over")), " ", h("span.vf-muted", {}, t("settings of another trainer, in and out"))), h("div.vf-group", {}, ...buttons)),
+    h(
+      "div.vf-probe-head",
+      {},
+      h(
+        "h3",
+        {},
+        h("b", {}, t("hand over")),
+        " ",
+        h("span.vf-muted", {}, t("settings of another trainer, in and out")),
+      ),
+      h("div.vf-group", {}, ...buttons),
+    ),
     ...panels.map((panel) => panel.element),
   );
-  const draw = (): void => buttons.forEach((button) => (button.disabled = !page.alive && button.getAttribute("aria-expanded") === "false"));
+  const draw = (): void =>
+    buttons.forEach((button) => (button.disabled = !page.alive && button.getAttribute("aria-expanded") === "false"));
 
   function toggle(name: string, words: string, panel: Panel): HTMLButtonElement {
     panel.element.id = uniqueId(name);
-    const button = h("button.vf-button", { type: "button", "aria-expanded": "false", "aria-controls": panel.element.id, onclick: () => {
-      const on = panel.element.hidden;
-      button.setAttribute("aria-expanded", String(on));
-      panel.show(on);
-      draw();
-    } }, words);
+    const button = h(
+      "button.vf-button",
+      {
+        type: "button",
+        "aria-expanded": "false",
+        "aria-controls": panel.element.id,
+        onclick: () => {
+          const on = panel.element.hidden;
+          button.setAttribute("aria-expanded", String(on));
+          panel.show(on);
+          draw();
+        },
+      },
+      words,
+    );
     return button;
   }
 

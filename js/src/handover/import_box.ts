@@ -14,8 +14,14 @@ import { noteList } from "./notes";
 
 const PAUSE_MS = 350;
 const LARGEST_FILE = 262_144;
-const words = (): DiffWords => ({ label: t("What it would change"), before: t("now"), after: t("with it"), kinds: { also: t("will train"), not: t("will not train"), otherwise: t("trains otherwise"), lr: t("other rate") } });
-const example = (): string => `finetuning_type: lora\nlora_target: all\n\n${t("or")}  --lora_enable True --mm_projector_lr 2e-5 …\n${t("or")}  ${t("the text of an adapter_config.json")}`;
+const words = (): DiffWords => ({
+  label: t("What it would change"),
+  before: t("now"),
+  after: t("with it"),
+  kinds: { also: t("will train"), not: t("will not train"), otherwise: t("trains otherwise"), lr: t("other rate") },
+});
+const example = (): string =>
+  `finetuning_type: lora\nlora_target: all\n\n${t("or")}  --lora_enable True --mm_projector_lr 2e-5 …\n${t("or")}  ${t("the text of an adapter_config.json")}`;
 
 export interface Panel {
   element: HTMLElement;
@@ -25,9 +31,27 @@ export interface Panel {
 export function importBox(view: View, map: MapState, { trainers }: HandoverState): Panel {
   const { page } = view;
   const id = uniqueId("settings");
-  const field = h("textarea.vf-input.vf-settings", { id, rows: "7", spellcheck: "false", autocomplete: "off", placeholder: example(), "data-lm-suppress-shortcuts": "true" });
-  const menu = h("select.vf-select", { "aria-label": t("Whose settings") }, h("option", { value: "" }, t("find the trainer")), ...trainers.map(({ key, name }) => h("option", { value: key }, name)));
-  const chooser = h("input", { type: "file", hidden: true, tabindex: "-1", "aria-hidden": "true", accept: ".yaml,.yml,.json,.sh,.args,.txt" });
+  const field = h("textarea.vf-input.vf-settings", {
+    id,
+    rows: "7",
+    spellcheck: "false",
+    autocomplete: "off",
+    placeholder: example(),
+    "data-lm-suppress-shortcuts": "true",
+  });
+  const menu = h(
+    "select.vf-select",
+    { "aria-label": t("Whose settings") },
+    h("option", { value: "" }, t("find the trainer")),
+    ...trainers.map(({ key, name }) => h("option", { value: key }, name)),
+  );
+  const chooser = h("input", {
+    type: "file",
+    hidden: true,
+    tabindex: "-1",
+    "aria-hidden": "true",
+    accept: ".yaml,.yml,.json,.sh,.args,.txt",
+  });
   const choose = h("button.vf-button", { type: "button", onclick: () => chooser.click() }, t("Choose a file…"));
   const apply = h("button.vf-button.vf-primary", { type: "button", disabled: true, onclick: () => take() }, t("Apply"));
   const status = h("span.vf-muted", { role: "status" });
@@ -44,13 +68,17 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
   let looked = { text: "", trainer: "" };
   let open = false;
 
-  const looks = new Looks(view, (found, { args }) => {
-    look = readImport(found);
-    looked = { text: textOf(args.text), trainer: textOf(args.trainer) };
-    say(status, "");
-    fill(result, ...described(view, map, look));
-    ready();
-  }, refuse);
+  const looks = new Looks(
+    view,
+    (found, { args }) => {
+      look = readImport(found);
+      looked = { text: textOf(args.text), trainer: textOf(args.trainer) };
+      say(status, "");
+      fill(result, ...described(view, map, look));
+      ready();
+    },
+    refuse,
+  );
 
   function refuse(error: ErrorParts): void {
     look = null;
@@ -88,7 +116,14 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
     chooser.value = "";
     if (!file) return;
     if (file.size > LARGEST_FILE) {
-      return refuse({ code: "bad-config", message: t("{name} is too large for the settings of a trainer.", { name: file.name }), expected: t("at most 256 kB"), found: `${Math.round(file.size / 1024)} kB`, remedy: t("Choose the file with the settings, not the weights."), traceback: "" });
+      return refuse({
+        code: "bad-config",
+        message: t("{name} is too large for the settings of a trainer.", { name: file.name }),
+        expected: t("at most 256 kB"),
+        found: `${Math.round(file.size / 1024)} kB`,
+        remedy: t("Choose the file with the settings, not the weights."),
+        traceback: "",
+      });
     }
     field.value = await file.text();
     ask();
@@ -99,11 +134,15 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
   menu.addEventListener("change", () => ask());
   chooser.addEventListener("change", () => void read(chooser.files?.[0]));
   let rev = page.plan?.rev;
-  page.on(["plan", "connection"], () => {
-    if (open && page.plan?.rev !== rev) ask(PAUSE_MS); // what it would change has changed
-    rev = page.plan?.rev;
-    ready();
-  }, view.signal);
+  page.on(
+    ["plan", "connection"],
+    () => {
+      if (open && page.plan?.rev !== rev) ask(PAUSE_MS); // what it would change has changed
+      rev = page.plan?.rev;
+      ready();
+    },
+    view.signal,
+  );
 
   return {
     element,
@@ -120,7 +159,11 @@ export function importBox(view: View, map: MapState, { trainers }: HandoverState
 
 function described(view: View, map: MapState, look: ImportPreview): (Node | null)[] {
   const [before, after] = look.trainable;
-  const change = look.differences.length ? (before === after ? t("{count} train, as now.", { count: count(after) }) : t("{before} train now, {after} would.", { before: count(before), after: count(after) })) : t("This is what you have already.");
+  const change = look.differences.length
+    ? before === after
+      ? t("{count} train, as now.", { count: count(after) })
+      : t("{before} train now, {after} would.", { before: count(before), after: count(after) })
+    : t("This is what you have already.");
   const settings = look.settings.map(([name, value]) => `${name} ${value}`).join(" · ");
   return [
     h("p", {}, h("b", {}, `${look.name}: `), h("b", {}, look.sentence), " ", h("span.vf-muted", {}, change)),

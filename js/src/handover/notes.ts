@@ -4,7 +4,9 @@ import { h } from "../parts/dom";
 import type { Words } from "../wire/handover";
 
 export function noteList(notes: readonly Words[][]): HTMLElement | null {
-  return notes.length ? h("ul.vf-notes", { "aria-label": t("Notes") }, ...notes.map((note) => h("li", {}, ...note.map(noteWords)))) : null;
+  return notes.length
+    ? h("ul.vf-notes", { "aria-label": t("Notes") }, ...notes.map((note) => h("li", {}, ...note.map(noteWords))))
+    : null;
 }
 
 /** A piece of a note. */

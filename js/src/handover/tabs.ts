@@ -7,9 +7,32 @@ export interface Tabs {
   choose(key: string): void;
 }
 
-export function tabs(label: string, items: readonly { key: string; name: string }[], panel: HTMLElement, chosen: (key: string) => void): Tabs {
-  const buttons = items.map(({ key, name }) => h("button.vf-tab", { type: "button", role: "tab", id: uniqueId("tab"), "aria-selected": "false", "aria-controls": panel.id, tabindex: "-1", onclick: () => choose(key) }, name));
-  const element = h("div.vf-tabs", { role: "tablist", "aria-label": label, "data-lm-suppress-shortcuts": "true" }, ...buttons);
+export function tabs(
+  label: string,
+  items: readonly { key: string; name: string }[],
+  panel: HTMLElement,
+  chosen: (key: string) => void,
+): Tabs {
+  const buttons = items.map(({ key, name }) =>
+    h(
+      "button.vf-tab",
+      {
+        type: "button",
+        role: "tab",
+        id: uniqueId("tab"),
+        "aria-selected": "false",
+        "aria-controls": panel.id,
+        tabindex: "-1",
+        onclick: () => choose(key),
+      },
+      name,
+    ),
+  );
+  const element = h(
+    "div.vf-tabs",
+    { role: "tablist", "aria-label": label, "data-lm-suppress-shortcuts": "true" },
+    ...buttons,
+  );
 
   function choose(key: string): void {
     const at = items.findIndex((item) => item.key === key);

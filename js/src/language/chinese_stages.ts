@@ -2,7 +2,7 @@
 export const CHINESE_STAGES: Readonly<Record<string, string>> = {
   "to come": "未开始",
   "stopped: keep or let go above": "已停止：请在上方保留或放弃",
-  "done": "已完成",
+  done: "已完成",
   "steps of {name}": "{name} 的步数",
   "{n} part does not train.": "有 {n} 个部分没有在训练。",
   "{n} parts do not train.": "有 {n} 个部分没有在训练。",
@@ -18,8 +18,8 @@ export const CHINESE_STAGES: Readonly<Record<string, string>> = {
   "Run all": "全部运行",
   "Keep all": "全部保留",
   "Discard all (restore)": "全部放弃（还原）",
-  "Stages": "阶段",
-  "stages": "阶段",
+  Stages: "阶段",
+  stages: "阶段",
   "each begins with the weights of the one before": "每个阶段从上一阶段的权重开始",
   "several strategies in order, weights carried over": "依次运行多个策略，权重逐阶段传递",
   "Run {name}": "运行 {name}",
@@ -32,5 +32,6 @@ export const CHINESE_STAGES: Readonly<Record<string, string>> = {
   "{time} in all": "共 {time}",
   "Kept: the model now holds the weights of all stages.": "已保留：模型现在是各阶段训练后的权重。",
   "Discarded: the model is as before the first stage.": "已放弃：模型与第一个阶段之前一致。",
-  "Discarded: {same} of {tensors} tensors are bit for bit as before the first stage.": "已放弃：{tensors} 个张量中有 {same} 个与第一个阶段之前逐比特一致。",
+  "Discarded: {same} of {tensors} tensors are bit for bit as before the first stage.":
+    "已放弃：{tensors} 个张量中有 {same} 个与第一个阶段之前逐比特一致。",
 };

@@ -35,7 +35,8 @@ const CHINESE_LETTER = /[\u3001-\u9fff\uff00-\uffef]/;
 /** Chinese with a table's space only where it parts Chinese from Latin letters or numbers; values stay as they are. */
 function closed(form: string, values: Values): string {
   const parts = form.split(/(\{\w+\})/).map((part, i) => (i % 2 ? filled(part, values) : part));
-  const both = (a: string | undefined, b: string | undefined): boolean => CHINESE_LETTER.test(a ?? "") && CHINESE_LETTER.test(b ?? "");
+  const both = (a: string | undefined, b: string | undefined): boolean =>
+    CHINESE_LETTER.test(a ?? "") && CHINESE_LETTER.test(b ?? "");
   return parts.reduce((said, part, i) => {
     if (i % 2) return said + part;
     const after = parts.slice(i + 1).find(Boolean)?.[0];

@@ -7,8 +7,19 @@ import type { MapState } from "./map_state";
 
 const MANY = 8; // more targets than that are told as slices, however they are shown
 
-export const KEY_TUNINGS: Record<string, TuningEdit> = { f: "frozen", l: "lora", t: "full", x: "inherit", i: "inherit" };
-export const TUNING_WORDS: Record<TuningEdit, () => string> = { frozen: () => t("frozen"), lora: () => "LoRA", full: () => t("full"), inherit: () => t("as its component") };
+export const KEY_TUNINGS: Record<string, TuningEdit> = {
+  f: "frozen",
+  l: "lora",
+  t: "full",
+  x: "inherit",
+  i: "inherit",
+};
+export const TUNING_WORDS: Record<TuningEdit, () => string> = {
+  frozen: () => t("frozen"),
+  lora: () => "LoRA",
+  full: () => t("full"),
+  inherit: () => t("as its component"),
+};
 
 /** Requests a tuning for the selection, or for the focused item. */
 export function setTuning(view: View, state: MapState, tuning: TuningEdit): void {
@@ -16,7 +27,8 @@ export function setTuning(view: View, state: MapState, tuning: TuningEdit): void
   if (!ids.length) return;
   const targets = targetsOf(state, ids);
   void view.page.request("set_tuning", { targets, tuning });
-  const what = targets.length === 1 ? state.display.item(ids[0] as number).label : t("{count} modules", { count: targets.length });
+  const what =
+    targets.length === 1 ? state.display.item(ids[0] as number).label : t("{count} modules", { count: targets.length });
   view.announce(`${what}: ${TUNING_WORDS[tuning]()}`);
 }
 
@@ -27,10 +39,12 @@ export function targetsOf(state: MapState, items: readonly number[]): string[] {
   const blocks = new Map<number, number[]>();
   for (const id of ids) {
     const item = display.item(id);
-    const name = (text: string, nodes: readonly number[]): void => void (targets.add(text), display.tree.named.set(text, nodes));
+    const name = (text: string, nodes: readonly number[]): void =>
+      void (targets.add(text), display.tree.named.set(text, nodes));
     if (item.targets) for (const target of item.targets) targets.add(target);
     else if (item.members) name(item.target, display.nodesOf(id));
-    else if (display.lists.has(display.base.item(id).parent)) blocks.set(item.parent, [...(blocks.get(item.parent) ?? []), id]);
+    else if (display.lists.has(display.base.item(id).parent))
+      blocks.set(item.parent, [...(blocks.get(item.parent) ?? []), id]);
     else targets.add(item.target);
   }
   for (const [parent, members] of blocks) {
@@ -39,7 +53,10 @@ export function targetsOf(state: MapState, items: readonly number[]): string[] {
     if (slice === null) for (const id of members) targets.add(display.item(id).target);
     else {
       targets.add(slice);
-      display.tree.named.set(slice, members.map((id) => display.item(id).node));
+      display.tree.named.set(
+        slice,
+        members.map((id) => display.item(id).node),
+      );
     }
   }
   return [...targets];

@@ -17,7 +17,12 @@ import { verdictStyles } from "./verdict_style";
 import { picture, zooming, type Zooming } from "./zooming";
 
 export class CanvasMap {
-  readonly element = h("div.vf-map", { tabindex: "0", role: "application", "aria-roledescription": t("treemap"), "data-lm-suppress-shortcuts": "true" });
+  readonly element = h("div.vf-map", {
+    tabindex: "0",
+    role: "application",
+    "aria-roledescription": t("treemap"),
+    "data-lm-suppress-shortcuts": "true",
+  });
   tiles: TileStyles | null = null;
   /** Whether the focus ring is wanted: the keyboard was used last. */
   keyboard = false;
@@ -35,16 +40,27 @@ export class CanvasMap {
   readonly #tilesFrame;
   readonly #overFrame;
 
-  constructor(readonly view: View, readonly state: MapState) {
+  constructor(
+    readonly view: View,
+    readonly state: MapState,
+  ) {
     this.element.append(this.#base, this.#over);
     this.#tilesFrame = frame(this.element, () => this.#paint(), view.signal);
     this.#overFrame = frame(this.element, () => this.#paintOver(), view.signal);
     onWidth(this.element, (width) => this.resize(width, this.element.clientHeight), view.signal);
     const { page, signal } = view;
     page.on(["plan"], () => this.#tilesFrame.request(), signal);
-    page.on(["paint"], () => (state.colour === "grad_norm" || state.colour === "update_ratio") && this.#tilesFrame.request(), signal);
+    page.on(
+      ["paint"],
+      () => (state.colour === "grad_norm" || state.colour === "update_ratio") && this.#tilesFrame.request(),
+      signal,
+    );
     page.on(["cost"], () => state.colour === "step_bytes" && this.#tilesFrame.request(), signal);
-    page.on(["probe"], () => (state.colour === "open_norm" || state.colour === "verdict") && this.#tilesFrame.request(), signal);
+    page.on(
+      ["probe"],
+      () => (state.colour === "open_norm" || state.colour === "verdict") && this.#tilesFrame.request(),
+      signal,
+    );
     state.on(["zoom", "style", "fold"], () => this.relayout(), signal);
     state.on(["search"], () => this.relayout(), signal);
     state.on(["selection", "focus", "hover"], () => this.#overFrame.request(), signal);
@@ -97,9 +113,25 @@ export class CanvasMap {
     const still = view.root.ownerDocument.defaultView?.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? true;
     const from = zoomed && !still ? picture(this.#base) : null;
     const { plan, paint: live, updates, probe, cost } = view.page;
-    const norms = state.colour === "step_bytes" ? cost?.by_node : state.colour === "open_norm" ? probe?.open : state.colour === "update_ratio" ? updates?.values : live?.values;
-    this.tiles = state.colour === "verdict" ? verdictStyles(state.display, probe && new LinkCounts(state.display.tree, probe.modules), view.palette()) : tileStyles(state.colour, state.display, plan, norms?.length ? norms : null, view.palette());
-    paint(context, this.#fit, { display: state.display, layout, tiles: this.tiles, palette: view.palette(), lit: state.lit });
+    const norms =
+      state.colour === "step_bytes"
+        ? cost?.by_node
+        : state.colour === "open_norm"
+          ? probe?.open
+          : state.colour === "update_ratio"
+            ? updates?.values
+            : live?.values;
+    this.tiles =
+      state.colour === "verdict"
+        ? verdictStyles(state.display, probe && new LinkCounts(state.display.tree, probe.modules), view.palette())
+        : tileStyles(state.colour, state.display, plan, norms?.length ? norms : null, view.palette());
+    paint(context, this.#fit, {
+      display: state.display,
+      layout,
+      tiles: this.tiles,
+      palette: view.palette(),
+      lit: state.lit,
+    });
     if (from) this.#move(context, from, before);
     else if (zoomed) this.#moving = null;
     this.#shownZoom = state.zoom;

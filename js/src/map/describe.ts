@@ -7,7 +7,13 @@ import { MIXED, NONE } from "../wire/plan_state";
 import type { MapState } from "./map_state";
 import { normOf, tuningOf } from "./tile_style";
 
-export const TUNING_NAMES: readonly (() => string)[] = [() => t("frozen"), () => "LoRA", () => t("full"), () => t("mixed"), () => t("no parameters")];
+export const TUNING_NAMES: readonly (() => string)[] = [
+  () => t("frozen"),
+  () => "LoRA",
+  () => t("full"),
+  () => t("mixed"),
+  () => t("no parameters"),
+];
 
 export interface Description {
   path: string;
@@ -35,7 +41,10 @@ export function describe(view: View, state: MapState, id: number): Description {
   // Of a list of nothing but alike blocks one wants to know the blocks.
   const block = item.fold ? display.base.item(item.fold.blocks[0] as number).node : item.node;
   const fact = tree.state.notes.get(block);
-  const parts = block < 0 ? t("{count} modules", { count: item.children.length }) : tree.className(block) + (fact ? ` (${fact})` : "");
+  const parts =
+    block < 0
+      ? t("{count} modules", { count: item.children.length })
+      : tree.className(block) + (fact ? ` (${fact})` : "");
   const counts = { count: count(item.params), each: count(item.params / several), own: count(own) };
   const inner = own > 0 && own !== item.params ? t("{count} in total, {own} of its own", counts) : "";
   return {
@@ -43,10 +52,14 @@ export function describe(view: View, state: MapState, id: number): Description {
     className: parts,
     params: inner || (several > 1 ? t("{count} parameters, {each} each", counts) : t("{count} parameters", counts)),
     amount: inner || (several > 1 ? t("{count}, {each} each", counts) : counts.count),
-    tuning: [TUNING_NAMES[tuningOf(display, view.page.plan, id)]?.() ?? "", shares(view, state, id)].filter(Boolean).join(": "),
+    tuning: [TUNING_NAMES[tuningOf(display, view.page.plan, id)]?.() ?? "", shares(view, state, id)]
+      .filter(Boolean)
+      .join(": "),
     alike: alike(item),
     tied: owner === undefined ? "" : t("shared with {path}", { path: tree.path(owner) }),
-    norm: Number.isNaN(norm) ? "" : t("gradient norm {value} at step {step}", { value: measure(norm), step: view.page.paint?.step ?? 0 }),
+    norm: Number.isNaN(norm)
+      ? ""
+      : t("gradient norm {value} at step {step}", { value: measure(norm), step: view.page.paint?.step ?? 0 }),
   };
 }
 
@@ -55,7 +68,9 @@ export function alike(item: Item): string {
   const { members, fold } = item;
   if (!fold) return members ? t("in {count} blocks", { count: members.length }) : "";
   const lists = (members?.length ?? 1) / (members === fold.blocks ? fold.times : 1);
-  return lists > 1 ? t("{count} blocks alike in each of {lists}", { count: fold.times, lists }) : t("{count} blocks alike", { count: fold.times });
+  return lists > 1
+    ? t("{count} blocks alike in each of {lists}", { count: fold.times, lists })
+    : t("{count} blocks alike", { count: fold.times });
 }
 
 /** Of a list whose blocks train differently: "30 of 32 frozen, 2 of 32 full". */
@@ -65,7 +80,9 @@ function shares(view: View, state: MapState, id: number): string {
   if (!nodes || tuningOf(state.display, plan, id) !== MIXED) return "";
   const counts = new Map<number, number>();
   for (const node of nodes) counts.set(plan.tuning[node] ?? NONE, (counts.get(plan.tuning[node] ?? NONE) ?? 0) + 1);
-  return [...counts].map(([code, n]) => t("{n} of {all} {tuning}", { n, all: nodes.length, tuning: TUNING_NAMES[code]?.() ?? "" })).join(", ");
+  return [...counts]
+    .map(([code, n]) => t("{n} of {all} {tuning}", { n, all: nodes.length, tuning: TUNING_NAMES[code]?.() ?? "" }))
+    .join(", ");
 }
 
 /** One sentence for a screen reader. */
@@ -74,5 +91,7 @@ export function sentence(view: View, state: MapState, id: number): string {
   const item = state.display.item(id);
   const inside = item.children.length ? t("{count} inside", { count: item.children.length }) : "";
   const selected = state.selected.has(id) ? t("selected") : "";
-  return [item.label, d.alike, d.className, d.params, d.tuning, d.tied, d.norm, inside, selected].filter(Boolean).join(", ");
+  return [item.label, d.alike, d.className, d.params, d.tuning, d.tied, d.norm, inside, selected]
+    .filter(Boolean)
+    .join(", ");
 }

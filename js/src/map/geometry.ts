@@ -8,7 +8,10 @@ export type Direction = "left" | "right" | "up" | "down";
 export function hit(display: Items, zoom: number, layout: Layout, x: number, y: number): Box | null {
   let found: Box | null = null;
   for (let id = zoom; ; ) {
-    const next = display.item(id).children.map((child) => layout.of.get(child)).find((box) => box && x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1);
+    const next = display
+      .item(id)
+      .children.map((child) => layout.of.get(child))
+      .find((box) => box && x >= box.x0 && x < box.x1 && y >= box.y0 && y < box.y1);
     if (!next) return found;
     found = next;
     if (next.leaf) return found;
@@ -25,11 +28,17 @@ export function neighbour(layout: Layout, from: Box, direction: Direction): Box 
   for (const box of layout.boxes) {
     if (box.id === from.id || !(box.level === from.level || (box.leaf && box.level < from.level))) continue;
     const ahead = horizontal
-      ? sign > 0 ? box.x0 - from.x1 : from.x0 - box.x1
-      : sign > 0 ? box.y0 - from.y1 : from.y0 - box.y1;
+      ? sign > 0
+        ? box.x0 - from.x1
+        : from.x0 - box.x1
+      : sign > 0
+        ? box.y0 - from.y1
+        : from.y0 - box.y1;
     if (ahead < -1.5) continue;
     const aside = horizontal ? apart(box.y0, box.y1, from.y0, from.y1) : apart(box.x0, box.x1, from.x0, from.x1);
-    const off = horizontal ? Math.abs(box.y0 + box.y1 - from.y0 - from.y1) : Math.abs(box.x0 + box.x1 - from.x0 - from.x1);
+    const off = horizontal
+      ? Math.abs(box.y0 + box.y1 - from.y0 - from.y1)
+      : Math.abs(box.x0 + box.x1 - from.x0 - from.x1);
     const distance = Math.max(0, ahead) + 4 * aside + 0.01 * off;
     if (distance < least) [best, least] = [box, distance];
   }

@@ -52,7 +52,14 @@ export function scale(area: Area, params: number): number {
 }
 
 /** Lays out what is below an item. `floor` 0 gives the bare scale. */
-export function layout(display: Items, zoom: number, width: number, height: number, area: Area, floor = FLOOR_PX): Layout {
+export function layout(
+  display: Items,
+  zoom: number,
+  width: number,
+  height: number,
+  area: Area,
+  floor = FLOOR_PX,
+): Layout {
   const boxes: Box[] = [];
   const place = (item: Item, x0: number, y0: number, x1: number, y1: number, level: number): boolean => {
     const room = (x1 - x0) * (y1 - y0);
@@ -60,10 +67,25 @@ export function layout(display: Items, zoom: number, width: number, height: numb
     if (!shown.length || x1 - x0 < 3 || y1 - y0 < 3 || room / shown.length < SMALLEST_PX2) return false;
     const gap = level === 1 ? 4 : room / shown.length > 260 ? 2 : 1;
     const half = gap / 2;
-    const cells = arrange(display, shown, [x0 - half, y0 - half, x1 + half, y1 + half], area, level === 1 ? floor + gap : 0);
+    const cells = arrange(
+      display,
+      shown,
+      [x0 - half, y0 - half, x1 + half, y1 + half],
+      area,
+      level === 1 ? floor + gap : 0,
+    );
     const titled = titles(display, cells, gap, level);
     for (const cell of cells) {
-      const box: Box = { id: cell.id, x0: cell.x0 + half, y0: cell.y0 + half, x1: cell.x1 - half, y1: cell.y1 - half, level, header: 0, leaf: true };
+      const box: Box = {
+        id: cell.id,
+        x0: cell.x0 + half,
+        y0: cell.y0 + half,
+        x1: cell.x1 - half,
+        y1: cell.y1 - half,
+        level,
+        header: 0,
+        leaf: true,
+      };
       if (box.x1 - box.x0 < 0.35 || box.y1 - box.y0 < 0.35) continue;
       boxes.push(box);
       const child = display.item(cell.id);
@@ -88,14 +110,35 @@ function titles(display: Items, cells: readonly Cell[], gap: number, level: numb
 }
 
 /** Squarifies; enlarges what comes out below the floor and tries again until nothing does. */
-function arrange(display: Items, ids: readonly number[], [x0, y0, x1, y1]: [number, number, number, number], area: Area, floor: number): Cell[] {
-  const cells: Cell[] = ids.map((id) => ({ id, value: scale(area, display.item(id).params), x0: 0, y0: 0, x1: 0, y1: 0 }));
+function arrange(
+  display: Items,
+  ids: readonly number[],
+  [x0, y0, x1, y1]: [number, number, number, number],
+  area: Area,
+  floor: number,
+): Cell[] {
+  const cells: Cell[] = ids.map((id) => ({
+    id,
+    value: scale(area, display.item(id).params),
+    x0: 0,
+    y0: 0,
+    x1: 0,
+    y1: 0,
+  }));
   const whole = cells.reduce((sum, cell) => sum + cell.value, 0) || 1;
   for (const cell of cells) cell.value = Math.max(cell.value / whole, 1e-9);
   const tries = floor > 0 && cells.length <= FLOOR_LIMIT ? 60 : 0;
   for (let round = 0; ; round++) {
     cells.sort((a, b) => b.value - a.value || a.id - b.id);
-    const parent: Cell = { id: -1, value: cells.reduce((sum, cell) => sum + cell.value, 0), x0, y0, x1, y1, children: cells };
+    const parent: Cell = {
+      id: -1,
+      value: cells.reduce((sum, cell) => sum + cell.value, 0),
+      x0,
+      y0,
+      x1,
+      y1,
+      children: cells,
+    };
     treemapSquarify(parent as unknown as HierarchyRectangularNode<unknown>, x0, y0, x1, y1);
     const low = round < tries ? cells.filter((cell) => cell.x1 - cell.x0 < floor || cell.y1 - cell.y0 < floor) : [];
     if (!low.length) return cells;

@@ -26,13 +26,23 @@ export class LinkCounts {
   constructor(tree: ModelTree, modules: Int32Array) {
     const { component, components, parent } = tree.state;
     for (let i = 0; i + WIDTH <= modules.length; i += WIDTH) {
-      const [node = -1, tensors = 0, selected = 0, held = -1, gradient = 0, moved = -1, measured = 0, broken = 0] = modules.subarray(i, i + WIDTH);
+      const [node = -1, tensors = 0, selected = 0, held = -1, gradient = 0, moved = -1, measured = 0, broken = 0] =
+        modules.subarray(i, i + WIDTH);
       if (node < 0 || node >= tree.size) continue;
-      const own: Links = { tensors, selected, in_optimizer: held < 0 ? null : held, gradient, moved: moved < 0 ? null : moved, measured, broken };
+      const own: Links = {
+        tensors,
+        selected,
+        in_optimizer: held < 0 ? null : held,
+        gradient,
+        moved: moved < 0 ? null : moved,
+        measured,
+        broken,
+      };
       const owner = component[node] ?? NO_COMPONENT;
       // A component inside another one is shown beside it, so its links end at its own top.
       const tops = components[owner]?.nodes ?? [];
-      for (let n = node; n >= 0; n = tops.includes(n) ? -1 : (parent[n] as number)) this.#sums.set(n, sum(this.#sums.get(n) ?? NOTHING, own));
+      for (let n = node; n >= 0; n = tops.includes(n) ? -1 : (parent[n] as number))
+        this.#sums.set(n, sum(this.#sums.get(n) ?? NOTHING, own));
     }
   }
 
@@ -50,7 +60,15 @@ export class LinkCounts {
   }
 }
 
-const NOTHING: Links = { tensors: 0, selected: 0, in_optimizer: null, gradient: 0, moved: null, measured: 0, broken: 0 };
+const NOTHING: Links = {
+  tensors: 0,
+  selected: 0,
+  in_optimizer: null,
+  gradient: 0,
+  moved: null,
+  measured: 0,
+  broken: 0,
+};
 
 function sum(a: Links, b: Links): Links {
   const known = (x: number | null, y: number | null): number | null => (x === null ? y : y === null ? x : x + y);

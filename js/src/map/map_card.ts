@@ -23,7 +23,13 @@ export function mapCard(view: View, state: MapState): HTMLElement {
     "section.vf-mapcard",
     { "aria-label": t("Map of the model") },
     h("div.vf-mapbar", {}, trail(view, state), toolbar(view, state)),
-    h("p.vf-sr", { id: help }, t("Arrow keys move between modules. Enter goes inside or shows folded blocks one by one, minus folds them again, Escape goes back. F freezes, L adapts by LoRA, T trains in full, X takes the module's own rule away. The list button shows the same as a table.")),
+    h(
+      "p.vf-sr",
+      { id: help },
+      t(
+        "Arrow keys move between modules. Enter goes inside or shows folded blocks one by one, minus folds them again, Escape goes back. F freezes, L adapts by LoRA, T trains in full, X takes the module's own rule away. The list button shows the same as a table.",
+      ),
+    ),
     map.element,
     grid.element,
     legend(view, state, map),
@@ -41,9 +47,13 @@ export function mapCard(view: View, state: MapState): HTMLElement {
   height();
   mode();
   state.on(["mode"], mode, view.signal);
-  view.page.on(["options"], () => {
-    height();
-    map.resize(map.element.clientWidth, map.element.clientHeight);
-  }, view.signal);
+  view.page.on(
+    ["options"],
+    () => {
+      height();
+      map.resize(map.element.clientWidth, map.element.clientHeight);
+    },
+    view.signal,
+  );
   return element;
 }

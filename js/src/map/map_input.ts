@@ -16,7 +16,13 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
   const tip = tooltip(view, state, element);
   const at = (event: MouseEvent): Box | null => {
     const rect = element.getBoundingClientRect();
-    return hit(state.display, state.zoom, map.layout, event.clientX - rect.left - element.clientLeft, event.clientY - rect.top - element.clientTop);
+    return hit(
+      state.display,
+      state.zoom,
+      map.layout,
+      event.clientX - rect.left - element.clientLeft,
+      event.clientY - rect.top - element.clientTop,
+    );
   };
 
   element.addEventListener("pointermove", (event) => {
@@ -54,9 +60,14 @@ export function mapInput(view: View, state: MapState, map: CanvasMap): void {
     event.preventDefault();
     event.stopPropagation();
   });
-  state.on(["focus", "selection"], () => {
-    if (state.focus > 0 && view.root.ownerDocument.hasFocus() && map.keyboard) view.announce(sentence(view, state, state.focus));
-  }, view.signal);
+  state.on(
+    ["focus", "selection"],
+    () => {
+      if (state.focus > 0 && view.root.ownerDocument.hasFocus() && map.keyboard)
+        view.announce(sentence(view, state, state.focus));
+    },
+    view.signal,
+  );
 
   function keyboard(on: boolean): void {
     if (map.keyboard === on) return;

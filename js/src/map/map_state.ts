@@ -40,13 +40,15 @@ export class MapState extends Topics<Topic> {
   /** Looks at what another state looked at, on the same modules; what it searched for is typed again. */
   resume(left: MapState): void {
     const { base } = this.display;
-    if (base.items.length !== left.display.base.items.length || base.root.label !== left.display.base.root.label) return;
+    if (base.items.length !== left.display.base.items.length || base.root.label !== left.display.base.root.label)
+      return;
     this.folding = left.folding;
     this.opened = new Set(left.opened);
     [this.area, this.colour, this.mode] = [left.area, left.colour, left.mode];
     this.#arrange(left.#tuning);
     // A fold has another number in each tree; what it stands for has not.
-    const here = (id: number): number => (id <= 0 ? id : this.display.shownOf(left.display.item(id).members?.[0] ?? id));
+    const here = (id: number): number =>
+      id <= 0 ? id : this.display.shownOf(left.display.item(id).members?.[0] ?? id);
     this.selected = new Set([...left.selected].map(here));
     [this.zoom, this.focus] = [here(left.zoom), here(left.focus)];
     this.openRows = new Set([...left.openRows].map(here));
@@ -166,7 +168,10 @@ export class MapState extends Topics<Topic> {
     this.#tuning = tuning;
     const { display } = this;
     if (!display.arrange({ on: this.folding, opened: this.opened, tuning, matches: this.matches })) return false;
-    const zoom = display.trail(display.shownOf(this.zoom)).reverse().find((item) => item.children.length);
+    const zoom = display
+      .trail(display.shownOf(this.zoom))
+      .reverse()
+      .find((item) => item.children.length);
     if (this.zoom !== (zoom?.id ?? 0)) {
       this.zoom = zoom?.id ?? 0;
       this.emit("zoom");

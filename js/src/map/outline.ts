@@ -20,7 +20,9 @@ export function outline(display: Items, open: ReadonlySet<number>, matches: Read
     const shown = wanted ? ids.filter((id) => wanted.has(id)) : ids;
     shown.forEach((id, i) => {
       const { children } = display.item(id);
-      const isOpen = wanted ? children.some((child) => wanted.has(child)) && (!matches?.has(id) || open.has(id)) : open.has(id);
+      const isOpen = wanted
+        ? children.some((child) => wanted.has(child)) && (!matches?.has(id) || open.has(id))
+        : open.has(id);
       rows.push({ id, level, position: i + 1, brothers: shown.length, open: children.length ? isOpen : null });
       if (isOpen) visit(children, level + 1);
     });
@@ -31,6 +33,7 @@ export function outline(display: Items, open: ReadonlySet<number>, matches: Read
 
 function withAncestors(display: Items, matches: ReadonlySet<number>): Set<number> {
   const wanted = new Set<number>();
-  for (const match of matches) for (let id = match; id > 0 && !wanted.has(id); id = display.item(id).parent) wanted.add(id);
+  for (const match of matches)
+    for (let id = match; id > 0 && !wanted.has(id); id = display.item(id).parent) wanted.add(id);
   return wanted;
 }

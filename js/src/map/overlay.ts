@@ -3,10 +3,17 @@ import type { Box, Layout } from "./layout";
 import type { MapState } from "./map_state";
 import type { Palette } from "../parts/palette";
 
-export function paintOverlay(context: CanvasRenderingContext2D, layout: Layout, state: MapState, palette: Palette, keyboard: boolean): void {
+export function paintOverlay(
+  context: CanvasRenderingContext2D,
+  layout: Layout,
+  state: MapState,
+  palette: Palette,
+  keyboard: boolean,
+): void {
   context.clearRect(0, 0, layout.width, layout.height);
   const pointed = layout.of.get(state.pointed);
-  if (pointed) ring(context, pointed, palette.accent, 2, 0, palette.dark ? "rgba(127,162,255,.14)" : "rgba(47,95,208,.10)");
+  if (pointed)
+    ring(context, pointed, palette.accent, 2, 0, palette.dark ? "rgba(127,162,255,.14)" : "rgba(47,95,208,.10)");
   const hover = layout.of.get(state.hover);
   if (hover) ring(context, hover, palette.ink, 1, 0);
   for (const id of state.selected) {
@@ -21,7 +28,14 @@ export function paintOverlay(context: CanvasRenderingContext2D, layout: Layout, 
   }
 }
 
-function ring(context: CanvasRenderingContext2D, box: Box, colour: string, width: number, inset: number, fill?: string): void {
+function ring(
+  context: CanvasRenderingContext2D,
+  box: Box,
+  colour: string,
+  width: number,
+  inset: number,
+  fill?: string,
+): void {
   const [w, h] = [box.x1 - box.x0 - 2 * inset, box.y1 - box.y0 - 2 * inset];
   if (w <= 0 || h <= 0) return;
   context.beginPath();

@@ -62,7 +62,10 @@ function fillTiles(context: CanvasRenderingContext2D, boxes: readonly Box[], sty
   context.fillStyle = style.fill;
   context.fill();
   if (style.pattern === "plain") return;
-  outline(context, boxes.filter((box) => box.x1 - box.x0 >= 7 && box.y1 - box.y0 >= 7));
+  outline(
+    context,
+    boxes.filter((box) => box.x1 - box.x0 >= 7 && box.y1 - box.y0 >= 7),
+  );
   context.fillStyle = patternOf(context, style.pattern, isLight(style.ink));
   context.fill();
 }
@@ -89,14 +92,31 @@ function patternOf(context: CanvasRenderingContext2D, pattern: Pattern, lightInk
   if (!c) return "transparent";
   c.strokeStyle = c.fillStyle = lightInk ? "rgba(0,0,0,.20)" : "rgba(255,255,255,.22)";
   c.lineWidth = 1.3;
-  const lines = pattern === "hatch" ? [[-2, 2, 2, -2], [-2, 10, 10, -2], [6, 10, 10, 6]] : pattern === "cross" ? [[-2, 10, 10, -2], [-2, -2, 10, 10]] : [];
+  const lines =
+    pattern === "hatch"
+      ? [
+          [-2, 2, 2, -2],
+          [-2, 10, 10, -2],
+          [6, 10, 10, 6],
+        ]
+      : pattern === "cross"
+        ? [
+            [-2, 10, 10, -2],
+            [-2, -2, 10, 10],
+          ]
+        : [];
   for (const [x0 = 0, y0 = 0, x1 = 0, y1 = 0] of lines) {
     c.beginPath();
     c.moveTo(x0, y0);
     c.lineTo(x1, y1);
     c.stroke();
   }
-  if (pattern === "dots") for (const [x, y] of [[2, 2], [6, 6]] as const) c.fillRect(x - 0.8, y - 0.8, 1.7, 1.7);
+  if (pattern === "dots")
+    for (const [x, y] of [
+      [2, 2],
+      [6, 6],
+    ] as const)
+      c.fillRect(x - 0.8, y - 0.8, 1.7, 1.7);
   const made = context.createPattern(canvas, "repeat");
   if (made) patterns.set(key, made);
   return made ?? "transparent";
@@ -117,7 +137,15 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
   const two = across >= 30;
   const top = two ? 11 : across / 2 + 0.5;
   const letter = style.letter && along > 44 && across >= 15 ? style.letter : "";
-  const name = sized(context, fit, item, along - 10 - (letter && (!two || upright) ? 13 : 0), item.isComponent ? [11.5, 10.5, 9.5] : [11, 10, 9.5], item.isComponent, scene.palette.font);
+  const name = sized(
+    context,
+    fit,
+    item,
+    along - 10 - (letter && (!two || upright) ? 13 : 0),
+    item.isComponent ? [11.5, 10.5, 9.5] : [11, 10, 9.5],
+    item.isComponent,
+    scene.palette.font,
+  );
   // Half a word that stands on its side is no help.
   if (name && !(upright && name !== item.label)) context.fillText(name, 5, top);
   const second = two ? top + 14 : top;
@@ -142,7 +170,15 @@ function label(context: CanvasRenderingContext2D, fit: TextFit, scene: Scene, bo
 }
 
 /** Sets the largest font in which the whole text fits, else the smallest, and gives the text as far as there is room. */
-function sized(context: CanvasRenderingContext2D, fit: TextFit, item: Item, room: number, sizes: readonly number[], bold: boolean, family: string): string {
+function sized(
+  context: CanvasRenderingContext2D,
+  fit: TextFit,
+  item: Item,
+  room: number,
+  sizes: readonly number[],
+  bold: boolean,
+  family: string,
+): string {
   for (const size of sizes) {
     context.font = `${bold ? "600 " : ""}${size}px ${family}`;
     if (fit.width(item.label) <= room) return item.label;

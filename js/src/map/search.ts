@@ -3,7 +3,10 @@ import type { DisplayTree } from "../tree/display_tree";
 
 /** Items whose path or class contains every word; null for an empty query. The topmost of a nest of matches is enough. */
 export function search(display: DisplayTree, query: string): Set<number> | null {
-  const words = query.toLowerCase().split(/[\s,]+/).filter(Boolean);
+  const words = query
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter(Boolean);
   if (!words.length) return null;
   const found = new Set<number>();
   for (const item of display.items) {
@@ -11,7 +14,8 @@ export function search(display: DisplayTree, query: string): Set<number> | null 
       if (item.id !== 0) found.add(item.id);
       continue;
     }
-    const path = `${display.item(componentOf(display, item.id)).label} ${display.pathOf(item.id)} ${item.label}`.toLowerCase();
+    const path =
+      `${display.item(componentOf(display, item.id)).label} ${display.pathOf(item.id)} ${item.label}`.toLowerCase();
     const name = item.node >= 0 ? display.tree.className(item.node).toLowerCase() : "";
     if (words.every((word) => matches(path, word) || name === word)) found.add(item.id);
   }

@@ -18,11 +18,44 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
   const pathBox = h("b.vf-path", {}, path);
   const about = h("span.vf-muted.vf-about");
   const tuning = segmented(t("Tuning of the selection"), (value) => setTuning(view, state, value));
-  const fold = h("button.vf-button.vf-small", { type: "button", onclick: () => state.unfold(state.acting[0] ?? -1) || state.refold(state.acting[0] ?? -1) });
-  const clear = h("button.vf-button.vf-small", { type: "button", title: t("Take the module's own rule away (X)"), onclick: () => setTuning(view, state, "inherit") }, t("clear rule"));
-  const probed = h("button.vf-button.vf-small", { type: "button", title: t("Show what the probe found of it"), onclick: () => state.emit("reveal") }, t("probe"));
-  const close = h("button.vf-iconbutton", { type: "button", "aria-label": t("Clear the selection"), title: t("Clear the selection (Esc)"), onclick: () => state.select([]) }, icon("close"));
-  const element = h("div.vf-selection", { role: "group", "aria-label": t("Selection"), hidden: true }, h("div.vf-what", {}, pathBox, about), tuning.element, fold, clear, probed, close);
+  const fold = h("button.vf-button.vf-small", {
+    type: "button",
+    onclick: () => state.unfold(state.acting[0] ?? -1) || state.refold(state.acting[0] ?? -1),
+  });
+  const clear = h(
+    "button.vf-button.vf-small",
+    {
+      type: "button",
+      title: t("Take the module's own rule away (X)"),
+      onclick: () => setTuning(view, state, "inherit"),
+    },
+    t("clear rule"),
+  );
+  const probed = h(
+    "button.vf-button.vf-small",
+    { type: "button", title: t("Show what the probe found of it"), onclick: () => state.emit("reveal") },
+    t("probe"),
+  );
+  const close = h(
+    "button.vf-iconbutton",
+    {
+      type: "button",
+      "aria-label": t("Clear the selection"),
+      title: t("Clear the selection (Esc)"),
+      onclick: () => state.select([]),
+    },
+    icon("close"),
+  );
+  const element = h(
+    "div.vf-selection",
+    { role: "group", "aria-label": t("Selection"), hidden: true },
+    h("div.vf-what", {}, pathBox, about),
+    tuning.element,
+    fold,
+    clear,
+    probed,
+    close,
+  );
 
   const draw = (): void => {
     const ids = state.acting;
@@ -36,7 +69,12 @@ export function selectionStrip(view: View, state: MapState, hints: HTMLElement):
     const item = display.item(ids[0] as number);
     say(path, !only ? t("{count} modules", { count: ids.length }) : item.isComponent ? item.label : only.path);
     pathBox.title = only?.path ?? targetsOf(state, ids).join("\n");
-    say(about, only ? [only.alike, only.className, only.amount, only.tied, only.norm].filter(Boolean).join(" · ") : t("{count} parameters", { count: count(total) }));
+    say(
+      about,
+      only
+        ? [only.alike, only.className, only.amount, only.tied, only.norm].filter(Boolean).join(" · ")
+        : t("{count} parameters", { count: count(total) }),
+    );
     about.title = about.textContent ?? "";
     const codes = new Set(ids.map((id) => tuningOf(display, page.plan, id)).filter((code) => code !== NONE));
     const shown = codes.size === 1 ? (ROW_TUNINGS[[...codes][0] as number] ?? "mixed") : "mixed";

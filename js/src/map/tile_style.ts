@@ -27,10 +27,25 @@ export interface TileStyles {
 export const LETTERS = ["F", "L", "T", "±", ""];
 const PATTERNS: Pattern[] = ["plain", "hatch", "dots", "cross", "plain"];
 
-export function tileStyles(colour: Colour, display: FoldedTree, plan: PlanState | null, norms: Float32Array | null, palette: Palette): TileStyles {
-  const byTuning: TileStyle[] = palette.tunings.map((t, code) => ({ ...t, pattern: PATTERNS[code] as Pattern, letter: LETTERS[code] as string }));
+export function tileStyles(
+  colour: Colour,
+  display: FoldedTree,
+  plan: PlanState | null,
+  norms: Float32Array | null,
+  palette: Palette,
+): TileStyles {
+  const byTuning: TileStyle[] = palette.tunings.map((t, code) => ({
+    ...t,
+    pattern: PATTERNS[code] as Pattern,
+    letter: LETTERS[code] as string,
+  }));
   if (colour === "tuning") return { styles: byTuning, of: (id) => tuningOf(display, plan, id), range: null };
-  const value = (id: number): number => (colour === "bytes" ? bytesPerParameter(display, id) : colour === "step_bytes" ? sumOf(display, norms, id) : normOf(display, norms, id));
+  const value = (id: number): number =>
+    colour === "bytes"
+      ? bytesPerParameter(display, id)
+      : colour === "step_bytes"
+        ? sumOf(display, norms, id)
+        : normOf(display, norms, id);
   return onRamp(display, value, palette, byTuning);
 }
 
@@ -83,7 +98,12 @@ export function bytesPerParameter(display: FoldedTree, id: number): number {
   return params > 0 ? bytes / params : NaN;
 }
 
-function onRamp(display: FoldedTree, value: (id: number) => number, palette: Palette, byTuning: readonly TileStyle[]): TileStyles {
+function onRamp(
+  display: FoldedTree,
+  value: (id: number) => number,
+  palette: Palette,
+  byTuning: readonly TileStyle[],
+): TileStyles {
   let [least, most] = [Infinity, 0];
   for (const id of display.leaves) {
     const v = value(id);
@@ -91,7 +111,9 @@ function onRamp(display: FoldedTree, value: (id: number) => number, palette: Pal
     least = Math.min(least, v);
     most = Math.max(most, v);
   }
-  const styles = ramp(palette.dark).map((fill): TileStyle => ({ fill, ink: inkOn(fill), pattern: "plain", letter: "" }));
+  const styles = ramp(palette.dark).map(
+    (fill): TileStyle => ({ fill, ink: inkOn(fill), pattern: "plain", letter: "" }),
+  );
   styles.push({ ...(byTuning[NONE] as TileStyle), letter: "" });
   if (most === 0) return { styles, of: () => STEPS, range: null };
   least = Math.max(least, most * 1e-6);

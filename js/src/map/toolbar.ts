@@ -7,7 +7,15 @@ import { AREAS, COLOURS, type Area, type Colour, type MapState } from "./map_sta
 import { search, tops } from "./search";
 
 const AREA_LABELS: Record<Area, () => string> = { linear: () => t("linear"), sqrt: () => "√", log: () => "log" };
-const COLOUR_LABELS: Record<Colour, () => string> = { tuning: () => t("tuning"), grad_norm: () => t("gradient norm"), update_ratio: () => t("update ratio"), open_norm: () => t("gradient if open"), verdict: () => t("probe verdict"), step_bytes: () => t("memory of a step"), bytes: () => t("bytes") };
+const COLOUR_LABELS: Record<Colour, () => string> = {
+  tuning: () => t("tuning"),
+  grad_norm: () => t("gradient norm"),
+  update_ratio: () => t("update ratio"),
+  open_norm: () => t("gradient if open"),
+  verdict: () => t("probe verdict"),
+  step_bytes: () => t("memory of a step"),
+  bytes: () => t("bytes"),
+};
 
 export function toolbar(view: View, state: MapState): HTMLElement {
   return h(
@@ -49,11 +57,25 @@ function searchBox(view: View, state: MapState): HTMLElement {
     say(found, matches ? String(tops(state.display.base, matches).length) : "");
     found.title = matches ? t("found; Enter selects them all") : "";
   }
-  return h("label.vf-find", { title: t("Find modules by words of their path or class") }, icon("search"), h("span.vf-findbox", {}, input, found));
+  return h(
+    "label.vf-find",
+    { title: t("Find modules by words of their path or class") },
+    icon("search"),
+    h("span.vf-findbox", {}, input, found),
+  );
 }
 
-function choice<T extends string>(name: string, values: readonly T[], labels: Record<T, () => string>, now: T, change: (value: T) => void): HTMLElement {
-  const select = h("select.vf-select", { "data-lm-suppress-shortcuts": "true", onchange: () => change(select.value as T) });
+function choice<T extends string>(
+  name: string,
+  values: readonly T[],
+  labels: Record<T, () => string>,
+  now: T,
+  change: (value: T) => void,
+): HTMLElement {
+  const select = h("select.vf-select", {
+    "data-lm-suppress-shortcuts": "true",
+    onchange: () => change(select.value as T),
+  });
   for (const value of values) select.append(h("option", { value, selected: value === now }, labels[value]()));
   return h("label.vf-choice", {}, h("span", {}, name), select);
 }
@@ -69,7 +91,11 @@ function colourChoice(view: View, state: MapState): HTMLElement {
 /** Repeated layers as one tile each, or every layer by itself; absent where nothing repeats. */
 function foldSwitch(view: View, state: MapState): HTMLElement | null {
   if (!state.display.lists.size) return null;
-  const button = h("button.vf-iconbutton", { type: "button", "aria-label": t("Fold repeated layers"), onclick: () => state.fold(!state.folding) }, icon("fold"));
+  const button = h(
+    "button.vf-iconbutton",
+    { type: "button", "aria-label": t("Fold repeated layers"), onclick: () => state.fold(!state.folding) },
+    icon("fold"),
+  );
   const draw = (): void => {
     button.setAttribute("aria-pressed", String(state.folding));
     button.title = state.folding ? t("Repeated layers are folded: show every layer") : t("Fold repeated layers");
@@ -82,7 +108,17 @@ function foldSwitch(view: View, state: MapState): HTMLElement | null {
 function modeSwitch(view: View, state: MapState): HTMLElement {
   const name = uniqueId("mode");
   const button = (mode: "map" | "list"): HTMLButtonElement =>
-    h("button.vf-iconbutton", { type: "button", id: `${name}-${mode}`, title: mode === "map" ? t("Show the map") : t("Show the list"), "aria-label": mode === "map" ? t("Map") : t("List"), onclick: () => state.show(mode) }, icon(mode));
+    h(
+      "button.vf-iconbutton",
+      {
+        type: "button",
+        id: `${name}-${mode}`,
+        title: mode === "map" ? t("Show the map") : t("Show the list"),
+        "aria-label": mode === "map" ? t("Map") : t("List"),
+        onclick: () => state.show(mode),
+      },
+      icon(mode),
+    );
   const [map, list] = [button("map"), button("list")];
   const draw = (): void => {
     map.setAttribute("aria-pressed", String(state.mode === "map"));

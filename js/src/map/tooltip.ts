@@ -20,7 +20,16 @@ export function tooltip(view: View, state: MapState, frame: HTMLElement): Toolti
         shown = id;
         const d = describe(view, state, id);
         const item = state.display.item(id);
-        const lines = [item.fold?.precise === undefined || item.label.includes(item.fold.precise) ? "" : t("blocks {which}", { which: item.fold.precise }), d.alike, `${d.className} · ${d.params}`, d.tuning, d.tied, d.norm].filter(Boolean);
+        const lines = [
+          item.fold?.precise === undefined || item.label.includes(item.fold.precise)
+            ? ""
+            : t("blocks {which}", { which: item.fold.precise }),
+          d.alike,
+          `${d.className} · ${d.params}`,
+          d.tuning,
+          d.tied,
+          d.norm,
+        ].filter(Boolean);
         fill(card, h("b", {}, item.isComponent ? item.label : d.path), ...lines.map((line) => h("span", {}, line)));
         card.hidden = false;
       }

@@ -9,11 +9,16 @@ export function trail(view: View, state: MapState): HTMLElement {
   const draw = (): void => {
     const items = state.display.trail(state.zoom);
     const crumb = (id: number, label: string, here: boolean): HTMLElement =>
-      here ? h("span", { "aria-current": "location" }, label) : h("button.vf-link", { type: "button", onclick: () => state.zoomTo(id) }, label);
+      here
+        ? h("span", { "aria-current": "location" }, label)
+        : h("button.vf-link", { type: "button", onclick: () => state.zoomTo(id) }, label);
     fill(
       element,
       crumb(0, t("model"), false),
-      ...items.flatMap((item, i) => [h("i", { "aria-hidden": "true" }, "›"), crumb(item.id, item.label, i === items.length - 1)]),
+      ...items.flatMap((item, i) => [
+        h("i", { "aria-hidden": "true" }, "›"),
+        crumb(item.id, item.label, i === items.length - 1),
+      ]),
       items.length ? null : h("i", { "aria-hidden": "true" }, "›"),
       items.length ? null : h("span", { "aria-current": "location" }, t("all components")),
     );

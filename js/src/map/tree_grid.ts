@@ -26,12 +26,26 @@ export class TreeGrid {
   #name = uniqueId("row");
   readonly #frame;
 
-  constructor(readonly view: View, readonly state: MapState) {
+  constructor(
+    readonly view: View,
+    readonly state: MapState,
+  ) {
     this.open = state.openRows;
-    const header = h("div.vf-grid-row.vf-grid-head", { role: "row", "aria-rowindex": "1" }, ...columns().map((name) => h("span", { role: "columnheader" }, name)));
+    const header = h(
+      "div.vf-grid-row.vf-grid-head",
+      { role: "row", "aria-rowindex": "1" },
+      ...columns().map((name) => h("span", { role: "columnheader" }, name)),
+    );
     this.element = h(
       "div.vf-grid",
-      { role: "treegrid", tabindex: "0", "aria-label": t("Modules"), "aria-multiselectable": "true", "aria-colcount": String(columns().length), "data-lm-suppress-shortcuts": "true" },
+      {
+        role: "treegrid",
+        tabindex: "0",
+        "aria-label": t("Modules"),
+        "aria-multiselectable": "true",
+        "aria-colcount": String(columns().length),
+        "data-lm-suppress-shortcuts": "true",
+      },
       h("div", { role: "rowgroup" }, header),
       this.#body,
     );
@@ -116,9 +130,36 @@ export class TreeGrid {
     const className = item.node >= 0 ? display.tree.className(item.node) : "";
     const row = h(
       "div.vf-grid-row",
-      { role: "row", id: `${this.#name}-${id}`, "aria-level": level, "aria-posinset": position, "aria-setsize": brothers, "aria-rowindex": index + 2, "aria-expanded": open === null ? null : String(open), "aria-selected": String(selected.has(id)), "data-id": id, "data-focus": id === focus, "data-folded": item.fold !== undefined },
-      h("span.vf-grid-name", { role: "rowheader", "aria-label": item.fold ? `${item.label}, ${alike(item)}` : null, title: item.fold ? t("{blocks}: {alike}; Enter shows each", { blocks: item.fold.precise, alike: alike(item) }) : null }, h("i.vf-twisty", { "aria-hidden": "true" }, open === null ? null : icon(open ? "down" : "right")), item.isComponent ? h("b", {}, item.label) : item.label),
-      h("span.vf-muted", { role: "gridcell" }, owner === undefined ? className : t("shared with {path}", { path: display.tree.path(owner) })),
+      {
+        role: "row",
+        id: `${this.#name}-${id}`,
+        "aria-level": level,
+        "aria-posinset": position,
+        "aria-setsize": brothers,
+        "aria-rowindex": index + 2,
+        "aria-expanded": open === null ? null : String(open),
+        "aria-selected": String(selected.has(id)),
+        "data-id": id,
+        "data-focus": id === focus,
+        "data-folded": item.fold !== undefined,
+      },
+      h(
+        "span.vf-grid-name",
+        {
+          role: "rowheader",
+          "aria-label": item.fold ? `${item.label}, ${alike(item)}` : null,
+          title: item.fold
+            ? t("{blocks}: {alike}; Enter shows each", { blocks: item.fold.precise, alike: alike(item) })
+            : null,
+        },
+        h("i.vf-twisty", { "aria-hidden": "true" }, open === null ? null : icon(open ? "down" : "right")),
+        item.isComponent ? h("b", {}, item.label) : item.label,
+      ),
+      h(
+        "span.vf-muted",
+        { role: "gridcell" },
+        owner === undefined ? className : t("shared with {path}", { path: display.tree.path(owner) }),
+      ),
       h("span.vf-number", { role: "gridcell" }, count(item.params)),
       h("span", { role: "gridcell" }, badge(code), TUNING_NAMES[code]?.()),
       h("span.vf-number", { role: "gridcell" }, Number.isNaN(norm) ? "" : measure(norm)),

@@ -12,7 +12,14 @@ export const verdictWords = (): string[] => [t("every tensor does what was wante
 
 export function verdictStyles(display: FoldedTree, counts: LinkCounts | null, palette: Palette): TileStyles {
   const fills = [palette.ok, palette.warning, palette.failure];
-  const styles = fills.map((fill, i): TileStyle => ({ fill, ink: isLight(fill) ? "#10131a" : "#ffffff", pattern: i === 0 ? "plain" : i === 1 ? "hatch" : "cross", letter: VERDICT_MARKS[i] as string }));
+  const styles = fills.map(
+    (fill, i): TileStyle => ({
+      fill,
+      ink: isLight(fill) ? "#10131a" : "#ffffff",
+      pattern: i === 0 ? "plain" : i === 1 ? "hatch" : "cross",
+      letter: VERDICT_MARKS[i] as string,
+    }),
+  );
   styles.push({ ...(palette.tunings[NONE] as { fill: string; ink: string }), pattern: "plain", letter: "" });
   return { styles, of: (id) => counts?.verdict(display, id) ?? 3, range: null };
 }

@@ -16,14 +16,26 @@ export interface Zooming {
 }
 
 /** From one picture to the next; `tile` is the place of the zoomed item in the outer of the two layouts. */
-export function zooming(from: HTMLCanvasElement, to: HTMLCanvasElement, layout: Layout, tile: Rect, inwards: boolean, start: number): Zooming {
+export function zooming(
+  from: HTMLCanvasElement,
+  to: HTMLCanvasElement,
+  layout: Layout,
+  tile: Rect,
+  inwards: boolean,
+  start: number,
+): Zooming {
   const full: Rect = { x: 0, y: 0, w: layout.width, h: layout.height };
   return {
     draw(context, now) {
       const t = Math.min(1, (now - start) / ZOOM_MS);
       const eased = 1 - (1 - t) ** 3;
       const at = inwards ? eased : 1 - eased;
-      const r: Rect = { x: tile.x * (1 - at), y: tile.y * (1 - at), w: tile.w + (full.w - tile.w) * at, h: tile.h + (full.h - tile.h) * at };
+      const r: Rect = {
+        x: tile.x * (1 - at),
+        y: tile.y * (1 - at),
+        w: tile.w + (full.w - tile.w) * at,
+        h: tile.h + (full.h - tile.h) * at,
+      };
       const [sx, sy] = [r.w / tile.w, r.h / tile.h];
       const [outer, inner] = inwards ? [from, to] : [to, from];
       context.clearRect(0, 0, full.w, full.h);

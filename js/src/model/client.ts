@@ -29,7 +29,10 @@ export class Client {
   #late = new Set<string>();
   #channels: Model[] = [];
 
-  constructor(readonly changed: () => void, prefix = pagePrefix()) {
+  constructor(
+    readonly changed: () => void,
+    prefix = pagePrefix(),
+  ) {
     this.prefix = prefix;
   }
 
@@ -37,7 +40,9 @@ export class Client {
   attach(channel: Model, signal?: AbortSignal): void {
     this.#channels.push(channel);
     listen(channel, "msg:custom", (message) => this.#receive(message), signal);
-    signal?.addEventListener("abort", () => (this.#channels = this.#channels.filter((c) => c !== channel)), { once: true });
+    signal?.addEventListener("abort", () => (this.#channels = this.#channels.filter((c) => c !== channel)), {
+      once: true,
+    });
   }
 
   get attached(): boolean {

@@ -82,7 +82,8 @@ export class Edits {
   #redraw(): void {
     const tree = this.tree();
     this.#shown = this.#base;
-    if (tree && this.#base) for (const edit of this.#pending) this.#shown = preview(tree, this.#shown as PlanState, edit.name, edit.args);
+    if (tree && this.#base)
+      for (const edit of this.#pending) this.#shown = preview(tree, this.#shown as PlanState, edit.name, edit.args);
     this.changed();
   }
 }

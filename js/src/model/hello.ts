@@ -21,7 +21,10 @@ export async function hello(client: Client, signal?: AbortSignal): Promise<strin
         found();
       } else if (attempt === ATTEMPTS) found();
     });
-    await Promise.race([answered, new Promise((resolve) => setTimeout(resolve, attempt < ATTEMPTS ? PAUSE_MS * attempt : LAST_PAUSE_MS))]);
+    await Promise.race([
+      answered,
+      new Promise((resolve) => setTimeout(resolve, attempt < ATTEMPTS ? PAUSE_MS * attempt : LAST_PAUSE_MS)),
+    ]);
   }
   return subshell;
 }

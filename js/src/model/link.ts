@@ -22,7 +22,8 @@ export function connect(page: Page, host: Host | undefined, signal?: AbortSignal
       }
       followRestarts(channel, () => page.client.lose("gone"), signal);
       page.emit("connection");
-      if ((await isLive(channel, String(ref))) === false) page.client.lose(page.client.connection === "live" ? "gone" : "absent");
+      if ((await isLive(channel, String(ref))) === false)
+        page.client.lose(page.client.connection === "live" ? "gone" : "absent");
       else if (first) await greet(page, signal);
     },
     () => page.client.lose("absent"),

@@ -36,7 +36,12 @@ export class Page extends WithStates {
   }
   readonly rows = new Rows();
   readonly client = new Client(() => this.emit("connection"));
-  readonly edits = new Edits(this.client, () => this.tree, () => this.emit("plan"), (error) => this.complain(error));
+  readonly edits = new Edits(
+    this.client,
+    () => this.tree,
+    () => this.emit("plan"),
+    (error) => this.complain(error),
+  );
   /** Null: no subshell answered, so Stop waits for the cell. Undefined: not known yet. */
   subshell: string | null | undefined = undefined;
   errors: ErrorParts[] = [];

@@ -5,7 +5,16 @@
 import type { ModelTree } from "../tree/model_tree";
 import type { Loose } from "../base/loose";
 import type { RequestName } from "../wire/messages";
-import { FROZEN, FULL, LORA, MIXED, NONE, type ComponentPlan, type PlanState, type RowTuning } from "../wire/plan_state";
+import {
+  FROZEN,
+  FULL,
+  LORA,
+  MIXED,
+  NONE,
+  type ComponentPlan,
+  type PlanState,
+  type RowTuning,
+} from "../wire/plan_state";
 
 const CODES: Record<string, number> = { frozen: FROZEN, lora: LORA, full: FULL };
 const WORDS: readonly RowTuning[] = ["frozen", "lora", "full", "mixed"];
@@ -22,7 +31,10 @@ export function preview(tree: ModelTree, plan: PlanState, name: RequestName, arg
     case "set_lora":
       return row(plan, args.target, (c) => ({ ...c, rank: args.rank as number, alpha: args.alpha as number }));
     case "set_blocks":
-      return row(plan, args.component, (c) => ({ ...c, blocks: c.blocks && { ...c.blocks, last: args.last as number, are_last: true } }));
+      return row(plan, args.component, (c) => ({
+        ...c,
+        blocks: c.blocks && { ...c.blocks, last: args.last as number, are_last: true },
+      }));
     default:
       return plan;
   }
@@ -64,7 +76,18 @@ function gather(tree: ModelTree, tuning: Uint8Array): void {
   for (let n = tree.size - 1; n >= 0; n--) {
     if (tree.isLeaf(n)) {
       const code = tuning[n] as number;
-      seen[n] = code === FROZEN ? (tree.state.lora[n] ? 9 : 1) : code === LORA ? 2 : code === FULL ? 4 : code === MIXED ? 15 : 0;
+      seen[n] =
+        code === FROZEN
+          ? tree.state.lora[n]
+            ? 9
+            : 1
+          : code === LORA
+            ? 2
+            : code === FULL
+              ? 4
+              : code === MIXED
+                ? 15
+                : 0;
     } else if (tuning[n] !== NONE) tuning[n] = codeOf(seen[n] as number);
     const parent = tree.state.parent[n] as number;
     if (parent >= 0) seen[parent] = (seen[parent] as number) | (seen[n] as number);

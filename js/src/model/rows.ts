@@ -5,7 +5,17 @@
 import type { RowsEvent } from "../wire/messages";
 
 /** The columns before those of the components. */
-export const FIXED = ["step", "loss", "eval_loss", "grad_norm", "tokens", "seconds", "memory_bytes", "retention_loss", "retention_kl"] as const;
+export const FIXED = [
+  "step",
+  "loss",
+  "eval_loss",
+  "grad_norm",
+  "tokens",
+  "seconds",
+  "memory_bytes",
+  "retention_loss",
+  "retention_kl",
+] as const;
 
 export type Taken = "new" | "nothing" | "gap";
 

@@ -7,7 +7,11 @@ type Value = string | number | boolean | null | undefined | ((event: never) => v
 export type Props = Handlers & { [name: string]: Value };
 
 /** `h("button.vf-button", { title: "Undo", onclick })` and children. True sets an empty attribute, false and null none. */
-export function h<K extends keyof HTMLElementTagNameMap>(spec: K | `${K}.${string}`, props: Props = {}, ...children: Child[]): HTMLElementTagNameMap[K] {
+export function h<K extends keyof HTMLElementTagNameMap>(
+  spec: K | `${K}.${string}`,
+  props: Props = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
   const [tag = "div", ...classes] = spec.split(".");
   const element = document.createElement(tag as K);
   if (classes.length) element.className = classes.join(" ");
@@ -27,7 +31,9 @@ export function set(element: Element, props: Props): void {
 }
 
 export function append(element: Element, children: readonly Child[]): void {
-  for (const child of children) if (child !== null && child !== undefined && child !== false) element.append(typeof child === "number" ? String(child) : child);
+  for (const child of children)
+    if (child !== null && child !== undefined && child !== false)
+      element.append(typeof child === "number" ? String(child) : child);
 }
 
 /** Replaces what an element holds; where the pointer is down on something in it, once it is up. With no children, at once. */

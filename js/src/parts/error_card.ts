@@ -21,7 +21,9 @@ export function errorCard(error: ErrorParts, ...more: Child[]): HTMLElement {
       {},
       h("b", {}, error.message),
       parts.length ? h("dl", {}, ...parts.flatMap(([name, text]) => [h("dt", {}, name), h("dd", {}, text)])) : null,
-      error.traceback ? h("details", {}, h("summary", {}, t("Traceback")), h("pre", { tabindex: "0" }, error.traceback)) : null,
+      error.traceback
+        ? h("details", {}, h("summary", {}, t("Traceback")), h("pre", { tabindex: "0" }, error.traceback))
+        : null,
     ),
     ...more,
   );

@@ -19,7 +19,14 @@ export function errorShelf(page: Page, signal: AbortSignal): HTMLElement {
   };
 
   function card(error: ErrorParts): HTMLElement {
-    return errorCard(error, h("button.vf-iconbutton", { type: "button", "aria-label": t("Dismiss"), title: t("Dismiss"), onclick: () => page.dismiss(error) }, icon("close")));
+    return errorCard(
+      error,
+      h(
+        "button.vf-iconbutton",
+        { type: "button", "aria-label": t("Dismiss"), title: t("Dismiss"), onclick: () => page.dismiss(error) },
+        icon("close"),
+      ),
+    );
   }
 
   draw();

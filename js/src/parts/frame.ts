@@ -11,7 +11,8 @@ export interface Frame {
 export function frame(element: Element, paint: () => void, signal: AbortSignal): Frame {
   let asked = 0;
   let stopWaiting: (() => void) | null = null;
-  const rendered = (): boolean => element.isConnected && (element.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
+  const rendered = (): boolean =>
+    element.isConnected && (element.checkVisibility?.({ contentVisibilityAuto: true }) ?? true);
   const request = (): void => {
     if (asked || signal.aborted) return;
     asked = requestAnimationFrame(() => {

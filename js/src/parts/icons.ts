@@ -24,7 +24,14 @@ const SVG = "http://www.w3.org/2000/svg";
 /** A decorative picture; the control that holds it carries the words. */
 export function icon(name: IconName, filled = false): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
-  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", width: "14", height: "14", "aria-hidden": "true", class: "vf-icon" })) svg.setAttribute(key, value);
+  for (const [key, value] of Object.entries({
+    viewBox: "0 0 16 16",
+    width: "14",
+    height: "14",
+    "aria-hidden": "true",
+    class: "vf-icon",
+  }))
+    svg.setAttribute(key, value);
   const path = document.createElementNS(SVG, "path");
   path.setAttribute("d", PATHS[name]);
   path.setAttribute("fill", filled ? "currentColor" : "none");

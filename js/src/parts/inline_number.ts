@@ -10,10 +10,27 @@ export interface InlineNumber {
 }
 
 /** `parse` gives the value, or a sentence that says what is wrong; `hint` says what goes with a value while it is typed. */
-export function inlineNumber(label: string, parse: (text: string) => number | string, commit: (value: number) => void, hint?: (value: number) => string): InlineNumber {
+export function inlineNumber(
+  label: string,
+  parse: (text: string) => number | string,
+  commit: (value: number) => void,
+  hint?: (value: number) => string,
+): InlineNumber {
   let now = "";
-  const button = h("button.vf-value", { type: "button", title: t("Change the {what}", { what: label }), onclick: () => edit() });
-  const input = h("input.vf-input.vf-inline", { type: "text", inputmode: "decimal", "aria-label": label, hidden: true, spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true" });
+  const button = h("button.vf-value", {
+    type: "button",
+    title: t("Change the {what}", { what: label }),
+    onclick: () => edit(),
+  });
+  const input = h("input.vf-input.vf-inline", {
+    type: "text",
+    inputmode: "decimal",
+    "aria-label": label,
+    hidden: true,
+    spellcheck: "false",
+    autocomplete: "off",
+    "data-lm-suppress-shortcuts": "true",
+  });
   const wrong = h("span.vf-wrong", { role: "alert" });
   const beside = hint && h("span.vf-hint", { role: "status" });
   const element = h("span.vf-inlinebox", {}, button, input, beside ?? null, wrong);
@@ -89,7 +106,9 @@ export function parseRate(text: string): number | string {
 export function parseWhole(least: number, most: number): (text: string) => number | string {
   return (text) => {
     const value = Number(text);
-    return text !== "" && Number.isInteger(value) && value >= least && value <= most ? value : t("a whole number from {least} to {most}", { least, most });
+    return text !== "" && Number.isInteger(value) && value >= least && value <= most
+      ? value
+      : t("a whole number from {least} to {most}", { least, most });
   };
 }
 

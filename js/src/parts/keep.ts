@@ -31,7 +31,8 @@ export function keep(root: HTMLElement): () => void {
     });
     tabs.forEach((was, i) => {
       const tab = all<HTMLElement>("[role=tab]")[i];
-      if (was && tab?.getAttribute("aria-selected") === "false" && tabs.length === all("[role=tab]").length) tab.click();
+      if (was && tab?.getAttribute("aria-selected") === "false" && tabs.length === all("[role=tab]").length)
+        tab.click();
     });
     details.forEach((was, i) => {
       const element = all<HTMLDetailsElement>("details")[i];

@@ -21,7 +21,12 @@ export function widget(name: string, ready: (page: Page) => boolean, build: (vie
   };
 }
 
-function render({ model, el, signal, host }: RenderProps, name: string, ready: (page: Page) => boolean, build: (view: View) => Child[]): () => void {
+function render(
+  { model, el, signal, host }: RenderProps,
+  name: string,
+  ready: (page: Page) => boolean,
+  build: (view: View) => Child[],
+): () => void {
   const ending = new AbortController();
   signal?.addEventListener("abort", () => ending.abort(), { once: true });
   const page = pageOf(model);
@@ -78,14 +83,18 @@ function note(page: Page, signal: AbortSignal): void {
     return JSON.stringify({ rev: rev ?? 0, burst: page.run?.burst ?? 0, phase: page.run?.phase ?? "" });
   };
   let noted = now();
-  page.on(["plan", "run"], () => {
-    if (now() === noted || !page.model.set || !page.model.save_changes) return;
-    noted = now();
-    page.model.set("noted", JSON.parse(noted));
-    // "noted" is no state of the session: marimo alone reads it, and it hears of a change only by what a page saves.
-    // eslint-disable-next-line no-restricted-syntax -- the one value that a page has to save itself
-    page.model.save_changes();
-  }, signal);
+  page.on(
+    ["plan", "run"],
+    () => {
+      if (now() === noted || !page.model.set || !page.model.save_changes) return;
+      noted = now();
+      page.model.set("noted", JSON.parse(noted));
+      // "noted" is no state of the session: marimo alone reads it, and it hears of a change only by what a page saves.
+      // eslint-disable-next-line no-restricted-syntax -- the one value that a page has to save itself
+      page.model.save_changes();
+    },
+    signal,
+  );
 }
 
 /** Hides the static picture that Python put beside this view, as long as the view lives; without a kernel it is what remains. */

@@ -67,7 +67,8 @@ export function ramp(dark: boolean): string[] {
   return Array.from({ length: STEPS }, (_, i) => {
     const at = (i / (STEPS - 1)) * (stops.length - 1);
     const [a, b] = [stops[Math.floor(at)] as number, stops[Math.min(stops.length - 1, Math.floor(at) + 1)] as number];
-    const mix = (shift: number): number => Math.round(((a >> shift) & 255) * (1 - (at % 1)) + ((b >> shift) & 255) * (at % 1));
+    const mix = (shift: number): number =>
+      Math.round(((a >> shift) & 255) * (1 - (at % 1)) + ((b >> shift) & 255) * (at % 1));
     return `rgb(${mix(16)},${mix(8)},${mix(0)})`;
   });
 }
@@ -80,6 +81,8 @@ export function inkOn(colour: string): string {
 
 /** Whether a colour from the style sheet is nearer to white than to black. */
 export function isLight(colour: string): boolean {
-  const [r = 0, g = 0, b = 0] = /^#[0-9a-f]{6}/i.test(colour) ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) : [];
+  const [r = 0, g = 0, b = 0] = /^#[0-9a-f]{6}/i.test(colour)
+    ? [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16))
+    : [];
   return 0.299 * r + 0.587 * g + 0.114 * b > 130;
 }

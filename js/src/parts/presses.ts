@@ -9,13 +9,17 @@ const waiting = new Map<Element, () => void>();
 
 /** Notes presses below an element until the signal aborts. */
 export function watchPresses(root: HTMLElement, signal: AbortSignal): void {
-  root.addEventListener("pointerdown", (event) => (pressed = (event.composedPath()[0] ?? event.target) as Node), { capture: true, signal });
+  root.addEventListener("pointerdown", (event) => (pressed = (event.composedPath()[0] ?? event.target) as Node), {
+    capture: true,
+    signal,
+  });
   // What the click itself builds is there at once.
   root.addEventListener("click", () => (pressed = null), { capture: true, signal });
   const over = (): void => {
     if (pressed || waiting.size) setTimeout(release); // the click comes after the pointer is up, in the same task
   };
-  for (const name of ["pointerup", "pointercancel", "dragend"]) window.addEventListener(name, over, { capture: true, signal });
+  for (const name of ["pointerup", "pointercancel", "dragend"])
+    window.addEventListener(name, over, { capture: true, signal });
   window.addEventListener("blur", over, { signal });
   signal.addEventListener("abort", release);
 }

@@ -17,9 +17,24 @@ export interface Segmented {
 }
 
 export function segmented(label: string, choose: (value: Choice) => void): Segmented {
-  const element = h("div.vf-segmented", { role: "radiogroup", "aria-label": label, "data-lm-suppress-shortcuts": "true" });
+  const element = h("div.vf-segmented", {
+    role: "radiogroup",
+    "aria-label": label,
+    "data-lm-suppress-shortcuts": "true",
+  });
   const radios = CHOICES.map(({ value, label: text, code }) =>
-    h("button", { type: "button", role: "radio", "data-tuning": code, "aria-checked": "false", tabindex: "-1", onclick: () => choose(value) }, text()),
+    h(
+      "button",
+      {
+        type: "button",
+        role: "radio",
+        "data-tuning": code,
+        "aria-checked": "false",
+        tabindex: "-1",
+        onclick: () => choose(value),
+      },
+      text(),
+    ),
   );
   element.append(...radios);
   element.addEventListener("keydown", (event) => {

@@ -32,14 +32,22 @@ export function brightness(colour: string): number | null {
   const long = /^#([0-9a-f]{3})$/i.test(text) ? text.replace(/[0-9a-f]/gi, "$&$&") : text;
   const parts = /^#[0-9a-f]{6}$/i.test(long)
     ? [1, 3, 5].map((i) => parseInt(long.slice(i, i + 2), 16))
-    : (/^rgba?\(([^)]+)\)/.exec(long)?.[1] ?? "").split(/[\s,/]+/).slice(0, 3).map(Number);
+    : (/^rgba?\(([^)]+)\)/.exec(long)?.[1] ?? "")
+        .split(/[\s,/]+/)
+        .slice(0, 3)
+        .map(Number);
   const [r, g, b] = parts;
   if (r === undefined || g === undefined || b === undefined || parts.some(Number.isNaN) || long === "") return null;
   return (0.299 * r + 0.587 * g + 0.114 * b) / 255;
 }
 
 /** Keeps `data-theme` of the page's own element right, and calls back when it changes. */
-export function followTheme(root: HTMLElement, options: () => Options, changed: () => void, signal: AbortSignal): () => void {
+export function followTheme(
+  root: HTMLElement,
+  options: () => Options,
+  changed: () => void,
+  signal: AbortSignal,
+): () => void {
   const doc = root.ownerDocument;
   const update = (): void => {
     const wanted = options().theme;
@@ -50,7 +58,17 @@ export function followTheme(root: HTMLElement, options: () => Options, changed: 
   };
   update();
   const observer = new MutationObserver(update);
-  const attributes = { attributes: true, attributeFilter: ["class", "data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind", "data-theme", "style"] };
+  const attributes = {
+    attributes: true,
+    attributeFilter: [
+      "class",
+      "data-jp-theme-light",
+      "data-jp-theme-name",
+      "data-vscode-theme-kind",
+      "data-theme",
+      "style",
+    ],
+  };
   for (const element of [doc.body, doc.documentElement]) observer.observe(element, attributes);
   doc.defaultView?.matchMedia?.("(prefers-color-scheme: dark)").addEventListener?.("change", update, { signal });
   signal.addEventListener("abort", () => observer.disconnect());

@@ -30,7 +30,12 @@ export function uniqueId(name: string): string {
   return `vf-${name}-${nextId++}`;
 }
 
-export function makeView(page: Page, root: HTMLElement, signal: AbortSignal, left: View["left"] = {}): View & { themeChanged: () => void } {
+export function makeView(
+  page: Page,
+  root: HTMLElement,
+  signal: AbortSignal,
+  left: View["left"] = {},
+): View & { themeChanged: () => void } {
   const region = h("div.vf-sr", { "aria-live": "polite", role: "status" });
   root.append(region);
   const callbacks: (() => void)[] = [];

@@ -14,7 +14,9 @@ export function onPaper(page: Document, signal?: AbortSignal): void {
 function pictures(page: Document): void {
   restore(page);
   for (const holder of new Set([...page.querySelectorAll("canvas")].map((canvas) => canvas.parentElement))) {
-    const layers = [...(holder?.querySelectorAll<HTMLCanvasElement>(":scope > canvas") ?? [])].filter((canvas) => canvas.width && canvas.height);
+    const layers = [...(holder?.querySelectorAll<HTMLCanvasElement>(":scope > canvas") ?? [])].filter(
+      (canvas) => canvas.width && canvas.height,
+    );
     if (!holder || !layers[0]) continue;
     holder.classList.add(CLASS);
     holder.prepend(h("img", { class: CLASS, src: together(layers[0], layers), alt: "" }));

@@ -61,7 +61,14 @@ export function openReport(widget: Widget, doc: Document = document): void {
   }
   widget.render?.({ model, el: place });
   const sheet = place.closest<HTMLElement>("main");
-  const retheme = sheet && followTheme(sheet, () => readOptions(model.get("options"), 430), () => undefined, new AbortController().signal);
+  const retheme =
+    sheet &&
+    followTheme(
+      sheet,
+      () => readOptions(model.get("options"), 430),
+      () => undefined,
+      new AbortController().signal,
+    );
   const theme = (wanted: string): void => {
     model.traits.options = { ...record(model.traits.options), theme: wanted };
     model.tell("change:options");

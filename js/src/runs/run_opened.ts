@@ -17,7 +17,13 @@ export function runOpened(view: View, opened: () => OpenedRun | null): { element
   const facts = h("p.vf-muted.vf-runs-facts");
   const list = h("ul");
   const verdicts = h("div.vf-verdicts", {}, h("h3", {}, h("b", {}, t("does it train?"))), list);
-  const element = h("section.vf-runs-open", { "aria-label": t("The run that is open"), hidden: true }, head, facts, h("div.vf-runs-pair", {}, plot.element, verdicts));
+  const element = h(
+    "section.vf-runs-open",
+    { "aria-label": t("The run that is open"), hidden: true },
+    head,
+    facts,
+    h("div.vf-runs-pair", {}, plot.element, verdicts),
+  );
   let drawn: unknown;
 
   function draw(): void {
@@ -29,12 +35,51 @@ export function runOpened(view: View, opened: () => OpenedRun | null): { element
     if (key === drawn) return;
     drawn = key;
     const { name } = run.row;
-    const take = h("button.vf-button", { type: "button", disabled: !page.alive || run.why_not !== null, title: run.why_not ?? t("The map and the controls show it; one undo takes it back"), onclick: () => void page.request("runs_take", { name }) }, t("Use its strategy"));
-    const report = h("button.vf-button", { type: "button", disabled: !page.alive, title: t("One HTML file beside the run, which opens without a kernel"), onclick: () => void page.request("runs_report", { name }) }, t("Report…"));
-    const close = h("button.vf-button", { type: "button", disabled: !page.alive, onclick: () => void page.request("runs_open", { name: "" }) }, t("Close"));
-    fill(head, h("h3", {}, h("b", {}, name), " ", h("span.vf-muted", {}, run.row.sentence)), h("div.vf-group", {}, take, report, close));
-    fill(facts, [run.model, ...run.settings.map((s) => `${s.name} ${s.value}`), run.message].filter(Boolean).join(" · "));
-    fill(list, ...run.verdicts.map((v) => h("li", { "data-status": v.status }, h("i", { "aria-hidden": "true" }, SIGN[v.status]), h("div", {}, h("b", {}, v.label), ` ${v.text}`))));
+    const take = h(
+      "button.vf-button",
+      {
+        type: "button",
+        disabled: !page.alive || run.why_not !== null,
+        title: run.why_not ?? t("The map and the controls show it; one undo takes it back"),
+        onclick: () => void page.request("runs_take", { name }),
+      },
+      t("Use its strategy"),
+    );
+    const report = h(
+      "button.vf-button",
+      {
+        type: "button",
+        disabled: !page.alive,
+        title: t("One HTML file beside the run, which opens without a kernel"),
+        onclick: () => void page.request("runs_report", { name }),
+      },
+      t("Report…"),
+    );
+    const close = h(
+      "button.vf-button",
+      { type: "button", disabled: !page.alive, onclick: () => void page.request("runs_open", { name: "" }) },
+      t("Close"),
+    );
+    fill(
+      head,
+      h("h3", {}, h("b", {}, name), " ", h("span.vf-muted", {}, run.row.sentence)),
+      h("div.vf-group", {}, take, report, close),
+    );
+    fill(
+      facts,
+      [run.model, ...run.settings.map((s) => `${s.name} ${s.value}`), run.message].filter(Boolean).join(" · "),
+    );
+    fill(
+      list,
+      ...run.verdicts.map((v) =>
+        h(
+          "li",
+          { "data-status": v.status },
+          h("i", { "aria-hidden": "true" }, SIGN[v.status]),
+          h("div", {}, h("b", {}, v.label), ` ${v.text}`),
+        ),
+      ),
+    );
     verdicts.hidden = !run.verdicts.length;
   }
 

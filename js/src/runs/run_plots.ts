@@ -7,7 +7,9 @@ import type { Curve } from "../wire/curve";
 
 /** `read` gives one curve or two, each with the name at its end; one alone needs none. */
 export function runPlot(view: View, title: string, note: string, read: () => { name: string; curve: Curve }[]): Plot {
-  return new Plot(view, { title, note, log: false, height: 130, labels: true, form: measure }, () => overlaid(view, read()));
+  return new Plot(view, { title, note, log: false, height: 130, labels: true, form: measure }, () =>
+    overlaid(view, read()),
+  );
 }
 
 /** Curves of different steps on one axis: each has a value where it has a step, and is passed over elsewhere. */
@@ -19,7 +21,9 @@ export function overlaid(view: View, runs: readonly { name: string; curve: Curve
   const y: number[][] = [];
   const spread = (curve: Curve, values: Float64Array, lost: number): number[] => {
     const made = new Array<number>(steps.length).fill(NaN);
-    curve.step.forEach((step, i) => (made[place.get(step) ?? 0] = Number.isFinite(values[i]) ? (values[i] as number) : lost));
+    curve.step.forEach(
+      (step, i) => (made[place.get(step) ?? 0] = Number.isFinite(values[i]) ? (values[i] as number) : lost),
+    );
     return made;
   };
   runs.forEach(({ name, curve }, i) => {
@@ -27,7 +31,12 @@ export function overlaid(view: View, runs: readonly { name: string; curve: Curve
     lines.push({ label: name || t("train"), colour, width: 2 });
     y.push(spread(curve, curve.loss, Infinity));
     if (!curve.evaluated.some((v) => Number.isFinite(v))) return;
-    lines.push({ label: runs.length > 1 ? "" : t("eval"), colour: runs.length > 1 ? colour : muted, width: 2, dash: [5, 4] });
+    lines.push({
+      label: runs.length > 1 ? "" : t("eval"),
+      colour: runs.length > 1 ? colour : muted,
+      width: 2,
+      dash: [5, 4],
+    });
     y.push(spread(curve, curve.evaluated, NaN));
   });
   return { lines, x: steps, y, end: steps[steps.length - 1] ?? 1 };

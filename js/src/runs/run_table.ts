@@ -26,16 +26,67 @@ export function runTable(view: View, { rows, open, marked, choose, mark }: RunTa
   const heads = [t("run"), t("what trains"), t("steps"), t("loss"), t("does it train?"), t("when")];
   const line = (row: RunRow): HTMLElement => {
     const lost = row.phase === "unreadable";
-    const box = h("input", { type: "checkbox", "aria-label": t("Compare {name}", { name: row.name }), disabled: lost || !view.page.alive || (marked.size >= 2 && !marked.has(row.name)), onchange: ({ target }) => mark(row.name, (target as HTMLInputElement).checked) });
+    const box = h("input", {
+      type: "checkbox",
+      "aria-label": t("Compare {name}", { name: row.name }),
+      disabled: lost || !view.page.alive || (marked.size >= 2 && !marked.has(row.name)),
+      onchange: ({ target }) => mark(row.name, (target as HTMLInputElement).checked),
+    });
     box.checked = marked.has(row.name);
-    const name = h("button.vf-link", { type: "button", disabled: lost || !view.page.alive, "aria-expanded": String(open === row.name), onclick: () => choose(row.name) }, row.name);
-    const steps = row.of && row.of !== row.steps ? t("{step} of {steps}", { step: whole(row.steps), steps: whole(row.of) }) : whole(row.steps);
+    const name = h(
+      "button.vf-link",
+      {
+        type: "button",
+        disabled: lost || !view.page.alive,
+        "aria-expanded": String(open === row.name),
+        onclick: () => choose(row.name),
+      },
+      row.name,
+    );
+    const steps =
+      row.of && row.of !== row.steps
+        ? t("{step} of {steps}", { step: whole(row.steps), steps: whole(row.of) })
+        : whole(row.steps);
     const cells = lost
       ? [h("td.vf-runs-what", { colspan: "4" }, `${t("cannot be read")}: ${row.sentence}`)]
-      : [h("td.vf-runs-what", {}, row.sentence), h("td", {}, steps, row.phase === "finished" ? null : h("small.vf-muted", {}, ` ${PHASES.get(row.phase)?.() ?? row.phase}`)), h("td", {}, row.loss === null ? "–" : measure(row.loss), row.eval_loss === null ? null : h("small.vf-muted", {}, ` ${t("eval")} ${measure(row.eval_loss)}`)), h("td", { "data-status": row.verdicts.failures ? "failure" : row.verdicts.warnings ? "warning" : "ok" }, verdict(row))];
-    return h("tr", { "aria-current": open === row.name ? "true" : null }, h("th", { scope: "row" }, h("span.vf-runs-name", {}, box, name)), ...cells, h("td", {}, when(row), h("small.vf-muted", {}, row.seconds ? ` ${seconds(row.seconds)}` : "")));
+      : [
+          h("td.vf-runs-what", {}, row.sentence),
+          h(
+            "td",
+            {},
+            steps,
+            row.phase === "finished" ? null : h("small.vf-muted", {}, ` ${PHASES.get(row.phase)?.() ?? row.phase}`),
+          ),
+          h(
+            "td",
+            {},
+            row.loss === null ? "–" : measure(row.loss),
+            row.eval_loss === null ? null : h("small.vf-muted", {}, ` ${t("eval")} ${measure(row.eval_loss)}`),
+          ),
+          h(
+            "td",
+            { "data-status": row.verdicts.failures ? "failure" : row.verdicts.warnings ? "warning" : "ok" },
+            verdict(row),
+          ),
+        ];
+    return h(
+      "tr",
+      { "aria-current": open === row.name ? "true" : null },
+      h("th", { scope: "row" }, h("span.vf-runs-name", {}, box, name)),
+      ...cells,
+      h("td", {}, when(row), h("small.vf-muted", {}, row.seconds ? ` ${seconds(row.seconds)}` : "")),
+    );
   };
-  return h("div.vf-scroll", { tabindex: "0", role: "region", "aria-label": t("Recorded runs") }, h("table.vf-links.vf-runs", {}, h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))), h("tbody", {}, ...rows.map(line))));
+  return h(
+    "div.vf-scroll",
+    { tabindex: "0", role: "region", "aria-label": t("Recorded runs") },
+    h(
+      "table.vf-links.vf-runs",
+      {},
+      h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", {}, ...rows.map(line)),
+    ),
+  );
 }
 
 /** The verdicts of a run in a word: the worst that there is. */
@@ -47,5 +98,7 @@ export function verdict({ verdicts: { ok, warnings, failures } }: RunRow): strin
 
 function when({ began }: RunRow): string {
   const day = new Date((began ?? NaN) * 1000);
-  return Number.isNaN(day.getTime()) ? "–" : day.toLocaleString(spoken() === "zh" ? "zh-CN" : undefined, { dateStyle: "short", timeStyle: "short" });
+  return Number.isNaN(day.getTime())
+    ? "–"
+    : day.toLocaleString(spoken() === "zh" ? "zh-CN" : undefined, { dateStyle: "short", timeStyle: "short" });
 }

@@ -14,22 +14,64 @@ export function runsCard(view: View): HTMLElement {
   const marked = new Set<string>();
   let all = false;
   const about = h("span.vf-muted", { role: "status" });
-  const folder = h("input.vf-input.vf-runs-folder", { type: "text", "aria-label": t("Folder of the runs, below the working folder"), value: "runs", spellcheck: "false", autocomplete: "off", "data-lm-suppress-shortcuts": "true", onkeydown: (event) => {
-    event.stopPropagation();
-    if (event.key === "Enter") start();
-  } });
+  const folder = h("input.vf-input.vf-runs-folder", {
+    type: "text",
+    "aria-label": t("Folder of the runs, below the working folder"),
+    value: "runs",
+    spellcheck: "false",
+    autocomplete: "off",
+    "data-lm-suppress-shortcuts": "true",
+    onkeydown: (event) => {
+      event.stopPropagation();
+      if (event.key === "Enter") start();
+    },
+  });
   folder.value = "runs";
-  const record = h("button.vf-button", { type: "button", title: t("Every burst from the next one on writes a folder of its own, as it goes"), onclick: () => start() }, t("Record from now on"));
-  const end = h("button.vf-button", { type: "button", onclick: () => void page.request("runs_record", { folder: "" }) }, t("Stop recording"));
-  const look = h("button.vf-button", { type: "button", onclick: () => void page.request("runs_look") }, t("Look again"));
+  const record = h(
+    "button.vf-button",
+    {
+      type: "button",
+      title: t("Every burst from the next one on writes a folder of its own, as it goes"),
+      onclick: () => start(),
+    },
+    t("Record from now on"),
+  );
+  const end = h(
+    "button.vf-button",
+    { type: "button", onclick: () => void page.request("runs_record", { folder: "" }) },
+    t("Stop recording"),
+  );
+  const look = h(
+    "button.vf-button",
+    { type: "button", onclick: () => void page.request("runs_look") },
+    t("Look again"),
+  );
   const compare = h("button.vf-button.vf-primary", { type: "button", onclick: () => side() });
   const more = h("button.vf-button.vf-small", { type: "button", onclick: () => ((all = true), draw()) });
   const table = h("div");
   const said = h("p.vf-note", { role: "status", hidden: true });
   const opened = runOpened(view, () => page.runs?.opened ?? null);
   const compared = runCompared(view, () => page.runs?.compared ?? null);
-  const body = h("div.vf-runs-body", {}, table, h("div.vf-line", {}, more, compare), said, opened.element, compared.element);
-  const element = h("section.vf-card.vf-runscard", { "aria-label": t("Runs") }, h("div.vf-probe-head", {}, h("h3", {}, h("b", {}, t("runs")), " ", about), h("div.vf-group", {}, folder, record, end, look)), body);
+  const body = h(
+    "div.vf-runs-body",
+    {},
+    table,
+    h("div.vf-line", {}, more, compare),
+    said,
+    opened.element,
+    compared.element,
+  );
+  const element = h(
+    "section.vf-card.vf-runscard",
+    { "aria-label": t("Runs") },
+    h(
+      "div.vf-probe-head",
+      {},
+      h("h3", {}, h("b", {}, t("runs")), " ", about),
+      h("div.vf-group", {}, folder, record, end, look),
+    ),
+    body,
+  );
   const settle = keepFocus("runs", view.root, [element], () => [compare, record, end, look], view.signal);
   let drawn = "";
 
@@ -38,7 +80,10 @@ export function runsCard(view: View): HTMLElement {
   }
 
   function side(): void {
-    const [name, other] = [...(page.runs?.rows ?? [])].map((row) => row.name).filter((each) => marked.has(each)).reverse();
+    const [name, other] = [...(page.runs?.rows ?? [])]
+      .map((row) => row.name)
+      .filter((each) => marked.has(each))
+      .reverse();
     if (name && other) void page.request("runs_compare", { name, other });
   }
 
@@ -48,7 +93,16 @@ export function runsCard(view: View): HTMLElement {
     if (!runs) return;
     const rows = runs.rows ?? [];
     for (const name of marked) if (!rows.some((row) => row.name === name)) marked.delete(name);
-    say(about, [runs.recording ? t("recorded in {folder}", { folder: runs.folder }) : t("not recorded"), rows.length ? tn(rows.length + runs.more, "{n} run", "{n} runs") : "", runs.waiting ? t("reading…") : ""].filter(Boolean).join(" · "));
+    say(
+      about,
+      [
+        runs.recording ? t("recorded in {folder}", { folder: runs.folder }) : t("not recorded"),
+        rows.length ? tn(rows.length + runs.more, "{n} run", "{n} runs") : "",
+        runs.waiting ? t("reading…") : "",
+      ]
+        .filter(Boolean)
+        .join(" · "),
+    );
     folder.hidden = record.hidden = runs.recording;
     end.hidden = !runs.recording;
     look.hidden = !rows.length && !runs.recording;
@@ -58,7 +112,18 @@ export function runsCard(view: View): HTMLElement {
       drawn = key;
       const held = (element.getRootNode() as Document | ShadowRoot).activeElement;
       const place = held && table.contains(held) ? [...table.querySelectorAll("input, button")].indexOf(held) : -1;
-      fill(table, rows.length ? runTable(view, { rows: all ? rows : rows.slice(0, FEW), open: runs.opened?.row.name ?? "", marked, choose, mark }) : null);
+      fill(
+        table,
+        rows.length
+          ? runTable(view, {
+              rows: all ? rows : rows.slice(0, FEW),
+              open: runs.opened?.row.name ?? "",
+              marked,
+              choose,
+              mark,
+            })
+          : null,
+      );
       if (place >= 0) [...table.querySelectorAll<HTMLElement>("input, button")][place]?.focus();
     }
     more.hidden = all || rows.length <= FEW;
@@ -66,7 +131,13 @@ export function runsCard(view: View): HTMLElement {
     compare.hidden = marked.size !== 2;
     compare.disabled = !page.alive;
     say(compare, t("Compare the two"));
-    const told = runs.problem || (runs.report ? t("The report lies in {path}", { path: runs.report }) : all && runs.more ? t("{n} older runs are not listed.", { n: runs.more }) : "");
+    const told =
+      runs.problem ||
+      (runs.report
+        ? t("The report lies in {path}", { path: runs.report })
+        : all && runs.more
+          ? t("{n} older runs are not listed.", { n: runs.more })
+          : "");
     say(said, told);
     said.hidden = !told;
     said.dataset.bad = String(!!runs.problem);

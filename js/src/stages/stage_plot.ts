@@ -6,7 +6,11 @@ import type { View } from "../parts/view";
 import type { Chosen } from "../wire/stages_state";
 
 export function stagePlot(view: View, height: number, chosen: () => Chosen | null): Plot {
-  return new Plot(view, { title: t("loss of all stages"), note: t("train — eval ┄"), log: false, height, labels: false, form: measure }, () => joined(view, chosen()));
+  return new Plot(
+    view,
+    { title: t("loss of all stages"), note: t("train — eval ┄"), log: false, height, labels: false, form: measure },
+    () => joined(view, chosen()),
+  );
 }
 
 /** Steps count on from stage to stage. A gap between two stages keeps their lines apart: the first loss of one does not follow from the last of another. */
@@ -18,7 +22,9 @@ export function joined(view: View, chosen: Chosen | null): PlotData {
   let before = 0;
   for (const stage of chosen?.stages ?? []) {
     const live = stage.status === "running" && !stage.curve.step.length && rows.burst === stage.burst;
-    const curve = live ? { step: rows.fixed("step"), loss: rows.fixed("loss"), evaluated: rows.fixed("eval_loss") } : stage.curve;
+    const curve = live
+      ? { step: rows.fixed("step"), loss: rows.fixed("loss"), evaluated: rows.fixed("eval_loss") }
+      : stage.curve;
     sections.push({ from: before, name: stage.name });
     if (x.length && curve.step.length) {
       x.push(before);

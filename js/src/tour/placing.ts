@@ -10,7 +10,11 @@ export interface Box {
 const GAP = 10;
 
 /** Left and top of a card in the page's own coordinates, all in CSS pixels. */
-export function placed(place: Box, card: { width: number; height: number }, page: { width: number; height: number }): { left: number; top: number } {
+export function placed(
+  place: Box,
+  card: { width: number; height: number },
+  page: { width: number; height: number },
+): { left: number; top: number } {
   const [right, bottom] = [place.left + place.width, place.top + place.height];
   const within = (value: number, most: number): number => Math.max(GAP, Math.min(value, most - GAP));
   const top = within(place.top, page.height - card.height);
@@ -19,5 +23,8 @@ export function placed(place: Box, card: { width: number; height: number }, page
   const left = within(place.left, page.width - card.width);
   if (bottom + GAP + card.height <= page.height - GAP) return { left, top: bottom + GAP };
   if (place.top - GAP - card.height >= GAP) return { left, top: place.top - GAP - card.height };
-  return { left: within(right - card.width, page.width - card.width), top: within(bottom - card.height, page.height - card.height) };
+  return {
+    left: within(right - card.width, page.width - card.width),
+    top: within(bottom - card.height, page.height - card.height),
+  };
 }

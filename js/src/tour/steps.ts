@@ -13,32 +13,44 @@ function steps(): Step[] {
   return [
     {
       title: t("Where the parameters are"),
-      text: t("Each tile is a module, as large as its parameters; colour, letter and pattern say what trains. Click to select, double-click or press Enter to go inside."),
+      text: t(
+        "Each tile is a module, as large as its parameters; colour, letter and pattern say what trains. Click to select, double-click or press Enter to go inside.",
+      ),
       places: [".vf-mapcard"],
     },
     {
       title: t("Choose what trains"),
-      text: t("Freeze a part, train it in full or adapt it by LoRA, each at its own rate. The sentence at the top says it in words, and every change can be undone."),
+      text: t(
+        "Freeze a part, train it in full or adapt it by LoRA, each at its own rate. The sentence at the top says it in words, and every change can be undone.",
+      ),
       places: [".vf-controls"],
     },
     {
       title: t("What a step would take"),
-      text: t("The bar is the memory of one step, beside what your GPU has. It follows every choice; the lines below it say what would change it."),
+      text: t(
+        "The bar is the memory of one step, beside what your GPU has. It follows every choice; the lines below it say what would change it.",
+      ),
       places: [".vf-cost"],
     },
     {
       title: t("A short burst of real training"),
-      text: t("Run takes real steps and draws loss and gradient norms as they come; Probe takes three and names what is not set up as meant. Afterwards you keep the result, or discard it and have every bit back."),
+      text: t(
+        "Run takes real steps and draws loss and gradient norms as they come; Probe takes three and names what is not set up as meant. Afterwards you keep the result, or discard it and have every bit back.",
+      ),
       places: [".vf-runbar"],
     },
     {
       title: t("Does it train?"),
-      text: t("Each part gets a verdict here: whether a gradient arrives and its weights move. A proof follows that no frozen tensor changed."),
+      text: t(
+        "Each part gets a verdict here: whether a gradient arrives and its weights move. A proof follows that no frozen tensor changed.",
+      ),
       places: [".vf-burst .vf-verdicts", ".vf-burst"],
     },
     {
       title: t("Hand it over"),
-      text: t("Export writes the same choice for LLaMA-Factory, ms-swift, PEFT, TRL and others, and says what differs there. Import reads their settings."),
+      text: t(
+        "Export writes the same choice for LLaMA-Factory, ms-swift, PEFT, TRL and others, and says what differs there. Import reads their settings.",
+      ),
       places: [".vf-handover"],
     },
   ];
@@ -52,7 +64,9 @@ export interface Stop extends Step {
 export function stops(root: HTMLElement): Stop[] {
   const shown = (element: HTMLElement): boolean => !element.closest("[hidden]");
   return steps().flatMap((step) => {
-    const place = step.places.map((selector) => root.querySelector<HTMLElement>(selector)).find((element) => element && shown(element));
+    const place = step.places
+      .map((selector) => root.querySelector<HTMLElement>(selector))
+      .find((element) => element && shown(element));
     return place ? [{ ...step, place }] : [];
   });
 }

@@ -20,7 +20,18 @@ export interface Tour {
 
 export function tour(view: View): Tour {
   const { page, root, signal, left } = view;
-  const button = h("button.vf-button.vf-square.vf-help", { type: "button", title: t("Tour of this page"), "aria-label": t("Tour of this page"), "aria-expanded": "false", "aria-haspopup": "dialog", onclick: () => (card.element.isConnected ? end() : begin()) }, "?");
+  const button = h(
+    "button.vf-button.vf-square.vf-help",
+    {
+      type: "button",
+      title: t("Tour of this page"),
+      "aria-label": t("Tour of this page"),
+      "aria-expanded": "false",
+      "aria-haspopup": "dialog",
+      onclick: () => (card.element.isConnected ? end() : begin()),
+    },
+    "?",
+  );
   const words = h("span");
   const offer = h(
     "p.vf-offer",
@@ -31,7 +42,8 @@ export function tour(view: View): Tour {
   );
   const card = tourCard(go, end);
   let lit: HTMLElement | null = null;
-  const watcher = typeof ResizeObserver === "undefined" ? null : new ResizeObserver(() => card.element.isConnected && stand());
+  const watcher =
+    typeof ResizeObserver === "undefined" ? null : new ResizeObserver(() => card.element.isConnected && stand());
 
   const holds = (): boolean => card.element.contains((root.getRootNode() as Document | ShadowRoot).activeElement);
 
@@ -97,7 +109,11 @@ export function tour(view: View): Tour {
     if (!lit) return;
     const [page, place] = [root.getBoundingClientRect(), lit.getBoundingClientRect()];
     const box = { left: place.left - page.left, top: place.top - page.top, width: place.width, height: place.height };
-    const { left: x, top: y } = placed(box, { width: card.element.offsetWidth, height: card.element.offsetHeight }, page);
+    const { left: x, top: y } = placed(
+      box,
+      { width: card.element.offsetWidth, height: card.element.offsetHeight },
+      page,
+    );
     card.element.style.left = `${x}px`;
     card.element.style.top = `${y}px`;
   }
@@ -133,7 +149,11 @@ function tourCard(go: (step: number) => void, end: () => void): Card {
   const count = h("span.vf-muted");
   const back = h("button.vf-button.vf-small", { type: "button", onclick: () => go(now - 1) }, t("Back"));
   const next = h("button.vf-button.vf-small.vf-primary", { type: "button", onclick: () => go(now + 1) });
-  const close = h("button.vf-iconbutton", { type: "button", title: t("End the tour (Esc)"), "aria-label": t("End the tour"), onclick: () => end() }, icon("close"));
+  const close = h(
+    "button.vf-iconbutton",
+    { type: "button", title: t("End the tour (Esc)"), "aria-label": t("End the tour"), onclick: () => end() },
+    icon("close"),
+  );
   const element = h(
     "aside.vf-tour",
     { role: "dialog", "aria-labelledby": name, "aria-describedby": about, "data-lm-suppress-shortcuts": "true" },

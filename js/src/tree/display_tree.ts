@@ -55,12 +55,33 @@ export class DisplayTree {
     const { components } = tree.state;
     const tops = new Set(components.flatMap((c) => c.nodes));
     const taken = takenOut(tree, tops);
-    const root = this.#add({ parent: -1, node: -1, component: -1, label: tree.state.title, target: "", isComponent: false, params: tree.state.total_params, bytes: tree.state.bytes[0] ?? 0 });
+    const root = this.#add({
+      parent: -1,
+      node: -1,
+      component: -1,
+      label: tree.state.title,
+      target: "",
+      isComponent: false,
+      params: tree.state.total_params,
+      bytes: tree.state.bytes[0] ?? 0,
+    });
     components.forEach((component, index) => {
       const single = component.nodes.length === 1;
       const node = single ? (component.nodes[0] as number) : -1;
-      const bytes = component.nodes.reduce((sum, n) => sum + (tree.state.bytes[n] ?? 0) - (taken.bytes[n] as number), 0);
-      const item = this.#add({ parent: root, node, component: index, label: component.label, target: component.name, isComponent: true, params: component.params, bytes });
+      const bytes = component.nodes.reduce(
+        (sum, n) => sum + (tree.state.bytes[n] ?? 0) - (taken.bytes[n] as number),
+        0,
+      );
+      const item = this.#add({
+        parent: root,
+        node,
+        component: index,
+        label: component.label,
+        target: component.name,
+        isComponent: true,
+        params: component.params,
+        bytes,
+      });
       if (single) this.#below(item, node, tops, taken);
       else for (const n of component.nodes) this.#module(item, n, index, tops, taken);
     });
@@ -112,21 +133,34 @@ export class DisplayTree {
     }
     const { bytes } = this.tree.state;
     const params = this.tree.params(node) - (taken.params[node] as number);
-    const item = this.#add({ parent, node, component, label, target: this.tree.path(node), isComponent: false, params, bytes: (bytes[node] ?? 0) - (taken.bytes[node] as number) });
+    const item = this.#add({
+      parent,
+      node,
+      component,
+      label,
+      target: this.tree.path(node),
+      isComponent: false,
+      params,
+      bytes: (bytes[node] ?? 0) - (taken.bytes[node] as number),
+    });
     for (let n = first; n !== node; n = this.#single(n, tops, taken)) this.itemOfNode.set(n, item);
     this.#below(item, node, tops, taken);
   }
 
   #below(item: number, node: number, tops: ReadonlySet<number>, taken: Taken): void {
     // A component whose one module wraps all the rest shows that rest directly.
-    for (let only = this.#single(node, tops, taken); only >= 0; only = this.#single(node, tops, taken)) this.itemOfNode.set((node = only), item);
-    for (const child of this.#shown(node, tops, taken)) this.#module(item, child, this.item(item).component, tops, taken);
+    for (let only = this.#single(node, tops, taken); only >= 0; only = this.#single(node, tops, taken))
+      this.itemOfNode.set((node = only), item);
+    for (const child of this.#shown(node, tops, taken))
+      this.#module(item, child, this.item(item).component, tops, taken);
   }
 
   /** Children with parameters of their own component, or that share a tensor with another module. */
   #shown(node: number, tops: ReadonlySet<number>, taken: Taken): number[] {
     const { params, sharedWith } = { params: this.tree.state.params, sharedWith: this.tree.sharedWith };
-    return this.tree.children(node).filter((c) => !tops.has(c) && ((params[c] ?? 0) - (taken.params[c] as number) > 0 || sharedWith.has(c)));
+    return this.tree
+      .children(node)
+      .filter((c) => !tops.has(c) && ((params[c] ?? 0) - (taken.params[c] as number) > 0 || sharedWith.has(c)));
   }
 
   /** The one module below a node, when it holds all that the node does; else -1. */
@@ -134,7 +168,9 @@ export class DisplayTree {
     const shown = this.#shown(node, tops, taken);
     const only = shown[0] ?? -1;
     if (shown.length !== 1 || this.tree.isLeaf(only)) return -1;
-    const same = this.tree.params(node) - (taken.params[node] as number) === this.tree.params(only) - (taken.params[only] as number);
+    const same =
+      this.tree.params(node) - (taken.params[node] as number) ===
+      this.tree.params(only) - (taken.params[only] as number);
     return same ? only : -1;
   }
 
@@ -142,7 +178,8 @@ export class DisplayTree {
   #rest(root: number, tops: ReadonlySet<number>, taken: Taken): void {
     const visit = (node: number): void => {
       if (tops.has(node) || this.tree.params(node) - (taken.params[node] as number) <= 0) return;
-      if (this.tree.isLeaf(node) || (node > 0 && (taken.params[node] as number) === 0)) this.#module(root, node, -1, tops, taken);
+      if (this.tree.isLeaf(node) || (node > 0 && (taken.params[node] as number) === 0))
+        this.#module(root, node, -1, tops, taken);
       else this.tree.children(node).forEach(visit);
     };
     if (this.tree.size) visit(0);

@@ -13,7 +13,8 @@ const RANGES_SHOWN = 3;
 export function ranges(numbers: readonly number[]): Range[] {
   const first = numbers[0] ?? 0;
   const step = numbers.length > 1 ? (numbers[1] as number) - first : 1;
-  if ((step === 1 || numbers.length >= LEAST_PROGRESSION) && numbers.every((n, i) => n === first + i * step)) return [[first, (numbers[numbers.length - 1] ?? first) + 1, step]];
+  if ((step === 1 || numbers.length >= LEAST_PROGRESSION) && numbers.every((n, i) => n === first + i * step))
+    return [[first, (numbers[numbers.length - 1] ?? first) + 1, step]];
   const found: Range[] = [];
   for (const n of numbers) {
     const last = found[found.length - 1];
@@ -27,7 +28,8 @@ export function ranges(numbers: readonly number[]): Range[] {
 export function indexText(positions: readonly number[], count: number): string {
   const parts = ranges(positions);
   const [first, stop, step] = parts[0] as Range;
-  if (parts.length === 1 && step > 1) return stop - 1 + step >= count ? `${first}::${step}` : `${first}:${stop}:${step}`;
+  if (parts.length === 1 && step > 1)
+    return stop - 1 + step >= count ? `${first}::${step}` : `${first}:${stop}:${step}`;
   return parts.map(([from, to]) => (to - from > 1 ? `${from}:${to}` : String(from))).join("+");
 }
 
@@ -36,8 +38,14 @@ export function shortLabel(indices: readonly number[], prefix = ""): string {
   if (indices.length === 1) return `${prefix}${indices[0]}`;
   const parts = ranges(indices);
   const step = parts[0]?.[2] ?? 1;
-  const shown = parts.length > RANGES_SHOWN ? [...parts.slice(0, 2).map(range), `… ${range(parts[parts.length - 1] as Range)}`] : parts.map(range);
-  const text = parts.length === 1 && step > 1 ? t("every {nth} from {first}", { nth: ordinal(step), first: `${prefix}${indices[0]}` }) : prefix + shown.join(", ");
+  const shown =
+    parts.length > RANGES_SHOWN
+      ? [...parts.slice(0, 2).map(range), `… ${range(parts[parts.length - 1] as Range)}`]
+      : parts.map(range);
+  const text =
+    parts.length === 1 && step > 1
+      ? t("every {nth} from {first}", { nth: ordinal(step), first: `${prefix}${indices[0]}` })
+      : prefix + shown.join(", ");
   return `${text} ×${indices.length}`;
 }
 

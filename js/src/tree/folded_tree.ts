@@ -35,7 +35,8 @@ export class FoldedTree {
     this.tree = base.tree;
     this.lists = lists(base);
     this.#holds = new Uint8Array(base.items.length);
-    for (const id of this.lists.keys()) for (let i = id; i >= 0 && !this.#holds[i]; i = base.item(i).parent) this.#holds[i] = 1;
+    for (const id of this.lists.keys())
+      for (let i = id; i >= 0 && !this.#holds[i]; i = base.item(i).parent) this.#holds[i] = 1;
   }
 
   get root(): Item {
@@ -57,7 +58,9 @@ export class FoldedTree {
   pathOf(id: number): string {
     const { members, target, targets } = this.item(id);
     if (!members) return this.base.pathOf(id);
-    return targets && targets.length > 1 ? t("{first} and {count} more", { first: targets[0] ?? "", count: targets.length - 1 }) : target;
+    return targets && targets.length > 1
+      ? t("{first} and {count} more", { first: targets[0] ?? "", count: targets.length - 1 })
+      : target;
   }
 
   component(name: string): Item | undefined {
@@ -124,7 +127,11 @@ export class FoldedTree {
     this.#classes.clear();
     for (const list of this.lists.values()) {
       const folded = on && !opened.has(list.item);
-      const classes = Float64Array.from(list.group, (group, k) => (folded && group >= 0 ? hash(marks, list.start[k] as number, this.tree.end[list.start[k] as number] as number, group) : -1));
+      const classes = Float64Array.from(list.group, (group, k) =>
+        folded && group >= 0
+          ? hash(marks, list.start[k] as number, this.tree.end[list.start[k] as number] as number, group)
+          : -1,
+      );
       if (folded) this.#classes.set(list.item, classes);
       // Only which blocks go together matters, not how they are marked.
       const seen = new Map<number, number>();
@@ -152,7 +159,9 @@ export class FoldedTree {
     const holder = this.#text(list.item);
     const places = new Map(this.base.item(list.item).children.map((id, k) => [id, list.position[k] as number]));
     const positions = ids.map((id) => places.get(id) ?? -1).sort((a, b) => a - b);
-    return holder === null || positions.some((p) => p < 0) || ids.some((id) => !this.#isBlock(id)) ? null : `${holder}[${indexText(positions, list.count)}]`;
+    return holder === null || positions.some((p) => p < 0) || ids.some((id) => !this.#isBlock(id))
+      ? null
+      : `${holder}[${indexText(positions, list.count)}]`;
   }
 
   #isBlock(id: number): boolean {
@@ -165,7 +174,12 @@ export class FoldedTree {
     const at = list ? list.start.find((node) => node >= 0) : undefined;
     const node = at === undefined ? this.base.item(id).node : (this.tree.state.parent[at] as number);
     const path = node >= 0 ? this.tree.path(node) : "";
-    return canSlice(path, this.tree.state.components.map((c) => c.name)) ? path : null;
+    return canSlice(
+      path,
+      this.tree.state.components.map((c) => c.name),
+    )
+      ? path
+      : null;
   }
 
   #single(id: number): void {
@@ -180,7 +194,9 @@ export class FoldedTree {
     const list = this.lists.get(own.id);
     const classes = this.#classes.get(own.id);
     if (!list || !classes) {
-      item.children = own.children.map((child, k) => this.#entry(item, this.#at(members, [k]), `${key}/${k}`, this.#inside(text, child, own), undefined));
+      item.children = own.children.map((child, k) =>
+        this.#entry(item, this.#at(members, [k]), `${key}/${k}`, this.#inside(text, child, own), undefined),
+      );
       return item;
     }
     const groups = new Map<string, number[]>();
@@ -195,21 +211,44 @@ export class FoldedTree {
       const { label, precise, slice } = this.#name(list, all, text);
       const blocks = this.#at(members, all);
       for (const block of blocks) this.#shownBy.set(block, item.id);
-      Object.assign(item, { label: `${item.label} ${label}`, fold: { list: own.id, times: all.length, precise, blocks } });
+      Object.assign(item, {
+        label: `${item.label} ${label}`,
+        fold: { list: own.id, times: all.length, precise, blocks },
+      });
       const first = this.base.item(blocks[0] as number);
-      item.children = first.children.map((child, k) => this.#entry(item, this.#at(blocks, [k]), `${key}[${slice}]/${k}`, this.#inside(slice, child, first), undefined));
+      item.children = first.children.map((child, k) =>
+        this.#entry(item, this.#at(blocks, [k]), `${key}[${slice}]/${k}`, this.#inside(slice, child, first), undefined),
+      );
       return item;
     }
     item.children = parts.map((ks) => {
-      if (ks.length === 1) return this.#entry(item, this.#at(members, ks), `${key}/${ks[0]}`, this.#inside(text, own.children[ks[0] as number] as number, own), undefined);
+      if (ks.length === 1)
+        return this.#entry(
+          item,
+          this.#at(members, ks),
+          `${key}/${ks[0]}`,
+          this.#inside(text, own.children[ks[0] as number] as number, own),
+          undefined,
+        );
       const { label, precise, slice } = this.#name(list, ks, text);
-      return this.#entry(item, this.#at(members, ks), `${key}[${indexText(ks, Infinity)}]`, slice, { label, precise, list: own.id, times: ks.length });
+      return this.#entry(item, this.#at(members, ks), `${key}[${indexText(ks, Infinity)}]`, slice, {
+        label,
+        precise,
+        list: own.id,
+        times: ks.length,
+      });
     });
     return item;
   }
 
   /** One child: the base item itself, or an item for several. */
-  #entry(parent: Item, members: number[], key: string, text: string | null, fold: { label: string; precise: string; list: number; times: number } | undefined): number {
+  #entry(
+    parent: Item,
+    members: number[],
+    key: string,
+    text: string | null,
+    fold: { label: string; precise: string; list: number; times: number } | undefined,
+  ): number {
     const own = this.base.item(members[0] as number);
     if (members.length === 1) {
       this.#single(own.id);
@@ -219,7 +258,18 @@ export class FoldedTree {
     if (id === undefined) this.#ids.set(key, (id = this.base.items.length + this.#made.length));
     const paths = text === null ? members.map((m) => this.base.item(m).target) : undefined;
     const sum = (of: "params" | "bytes"): number => members.reduce((total, m) => total + this.base.item(m)[of], 0);
-    const item: Item = { ...own, id, parent: parent.id, depth: parent.depth + 1, label: fold?.label ?? own.label, target: text ?? own.target, params: sum("params"), bytes: sum("bytes"), children: [], members };
+    const item: Item = {
+      ...own,
+      id,
+      parent: parent.id,
+      depth: parent.depth + 1,
+      label: fold?.label ?? own.label,
+      target: text ?? own.target,
+      params: sum("params"),
+      bytes: sum("bytes"),
+      children: [],
+      members,
+    };
     if (paths) item.targets = paths;
     if (fold) item.fold = { list: fold.list, times: fold.times, precise: fold.precise, blocks: members };
     this.#made[id - this.base.items.length] = item;
@@ -237,11 +287,21 @@ export class FoldedTree {
   #inside(text: string | null, child: number, parent: Item): string | null {
     if (text === null) return null;
     const [path, above] = [this.base.item(child).target, parent.isComponent || parent.node < 0 ? "" : parent.target];
-    if (above && path.startsWith(`${above}.`)) return /[[\]]/.test(path.slice(above.length)) ? null : text + path.slice(above.length);
-    return canSlice(path, this.tree.state.components.map((c) => c.name)) ? path : null;
+    if (above && path.startsWith(`${above}.`))
+      return /[[\]]/.test(path.slice(above.length)) ? null : text + path.slice(above.length);
+    return canSlice(
+      path,
+      this.tree.state.components.map((c) => c.name),
+    )
+      ? path
+      : null;
   }
 
-  #name(list: List, ks: readonly number[], text: string | null): { label: string; precise: string; slice: string | null } {
+  #name(
+    list: List,
+    ks: readonly number[],
+    text: string | null,
+  ): { label: string; precise: string; slice: string | null } {
     const { names } = this.tree.state;
     const name = (k: number): string => names[list.start[k] as number] ?? "";
     const first = ks[0] as number;
@@ -250,7 +310,11 @@ export class FoldedTree {
     const indices = ks.map((k) => numbered(name(k))?.[1] ?? 0).sort((a, b) => a - b);
     const positions = ks.map((k) => list.position[k] as number);
     const slice = text === null || /[[\]]/.test(rest) ? null : `${text}[${indexText(positions, list.count)}]${rest}`;
-    return { label: shortLabel(indices, prefix) + (rest ? ` ${rest.slice(1)}` : ""), precise: preciseLabel(indices, prefix), slice };
+    return {
+      label: shortLabel(indices, prefix) + (rest ? ` ${rest.slice(1)}` : ""),
+      precise: preciseLabel(indices, prefix),
+      slice,
+    };
   }
 }
 

@@ -30,7 +30,13 @@ export function lists(display: DisplayTree): Map<number, List> {
     if (item === undefined) continue;
     const blocks = tree.children(holder).filter((node) => !tree.state.kind[node]);
     const { children } = display.item(item);
-    const list: List = { item, group: new Int32Array(children.length).fill(-1), position: new Int32Array(children.length).fill(-1), start: new Int32Array(children.length).fill(-1), count: blocks.length };
+    const list: List = {
+      item,
+      group: new Int32Array(children.length).fill(-1),
+      position: new Int32Array(children.length).fill(-1),
+      start: new Int32Array(children.length).fill(-1),
+      count: blocks.length,
+    };
     const places = new Map(children.map((id, k) => [id, k]));
     blocks.forEach((node, position) => {
       const k = places.get(display.itemOfNode.get(node) ?? -1);
@@ -41,7 +47,9 @@ export function lists(display: DisplayTree): Map<number, List> {
     const at = new Map(Array.from(list.position, (position, k) => [position, k] as const));
     let next = 0;
     for (const numbers of groups) {
-      const members = positions(numbers, blocks.length).map((position) => at.get(position) ?? -1).filter((k) => k >= 0 && numbered(tree.state.names[list.start[k] as number] ?? ""));
+      const members = positions(numbers, blocks.length)
+        .map((position) => at.get(position) ?? -1)
+        .filter((k) => k >= 0 && numbered(tree.state.names[list.start[k] as number] ?? ""));
       const [first = -1] = members;
       const same = members.filter((k) => alike(display, list, children, first, k));
       if (same.length < 2) continue;
@@ -66,12 +74,20 @@ function positions(numbers: readonly number[], count: number): number[] {
 function alike(display: DisplayTree, list: List, children: readonly number[], a: number, b: number): boolean {
   const { tree } = display;
   const [from, to] = [list.start[a] as number, list.start[b] as number];
-  const name = (id: number, block: number): string => display.item(id).label.slice((tree.state.names[block] ?? "").length);
+  const name = (id: number, block: number): string =>
+    display.item(id).label.slice((tree.state.names[block] ?? "").length);
   const [x = 0, y = 0] = [children[a], children[b]];
-  if ((tree.end[from] as number) - from !== (tree.end[to] as number) - to || name(x, from) !== name(y, to)) return false;
+  if ((tree.end[from] as number) - from !== (tree.end[to] as number) - to || name(x, from) !== name(y, to))
+    return false;
   const same = (i: number, j: number, top: boolean): boolean => {
     const [p, q] = [display.item(i), display.item(j)];
-    return p.node - from === q.node - to && (top || p.label === q.label) && p.params === q.params && p.children.length === q.children.length && p.children.every((child, k) => same(child, q.children[k] as number, false));
+    return (
+      p.node - from === q.node - to &&
+      (top || p.label === q.label) &&
+      p.params === q.params &&
+      p.children.length === q.children.length &&
+      p.children.every((child, k) => same(child, q.children[k] as number, false))
+    );
   };
   return same(x, y, true);
 }

@@ -12,5 +12,12 @@ export interface AdviceState {
 export function readAdvice(value: unknown): AdviceState | null {
   const state = record(value);
   const rows = finite(state.rows);
-  return rows > 0 ? { rows, accumulation: finite(state.accumulation, 1), checkpointing: state.checkpointing === true, before: finite(state.before) } : null;
+  return rows > 0
+    ? {
+        rows,
+        accumulation: finite(state.accumulation, 1),
+        checkpointing: state.checkpointing === true,
+        before: finite(state.before),
+      }
+    : null;
 }

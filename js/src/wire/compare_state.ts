@@ -19,7 +19,12 @@ export interface Contender {
   place: number | null;
   on_front: boolean;
   loss: number | null;
-  behind: { call: "lower" | "higher" | "too_close" | "equal"; mean: number | null; low: number | null; high: number | null } | null;
+  behind: {
+    call: "lower" | "higher" | "too_close" | "equal";
+    mean: number | null;
+    low: number | null;
+    high: number | null;
+  } | null;
   memory_bytes: number | null;
   memory_is_measured: boolean;
   seconds: number | null;
@@ -82,7 +87,12 @@ function readContender(value: unknown): Contender {
     place: finiteOrNull(c.place),
     on_front: c.on_front === true,
     loss: readNumberOrNull(c.loss),
-    behind: behind && { call: oneOf(["too_close", "lower", "higher", "equal"] as const, behind.call), mean: readNumberOrNull(behind.mean), low: readNumberOrNull(behind.low), high: readNumberOrNull(behind.high) },
+    behind: behind && {
+      call: oneOf(["too_close", "lower", "higher", "equal"] as const, behind.call),
+      mean: readNumberOrNull(behind.mean),
+      low: readNumberOrNull(behind.low),
+      high: readNumberOrNull(behind.high),
+    },
     memory_bytes: finiteOrNull(c.memory_bytes),
     memory_is_measured: c.memory_is_measured === true,
     seconds: readNumberOrNull(c.seconds),

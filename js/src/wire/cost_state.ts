@@ -38,7 +38,11 @@ export interface CostState {
   components: { name: string; label: string; weights: number; trains: number; activations: number }[];
   /** Null while they are not known. */
   switches: { name: string; label: string; saved_bytes: number; text: string }[] | null;
-  comparison: { burst: number; rows: { label: string; estimated: string; measured: string; error: string }[]; note: string } | null;
+  comparison: {
+    burst: number;
+    rows: { label: string; estimated: string; measured: string; error: string }[];
+    note: string;
+  } | null;
   settings: CostSettings;
   has_batch: boolean;
   menus: Record<"device" | "precision" | "optimizer" | "scheme", [string, string][]>;
@@ -65,14 +69,24 @@ export function readCost(value: unknown): CostState | null {
     }),
     total_bytes: finite(state.total_bytes),
     upper_bytes: finiteOrNull(state.upper_bytes),
-    limit: limit && { label: text(limit.label), memory_bytes: finite(limit.memory_bytes), usable_bytes: finite(limit.usable_bytes) },
+    limit: limit && {
+      label: text(limit.label),
+      memory_bytes: finite(limit.memory_bytes),
+      usable_bytes: finite(limit.usable_bytes),
+    },
     fits: typeof state.fits === "boolean" ? state.fits : null,
     fit: text(state.fit),
     lines: texts(state.lines),
     notes: texts(state.notes),
     components: list(state.components).map((item) => {
       const c = record(item);
-      return { name: text(c.name), label: text(c.label) || text(c.name), weights: finite(c.weights), trains: finite(c.trains), activations: finite(c.activations) };
+      return {
+        name: text(c.name),
+        label: text(c.label) || text(c.name),
+        weights: finite(c.weights),
+        trains: finite(c.trains),
+        activations: finite(c.activations),
+      };
     }),
     switches: Array.isArray(state.switches)
       ? list(state.switches).map((item) => {
@@ -90,7 +104,12 @@ export function readCost(value: unknown): CostState | null {
     },
     settings: readSettings(state.settings),
     has_batch: state.has_batch === true,
-    menus: { device: menu(menus.device), precision: menu(menus.precision), optimizer: menu(menus.optimizer), scheme: menu(menus.scheme) },
+    menus: {
+      device: menu(menus.device),
+      precision: menu(menus.precision),
+      optimizer: menu(menus.optimizer),
+      scheme: menu(menus.scheme),
+    },
     by_node: column(Float32Array, state.by_node),
   };
 }

@@ -9,13 +9,61 @@ import { readError, type ErrorParts } from "./run_state";
 export const VERSION = 1;
 
 /** Names of requests that edit the strategy: they carry the revision that the page drew and may be refused as stale. */
-export const EDITS = ["set_tuning", "set_lr", "set_lora", "set_blocks", "preset", "import", "undo", "redo", "reset"] as const;
+export const EDITS = [
+  "set_tuning",
+  "set_lr",
+  "set_lora",
+  "set_blocks",
+  "preset",
+  "import",
+  "undo",
+  "redo",
+  "reset",
+] as const;
 export const ACTIONS = [
-  "hello", "views", "snapshot", "run", "pause", "resume", "stop", "keep", "discard", "preview", "load", "probe", "cost", "series", "run_smaller", "save", "saved_states",
-  "resume_from", "import_preview", "export_preview", "export_save", "use_settings", "language",
-  "stages_choose", "stages_add", "stages_steps", "stages_run", "stages_decide",
-  "runs_record", "runs_look", "runs_open", "runs_compare", "runs_take", "runs_report",
-  "compare_add", "compare_corners", "compare_remove", "compare_clone", "compare_set", "compare_run", "compare_pause", "compare_stop", "compare_load",
+  "hello",
+  "views",
+  "snapshot",
+  "run",
+  "pause",
+  "resume",
+  "stop",
+  "keep",
+  "discard",
+  "preview",
+  "load",
+  "probe",
+  "cost",
+  "series",
+  "run_smaller",
+  "save",
+  "saved_states",
+  "resume_from",
+  "import_preview",
+  "export_preview",
+  "export_save",
+  "use_settings",
+  "language",
+  "stages_choose",
+  "stages_add",
+  "stages_steps",
+  "stages_run",
+  "stages_decide",
+  "runs_record",
+  "runs_look",
+  "runs_open",
+  "runs_compare",
+  "runs_take",
+  "runs_report",
+  "compare_add",
+  "compare_corners",
+  "compare_remove",
+  "compare_clone",
+  "compare_set",
+  "compare_run",
+  "compare_pause",
+  "compare_stop",
+  "compare_load",
 ] as const;
 export type RequestName = (typeof EDITS)[number] | (typeof ACTIONS)[number];
 
@@ -63,7 +111,9 @@ export function readReply(message: unknown): Reply | null {
   const m = record(message);
   if (m.kind !== "reply" || m.v !== VERSION || typeof m.id !== "string") return null;
   const head = { id: m.id, rev: finite(m.rev) };
-  return m.ok === true ? { ...head, ok: true, result: record(m.result) } : { ...head, ok: false, error: readError(m.error) };
+  return m.ok === true
+    ? { ...head, ok: true, result: record(m.result) }
+    : { ...head, ok: false, error: readError(m.error) };
 }
 
 /** Whether Python asks all pages how many views they have. */
@@ -89,5 +139,11 @@ export function readEvent(message: unknown, buffers: readonly unknown[] | undefi
 }
 
 function readPaint(m: Loose, buffer: unknown): PaintEvent {
-  return { kind: "paint", burst: finite(m.burst), step: finite(m.step), metric: text(m.metric), values: column(Float32Array, buffer) };
+  return {
+    kind: "paint",
+    burst: finite(m.burst),
+    step: finite(m.step),
+    metric: text(m.metric),
+    values: column(Float32Array, buffer),
+  };
 }

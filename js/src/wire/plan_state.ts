@@ -85,7 +85,12 @@ export function readPlan(value: unknown): PlanState {
     adapter_params: finite(state.adapter_params),
     tuning: column(Uint8Array, state.tuning),
     components: list(state.components).map(readComponent),
-    counts: { frozen: finite(counts.frozen), full: finite(counts.full), lora: finite(counts.lora), lora_modules: finite(counts.lora_modules) },
+    counts: {
+      frozen: finite(counts.frozen),
+      full: finite(counts.full),
+      lora: finite(counts.lora),
+      lora_modules: finite(counts.lora_modules),
+    },
     warnings: list(state.warnings).map(readWarning),
     cost: readCost(state.cost),
     rules: list(state.rules).map((item) => {
@@ -114,7 +119,10 @@ function readComponent(item: unknown): ComponentPlan {
     rslora: c.rslora === true,
     targets: finite(c.targets),
     adaptable: finite(c.adaptable),
-    blocks: typeof blocks.count === "number" ? { count: finite(blocks.count), last: finite(blocks.last), are_last: blocks.are_last !== false } : null,
+    blocks:
+      typeof blocks.count === "number"
+        ? { count: finite(blocks.count), last: finite(blocks.last), are_last: blocks.are_last !== false }
+        : null,
     detail: text(c.detail),
   };
 }

@@ -28,18 +28,34 @@ export function readPresets(value: unknown): PresetGroup[] {
   const groups = list(record(value).presets).map((item) => {
     const group = record(item);
     const url = text(group.url);
-    return { title: text(group.title), source: text(group.source), url: REPOSITORY.test(url) ? url : "", items: list(group.items).map(readPreset) };
+    return {
+      title: text(group.title),
+      source: text(group.source),
+      url: REPOSITORY.test(url) ? url : "",
+      items: list(group.items).map(readPreset),
+    };
   });
   return groups.filter(({ items }) => items.length > 0);
 }
 
 function readPreset(item: unknown): Preset {
   const p = record(item);
-  return { name: text(p.name), label: text(p.label) || text(p.name), what: text(p.what), how: text(p.how), data: text(p.data), source: text(p.source), notes: list(p.notes).map(readNote) };
+  return {
+    name: text(p.name),
+    label: text(p.label) || text(p.name),
+    what: text(p.what),
+    how: text(p.how),
+    data: text(p.data),
+    source: text(p.source),
+    notes: list(p.notes).map(readNote),
+  };
 }
 
 /** The preset of a name with its group. */
-export function findPreset(groups: readonly PresetGroup[], name: string): { group: PresetGroup; preset: Preset } | null {
+export function findPreset(
+  groups: readonly PresetGroup[],
+  name: string,
+): { group: PresetGroup; preset: Preset } | null {
   for (const group of groups) for (const preset of group.items) if (preset.name === name) return { group, preset };
   return null;
 }

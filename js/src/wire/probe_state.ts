@@ -77,7 +77,11 @@ export function readProbe(value: unknown): ProbeState {
         count: finite(f.count),
       };
     }),
-    batches: batches && { count: finite(batches.count), label_tokens: finite(batches.label_tokens), with_pictures: finite(batches.with_pictures) },
+    batches: batches && {
+      count: finite(batches.count),
+      label_tokens: finite(batches.label_tokens),
+      with_pictures: finite(batches.with_pictures),
+    },
     open: column(Float32Array, state.open),
     modules: column(Int32Array, state.modules),
   };

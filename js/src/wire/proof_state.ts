@@ -33,9 +33,18 @@ export function readProof(value: unknown): ProofState | null {
     seconds: finite(state.seconds),
     components: list(state.components).map((item) => {
       const c = record(item);
-      return { name: text(c.name), label: text(c.label) || text(c.name), frozen: finite(c.frozen), changed: finite(c.changed) };
+      return {
+        name: text(c.name),
+        label: text(c.label) || text(c.name),
+        frozen: finite(c.frozen),
+        changed: finite(c.changed),
+      };
     }),
     digests: list(state.digests).map((item) => [text(list(item)[0]), text(list(item)[1])]),
-    restored: restored && { tensors: finite(restored.tensors), changed: finite(restored.changed), changed_names: texts(restored.changed_names) },
+    restored: restored && {
+      tensors: finite(restored.tensors),
+      changed: finite(restored.changed),
+      changed_names: texts(restored.changed_names),
+    },
   };
 }

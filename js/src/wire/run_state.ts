@@ -3,7 +3,20 @@ import { t } from "../language/words";
 import { finite, finiteOrNull, list, oneOf, record, text, textOrNull, texts } from "../base/loose";
 import { readNumberOrNull } from "./numbers";
 
-export const PHASES = ["plan_only", "loading", "idle", "probing", "comparing", "preparing", "running", "paused", "stopping", "deciding", "restoring", "failed"] as const;
+export const PHASES = [
+  "plan_only",
+  "loading",
+  "idle",
+  "probing",
+  "comparing",
+  "preparing",
+  "running",
+  "paused",
+  "stopping",
+  "deciding",
+  "restoring",
+  "failed",
+] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** What went wrong, in the three parts that every error of this package has. */
@@ -81,7 +94,13 @@ export function readRun(value: unknown): RunState {
     error: state.error ? readError(state.error) : null,
     can_run: state.can_run === true,
     why_not: textOrNull(state.why_not),
-    answers: state.answers ? { before: texts(record(state.answers).before), now: texts(record(state.answers).now), step: finite(record(state.answers).step) } : null,
+    answers: state.answers
+      ? {
+          before: texts(record(state.answers).before),
+          now: texts(record(state.answers).now),
+          step: finite(record(state.answers).step),
+        }
+      : null,
     can_load: state.can_load === true,
     outcome: state.outcome === "kept" || state.outcome === "discarded" ? state.outcome : null,
     default_steps: finite(state.default_steps, 50),

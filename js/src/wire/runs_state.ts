@@ -106,7 +106,11 @@ function readOpened(value: unknown): OpenedRun {
     message: text(o.message),
     verdicts: list(o.verdicts).map((item) => {
       const [label, status, words] = list(item);
-      return { label: text(label), status: oneOf(["pending", "ok", "warning", "failure"] as const, status), text: text(words) };
+      return {
+        label: text(label),
+        status: oneOf(["pending", "ok", "warning", "failure"] as const, status),
+        text: text(words),
+      };
     }),
     settings: list(o.settings).map((item) => {
       const [name, said] = list(item);
@@ -125,7 +129,12 @@ function readCompared(value: unknown): ComparedRuns {
     names: [here ?? "", there ?? ""],
     differences: list(c.differences).map((item) => {
       const [part, name, before, after] = list(item);
-      return { part: oneOf(["strategy", "settings", "model", "versions"] as const, part), name: text(name), here: text(before), there: text(after) };
+      return {
+        part: oneOf(["strategy", "settings", "model", "versions"] as const, part),
+        name: text(name),
+        here: text(before),
+        there: text(after),
+      };
     }),
     data: text(c.data),
     same_until: finite(c.same_until),

@@ -28,7 +28,11 @@ export function readSaved(value: unknown): SavedState | null {
   const written = state.written ? record(state.written) : null;
   return {
     folder,
-    written: written && { kind: written.kind === "result" ? "result" : "state", path: text(written.path), step: finite(written.step) },
+    written: written && {
+      kind: written.kind === "result" ? "result" : "state",
+      path: text(written.path),
+      step: finite(written.step),
+    },
     states: Array.isArray(state.states)
       ? list(state.states).map((item) => {
           const s = record(item);

@@ -60,7 +60,11 @@ export interface StagesState {
 export function readStages(value: unknown): StagesState | null {
   const state = record(value);
   if (state.v !== 1) return null;
-  return { choices: list(state.choices).map(readChoice), why_not: textOrNull(state.why_not), chosen: state.chosen ? readChosen(state.chosen) : null };
+  return {
+    choices: list(state.choices).map(readChoice),
+    why_not: textOrNull(state.why_not),
+    chosen: state.chosen ? readChosen(state.chosen) : null,
+  };
 }
 
 function readChoice(item: unknown): Choice {

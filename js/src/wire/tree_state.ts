@@ -53,7 +53,8 @@ export function readTree(value: unknown): TreeState {
   const state = record(value);
   const words = texts(state.names);
   const names = Array.from(column(Uint32Array, state.name), (at) => words[at] ?? "");
-  const within = (node: unknown): node is number => Number.isInteger(node) && (node as number) >= 0 && (node as number) < names.length;
+  const within = (node: unknown): node is number =>
+    Number.isInteger(node) && (node as number) >= 0 && (node as number) < names.length;
   const parent = column(Int32Array, state.parent);
   for (let i = 0; i < parent.length; i++) {
     const p = parent[i] as number;
@@ -104,7 +105,10 @@ type Columns = Pick<TreeState, "class_index" | "params" | "own" | "bytes" | "com
 /** One entry per node of what the wire says once per sort of node; subtrees are summed here. */
 function columns(value: unknown, sort: Uint32Array, parent: Int32Array): Columns {
   const sorts = list(value).map((row) => list(row).map((n) => finite(n)));
-  const part = (at: number, otherwise = 0) => (s: number): number => sorts[s]?.[at] ?? otherwise;
+  const part =
+    (at: number, otherwise = 0) =>
+    (s: number): number =>
+      sorts[s]?.[at] ?? otherwise;
   const own = Float64Array.from(sort, part(OWN));
   const [params, bytes] = [own.slice(), Float64Array.from(sort, part(BYTES))];
   for (let i = Math.min(sort.length, parent.length) - 1; i > 0; i--) {
@@ -113,5 +117,13 @@ function columns(value: unknown, sort: Uint32Array, parent: Int32Array): Columns
     bytes[p] = (bytes[p] as number) + (bytes[i] as number);
   }
   // -1 becomes 255.
-  return { class_index: Uint32Array.from(sort, part(CLASS)), params, own, bytes, component: Uint8Array.from(sort, part(COMPONENT, -1)), kind: Uint8Array.from(sort, part(KIND)), lora: Uint8Array.from(sort, part(ADAPTABLE)) };
+  return {
+    class_index: Uint32Array.from(sort, part(CLASS)),
+    params,
+    own,
+    bytes,
+    component: Uint8Array.from(sort, part(COMPONENT, -1)),
+    kind: Uint8Array.from(sort, part(KIND)),
+    lora: Uint8Array.from(sort, part(ADAPTABLE)),
+  };
 }

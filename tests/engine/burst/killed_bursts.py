@@ -62,9 +62,8 @@ def main(folder: Path, kills: int, seed: int, way: str) -> None:
         os.close(pipe)
         said: dict[str, int] = {}
         with os.fdopen(end) as lines:
-            for _ in range(
-                draw.randint(0, MOST)
-            ):  # the machine may be busy: the moment counts in records, not in seconds
+            # the machine may be busy: the moment counts in records, not in seconds
+            for _ in range(draw.randint(0, MOST)):
                 name, number = lines.readline().split()
                 said[name] = int(number)
             time.sleep(draw.uniform(0, LONGEST))

@@ -19,9 +19,6 @@ from .board import Board
 from .entry import paired_table
 from .paired_difference import Difference, difference
 
-Corner = tuple[str, ...]
-"""The kind of tuning of each component, in their order: ("frozen", "full")."""
-
 
 def corners(components: Sequence[str], tunings: Sequence[object]) -> dict[str, dict[str, Tuning]]:
     """Every choice of a tuning per component, but for the one in which all are frozen, by name.

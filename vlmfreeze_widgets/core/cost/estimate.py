@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .gpus import Device, usable_bytes
@@ -163,10 +163,6 @@ class CostEstimate:
             scheme: "ddp", "zero1", "zero2", "zero3" or "fsdp2".
         """
         return shard(self.parts, self.standing.of("passing"), self.gathered_bytes, scheme, gpus)
-
-    def with_notes(self, *notes: str) -> CostEstimate:
-        """The same with further notes."""
-        return replace(self, notes=(*self.notes, *notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for ``--json``."""

@@ -57,11 +57,6 @@ class SameBatches:
             return list(Reordered(source, seed))
         return Reordered(source, seed) if isinstance(source, Sequence) else source
 
-    @property
-    def is_reordered(self) -> bool:
-        """Whether the seed draws the order here."""
-        return isinstance(self._source, Sequence) and len(self._source) > 1
-
     def first(self) -> Any:  # a micro-batch, or None of an empty source
         """One of them, to estimate the cost of a step."""
         return next((batch for batch in self._source if batch is not None), None)

@@ -132,9 +132,8 @@ class TrainingRun:
         optimized = {id(t) for g in self.optimizer.param_groups for t in g["params"]}
         held = frozenset(id(p) for p in self.masters.parameters if id(self.masters.of(p)) in optimized)
         self.witness = Witness(applied, held, settings.proof, together)
-        if (
-            not together.is_sharded
-        ):  # shards have no place of their own to look at, and nobody has them between two steps
+        # Shards have no address of their own to compare, and no other code has them between two steps.
+        if not together.is_sharded:
             self.interference = InterferenceMonitor(self._model, self.masters.parameters)
         self.layout = NormLayout(
             tuple(t.name for t in applied.trainables),

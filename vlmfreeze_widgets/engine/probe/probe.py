@@ -64,7 +64,7 @@ def probe(
         settings: Of the burst, such as ``precision`` or ``lr``.
 
     Returns:
-        A report that prints; ``report.ok``, ``report.findings``, ``report.links``.
+        A report that prints; ``ProbeReport.ok``, ``ProbeReport.findings``, ``ProbeReport.links``.
 
     Raises:
         BadBatch: There are no micro-batches.
