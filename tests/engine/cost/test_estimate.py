@@ -327,12 +327,13 @@ def test_the_largest_batch_fits_and_one_row_more_does_not():
     config["text_config"]["num_hidden_layers"] = size(4, 30)
     config["vision_config"]["num_hidden_layers"] = size(4, 12)
     memory = (2**30) * 3 // 4
-    found = vf.largest_batch(config, PROJECTOR, 2 * memory, text_tokens=32)
-    more = vf.estimate_cost(config, PROJECTOR, rows=found.rows + 1, text_tokens=32)
+    how = {"text_tokens": 32, "dtype": torch.bfloat16}
+    found = vf.largest_batch(config, PROJECTOR, 2 * memory, **how)
+    more = vf.estimate_cost(config, PROJECTOR, rows=found.rows + 1, **how)
     assert found.rows >= 1
     assert found.cost.fits(2 * memory)
     assert not more.fits(2 * memory)
-    assert vf.largest_batch(config, PROJECTOR, 2**29, text_tokens=32).rows == 0
+    assert vf.largest_batch(config, PROJECTOR, 2**29, **how).rows == 0
 
 
 def test_where_many_rows_cannot_be_traced_the_largest_batch_follows_the_line_of_those_that_can(monkeypatch):
