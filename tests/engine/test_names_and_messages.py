@@ -146,3 +146,11 @@ def test_stages_by_name_and_for_stages_that_are_not_there(model):
         UnknownTarget, "Did you mean 'align'?", lambda: vf.run_stages(model, stages, batches(1), steps={"aling": 3})
     )
     refused(VlmFreezeError, "Did you mean 'scheduler'", lambda: vf.run_stages(model, stages, batches(1), schduler="x"))
+
+
+def test_what_a_result_cannot_take_leaves_it_as_it_was(model, plan, tmp_path):
+    result = vf.Burst(model, plan, batches(1), steps=1).run()
+    refused(InvalidOption, "merge=True", lambda: result.keep(merge="yes"))
+    refused(InvalidOption, "a path", lambda: result.save(None))
+    assert result.outcome == "discarded"
+    assert result.save(tmp_path / "result").is_dir()  # the control

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.arguments import BATCHES_BY_STAGE, RATE, checked, maybe
+from ..core.arguments import BATCHES_BY_STAGE, FLAG, RATE, checked, maybe, whole
 from ..core.comparison.board import Board
 from ..core.data_origin import DataOrigin
 from ..core.errors import InvalidStrategy
@@ -345,6 +345,7 @@ class Session:
         """The last probe; None before."""
         return self._probing.probed
 
+    @checked(steps=whole(1, 3), open_all=FLAG)
     def probe(self, steps: int = 3, *, open_all: bool = False) -> None:
         """Starts a probe of the present strategy; see ``Probing.probe``."""
         self._probing.probe(steps, open_all=open_all)
@@ -515,6 +516,7 @@ class Session:
         """Says how many steps a stage takes; see ``StageList.set_steps``."""
         self._stages.set_steps(name, steps)
 
+    @checked(only_next=FLAG)
     def run_stages(self, *, only_next: bool = False) -> int:
         """Starts the stages that are not done yet; see ``StageRunner.run``."""
         return self._stage_runner.run(only_next=only_next)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ...core.arguments import FLAG, PATH, checked
 from ...core.errors import VlmFreezeError, WrongPhase
 from ...core.evidence.freeze_proof import Proof, Restored
 from ...core.evidence.verdict import Verdict
@@ -68,6 +69,7 @@ class BurstResult:
         self._model: Any = model  # None in one that can only be read
         self._trained = dict(trained)
 
+    @checked(merge=FLAG)
     def keep(self, merge: bool = False) -> nn.Module:
         """Puts what was trained on the model, for good.
 
@@ -185,6 +187,7 @@ class BurstResult:
         with RandomStream(0, _device(self._model)).led():
             return apply(self._model, self.plan, owner=owner)
 
+    @checked(folder=PATH)
     def save(self, folder: str | Path) -> Path:
         """Writes the result into a folder.
 
