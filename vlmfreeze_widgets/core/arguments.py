@@ -254,6 +254,9 @@ def fields_checked(_class: type, **kinds: Kind) -> None:
                 kinds[name].check(_class.__name__, name, value)
         made(self, *args, **given)
 
+    # What a dataclass writes has no source: who asks for that of the constructor gets this one's.
+    del create.__wrapped__
+    create.__signature__ = signature(made)  # type: ignore[attr-defined]
     type.__setattr__(_class, "__init__", create)
 
 

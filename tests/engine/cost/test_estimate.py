@@ -375,7 +375,7 @@ def test_a_small_vlm_fits_a_gpu_with_as_many_rows_as_its_line_says():
 @pytest.mark.parametrize(
     ("given", "found"),
     [({"rows": -1}, "rows=-1"), ({"rows": 0}, "rows=0"), ({"rows": 1.5}, "rows=1.5"), ({"rows": "4"}, "rows='4'"),
-     ({"batch": 5}, "found 5"), ({"batch": [{}]}, "a list")],
+     ({"batch": 5}, "5"), ({"batch": [{}]}, "a list")],
 )  # fmt: skip
 def test_what_is_no_batch_and_no_number_of_rows_is_refused_before_anything_is_traced(given, found):
     for ask in (vf.estimate_cost, vf.cost_switches):
