@@ -202,6 +202,7 @@ def run_state(**change: Any) -> dict[str, Any]:  # any field of the trait
         "verdicts": [],
         "skipped": 0,
         "default_steps": 50,
+        "loss_positions": None,
         "message": None,
         "error": None,
         "can_run": True,

@@ -86,7 +86,7 @@ def test_switches_and_the_largest_batch_come_after_the_estimate(session):
     assert view.largest is not None
     assert view.largest[0] >= 1
     by_name = {s.name: s for s in view.switches}
-    assert set(by_name) == {"checkpointing", "adamw8bit", "freeze projector", "freeze language_model"}
+    assert set(by_name) == {"checkpointing", "loss_positions", "adamw8bit", "freeze projector", "freeze language_model"}
     other = vf.estimate_cost(session.model, session.plan, batches()[0], checkpointing=True, device="cuda")
     assert by_name["checkpointing"].saved_bytes == view.total_bytes - other.peak_bytes
     assert by_name["checkpointing"].unit == "time"

@@ -171,7 +171,7 @@ def test_what_was_learnt_before_memory_ran_out_is_offered():
     count = iter(range(100))
 
     def check(*_):
-        if next(count) == 3:
+        if torch.is_grad_enabled() and next(count) == 3:  # not the look at the loss before the first step
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     handle = model.model.multi_modal_projector.register_forward_hook(check)

@@ -154,6 +154,9 @@ def cost(
     checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Recompute activations.")] = False,
     precision: Annotated[str, typer.Option(help="As of a burst.")] = "auto",
     accumulation: Annotated[int, typer.Option(min=1, help="Micro-batches per step.")] = 1,
+    loss_positions: Annotated[
+        str, typer.Option(help="Where logits are computed: all, or labels (the faster burst).")
+    ] = "all",
     switches: Annotated[bool, typer.Option("--switches", help="What other choices would save.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -171,6 +174,7 @@ def cost(
     how: dict[str, Any] = {
         "picture_size": picture, "text_tokens": tokens, "dtype": dtype, "optimizer": optimizer,
         "checkpointing": checkpointing, "precision": precision, "accumulation": accumulation,
+        "loss_positions": loss_positions,
     }  # fmt: skip
     estimated = estimate_cost(model, resolved, rows=batch, **how)
     largest = largest_batch(model, resolved, memory, **how) if memory and not estimated.is_bound else None

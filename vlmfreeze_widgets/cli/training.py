@@ -60,6 +60,9 @@ def burst(
         list[str] | None, typer.Option("--report-to", help="trackio, tensorboard or wandb. Repeatable.")
     ] = None,
     seed: int = 0,
+    loss_positions: Annotated[
+        str, typer.Option("--loss-positions", help="Where logits are computed: all, or labels (faster).")
+    ] = "all",
     as_json: AsJson = False,
 ) -> None:
     """Train for a few steps, print the verdicts, and leave the model files alone."""
@@ -82,6 +85,7 @@ def burst(
         checkpointing=checkpointing or False,
         optimizer=optimizer,
         scheduler=scheduler,
+        loss_positions=loss_positions,
         eval_batches=eval_batches,
         run_folder=save_run,
         report_to=report_to,
@@ -117,6 +121,7 @@ def burst(
                     "rows": rows_to_dict(batches),
                     "eval_rows": rows_to_dict(eval_batches),
                     "stopped_early": result.stopped_early,
+                    "loss_positions": result.loss_positions.way if result.loss_positions else None,
                     "run_folder": None if folder is None else str(folder),
                 }
             )

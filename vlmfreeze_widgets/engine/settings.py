@@ -14,6 +14,7 @@ OPTIMIZERS = ("adamw", "adamw8bit", "sgd", "adafactor")
 SCHEDULERS = ("constant", "constant_with_warmup", "linear", "cosine")
 CHECKPOINTING = (False, True, "non-reentrant", "reentrant")
 OUT_OF_MEMORY = ("search", "tell")
+LOSS_POSITIONS = ("labels", "all")
 PROOFS = ("auto", "fast", "sha256")
 
 
@@ -45,6 +46,8 @@ class BurstSettings:
         verdict_after: Step after which the first verdict is given.
         on_out_of_memory: "search": try smaller micro-batches on the restored model for up to 20 seconds, so that the error names
             a size that was seen to run. "tell": only say so.
+        loss_positions: Where the head and the loss are computed: "all": at every position, as the model does; "labels": only at
+            the positions that predict a label, where the model's loss allows it (``result.loss_positions`` says so, or why not).
         betas: Of AdamW.
         eps: Of AdamW.
 
@@ -71,6 +74,7 @@ class BurstSettings:
     proof: str = "auto"
     cache_features: bool = False
     on_out_of_memory: str = "search"
+    loss_positions: str = "all"
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("accumulation", 1), ("seed", 0), ("warmup_steps", 0), ("verdict_after", 1)):
@@ -98,6 +102,7 @@ class BurstSettings:
             ("checkpointing", CHECKPOINTING),
             ("proof", PROOFS),
             ("on_out_of_memory", OUT_OF_MEMORY),
+            ("loss_positions", LOSS_POSITIONS),
         ):
             value = getattr(self, name)
             if not isinstance(value, str | bool) or value not in known:

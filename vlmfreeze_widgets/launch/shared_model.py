@@ -121,7 +121,8 @@ class SharedModel:
         # The files that PEFT reads want whole modules, also what did not train in them; the shards are spread by now.
         base = load(self._recipe.model, self._recipe.dtype, device="cpu") if self._processes.sharded else self._model
         return BurstResult(
-            model=base, plan=self.plan, trained=trained, proof=self._proof, before=self._before, **about  # type: ignore[arg-type]
+            model=base, plan=self.plan, trained=trained, proof=self._proof, before=self._before,
+            loss_positions=self.training.positions.found, **about  # type: ignore[arg-type]
         )  # fmt: skip
 
 

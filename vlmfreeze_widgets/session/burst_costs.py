@@ -91,5 +91,5 @@ def assumed(settings: BurstSettings) -> CostSettings:
     """What a burst of these settings means for its cost."""
     return CostSettings(
         precision=settings.precision, checkpointing=bool(settings.checkpointing), optimizer=settings.optimizer,
-        accumulation=settings.accumulation,
+        accumulation=settings.accumulation, loss_positions=settings.loss_positions,
     )  # fmt: skip

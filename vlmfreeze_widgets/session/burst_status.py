@@ -33,6 +33,7 @@ def after_step(status: RunStatus, record: StepRecord, burst: Burst) -> RunStatus
         "memory_bytes": record.memory_bytes,
         "rates": record.lr,
         "answers": _answers(burst.history),
+        "loss_positions": burst.loss_positions if burst.settings.loss_positions == "labels" else None,
     }
     if burst.verdicts and not status.verdicts:
         changes |= {"verdicts": burst.verdicts, "verdict_after": record.step}

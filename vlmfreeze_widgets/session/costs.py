@@ -268,7 +268,12 @@ class Costs:
         process = self._process or self._begin(turn)
         try:
             found: CostEstimate | str = process.ask(
-                Question(strategy, settings.rows, settings.is_typical, _how(settings, self._here))
+                Question(
+                    strategy,
+                    settings.rows,
+                    settings.is_typical,
+                    _how(settings, self._here),
+                )
             )
         except NoEstimate as error:
             if process is not self._process:
@@ -386,7 +391,12 @@ class Costs:
     def _key(self, plan: Plan, settings: CostSettings) -> _Key:
         # Rates decide nothing; where something trains does.
         trains = hash((plan.trainable, tuple(sorted(plan.lora_targets.items(), key=lambda item: item[0]))))
-        return trains, settings.is_typical, settings.rows, tuple(_how(settings, self._here).items())
+        return (
+            trains,
+            settings.is_typical,
+            settings.rows,
+            tuple(_how(settings, self._here).items()),
+        )
 
     def _place_key(self, plan: Plan, settings: CostSettings) -> _Key:
         return self._key(plan, settings), settings.device, settings.gpus, settings.scheme if settings.gpus > 1 else ""
@@ -410,6 +420,7 @@ def _how(settings: CostSettings, here: Device | None) -> dict[str, Any]:
         "checkpointing": settings.checkpointing,
         "optimizer": settings.optimizer,
         "accumulation": settings.accumulation,
+        "loss_positions": settings.loss_positions,
         "device": "cuda" if on_gpu else "cpu",
     }
 

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: 414f65f403c612a695a6e86ba188a3ffc4d0be62852ab2d3592711f3d44d3f9a */
+/* vlmfreeze source-hash: ef81ddb3561cbeb9456679029e3196e07fa2f6e5f796713c5ea0d0a1c2ab28b9 */
 var e={initialize:()=>{}},t=e;export{t as default};

@@ -1,5 +1,6 @@
-/** The learning rate of every group as it is now, in one line of text. */
+/** The learning rate of every group as it is now, and where the loss is computed, in one line of text. */
 import { rate } from "../format";
+import { t } from "../language/words";
 import { FIXED } from "../model/rows";
 import { fill, h } from "../parts/dom";
 import { frame } from "../parts/frame";
@@ -19,6 +20,7 @@ export function ratesLine(view: View): HTMLElement {
         : (page.run?.groups.find((g) => g.component === name)?.lr ?? NaN);
       return { name, now, colour: seriesColour(series, name, i) };
     });
+    const where = page.run?.loss_positions ?? null;
     const known = groups.filter((g) => !Number.isNaN(g.now));
     element.hidden = !known.length;
     fill(
@@ -34,6 +36,14 @@ export function ratesLine(view: View): HTMLElement {
           `${page.plan?.components.find((c) => c.name === name)?.label ?? labelOf(name)} ${rate(now)}`,
         );
       }),
+      where
+        ? h(
+            "span.vf-positions",
+            { title: where.reason },
+            where.way === "labels" ? t("loss at the labels only") : t("loss at all positions"),
+            h("span.vf-sr", {}, `: ${where.reason}`),
+          )
+        : null,
     );
   };
   const painter = frame(view.root, draw, view.signal);

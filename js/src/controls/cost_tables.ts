@@ -42,6 +42,10 @@ function flip(view: View, cost: CostState, name: string): void {
     void view.page.request("set_tuning", { targets: [name.slice(FREEZE.length)], tuning: "frozen" });
   else if (name === "checkpointing")
     void view.page.request("cost", { change: { checkpointing: !cost.settings.checkpointing } });
+  else if (name === "loss_positions")
+    void view.page.request("cost", {
+      change: { loss_positions: cost.settings.loss_positions === "all" ? "labels" : "all" },
+    });
   else void view.page.request("cost", { change: { optimizer: name } });
 }
 

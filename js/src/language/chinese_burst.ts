@@ -17,6 +17,8 @@ export const CHINESE_BURST: Readonly<Record<string, string>> = {
   "audio tower": "音频塔",
   "Kept: the model now holds the trained values.": "已保留：模型现在是训练后的权重。",
   "Discarded: the model is bit-identical to before.": "已放弃：模型与训练前逐比特一致。",
+  "loss at the labels only": "只在标签处计算损失",
+  "loss at all positions": "在所有位置计算损失",
   Keep: "保留",
   "Discard (restore)": "放弃（还原）",
   "after Discard the model will be bit-identical to before": "放弃后，模型将与训练前逐比特一致",

@@ -19,6 +19,8 @@ export interface CostSettings {
   device: string;
   gpus: number;
   scheme: string;
+  /** Where the loss is computed. */
+  loss_positions: string;
 }
 
 export interface CostState {
@@ -127,6 +129,7 @@ function readSettings(value: unknown): CostSettings {
     device: text(s.device),
     gpus: finite(s.gpus, 1),
     scheme: text(s.scheme),
+    loss_positions: text(s.loss_positions, "all"),
   };
 }
 

@@ -66,6 +66,8 @@ export interface RunState {
   can_load: boolean;
   outcome: "kept" | "discarded" | null;
   default_steps: number;
+  /** Where the loss is computed and why; null before the first step, and where nothing else than "all" was asked for. */
+  loss_positions: { way: "labels" | "all"; reason: string } | null;
 }
 
 export function readRun(value: unknown): RunState {
@@ -104,6 +106,12 @@ export function readRun(value: unknown): RunState {
     can_load: state.can_load === true,
     outcome: state.outcome === "kept" || state.outcome === "discarded" ? state.outcome : null,
     default_steps: finite(state.default_steps, 50),
+    loss_positions: state.loss_positions
+      ? {
+          way: record(state.loss_positions).way === "labels" ? "labels" : "all",
+          reason: text(record(state.loss_positions).reason),
+        }
+      : null,
   };
 }
 

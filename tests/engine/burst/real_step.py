@@ -16,7 +16,9 @@ import vlmfreeze_widgets as vf
 from vlmfreeze_widgets.core.strategy.plan import Plan
 from vlmfreeze_widgets.engine.apply.activation_checkpointing import enable_checkpointing
 from vlmfreeze_widgets.engine.apply.master_weights import MasterWeights
+from vlmfreeze_widgets.engine.batches.micro_batch import MicroBatch
 from vlmfreeze_widgets.engine.settings import BurstSettings
+from vlmfreeze_widgets.engine.step.label_positions import LabelPositions
 from vlmfreeze_widgets.engine.step.optimizer import autocast, make_optimizer
 
 
@@ -55,6 +57,7 @@ def real_step(
     checkpointing: bool | str = False,
     precision: str = "auto",
     optimizer: str = "adamw",
+    loss_positions: str = "all",
 ) -> RealStep:
     """Takes two real steps with the burst's own parts and reverts."""
     settings = BurstSettings(checkpointing=checkpointing, precision=precision, optimizer=optimizer)
@@ -69,7 +72,8 @@ def real_step(
         masters = MasterWeights([t.parameter for t in applied.trainables], pure)
         stepper = make_optimizer(applied, masters, settings)
         context = autocast(precision, torch.device("cpu"))
-        saved = _saved(model, plan, batch, context)
+        step = _Step(model, batch, context, loss_positions)
+        saved = _saved(model, plan, batch, step)
         reached = frozenset(t.name for t in applied.trainables if t.parameter.grad is not None)
         masters.take_gradients()
         gradient_bytes = sum(_bytes(t.grad) for t in masters.tensors if t.grad is not None)
@@ -77,7 +81,7 @@ def real_step(
         masters.give_values()
         masters.clear_gradients()
         torch.clear_autocast_cache()
-        peak = _peak(model, batch, context)
+        peak = _peak(step)
         return RealStep(
             saved=saved,
             reached=reached,
@@ -93,7 +97,21 @@ def real_step(
         )
 
 
-def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any) -> dict[str, int]:
+class _Step:
+    """The forward pass of one micro-batch, at the positions that a burst takes."""
+
+    def __init__(self, model: nn.Module, batch: Mapping[str, Any], context: Any, loss_positions: str) -> None:
+        self.model, self._context, self._batch = model, context, MicroBatch(0, batch, 1, 1)
+        self._positions = LabelPositions(model, loss_positions)
+        self._positions.assume()
+
+    def __call__(self) -> torch.Tensor:
+        with self._context(), self._positions.at(self._batch):
+            loss: torch.Tensor = self.model(**self._batch.tensors).loss
+        return loss
+
+
+def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], step: _Step) -> dict[str, int]:
     given = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers(), *batch.values()]}
     stack: list[str] = [""]
     packed: list[tuple[weakref.ref[_Kept], str]] = []
@@ -111,8 +129,8 @@ def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any)
         hooks.append(module.register_forward_pre_hook(lambda *_, path=path: stack.append(path)))
         hooks.append(module.register_forward_hook(leave, always_call=True))
     try:
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor), context():
-            loss = model(**batch).loss
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept.tensor):
+            loss = step()
     finally:
         for hook in hooks:
             hook.remove()
@@ -130,10 +148,9 @@ def _saved(model: nn.Module, plan: Plan, batch: Mapping[str, Any], context: Any)
     return dict(found)
 
 
-def _peak(model: nn.Module, batch: Mapping[str, Any], context: Any) -> int:
+def _peak(step: _Step) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
-        with context():
-            loss = model(**batch).loss
+        loss = step()
         loss.backward()
         del loss
     now = most = 0
@@ -141,7 +158,7 @@ def _peak(model: nn.Module, batch: Mapping[str, Any], context: Any) -> int:
     for event in sorted(events, key=lambda e: e.start_ns()):
         now += event.nbytes()
         most = max(most, now)
-    for parameter in model.parameters():
+    for parameter in step.model.parameters():
         parameter.grad = None
     return most
 

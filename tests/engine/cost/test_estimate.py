@@ -61,6 +61,15 @@ def test_saved_activations_are_exact_for_every_family_strategy_and_recomputation
     assert sum(real.saved.values()) > 0
 
 
+@pytest.mark.parametrize(("family", "rules"), covering(["llava", "qwen2_5_vl", "mllama", "blip-2"], [LORA, EVERYTHING]))
+def test_saved_activations_are_exact_where_the_loss_is_computed_at_the_labels(family, rules):
+    cost, real = _both(family, rules, torch.float32, loss_positions="labels")
+    assert cost.activations == real.saved
+    assert cost.settings["loss_positions"] == "labels"
+    everywhere = vf.estimate_cost(*_subject(family, torch.float32, 2)[:1], rules, _subject(family, torch.float32, 2)[1])
+    assert cost.activation_bytes <= everywhere.activation_bytes
+
+
 @pytest.mark.parametrize(
     ("rules", "half", "family"),
     covering(

@@ -29,7 +29,7 @@ class Hungry:
     """Raises when a place is reached for the n-th time, with a tensor in the frame that raises."""
 
     def __init__(self, model, place, error, at=1):
-        self.error, self.at, self.count, self.held = error, at, 0, []
+        self.error, self.at, self.place, self.count, self.held = error, at, place, 0, []
         projector = model.model.multi_modal_projector
         if place == "forward":
             projector.register_forward_hook(lambda *_: self.eat())
@@ -48,7 +48,9 @@ class Hungry:
             self.patch.setattr(torch.optim.AdamW, "step", half_a_step)
 
     def eat(self):
-        self.count += 1
+        self.count += (
+            torch.is_grad_enabled() or self.place != "forward"
+        )  # the loss is looked at once before the first step
         if self.count >= self.at:
             activation = torch.ones(1000)
             self.held.append(weakref.ref(activation))

@@ -32,7 +32,8 @@ _RANGES = {
     "gpus": (1, 4096),
 }
 _WORDS: Mapping[str, tuple[str, ...]] = {
-    "precision": tuple(PRECISIONS), "optimizer": tuple(OPTIMIZERS), "scheme": SCHEMES, "device": (HERE, *DEVICES)
+    "precision": tuple(PRECISIONS), "optimizer": tuple(OPTIMIZERS), "scheme": SCHEMES, "device": (HERE, *DEVICES),
+    "loss_positions": ("labels", "all"),
 }  # fmt: skip
 _OPTIONAL = ("rows", "picture", "text")
 
@@ -52,6 +53,7 @@ class CostSettings:
         device: ``HERE`` or a name of ``DEVICES``.
         gpus: How many share the step.
         scheme: How they share it.
+        loss_positions: As of a burst.
     """
 
     rows: int | None = None
@@ -64,6 +66,7 @@ class CostSettings:
     device: str = HERE
     gpus: int = 1
     scheme: str = "ddp"
+    loss_positions: str = "all"
 
     def changed(self, change: Mapping[str, Any]) -> CostSettings:
         """With other values; nothing in ``change`` is trusted.

@@ -66,7 +66,8 @@ class CostEstimate:
         sentence: What trains.
         rows: Of a micro-batch.
         tokens: Of a micro-batch, with image tokens.
-        settings: Dtype, precision, optimizer, checkpointing, accumulation, attention, device.
+        settings: Dtype, precision, optimizer, checkpointing, accumulation, attention, device, and where the loss is computed:
+            at "all" positions, or at the "labels" of a burst.
         timeline: The worst moments of forward, backward and update, and the rest between steps.
         standing: What follows from the plan, by component.
         activations: Component -> bytes kept for the backward pass; "loss" is what is kept outside of every module.

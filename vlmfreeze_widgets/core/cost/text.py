@@ -26,7 +26,7 @@ def cost_text(cost: CostEstimate) -> str:
         f"{cost.title}: {cost.sentence}",
         f"{least}{size(cost.peak_bytes)}{upper} at the worst moment, {_AT.get(cost.peak.name, cost.peak.name)}; "
         f"{cost.rows} {'row' if cost.rows == 1 else 'rows'}, {cost.tokens} tokens per micro-batch, {s['dtype']}, "
-        f"{s['optimizer']}{', checkpointing' if s['checkpointing'] else ''}",
+        f"{s['optimizer']}{', checkpointing' if s['checkpointing'] else ''}{_of_whom(s.get('loss_positions'))}",
         "",
     ]
     total = max(1, cost.peak_bytes)
@@ -50,6 +50,10 @@ def cost_text(cost: CostEstimate) -> str:
     lines.append(f"  on disk: {files}whole checkpoint {size(cost.checkpoint_bytes)}")
     lines += [f"  ! {note}" for note in cost.notes]
     return "\n".join(lines)
+
+
+def _of_whom(loss_positions: str | None) -> str:
+    return "; of a burst with logits at the labels only" if loss_positions == "labels" else ""
 
 
 def fit_text(cost: CostEstimate, memory_bytes: int, largest: int | None, is_limit: bool = True) -> str:

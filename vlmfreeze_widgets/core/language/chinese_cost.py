@@ -41,6 +41,8 @@ COST: Mapping[str, str] = {
     "{n} micro-batch a step": "每步 {n} 个 micro-batch",
     "{n} micro-batches a step": "每步 {n} 个 micro-batch",
     "precision {name}": "精度 {name}",
+    "the loss at the labels only": "只在标签处计算损失",
+    "the loss at all positions, as most trainers": "在所有位置计算损失（多数训练器如此）",
     "checkpointing": "梯度检查点",
     "no checkpointing": "不用梯度检查点",
     "Memory: torch's count of allocated bytes at its highest.": "显存：torch 统计的已分配字节峰值。",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..evidence.loss_positions import LossPositions
 from ..evidence.verdict import Verdict
 from ..history.history import Answers
 from .messages import VERSION, number
@@ -58,6 +59,7 @@ class RunStatus:
         can_load: Whether there are weights to load.
         outcome: "kept" or "discarded" once decided.
         default_steps: What Run offers.
+        loss_positions: Where the loss is computed and why; None before the first step, and where "all" was asked for.
     """
 
     phase: Phase = "plan_only"
@@ -83,6 +85,7 @@ class RunStatus:
     can_load: bool = False
     outcome: str | None = None
     default_steps: int = 50
+    loss_positions: LossPositions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The trait ``run_state``."""
@@ -129,4 +132,7 @@ class RunStatus:
             "can_load": self.can_load,
             "outcome": self.outcome,
             "default_steps": self.default_steps,
+            "loss_positions": None
+            if self.loss_positions is None
+            else {"way": self.loss_positions.way, "reason": self.loss_positions.reason},
         }

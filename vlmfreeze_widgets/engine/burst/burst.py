@@ -26,6 +26,7 @@ from torch import nn
 from ...core.arguments import BATCHES, FUNCTION, PATH, check_keyword, checked, found_for, maybe
 from ...core.errors import InvalidOption, ModelBusy, UnknownArgument, VlmFreezeError, WrongPhase
 from ...core.evidence.freeze_proof import Proof
+from ...core.evidence.loss_positions import LossPositions
 from ...core.evidence.verdict import Verdict
 from ...core.former_names import FormerName
 from ...core.history.history import History, StepRecord
@@ -227,6 +228,11 @@ class Burst:
         return self._loop.problem
 
     @property
+    def loss_positions(self) -> LossPositions | None:
+        """At which positions the loss is computed, and why; None before the first step."""
+        return self._loop.loss_positions
+
+    @property
     def eval_parts(self) -> dict[int, tuple[tuple[float, int], ...]]:
         """Step -> (mean loss, label tokens) of each held-out micro-batch at that look; step 0 is before training."""
         return self._loop.eval_parts
@@ -306,6 +312,7 @@ class Burst:
                 problem=self.problem,
                 proof=self.proof,
                 before=self._loop.before,
+                loss_positions=self.loss_positions,
             )
         return self._result
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from ...core.errors import ModelBusy, VlmFreezeError
 from ...core.evidence.freeze_proof import Proof
+from ...core.evidence.loss_positions import LossPositions
 from ...core.evidence.verdict import Verdict
 from ...core.history.history import Answers, History, StepRecord
 from ...core.history.norms import ModuleNorms, NormLayout
@@ -26,6 +27,7 @@ from ..batches.micro_batch import MicroBatch
 from ..batches.micro_batches import MicroBatches
 from ..evidence.evaluation import EvalInputs, EvalResult, non_finite_results
 from ..settings import BurstSettings
+from ..step.label_positions import LabelPositions
 from . import checkpoint
 from .recorder import Recording
 from .training_run import TrainingRun
@@ -91,9 +93,15 @@ class BurstLoop:
         self.tried: tuple[MicroBatch, ...] = ()
         self.is_evaluating = False
         self.stop_requested = False
+        self._positions: LabelPositions | None = None
         self.saved: checkpoint.SavedBurst | None = None
         self.began = 0.0
         self._pid = os.getpid()
+
+    @property
+    def loss_positions(self) -> LossPositions | None:
+        """At which positions the loss is computed, and why; None before that is known."""
+        return None if self._positions is None else self._positions.found
 
     @property
     def _is_mine(self) -> bool:
@@ -108,7 +116,7 @@ class BurstLoop:
             if self.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats(self.device)
             self.run = run = TrainingRun(self.model, self.plan, self.settings, self._precision, self.device)
-            self.history.layout = run.layout
+            self.history.layout, self._positions = run.layout, run.positions
             self.began = time.monotonic()
             saved, self.saved = self.saved, None
             if self.eval_inputs:

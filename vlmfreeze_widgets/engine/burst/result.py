@@ -15,6 +15,7 @@ from torch import nn
 from ...core.arguments import FLAG, PATH, checked
 from ...core.errors import VlmFreezeError, WrongPhase
 from ...core.evidence.freeze_proof import Proof, Restored
+from ...core.evidence.loss_positions import LossPositions
 from ...core.evidence.verdict import Verdict
 from ...core.history.history import History
 from ...core.history.html import history_html
@@ -39,6 +40,7 @@ class BurstResult:
         stopped_early: Why the burst ended before its last step; None when it did not.
         problem: The error that ended it, such as NonFiniteLoss; the trained values are then those of the step before.
         proof: Which frozen tensors changed (none, it is to be hoped), and how that was found; None of a burst that never began.
+        loss_positions: At which positions the loss was computed, and why; None of a burst without a step.
         outcome: "discarded" (the default) or "kept".
         is_merged: Whether it was kept with its adapters added to the weights.
         merge_rounding: What ``keep(merge=True)`` rounded away; None where nothing was merged into half-precision weights.
@@ -55,6 +57,7 @@ class BurstResult:
         problem: VlmFreezeError | None = None,
         proof: Proof | None = None,
         before: Mapping[str, str] | None = None,
+        loss_positions: LossPositions | None = None,
     ) -> None:
         self.plan = plan
         self.history = history
@@ -62,6 +65,7 @@ class BurstResult:
         self.stopped_early = stopped_early
         self.problem = problem
         self.proof = proof
+        self.loss_positions = loss_positions
         self._before = dict(before or {})
         self.outcome = "discarded"
         self.merge_rounding: MergeRounding | None = None
@@ -246,6 +250,8 @@ class BurstResult:
             lines.append(f"  ✗ {self.problem}")
         if self.proof is not None and self.proof.frozen:
             lines.append(f"  {'✓' if self.proof.holds else '✗'} {self.proof}")
+        if self.loss_positions is not None and self.history.settings.get("loss_positions") == "labels":
+            lines.append(f"  loss computed at {self.loss_positions.place}: {self.loss_positions.reason}")
         rounding = () if self.merge_rounding is None else (self.merge_rounding.sentence,)
         lines += [f"  ! {text}" for text in (*rounding, *self.history.tainted, *self.history.notes)]
         lines += [f"  {verdict}" for verdict in self.verdicts]

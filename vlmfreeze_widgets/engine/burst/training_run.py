@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import nn
@@ -32,6 +33,7 @@ from ..failures.lost_device import is_lost
 from ..settings import BurstSettings
 from ..step.feature_cache import FeatureCache, cacheable
 from ..step.interrupt_shield import InterruptShield
+from ..step.label_positions import LabelPositions
 from ..step.optimizer import autocast, make_optimizer, make_scaler, make_schedule, rates_of
 from ..step.training_step import StepResult, TrainingStep
 from ..tensors.precision import UpdateMeter
@@ -140,10 +142,23 @@ class TrainingRun:
             tuple(t.module for t in applied.trainables),
             tuple(t.component for t in applied.trainables),
         )
+        self.positions = LabelPositions(
+            self._model,
+            settings.loss_positions,
+            partial(together.all_agree, device=self.device) if together.count > 1 else None,
+        )
         self._step = TrainingStep(
             wrapped, self.masters, self.optimizer, settings.max_grad_norm, autocast(precision, self.device),
-            self.device, self.scaler, self.meter, self.shield, together,
+            self.device, self.scaler, self.meter, self.shield, together, self.positions,
         )  # fmt: skip
+
+    def _settle(self, batches: Sequence[MicroBatch]) -> None:
+        """Finds out, once, where the loss is computed: at rest, so that nothing random is drawn and no statistic moves."""
+        first = next((b for b in batches[self._together.rank :: self._together.count] if b.label_tokens), None)
+        if self.positions.found is not None or first is None:
+            return
+        with self._at_rest(), torch.no_grad():
+            self.positions.settle(first, self._step.loss_of)
 
     def _distributed(self, distribute: Callable[[nn.Module], nn.Module]) -> nn.Module:
         """The model as all processes train it; what trains are its parameters then."""
@@ -179,6 +194,7 @@ class TrainingRun:
         is_last: bool = False,
     ) -> StepResult | None:
         """Takes one step; see ``TrainingStep.take``. ``measure``: also how far it moves each tensor."""
+        self._settle(batches)
         self._step.ratio = UpdateRatio(self.masters.tensors) if measure else None
         # Autocast is off around the step, not only the forward: backward would follow a cell's autocast too.
         # Only the first step is compared with an evaluation of the same batches: one forward pass more.
@@ -194,8 +210,11 @@ class TrainingRun:
 
     def begin_evaluation(self, eval_inputs: EvalInputs, shifts: bool) -> EvalResult:
         """Evaluates the start, before anything has trained."""
+        # Before the first one, so that all of them take the same way.
+        self._settle((*eval_inputs.eval_batches, *eval_inputs.retention_batches))
         with self._at_rest():
-            self._evaluator = Evaluator(eval_inputs, self._model, self.device, self._step.loss_of, shifts)
+            at = self.positions.at
+            self._evaluator = Evaluator(eval_inputs, self._model, self.device, self._step.loss_of, shifts, at)
             self._calls = AdapterCalls(self._model, self.applied.trainables)
             return self._evaluator.evaluate()
 

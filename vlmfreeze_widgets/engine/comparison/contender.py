@@ -143,7 +143,7 @@ class Contender:
         with suppress(VlmFreezeError):
             self.estimated_bytes = estimate_cost(
                 model, self.plan, batch=batch, optimizer=settings.optimizer, checkpointing=settings.checkpointing,
-                precision=settings.precision, accumulation=settings.accumulation,
+                precision=settings.precision, accumulation=settings.accumulation, loss_positions=settings.loss_positions,
             ).peak_bytes  # fmt: skip
 
     def fail(self, problem: VlmFreezeError) -> None:

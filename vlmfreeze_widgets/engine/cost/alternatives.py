@@ -92,8 +92,8 @@ def cost_switches(
         how: The other arguments of ``estimate_cost``.
 
     Returns:
-        Recomputation on or off, an 8-bit optimizer, and the freezing of each component that trains. What cannot be estimated is
-        left out.
+        Recomputation on or off, the loss at all positions, an 8-bit optimizer, and the freezing of each component that
+        trains. What cannot be estimated is left out.
     """
     model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_as_strategy(strategy), tree)
@@ -176,7 +176,7 @@ class Choice:
 
 
 def cost_choices(plan: Plan, how: Mapping[str, Any]) -> Iterator[Choice]:
-    """What could be switched, one at a time: recomputation, an 8-bit optimizer, each component that trains.
+    """What could be switched, one at a time: recomputation, where the loss is computed, 8 bits, each component that trains.
 
     Args:
         plan: As it is.
@@ -185,6 +185,13 @@ def cost_choices(plan: Plan, how: Mapping[str, Any]) -> Iterator[Choice]:
     on = bool(how.get("checkpointing"))
     yield Choice(
         "checkpointing", say("no checkpointing") if on else say("checkpointing"), plan, {"checkpointing": not on}
+    )
+    everywhere = how.get("loss_positions") == "all"
+    yield Choice(
+        "loss_positions",
+        say("the loss at the labels only") if everywhere else say("the loss at all positions, as most trainers"),
+        plan,
+        {"loss_positions": "labels" if everywhere else "all"},
     )
     if how.get("optimizer", "adamw") == "adamw":
         yield Choice("adamw8bit", say("AdamW in 8 bits"), plan, {"optimizer": "adamw8bit"})

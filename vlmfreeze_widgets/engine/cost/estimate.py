@@ -78,6 +78,7 @@ def estimate_cost(
     accumulation: int = 1,
     attention: str | None = None,
     device: str | None = None,
+    loss_positions: str = "all",
 ) -> CostEstimate:
     """Estimates memory, operations and files of a training step; nothing is allocated and nothing runs.
 
@@ -98,6 +99,7 @@ def estimate_cost(
         precision: As of a burst.
         accumulation: Micro-batches per step.
         attention: "sdpa" or "eager"; None: as the model has it.
+        loss_positions: As of a burst; "all" is what a trainer does that has no such setting.
         device: "cuda" or "cpu", which keep different tensors; None: the model's own, or "cuda" where there are no weights.
 
     Returns:
@@ -109,7 +111,13 @@ def estimate_cost(
         InvalidStrategy: A setting that cannot be meant.
     """
     check_batch(batch, rows)
-    BurstSettings(optimizer=optimizer, checkpointing=checkpointing, precision=precision, accumulation=accumulation)
+    BurstSettings(
+        optimizer=optimizer,
+        checkpointing=checkpointing,
+        precision=precision,
+        accumulation=accumulation,
+        loss_positions=loss_positions,
+    )
     model, tree = model_and_tree(source, strategy)
     plan = strategy if isinstance(strategy, Plan) else resolve(_strategy(strategy), tree)
     plan.check()
@@ -121,7 +129,7 @@ def estimate_cost(
     computed = _precision(model, precision, plan, wanted)
     notes: list[str] = []
     attention = _attention(model, attention, notes)
-    conditions = Conditions(wanted, checkpointing, computed, min(accumulation, 2), attention, on_gpu)
+    conditions = Conditions(wanted, checkpointing, computed, min(accumulation, 2), attention, on_gpu, loss_positions)
     settings = {
         "dtype": "nf4" if in_four_bits else str(wanted or tree.dtype).removeprefix("torch."),
         "precision": computed,
@@ -130,6 +138,7 @@ def estimate_cost(
         "accumulation": accumulation,
         "attention": attention or "as the model has it",
         "device": "cuda" if on_gpu else "cpu",
+        "loss_positions": loss_positions,
     }
     named = None if wanted is None else str(wanted).removeprefix("torch.")
     config = getattr(model, "config", None)
@@ -157,6 +166,7 @@ def estimate_cost(
             (rows, TEXT_TOKENS if text_tokens is None else text_tokens),
             f"Its code cannot be traced ({why}).",
         )
+    settings["loss_positions"] = found.positions.way
     return _estimate(plan, found, settings, named, used, notes, unpacked)
 
 

@@ -12,7 +12,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -20,9 +20,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ...core.cost.memory import TrainedTensor
+from ...core.evidence.loss_positions import LossPositions
 from ...core.strategy.plan import Plan
 from ..apply.modes import rest_all
 from ..batches.micro_batch import MicroBatch
+from ..step.label_positions import LabelPositions, NeedsAllPositions
 from ..step.loss import model_loss
 from .attention import GpuAttention
 from .fake_model import fake_copy, put_plan
@@ -48,6 +50,7 @@ class Conditions:
         passes: Micro-batches traced: 2 where gradients accumulate.
         attention: "sdpa", "eager", or None: as the model has it.
         on_gpu: Take a GPU's attention kernels, autocast lists and allocation.
+        loss_positions: As of a burst.
     """
 
     dtype: torch.dtype | None
@@ -56,6 +59,7 @@ class Conditions:
     passes: int
     attention: str | None
     on_gpu: bool
+    loss_positions: str = "all"
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,12 @@ class Traced:
     Attributes:
         trace: Of the step.
         tensors: That train.
+        positions: Where the loss was computed, and why.
     """
 
     trace: Trace
     tensors: tuple[TrainedTensor, ...]
+    positions: LossPositions
 
 
 _traces: OrderedDict[str, Traced] = OrderedDict()
@@ -86,7 +92,10 @@ def traced(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
     key = _key(model, plan, batch, conditions)
     found = _traces.pop(key, None)
     if found is None:
-        found = _trace(model, plan, batch, conditions)
+        try:
+            found = _trace(model, plan, batch, conditions)
+        except NeedsAllPositions:
+            found = _trace(model, plan, batch, replace(conditions, loss_positions="all"))
     _traces[key] = found
     while len(_traces) > _KEPT:
         _traces.popitem(last=False)
@@ -130,17 +139,23 @@ def _trace(model: nn.Module, plan: Plan, batch: Mapping[str, Any], conditions: C
             if getattr(getattr(part, "config", None), "use_cache", False):
                 cast(Any, part).config.use_cache = False
         one = MicroBatch(0, batch, 1, 1)
+        positions = LabelPositions(copied, conditions.loss_positions)
+        positions.assume()
         mode = TraceMode(fakes, Ledger(_GPU_BLOCK if conditions.on_gpu else 1), on_gpu=conditions.on_gpu)
 
         def loss_of() -> torch.Tensor:
-            with _autocast(conditions.precision):
-                return model_loss(copied, one, torch.device("cpu"))
+            with _autocast(conditions.precision), positions.at(one) as narrow:
+                loss = model_loss(copied, one, torch.device("cpu"))
+            if narrow is not None and not narrow.holds(loss):
+                raise NeedsAllPositions
+            return loss
 
         where: AbstractContextManager[Any] = GpuAttention() if conditions.on_gpu else counted_states(mode.ledger)
         # Neither a cell's autocast nor its random numbers have a part in this.
         with torch.random.fork_rng(devices=[]), torch.autocast("cpu", enabled=False), where:
             trace = trace_step(copied, trained, batch, loss_of, mode, conditions.passes)
-    return Traced(trace, tuple(_described(plan, trained, trace)))
+    assert positions.found is not None
+    return Traced(trace, tuple(_described(plan, trained, trace)), positions.found)
 
 
 def _described(plan: Plan, trained: Mapping[str, nn.Parameter], trace: Trace) -> Iterator[TrainedTensor]:

@@ -16,7 +16,7 @@ from ...core.history.history import StepRecord
 from ...core.history.retention_result import RetentionResult
 from ..batches.micro_batch import MicroBatch
 from .answers import Question, ask
-from .retention import Retention
+from .retention import Around, Retention
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class Evaluator:
         device: Of the model.
         loss_of: The mean loss over a micro-batch's label tokens.
         shifts: Whether logits predict the next token.
+        at: Around a forward pass: where its logits are computed; see ``LabelPositions.at``.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class Evaluator:
         device: torch.device,
         loss_of: Callable[[MicroBatch], torch.Tensor],
         shifts: bool,
+        at: Around,
     ) -> None:
         self._inputs, self._model, self._device, self._loss_of = eval_inputs, model, device, loss_of
         kept = eval_inputs.retention_batches
-        self._retention = Retention(model, kept, device, shifts) if kept else None
+        self._retention = Retention(model, kept, device, shifts, at) if kept else None
 
     def evaluate(self) -> EvalResult:
         """Evaluates the model as it is now."""

@@ -5,7 +5,9 @@ When it is looked at is decided in ``engine.burst.burst``; before and after in w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +16,7 @@ from ...core.errors import BadBatch
 from ...core.history.retention_result import RetentionResult
 from ..batches.micro_batch import MicroBatch
 
+Around = Callable[[MicroBatch], AbstractContextManager[Any]]
 _TOKENS = 256  # label tokens whose whole distribution is kept: 150 MB of float32 at a vocabulary of 150,000
 
 
@@ -25,15 +28,21 @@ class Retention:
         batches: Text-only micro-batches with labels.
         device: Of the model.
         shifts: Whether logits at i predict the label at i + 1 (a decoder), or at i (an encoder-decoder).
+        at: Around a forward pass: where its logits are computed; see ``LabelPositions.at``.
 
     Raises:
         BadBatch: The model gives no logits.
     """
 
     def __init__(
-        self, model: nn.Module, batches: Sequence[MicroBatch], device: torch.device, shifts: bool = True
+        self,
+        model: nn.Module,
+        batches: Sequence[MicroBatch],
+        device: torch.device,
+        shifts: bool = True,
+        at: Around = lambda _: nullcontext(),
     ) -> None:
-        self._model, self._batches, self._device, self._shifts = model, batches, device, shifts
+        self._model, self._batches, self._device, self._shifts, self._at = model, batches, device, shifts, at
         self._start: list[torch.Tensor] = []
         self._start = [log_probs.cpu() for log_probs, _ in self._log_probs()]
 
@@ -55,7 +64,8 @@ class Retention:
                 if not left:
                     break
                 tensors = batch.to(self._device)
-                output = self._model(**tensors)
+                with self._at(batch) as seen:
+                    output = self._model(**tensors)
                 logits = getattr(output, "logits", None)
                 if not isinstance(logits, torch.Tensor) or logits.dim() != 3:
                     raise BadBatch(
@@ -65,7 +75,9 @@ class Retention:
                         remedy="Leave retention_batches out.",
                     )
                 labels = tensors["labels"]
-                if self._shifts:
+                if seen is not None and seen.is_narrowed:
+                    labels = seen.targets.to(logits.device)[:, None]
+                elif self._shifts:
                     logits, labels = logits[:, :-1], labels[:, 1:]
                 here = labels != -100
                 log_probs = logits[here][:left].float().log_softmax(-1)

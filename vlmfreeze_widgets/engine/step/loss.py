@@ -47,7 +47,7 @@ def model_loss(model: nn.Module, batch: MicroBatch, device: torch.device) -> tor
             found=type(output).__name__,
             remedy="Wrap the model so that forward(**batch) returns its loss.",
         )
-    return loss.reshape(())
+    return loss if loss.dim() == 0 else loss.reshape(())
 
 
 def _described(tensors: Mapping[str, Any]) -> list[str]:

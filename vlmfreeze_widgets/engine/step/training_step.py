@@ -3,6 +3,8 @@ and that of several processes, which take this same step together, in ``launch.r
 
 Token-correct: the loss is the mean over all label tokens of the step, however they are spread over micro-batches and processes
 (the naive mean of means is off by 17.6 % in the gradient on ragged labels; transformers#34191).
+
+Long because the phases of a step must be read in one go.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from ..tensors.reduction import ONE_PROCESS, Reduction
 from ..tensors.update_ratio import UpdateRatio
 from ..tensors.widest import widest
 from .interrupt_shield import InterruptShield
+from .label_positions import LabelPositions
 from .loss import model_loss
 from .rollback import StepUndo
 
@@ -69,6 +72,7 @@ class TrainingStep:
         meter: Measures what updates move; None where every update is held.
         hand: Moves the weights.
         together: The processes that take each step together.
+        positions: Where the logits of a loss are computed; None: everywhere.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class TrainingStep:
         meter: UpdateMeter | None = None,
         hand: InterruptShield | None = None,
         together: Reduction = ONE_PROCESS,
+        positions: LabelPositions | None = None,
     ) -> None:
         self._model = model
         self._masters = masters
@@ -97,6 +102,7 @@ class TrainingStep:
         self._updates: UpdateNorms | None = None
         self._shield = hand or InterruptShield(self._device)
         self._together = together
+        self._positions = positions
         self._undo = StepUndo(masters.tensors, together)
         self.moving = False
         """Whether weights are being moved right now; stays True when an error came meanwhile."""
@@ -222,7 +228,8 @@ class TrainingStep:
         """The model's own loss on one micro-batch, in the burst's precision: the mean over its label tokens."""
         # Within a cell's autocast the cache of cast weights outlives the step, and the weights in it are of before.
         torch.clear_autocast_cache()
-        with self._autocast():
+        narrow = nullcontext() if self._positions is None else self._positions.at(batch)
+        with self._autocast(), narrow:
             return model_loss(self._model, batch, self._device)
 
 

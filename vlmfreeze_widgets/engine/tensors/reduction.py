@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .widest import widest
+
 
 def _same(tensor: torch.Tensor) -> torch.Tensor:
     return tensor
@@ -43,6 +45,11 @@ class Reduction:
     sum: Callable[[torch.Tensor], torch.Tensor] = _same
     own_part: Callable[[torch.Tensor], torch.Tensor] = _same
     without_sync: Callable[[nn.Module], AbstractContextManager[Any]] = _no_context
+
+    def all_agree(self, yes: bool, device: torch.device) -> bool:
+        """Whether every process says yes; each calls it."""
+        votes = self.sum(torch.full((1,), float(yes), dtype=widest(device), device=device))
+        return float(votes) == self.count
 
     def sum_of_parts(self, values: torch.Tensor) -> torch.Tensor:
         """Adds up what each process measured on its parts; whole tensors gave the same numbers everywhere already."""
