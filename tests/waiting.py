@@ -19,3 +19,17 @@ def until(condition: Callable[[], object], what: object = "it", seconds: float =
         assert time.monotonic() < end, f"{what() if callable(what) else what} did not happen in {seconds} s"
         time.sleep(every)
     return found
+
+
+def settled(read: Callable[[], Any], still: float = 0.3) -> Any:
+    """What ``read`` gives once it has stayed the same for so many seconds; what a step that is being taken adds comes before."""
+    found, since = read(), time.monotonic()
+
+    def is_still() -> bool:
+        nonlocal found, since
+        if (now := read()) != found:
+            found, since = now, time.monotonic()
+        return time.monotonic() - since >= still
+
+    until(is_still, "standing still", every=0.01)
+    return found

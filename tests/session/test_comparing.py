@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batch, batches, fingerprint, tiny_llava
-from tests.waiting import until
+from tests.waiting import settled, until
 from vlmfreeze_widgets.core.errors import InvalidStrategy, WrongPhase
 from vlmfreeze_widgets.session import BurstSettings, Session
 
@@ -75,17 +73,18 @@ def test_nobody_else_gets_the_model_while_strategies_are_compared(session):
 
 def test_a_pause_holds_everyone_and_goes_on_with_the_same_numbers(session):
     session.add_contender("good")
-    session.set_comparison(steps=40, seeds=1)
+    session.set_comparison(steps=120, seeds=1)
     session.compare()
     until(lambda: session.board is not None)
     session.pause_comparing()
-    time.sleep(0.3)
-    taken = [len(c.burst.history) for c in session.comparison._contenders.values() if c.burst is not None]
-    time.sleep(0.3)
-    assert [len(c.burst.history) for c in session.comparison._contenders.values() if c.burst is not None] == taken
+
+    def taken():
+        return [len(c.burst.history) for c in session.comparison._contenders.values() if c.burst is not None]
+
+    assert settled(taken) < [120]
     session.resume_comparing()
     assert session.wait(120)
-    alone = vf.compare(tiny_llava(), {"good": GOOD}, batches(), eval_batches=HELD_OUT, steps=40, seeds=1)
+    alone = vf.compare(tiny_llava(), {"good": GOOD}, batches(), eval_batches=HELD_OUT, steps=120, seeds=1)
     assert session.board["good"].runs[0].losses == alone["good"].runs[0].losses
 
 

@@ -78,7 +78,7 @@ def test_what_a_page_shows_goes_on_without_a_name_until_its_last_view_is_gone(mo
 
 
 def test_a_second_page_that_still_shows_it_answers_the_roll_call(monkeypatch):
-    monkeypatch.setattr(lifetime, "ROLL_CALL_SECONDS", 0.2)
+    monkeypatch.setattr(lifetime, "ROLL_CALL_SECONDS", 1.0)
     bench = vf.Workbench(tiny_llava(), batches())
     asked = []
     monkeypatch.setattr(type(bench), "send", lambda self, content, buffers=None: asked.append(content))
@@ -88,7 +88,7 @@ def test_a_second_page_that_still_shows_it_answers_the_roll_call(monkeypatch):
     bench.commands.answer(request("views", page="p2", count=1))
     held = weakref.ref(bench)
     del bench
-    time.sleep(0.5)
+    time.sleep(1.5)
     gc.collect()
     assert held() is not None
     held().close()
