@@ -37,7 +37,10 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-const make = (): (() => void) => frame(element, () => painted++, end.signal).request;
+const make = (): (() => void) => {
+  const painter = frame(element, () => painted++, end.signal);
+  return () => painter.request();
+};
 const tell = (): void => [...watching].forEach((observer) => observer.callback());
 
 test("many requests are one painting, after which nothing runs or watches", () => {

@@ -171,7 +171,8 @@ def test_a_session_with_a_run_folder_records_every_burst_and_one_without_none(tm
             session.run(3)
             assert session.wait(120)
         session.close()
-        assert len(vf.list_runs(folder or tmp_path / "vlmfreeze-runs")) == written
+        below = folder or tmp_path / "vlmfreeze-runs"
+        assert (len(vf.list_runs(below)) if below.exists() else 0) == written
         assert (session.recorded is not None) == bool(written)
     run = vf.load_run(vf.list_runs(tmp_path / "runs")[-1].folder)
     assert [r.step for r in run.history] == [1, 2, 3]

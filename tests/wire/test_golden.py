@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+import torch
 
 import vlmfreeze_widgets as vf
 from tests.tiny import batches, tiny_llava
@@ -114,7 +115,7 @@ def test_the_state_of_a_probe_is_golden_to_the_byte():
 
 
 def test_the_state_of_the_data_is_golden():
-    question = vf.Question({}, "describe:", "a red cross", picture=object())
+    question = vf.Question({"input_ids": torch.tensor([[1]])}, "describe:", "a red cross", picture=object())
     row = RowPreview(
         Place("train.json", 1, 1), "", (TokenSpan("a", False), TokenSpan("b", False), TokenSpan("c", True)), (1,)
     )

@@ -1,2 +1,2 @@
-/* vlmfreeze source-hash: ef81ddb3561cbeb9456679029e3196e07fa2f6e5f796713c5ea0d0a1c2ab28b9 */
+/* vlmfreeze source-hash: cd83c95387dcc8b2a4ecacf64e7f34914c3792126b1d8cd0314b28249f4d7823 */
 var e={initialize:()=>{}},t=e;export{t as default};

@@ -21,12 +21,11 @@ _MODULES = (
 )  # fmt: skip
 _ELSEWHERE = {
     "errors": "core/errors.py",
+    "shorten": "core/shorten.py",
     "chat_templates": "adapters/chat_templates.py",
     "transformers_processors": "adapters/transformers_processors.py",
 }
-_INTO_FOLDER = re.compile(
-    r"^from \.\.(?:core|adapters)\.(errors|chat_templates|transformers_processors) import", re.MULTILINE
-)
+_INTO_FOLDER = re.compile(rf"^from \.\.(?:core|adapters)\.({'|'.join(_ELSEWHERE)}) import", re.MULTILINE)
 _IGNORED = re.compile(r"^IGNORED = (-?\d+)$", re.MULTILINE)
 _INTRODUCTION = '''"""Rows of training data as tensors with labels.
 

@@ -46,9 +46,11 @@ export function burstCard(view: View, { height, map, watching }: BurstOptions): 
     proofLine(view),
     watching ? null : decision(view),
   );
+  // A result that was kept can still be saved, but nothing waits for that.
+  const undecided = (): boolean => page.run?.phase === "deciding";
   // After the last step the first that comes is what can do no harm.
   const next = (): HTMLElement[] =>
-    ["pause", "resume", "stop", "save", "discard", "run", "load", "probe"].flatMap((act) => [
+    ["pause", "resume", "stop", ...(undecided() ? ["save", "discard"] : []), "run", "load", "probe"].flatMap((act) => [
       ...element.querySelectorAll<HTMLElement>(`[data-act="${act}"]`),
     ]);
   const settle = keepFocus("burst", view.root, [element], next, view.signal);

@@ -268,7 +268,7 @@ def test_a_burst_on_a_model_with_adapters_says_how_to_train_them():
     assert vf.Burst(adapted.unload(), strategy, batches(), steps=1).run().history.taken == 1
 
 
-@pytest.mark.parametrize(("source", "found"), [([], "empty"), (batches(1)[0], "one dict"), (None, "one NoneType")])
+@pytest.mark.parametrize(("source", "found"), [([], "empty"), (batches(1)[0], "a dict"), (None, "None")])
 def test_without_a_batch_there_is_no_report_but_a_refusal(source, found):
     with pytest.raises(vf.VlmFreezeError, match="no micro-batches") as caught:
         vf.probe(tiny_llava(), {"projector": "full"}, source)

@@ -145,7 +145,7 @@ def test_a_precision_that_the_weights_do_not_have_is_refused_before_anything_cha
 def test_every_optimizer_trains_and_leaves_no_trace(optimizer):
     model = tiny_llava()
     before = fingerprint(model)
-    result = vf.Burst(model, LORA, batches(), steps=6, lr=1e-2, optimizer=optimizer, momentum=0.9).run()
+    result = vf.Burst(model, LORA.with_lr("", 1e-2), batches(), steps=6, optimizer=optimizer, momentum=0.9).run()
     assert verdict(result).status == "ok"
     assert fingerprint(model) == before
 
