@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..core.arguments import PATH, checked
 from ..core.errors import BadSource
 from ..core.shorten import shorten
 
 _TORCHVISION_AHEAD = 15  # torchvision 0.15 belongs to torch 2.0, and both count on together since
 
 
-@checked(folder=PATH.raising(BadSource))
 def load_processor(folder: str | Path) -> Any:  # a transformers processor
     """The processor beside a model.
 
@@ -39,6 +38,14 @@ def load_processor(folder: str | Path) -> Any:  # a transformers processor
     Examples:
         >>> processor = vf.load_processor("path/to/Qwen2.5-VL-7B-Instruct")
     """
+    # Written out: an exported script takes this file along, and not the package's check of arguments.
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise BadSource(
+            "load_processor cannot use this folder.",
+            expected="a path: a text or a pathlib.Path, or a Hub id",
+            found=shorten(repr(folder)),
+            remedy='Write the path, such as folder="path/to/model".',
+        )
     check_torchvision()
     from transformers import AutoProcessor
 
